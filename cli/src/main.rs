@@ -1,0 +1,4 @@
+//! The `nicfw` program.
+#![forbid(unsafe_code)]
+
+fn main() {}

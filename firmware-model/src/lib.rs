@@ -1,0 +1,2 @@
+//! A software NIC and management controller: what stands in for an EF10 adapter where there is none.
+#![forbid(unsafe_code)]

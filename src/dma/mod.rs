@@ -1,0 +1,30 @@
+//! Memory that the device can reach, addressed by IOVA.
+//!
+//! Such memory is never a `&[u8]`: the device may write it at any time. All access is by volatile or atomic copies.
+
+mod shared;
+
+pub use shared::SharedMem;
+
+/// An address as the device sees it (bus address behind the IOMMU).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Iova(pub u64);
+
+/// One contiguous buffer of DMA memory.
+///
+/// # Panics
+/// The accessors panic when `off` + length exceeds [`DmaBuf::len`], and the word accessors when `off` is misaligned.
+pub trait DmaBuf: Send + Sync {
+    /// Address of the first byte, as the device sees it.
+    fn iova(&self) -> Iova;
+    /// Length in bytes.
+    fn len(&self) -> usize;
+    /// Copies bytes out of the buffer. Bytes that the device writes meanwhile may be old or new, each by itself.
+    fn read(&self, off: usize, into: &mut [u8]);
+    /// Copies bytes into the buffer.
+    fn write(&self, off: usize, from: &[u8]);
+    /// Reads one aligned little-endian dword in a single access.
+    fn read32(&self, off: usize) -> u32;
+    /// Writes one aligned little-endian dword in a single access.
+    fn write32(&self, off: usize, value: u32);
+}

@@ -1,0 +1,23 @@
+//! Container firewalls in Solarflare EF10 adapters.
+//!
+//! A container's enterprise IP is bound to rules that the adapter itself judges, frame by frame and in both directions,
+//! so that kernel-bypass applications are judged too. The rooms, and the one way that imports run:
+//!
+//! ```text
+//! error, clock -> bar, dma -> regs -> mcdi -> nic -> tables -> policy -> firewall -> { ffi, cli }
+//!                 device implements bar + dma
+//! ```
+//!
+//! `policy` is pure: it compiles a document to the content of the adapter's tables with no device at all.
+
+pub mod clock;
+pub mod error;
+
+pub mod bar;
+pub mod device;
+pub mod dma;
+
+pub mod policy;
+pub mod tables;
+
+pub use error::Error;

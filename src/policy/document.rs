@@ -1,0 +1,261 @@
+//! A validated document: bindings, policies and their rules, with every name resolved.
+//!
+//! # Semantics that the README's table of rules refers to
+//! One frame is judged once per side ([`super::Flow`]); local is the host's side. The first of these that applies decides:
+//!
+//! 1. **A bound local IP**: a frame of another MAC than the one that the container alone owns, of another VLAN than the
+//!    binding's, or at another physical port is denied. Then, in this order: neighbour discovery (if the binding says
+//!    `nd: open-icmpv6`), `multicast: deny` (transmitted to a group = denied), `management` rules, the policy's rules with
+//!    their replies, and at last deny.
+//! 2. **The solicited-node group of a binding with open neighbour discovery**: ICMPv6 is received.
+//! 3. **A management rule for a local address that nobody bound** allows.
+//! 4. **ARP**: frames from or to the MAC of an IPv4 binding, and received broadcasts, pass.
+//! 5. **A MAC that a container alone owns**, with no IP that is bound: denied.
+//! 6. Everything else: as `unbound` says.
+//!
+//! Groups are no range that a table could match as *local* address: a frame received for a group falls under rule 6.
+//! Therefore `multicast: allow` needs `unbound: allow`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::sets::{AddrSet, PortSet};
+use crate::tables::{Direction, MacAddr, Verdict};
+
+/// What a file (or a builder) says, checked and with every name resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Name for messages, usually the file's.
+    pub name: Arc<str>,
+    /// Verdict for IPs that nobody bound.
+    pub unbound: Verdict,
+    /// Whether bound containers may send to groups where a rule allows it.
+    pub multicast: Verdict,
+    /// Where replies to an `allow out` without local ports may go.
+    pub ephemeral: PortSet,
+    /// Flows that no policy may close.
+    pub management: Vec<Management>,
+    /// Policies, in file order; names are unique.
+    pub policies: Vec<Policy>,
+    /// Bindings, in file order; container ids are unique, and so are IPs.
+    pub bindings: Vec<Binding>,
+}
+
+/// A named, ordered list of rules; the first that matches decides, and what none matches is denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Unique name.
+    pub name: String,
+    /// The rules, first match first.
+    pub rules: Vec<Rule>,
+    /// Line of the policy in its file, from 1.
+    pub line: u32,
+}
+
+/// One rule of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// `in` = [`Direction::Rx`], `out` = [`Direction::Tx`].
+    pub direction: Direction,
+    /// `allow` or `deny`.
+    pub action: Verdict,
+    /// Also send samples.
+    pub sample: bool,
+    /// Protocol.
+    pub proto: Proto,
+    /// Remote addresses.
+    pub remote: Remote,
+    /// Ports; `None` also matches packets without ports.
+    pub ports: Option<PortPair>,
+    /// Bound addresses that the rule applies to; `None` = all that use the policy.
+    pub local: Option<AddrSet>,
+    /// An allow admits replies too (`replies: no` turns it off). False for denies.
+    pub replies: bool,
+    /// True if the rule names local ports: its replies are not confined to [`Document::ephemeral`].
+    pub names_local_ports: bool,
+    /// Where the rule comes from.
+    pub origin: Arc<Origin>,
+}
+
+/// Remote addresses of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// As written, for people: `office`, `10.0.0.0/8 except 10.1.0.0/16`, `any`.
+    pub text: String,
+    /// What it means.
+    pub set: AddrSet,
+}
+
+/// Ports of a rule that names any. A side that is not named is full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortPair {
+    /// Remote ports.
+    pub remote: PortSet,
+    /// Local ports.
+    pub local: PortSet,
+}
+
+/// Protocol of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proto {
+    /// Any, known or not; with ports: TCP, UDP and SCTP.
+    Any,
+    /// This IP protocol number.
+    Is(u8),
+}
+
+impl Proto {
+    /// ICMP for IPv4.
+    pub const ICMP: Self = Self::Is(1);
+    /// TCP.
+    pub const TCP: Self = Self::Is(6);
+    /// UDP.
+    pub const UDP: Self = Self::Is(17);
+    /// ICMP for IPv6.
+    pub const ICMPV6: Self = Self::Is(58);
+    /// SCTP.
+    pub const SCTP: Self = Self::Is(132);
+
+    /// True for the protocols whose ports the adapter sees.
+    #[must_use]
+    pub fn has_ports(number: u8) -> bool {
+        matches!(number, 6 | 17 | 132)
+    }
+}
+
+impl fmt::Display for Proto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Any => f.write_str("any"),
+            Self::ICMP => f.write_str("icmp"),
+            Self::TCP => f.write_str("tcp"),
+            Self::UDP => f.write_str("udp"),
+            Self::ICMPV6 => f.write_str("icmpv6"),
+            Self::SCTP => f.write_str("sctp"),
+            Self::Is(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// Who asked for something, why and where.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Who.
+    pub owner: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Ticket.
+    pub ticket: Option<String>,
+    /// File (the document's name).
+    pub file: Arc<str>,
+    /// Line, from 1; 0 for a rule made in code.
+    pub line: u32,
+    /// Since when, as written.
+    pub when: Option<String>,
+    /// Until when, as written.
+    pub until: Option<String>,
+}
+
+impl fmt::Display for Origin {
+    /// As in `web.yaml:9`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A flow that no policy may close.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Management {
+    /// Always an allow. `local: None` = every bound IP.
+    pub rule: Rule,
+    /// MAC of a local address that nobody bound; needed there under `unbound: deny`, so that ARP passes.
+    pub mac: Option<MacAddr>,
+}
+
+/// A container, its addresses and its policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// Opaque, unique id of the container.
+    pub container: String,
+    /// Its enterprise IPs, at least one.
+    pub ips: Vec<IpAddr>,
+    /// The MAC of its frames.
+    pub mac: MacAddr,
+    /// True if no other binding and not the host uses the MAC.
+    pub owns_mac: bool,
+    /// VLAN id of the first tag; `None` = tags are not looked at.
+    pub vlan: Option<u16>,
+    /// Physical ports, sorted; empty = any.
+    pub physical_ports: Vec<u32>,
+    /// Index into [`Document::policies`].
+    pub policy: usize,
+    /// How the container is attached.
+    pub attach: Attach,
+    /// `nd: open-icmpv6` was said.
+    pub open_nd: bool,
+    /// `unprotected: accepted` was said.
+    pub unprotected_accepted: bool,
+    /// Where the binding comes from.
+    pub origin: Arc<Origin>,
+}
+
+/// How a container reaches the adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Attach {
+    /// MACVLAN on a function of the adapter.
+    Macvlan(MacvlanMode),
+    /// IPVLAN: shares the host's MAC.
+    Ipvlan,
+    /// A Linux bridge.
+    Bridge,
+    /// A virtual function of its own.
+    Sriov,
+    /// Not by any of these; nothing is assumed.
+    None,
+}
+
+impl Attach {
+    /// True if traffic between two containers attached so reaches the adapter.
+    #[must_use]
+    pub fn local_traffic_reaches_adapter(self) -> bool {
+        matches!(self, Self::Sriov | Self::None | Self::Macvlan(MacvlanMode::Vepa | MacvlanMode::Private))
+    }
+}
+
+/// Mode of a MACVLAN device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MacvlanMode {
+    /// Traffic between containers goes out to the adapter.
+    Vepa,
+    /// No traffic between containers at all.
+    Private,
+    /// Containers reach each other inside the kernel.
+    Bridge,
+}
+
+/// Names a rule of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RulePlace {
+    /// Index into [`Document::management`].
+    Management(usize),
+    /// Indices into [`Document::policies`] and [`Policy::rules`].
+    Policy(usize, usize),
+}
+
+impl Document {
+    /// The rule at a place of this document.
+    #[must_use]
+    pub fn rule(&self, place: RulePlace) -> Option<&Rule> {
+        match place {
+            RulePlace::Management(i) => Some(&self.management.get(i)?.rule),
+            RulePlace::Policy(policy, rule) => self.policies.get(policy)?.rules.get(rule),
+        }
+    }
+
+    /// The binding that holds an address, with its index.
+    #[must_use]
+    pub fn binding_of(&self, ip: IpAddr) -> Option<(usize, &Binding)> {
+        self.bindings.iter().enumerate().find(|(_, binding)| binding.ips.contains(&ip))
+    }
+}

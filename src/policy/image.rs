@@ -1,0 +1,42 @@
+//! The content of every table, as a value: what the compiler makes and the planner compares.
+
+use std::collections::BTreeMap;
+
+use crate::tables::{Action, CounterId, PortMap, RuleKey, SubnetMap};
+
+/// Names one origin of an entry: an index into the compiled document's list of origins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OriginId(pub u32);
+
+/// The content of all tables.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// Entries by what they match.
+    pub rules: BTreeMap<RuleKey, ImageEntry>,
+    /// Subnet map; `None` = never written, and then no entry names a subnet id.
+    pub subnets: Option<SubnetMap>,
+    /// Remote port-range map; `None` = never written, and then no entry names an id of it.
+    pub remote_ports: Option<PortMap>,
+    /// Local port-range map; `None` = never written, and then no entry names an id of it.
+    pub local_ports: Option<PortMap>,
+}
+
+/// One entry of the rule table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageEntry {
+    /// What it does to received frames.
+    pub rx: Side,
+    /// What it does to transmitted frames.
+    pub tx: Side,
+    /// Its counter pair.
+    pub counter: Option<CounterId>,
+}
+
+/// One direction of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Side {
+    /// What it does.
+    pub action: Action,
+    /// Who asked for it, sorted; empty for [`Action::None`].
+    pub origins: Vec<OriginId>,
+}

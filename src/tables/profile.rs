@@ -1,0 +1,198 @@
+//! What is assumed about the rules engine, in one type: the adapter's lookup order and more is not published
+//! (ef10.md 7.8). The firmware model is configured by the same type.
+
+use super::{MatchFields, Verdict};
+
+/// In which order the engine looks at the combinations of match fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookupOrder {
+    /// Nothing is known but assumption A1; every entry above the base is an allow.
+    Unordered,
+    /// Combinations in falling precedence; the first hit with a verdict decides. Others are never looked up.
+    Ranked(Vec<MatchFields>),
+}
+
+/// One assumption about the rules engine, by its number in the README.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Assumption {
+    /// A1: an entry that names nothing but local IP, local MAC or physical port ranks below every entry that names more.
+    BaseRanksLowest,
+    /// A2: RX: local = destination; TX: local = source; between two functions TX is judged first, then RX.
+    LocalIsHostSide,
+    /// A3: no decision = accept.
+    NoMatchAccepts,
+    /// A4: the subnet trie starts at node 0 and takes the most significant address bits first.
+    TrieMsbFirst,
+    /// A5: in the port-range tree entry i has its children at 2i+1 (port <= key) and 2i+2.
+    PortTreeHeapOrder,
+    /// A6: the tables take as many entries as the profile says.
+    TableSizes,
+    /// A7: a fragment that is not the first has no ports.
+    LaterFragmentHasNoPorts,
+    /// A8: frames without an IP header are judged by MAC, ether type, VLAN and physical port.
+    NonIpIsJudged,
+    /// A9: NONE in a direction is as if the entry were absent for that direction.
+    NoneIsAbsent,
+    /// A10: a miss in one combination goes on to the next.
+    MissGoesOn,
+    /// A11: SET on a key that exists replaces it; both directions NONE frees the entry.
+    SetReplaces,
+    /// A12: rules survive FLR, ENTITY_RESET and detach.
+    RulesSurviveReset,
+    /// A13: the version hash depends on content alone.
+    VersionIsContent,
+    /// A14: override state and counters are lost in an MC reboot.
+    RebootClearsCounters,
+}
+
+impl Assumption {
+    /// All of them, in order.
+    pub const ALL: [Self; 14] = [
+        Self::BaseRanksLowest,
+        Self::LocalIsHostSide,
+        Self::NoMatchAccepts,
+        Self::TrieMsbFirst,
+        Self::PortTreeHeapOrder,
+        Self::TableSizes,
+        Self::LaterFragmentHasNoPorts,
+        Self::NonIpIsJudged,
+        Self::NoneIsAbsent,
+        Self::MissGoesOn,
+        Self::SetReplaces,
+        Self::RulesSurviveReset,
+        Self::VersionIsContent,
+        Self::RebootClearsCounters,
+    ];
+
+    /// The first measurement on a real card that would refute the assumption.
+    #[must_use]
+    pub fn refuted_by(self) -> &'static str {
+        match self {
+            Self::BaseRanksLowest => {
+                "deny by LOCAL_IP alone, allow by LOCAL_IP and ETHER_TYPE: a frame that matches both is dropped"
+            }
+            Self::LocalIsHostSide => "deny RX by LOCAL_IP = A: a received frame with destination A still arrives",
+            Self::NoMatchAccepts => "with all rules reset, a frame that no entry matches is dropped",
+            Self::TrieMsbFirst => {
+                "a root whose entry 0 alone has an id of its own: 1.0.0.1 gets another id than 2.0.0.1 with 16 entries a node"
+            }
+            Self::PortTreeHeapOrder => {
+                "a tree of three entries with key 100 and two ids: ports 100 and 101 get one id, or each the other's"
+            }
+            Self::TableSizes => {
+                "distinct keys are inserted until ENOSPC: it comes before the size that the profile names"
+            }
+            Self::LaterFragmentHasNoPorts => "an allow by ports admits the second fragment of a datagram",
+            Self::NonIpIsJudged => "deny by LOCAL_MAC: an ARP frame of that MAC still passes",
+            Self::NoneIsAbsent => "an entry with RX NONE beside a base deny: a frame that matches both passes",
+            Self::MissGoesOn => {
+                "two combinations in use: an entry in one of them decides no frame that the other misses"
+            }
+            Self::SetReplaces => "allow, then deny with the same key: frames still pass, or the command fails",
+            Self::RulesSurviveReset => "deny, then FLR of the function that wrote it: frames pass",
+            Self::VersionIsContent => "add and take back an entry: the version hash differs from the one before",
+            Self::RebootClearsCounters => "count, reboot the MC, read: the counter is not zero",
+        }
+    }
+}
+
+/// How the rules engine is assumed to work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineProfile {
+    /// RULES_VERSION that this profile describes.
+    pub rules_version: u32,
+    /// Lookup order above the base.
+    pub order: LookupOrder,
+    /// Verdict when no entry decides (A3).
+    pub no_match: Verdict,
+    /// Entries of the rule table (A6).
+    pub rules: u32,
+    /// Counter pairs (A6); the adapter's MAX_STATS, where smaller, wins.
+    pub counters: u32,
+    /// Combinations of match fields in use at a time (A6).
+    pub combinations: u32,
+    /// Assumptions whose opposite the firmware model shows. Empty but in tests of the assumptions themselves.
+    pub opposite: Vec<Assumption>,
+}
+
+impl EngineProfile {
+    /// Profile 0, for RULES_VERSION 0 (SF-114946-SW draft C).
+    #[must_use]
+    pub fn profile0() -> Self {
+        Self {
+            rules_version: 0,
+            order: LookupOrder::Unordered,
+            no_match: Verdict::Allow,
+            rules: 8192,
+            counters: 1024,
+            combinations: 24,
+            opposite: Vec::new(),
+        }
+    }
+
+    /// The profile for a RULES_VERSION, or `None` if nobody has described it.
+    #[must_use]
+    pub fn for_version(rules_version: u32) -> Option<Self> {
+        (rules_version == 0).then(Self::profile0)
+    }
+
+    /// True unless the model was told to show the opposite.
+    #[must_use]
+    pub fn holds(&self, assumption: Assumption) -> bool {
+        !self.opposite.contains(&assumption)
+    }
+}
+
+/// Table sizes that an adapter reports (GET_SECURITY_RULE_INFO; ef10.md 7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// SUBNET_MAP_NUM_NODES.
+    pub subnet_nodes: u32,
+    /// SUBNET_MAP_NUM_ENTRIES_PER_NODE: 2, 4, 16 or 256.
+    pub entries_per_node: u32,
+    /// SUBNET_ID_MIN.
+    pub subnet_id_min: u32,
+    /// SUBNET_ID_MAX, inclusive.
+    pub subnet_id_max: u32,
+    /// PORTRANGE_TREE_NUM_ENTRIES.
+    pub port_tree_entries: u32,
+    /// PORTRANGE_ID_MIN.
+    pub portrange_id_min: u32,
+    /// PORTRANGE_ID_MAX, inclusive.
+    pub portrange_id_max: u32,
+}
+
+impl Sizes {
+    /// Profile 0's sizes (A4, A5).
+    #[must_use]
+    pub fn profile0() -> Self {
+        Self {
+            subnet_nodes: 3500,
+            entries_per_node: 16,
+            subnet_id_min: 56_000,
+            subnet_id_max: 65_534,
+            port_tree_entries: 255,
+            portrange_id_min: 1,
+            portrange_id_max: 254,
+        }
+    }
+}
+
+/// What a document is compiled for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// How the engine works.
+    pub profile: EngineProfile,
+    /// How large its tables are.
+    pub sizes: Sizes,
+    /// Physical ports of the adapter.
+    pub physical_ports: u32,
+}
+
+impl Target {
+    /// Profile 0 with its default sizes and two physical ports.
+    #[must_use]
+    pub fn profile0() -> Self {
+        Self { profile: EngineProfile::profile0(), sizes: Sizes::profile0(), physical_ports: 2 }
+    }
+}
