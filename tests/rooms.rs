@@ -1,0 +1,105 @@
+//! The house stays easy to see: imports run one way, files stay short, and `unsafe` stays where it is licensed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A room may use any room to its left. Rooms of one rank do not use each other.
+const ROOMS: &[&[&str]] = &[
+    &["error", "clock"],
+    &["bar", "dma"],
+    &["device"],
+    &["regs"],
+    &["mcdi"],
+    &["tables"],
+    &["nic"],
+    &["policy"],
+    &["firewall"],
+];
+
+/// Room-internal helpers of `error` and the pure half of `tables` that rooms to their left may name:
+/// `nic` reports the sizes that `tables` defines, and errors quote commands.
+const LICENSED_UNSAFE: &[&str] = &["src/bar/mapped.rs", "src/dma/mapped.rs", "src/device/vfio.rs"];
+
+const LONGEST_FILE: usize = 650;
+
+fn rust_files(dir: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut open = vec![root.join(dir)];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+                open.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                found.push(path.strip_prefix(root).unwrap().to_owned());
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no Rust files below {dir}");
+    found.sort();
+    found
+}
+
+fn code_lines(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    text.lines().map(|line| line.split("//").next().unwrap_or("").to_owned()).collect()
+}
+
+fn rank(room: &str) -> Option<usize> {
+    ROOMS.iter().position(|rooms| rooms.contains(&room))
+}
+
+fn room_of(path: &Path) -> Option<String> {
+    let first = path.components().nth(1)?.as_os_str().to_str()?;
+    Some(first.trim_end_matches(".rs").to_owned())
+}
+
+#[test]
+fn imports_run_one_way() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for path in rust_files("src") {
+        let room = room_of(&path).unwrap();
+        let Some(own) = rank(&room) else {
+            assert_eq!(room, "lib", "{} stands in no room", path.display());
+            continue;
+        };
+        for (i, line) in code_lines(&path).iter().enumerate() {
+            for used in line.split("crate::").skip(1) {
+                let used: String = used.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                seen += 1;
+                if rank(&used).is_some_and(|other| other > own || (other == own && used != room && own > 0)) {
+                    wrong.push(format!("{}:{}: {room} uses {used}", path.display(), i + 1));
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "the scan finds the imports ({seen} seen)");
+    assert!(wrong.is_empty(), "imports against the order of the rooms:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_stay_short() {
+    let long: Vec<_> = ["src", "firmware-model/src", "cli/src", "tests"]
+        .iter()
+        .flat_map(|dir| rust_files(dir))
+        .map(|path| (code_lines(&path).len(), path))
+        .filter(|(lines, _)| *lines > LONGEST_FILE)
+        .collect();
+    assert!(long.is_empty(), "files past {LONGEST_FILE} lines, move a wall: {long:?}");
+}
+
+#[test]
+fn unsafe_stays_in_the_licensed_files() {
+    for dir in ["src", "firmware-model/src", "cli/src"] {
+        for path in rust_files(dir) {
+            let licensed = LICENSED_UNSAFE.iter().any(|file| Path::new(file) == path);
+            let uses = code_lines(&path).iter().any(|line| {
+                let word = |w: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == w);
+                word("unsafe") && !line.contains("unsafe_code")
+            });
+            assert!(licensed || !uses, "{} uses unsafe without a licence", path.display());
+        }
+    }
+}
