@@ -4,11 +4,11 @@
 //! so that kernel-bypass applications are judged too. The rooms, and the one way that imports run:
 //!
 //! ```text
-//! error, clock -> bar, dma -> regs -> mcdi -> nic -> tables -> policy -> firewall -> { ffi, cli }
-//!                 device implements bar + dma
+//! error, clock -> bar, dma -> regs -> mcdi -> tables -> nic -> policy -> firewall -> cli
+//!                device implements bar + dma
 //! ```
 //!
-//! `policy` is pure: it compiles a document to the content of the adapter's tables with no device at all.
+//! `tables` stands left of `nic`, because attaching reads the sizes that `tables` defines. `policy` is pure: it compiles a document to the content of the adapter's tables with no device at all.
 
 pub mod clock;
 pub mod error;

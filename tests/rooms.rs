@@ -16,8 +16,7 @@ const ROOMS: &[&[&str]] = &[
     &["firewall"],
 ];
 
-/// Room-internal helpers of `error` and the pure half of `tables` that rooms to their left may name:
-/// `nic` reports the sizes that `tables` defines, and errors quote commands.
+/// The files that may contain `unsafe`, each with its reason at the top.
 const LICENSED_UNSAFE: &[&str] = &["src/bar/mapped.rs", "src/dma/mapped.rs", "src/device/vfio.rs"];
 
 const LONGEST_FILE: usize = 650;
