@@ -50,13 +50,13 @@ pub(super) type Ports = Said<Vec<Interval<u16>>>;
 #[derive(Debug, Clone)]
 pub(super) struct Addrs {
     pub at: At,
-    pub of: Vec<Said<Term>>,
-    pub except: Vec<Said<Term>>,
+    pub of: Vec<Said<AddrTerm>>,
+    pub except: Vec<Said<AddrTerm>>,
 }
 
 impl fmt::Display for Addrs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, terms: &[Said<Term>]| {
+        let list = |f: &mut fmt::Formatter<'_>, terms: &[Said<AddrTerm>]| {
             for (i, term) in terms.iter().enumerate() {
                 let comma = if i == 0 { "" } else { ", " };
                 write!(f, "{comma}{}", term.value)?;
@@ -74,13 +74,16 @@ impl fmt::Display for Addrs {
 
 /// One word of an address expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Term {
+pub enum AddrTerm {
+    /// Every address of both families.
     Any,
+    /// A prefix, or one address.
     Net(IpNet),
+    /// A group by its name.
     Group(String),
 }
 
-impl fmt::Display for Term {
+impl fmt::Display for AddrTerm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any"),
@@ -102,7 +105,7 @@ pub(super) struct RuleDraft {
     /// `None` = any.
     pub remote: Option<Addrs>,
     /// Taken from `remote`, whatever that is.
-    pub except: Vec<Said<Term>>,
+    pub except: Vec<Said<AddrTerm>>,
     pub remote_ports: Option<Ports>,
     pub local_ports: Option<Ports>,
     pub local: Option<Addrs>,

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod builder;
 mod check;
 mod document;
 mod draft;
@@ -14,9 +15,11 @@ mod problems;
 mod sets;
 mod words;
 
+pub use builder::{AddrExpr, BindingBuilder, DocumentBuilder, RuleBuilder};
 pub use document::{
     Attach, Binding, Document, MacvlanMode, Management, Origin, Policy, PortPair, Proto, Remote, Rule, RulePlace,
 };
+pub use draft::AddrTerm;
 pub use evaluate::{Decision, Why};
 pub use flow::{Flow, IpFlow, IpHeader, Packet, Ports};
 pub use flow_text::{FlowText, FlowTextError};

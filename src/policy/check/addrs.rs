@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::super::draft::{Addrs, Term};
+use super::super::draft::{AddrTerm, Addrs};
 use super::super::problems::{At, Problems, Said, Wrong, did_you_mean};
 use super::super::sets::{AddrSet, IntervalSet};
 use super::super::words;
@@ -67,7 +67,7 @@ impl Groups {
         Some(set)
     }
 
-    fn union(&mut self, terms: &[Said<Term>], problems: &mut Problems) -> Option<AddrSet> {
+    fn union(&mut self, terms: &[Said<AddrTerm>], problems: &mut Problems) -> Option<AddrSet> {
         let (mut v4, mut v6, mut sound) = (Vec::new(), Vec::new(), true);
         for term in terms {
             let Some(set) = self.term(term, problems) else {
@@ -90,11 +90,11 @@ impl Groups {
         sound.then(|| AddrSet { v4: IntervalSet::from_intervals(v4), v6: IntervalSet::from_intervals(v6) })
     }
 
-    fn term(&self, term: &Said<Term>, problems: &mut Problems) -> Option<AddrSet> {
+    fn term(&self, term: &Said<AddrTerm>, problems: &mut Problems) -> Option<AddrSet> {
         match &term.value {
-            Term::Any => Some(AddrSet::full()),
-            Term::Net(net) => problems.take(term.at, sound_net(*net)).map(AddrSet::from),
-            Term::Group(name) => match self.sets.get(name) {
+            AddrTerm::Any => Some(AddrSet::full()),
+            AddrTerm::Net(net) => problems.take(term.at, sound_net(*net)).map(AddrSet::from),
+            AddrTerm::Group(name) => match self.sets.get(name) {
                 Some(set) => set.clone(),
                 None => {
                     problems.report_with(term.at, || self.unknown(name));
@@ -170,8 +170,8 @@ fn circle(start: &str, left: &BTreeMap<String, (At, Addrs)>) -> Wrong {
 
 fn named(addrs: &Addrs) -> impl Iterator<Item = &str> {
     addrs.of.iter().chain(&addrs.except).filter_map(|term| match &term.value {
-        Term::Group(name) => Some(name.as_str()),
-        Term::Any | Term::Net(_) => None,
+        AddrTerm::Group(name) => Some(name.as_str()),
+        AddrTerm::Any | AddrTerm::Net(_) => None,
     })
 }
 
@@ -181,9 +181,9 @@ fn sound_net(net: IpNet) -> Result<IpNet, Wrong> {
         && let Some(v4) = v6.addr().to_ipv4_mapped()
         && v6.prefix_len() >= 96
     {
-        let plain = Ipv4Net::new(v4, v6.prefix_len() - 96).map(|net| Term::Net(IpNet::V4(net.trunc())).to_string());
+        let plain = Ipv4Net::new(v4, v6.prefix_len() - 96).map(|net| AddrTerm::Net(IpNet::V4(net.trunc())).to_string());
         return Err(Wrong::new(
-            format!("{} is an IPv4-mapped IPv6 address", Term::Net(net)),
+            format!("{} is an IPv4-mapped IPv6 address", AddrTerm::Net(net)),
             plain.unwrap_or_default(),
             "write IPv4 addresses as such: the adapter tells the families apart by the frame",
         ));

@@ -1,7 +1,7 @@
 //! Rules of policies and of the management list.
 
 use super::super::document::{Binding, Management, PortPair, Proto, Remote, Rule};
-use super::super::draft::{Addrs, RuleDraft, Term};
+use super::super::draft::{AddrTerm, Addrs, RuleDraft};
 use super::super::problems::{At, Said, Wrong};
 use super::super::sets::{AddrSet, PortSet};
 use super::{Checker, bindings};
@@ -97,7 +97,7 @@ impl Checker {
             );
             self.problems.report(at, &wrong);
         } else if unbound == Verdict::Deny && !local.is_empty() && mac.is_none() {
-            let example = local.prefixes().first().map_or_else(String::new, |net| Term::Net(*net).to_string());
+            let example = local.prefixes().first().map_or_else(String::new, |net| AddrTerm::Net(*net).to_string());
             let wrong = Wrong::new(
                 format!("nobody bound {example}, and unbound: deny closes its ARP"),
                 "mac beside local",
@@ -119,5 +119,5 @@ impl Checker {
 }
 
 fn anywhere(at: At) -> Addrs {
-    Addrs { at, of: vec![Said::new(at, Term::Any)], except: Vec::new() }
+    Addrs { at, of: vec![Said::new(at, AddrTerm::Any)], except: Vec::new() }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::document::{Attach, MacvlanMode, Proto};
-use super::super::draft::{Addrs, BindingDraft, Draft, OriginDraft, Ports, RuleDraft, Term};
+use super::super::draft::{AddrTerm, Addrs, BindingDraft, Draft, OriginDraft, Ports, RuleDraft};
 use super::super::problems::{At, Problems, Said, Wrong, did_you_mean};
 use super::super::words::{self, quoted};
 use super::yaml::{Node, Value};
@@ -267,11 +267,11 @@ fn addrs(node: Node, problems: &mut Problems) -> Option<Addrs> {
     }
 }
 
-fn terms(node: Node, problems: &mut Problems) -> Vec<Said<Term>> {
+fn terms(node: Node, problems: &mut Problems) -> Vec<Said<AddrTerm>> {
     let term = |word: &str| match word {
-        "any" => Ok(Term::Any),
-        _ if words::looks_like_addr(word) => words::net(word).map(Term::Net),
-        _ => Ok(Term::Group(word.to_owned())),
+        "any" => Ok(AddrTerm::Any),
+        _ if words::looks_like_addr(word) => words::net(word).map(AddrTerm::Net),
+        _ => Ok(AddrTerm::Group(word.to_owned())),
     };
     one_or_more(node).into_iter().filter_map(|node| word(node, term, problems)).collect()
 }
