@@ -13,6 +13,7 @@ mod image;
 mod parse;
 mod problems;
 mod sets;
+mod warnings;
 mod words;
 
 pub use builder::{AddrExpr, BindingBuilder, DocumentBuilder, RuleBuilder};
@@ -26,3 +27,4 @@ pub use flow_text::{FlowText, FlowTextError};
 pub use image::{Image, ImageEntry, OriginId, Side};
 pub use problems::{ParseError, ParseErrors};
 pub use sets::{AddrSet, Interval, IntervalSet, PortSet};
+pub use warnings::Warning;
