@@ -153,8 +153,7 @@ impl RuleBuilder {
             action,
             sample: false,
             proto: Said::in_code(Proto::Any),
-            remote: None,
-            except: Vec::new(),
+            remote: Addrs::any(At::default()),
             remote_ports: None,
             local_ports: None,
             local: None,
@@ -178,7 +177,7 @@ impl RuleBuilder {
 
     /// Remote addresses; any unless said.
     pub fn remote(mut self, addrs: impl Into<AddrExpr>) -> Self {
-        self.draft.remote = Some(addrs.into().addrs);
+        self.draft.remote = addrs.into().addrs;
         self
     }
 
@@ -299,7 +298,7 @@ impl AddrExpr {
     /// All of these.
     pub fn of(terms: impl IntoIterator<Item = impl Into<AddrTerm>>) -> Self {
         let of = terms.into_iter().map(|term| Said::in_code(term.into())).collect();
-        Self { addrs: Addrs { at: At::default(), of, except: Vec::new() } }
+        Self { addrs: Addrs { at: At::default(), of, except: Vec::new(), refused: false } }
     }
 
     /// Without all of these.

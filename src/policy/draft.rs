@@ -52,6 +52,15 @@ pub(super) struct Addrs {
     pub at: At,
     pub of: Vec<Said<AddrTerm>>,
     pub except: Vec<Said<AddrTerm>>,
+    /// Some of it could not be read, and that was reported: it means nothing.
+    pub refused: bool,
+}
+
+impl Addrs {
+    /// Every address of both families.
+    pub fn any(at: At) -> Self {
+        Self { at, of: vec![Said::new(at, AddrTerm::Any)], except: Vec::new(), refused: false }
+    }
 }
 
 impl fmt::Display for Addrs {
@@ -102,10 +111,7 @@ pub(super) struct RuleDraft {
     pub action: Verdict,
     pub sample: bool,
     pub proto: Said<Proto>,
-    /// `None` = any.
-    pub remote: Option<Addrs>,
-    /// Taken from `remote`, whatever that is.
-    pub except: Vec<Said<AddrTerm>>,
+    pub remote: Addrs,
     pub remote_ports: Option<Ports>,
     pub local_ports: Option<Ports>,
     pub local: Option<Addrs>,

@@ -180,12 +180,10 @@ impl Problems {
 
 /// The way out for an unknown word: the known word that it is closest to, or `otherwise`.
 pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
-    let near = known.into_iter().map(|candidate| (distance(word, candidate), candidate)).min();
-    match near {
-        Some((edits, candidate)) if edits <= 2 && edits < candidate.chars().count() => {
-            format!("did you mean {candidate}?")
-        }
-        _ => otherwise.to_owned(),
+    let near = known.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    match near.filter(|(edits, candidate)| *edits <= 2 && *edits < candidate.chars().count()).min() {
+        Some((_, candidate)) => format!("did you mean {candidate}?"),
+        None => otherwise.to_owned(),
     }
 }
 
@@ -215,6 +213,7 @@ mod tests {
         assert_eq!(did_you_mean("unboundd", known, "-"), "did you mean unbound?");
         assert_eq!(did_you_mean("mlticsat", known, "-"), "-");
         assert_eq!(did_you_mean("x", ["in"], "-"), "-");
+        assert_eq!(did_you_mean("wbe", ["db", "web"], "-"), "did you mean web?");
         assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -54,6 +54,9 @@ impl Groups {
 
     /// The addresses that an expression means; `None` after reporting what is wrong with it.
     pub fn resolve(&mut self, addrs: &Addrs, problems: &mut Problems) -> Option<AddrSet> {
+        if addrs.refused {
+            return None;
+        }
         let of = self.union(&addrs.of, problems);
         let except = self.union(&addrs.except, problems);
         let (of, except) = (of?, except?);

@@ -94,7 +94,7 @@ impl Checker {
         }
         let v6 = draft.ips.iter().find(|ip| ip.value.is_ipv6());
         match (v6, draft.open_nd) {
-            (Some(ip), None) => {
+            (Some(ip), None) if ip.value == ip.value.to_canonical() => {
                 let wrong = Wrong::new(
                     format!("{} needs neighbour discovery, and the tables cannot tell it from other icmpv6", ip.value),
                     "nd: open-icmpv6",

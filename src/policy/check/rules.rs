@@ -1,7 +1,7 @@
 //! Rules of policies and of the management list.
 
 use super::super::document::{Binding, Management, PortPair, Proto, Remote, Rule};
-use super::super::draft::{AddrTerm, Addrs, RuleDraft};
+use super::super::draft::{AddrTerm, RuleDraft};
 use super::super::problems::{At, Said, Wrong};
 use super::super::sets::{AddrSet, PortSet};
 use super::{Checker, bindings};
@@ -11,9 +11,7 @@ impl Checker {
     /// A rule; `None` only after reporting something.
     pub(super) fn rule(&mut self, draft: RuleDraft) -> Option<Rule> {
         self.fields_agree(&draft);
-        let mut remote = draft.remote.unwrap_or_else(|| anywhere(draft.at));
-        remote.except.extend(draft.except);
-        let set = self.groups.resolve(&remote, &mut self.problems);
+        let set = self.groups.resolve(&draft.remote, &mut self.problems);
         let local = match &draft.local {
             Some(addrs) => self.groups.resolve(addrs, &mut self.problems).map(Some),
             None => Some(None),
@@ -28,7 +26,7 @@ impl Checker {
             action: draft.action,
             sample: draft.sample,
             proto: draft.proto.value,
-            remote: Remote { text: remote.to_string(), set: set? },
+            remote: Remote { text: draft.remote.to_string(), set: set? },
             ports: names_ports.then_some(ports),
             local: local?,
             replies: draft.action == Verdict::Allow && draft.replies.is_none_or(|said| said.value),
@@ -116,8 +114,4 @@ impl Checker {
             self.problems.report(mac.at, &wrong);
         }
     }
-}
-
-fn anywhere(at: At) -> Addrs {
-    Addrs { at, of: vec![Said::new(at, AddrTerm::Any)], except: Vec::new() }
 }

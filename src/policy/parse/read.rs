@@ -30,6 +30,7 @@ const RULE: &[&str] = &[
 ];
 const MANAGEMENT: &[&str] = &[
     "allow",
+    "deny",
     "mac",
     "sample",
     "proto",
@@ -71,12 +72,12 @@ pub(super) fn draft(root: Node, name: &str, problems: &mut Problems) -> Option<D
     version(&mut keys, problems);
     let mut draft = Draft::new(name);
     draft.at = at;
-    draft.unbound = keys.word("unbound", words::verdict, problems);
-    draft.multicast = keys.word("multicast", words::verdict, problems);
+    draft.unbound = default_verdict(&mut keys, "unbound", problems);
+    draft.multicast = default_verdict(&mut keys, "multicast", problems);
     draft.owner = keys.text("owner", problems);
     draft.ephemeral = keys.take("ephemeral").and_then(|node| ports(node, problems));
     for (name, node) in keys.map("groups", problems) {
-        draft.groups.extend(addrs(node, problems).map(|addrs| (name, addrs)));
+        draft.groups.push((name, addrs(node, problems)));
     }
     for (name, node) in keys.map("policies", problems) {
         let rules = list(node, "a list of rules", "write [] to deny everything", problems);
@@ -87,6 +88,13 @@ pub(super) fn draft(root: Node, name: &str, problems: &mut Problems) -> Option<D
     let bindings = keys.list("bindings", "a list of bindings", problems);
     draft.bindings = bindings.into_iter().filter_map(|node| binding(node, problems)).collect();
     Some(draft)
+}
+
+/// A verdict; one that cannot be read counts as said, so that it is reported once.
+fn default_verdict(keys: &mut Keys, key: &str, problems: &mut Problems) -> Option<Said<Verdict>> {
+    let node = keys.take(key)?;
+    let at = node.at;
+    Some(word(node, words::verdict, problems).unwrap_or(Said::new(at, Verdict::Deny)))
 }
 
 fn version(keys: &mut Keys, problems: &mut Problems) {
@@ -115,28 +123,17 @@ fn rule_fields(keys: &mut Keys, problems: &mut Problems) -> Option<RuleDraft> {
     let action = action(keys, problems);
     let proto = keys.word("proto", words::proto, problems).unwrap_or(Said::new(at, Proto::Any));
     let sample = keys.word("sample", words::switch, problems).is_some_and(|said| said.value);
-    let remote = keys.take("remote").and_then(|node| addrs(node, problems));
-    let except = keys.take("except").map(|node| terms(node, problems)).unwrap_or_default();
+    let mut remote = keys.take("remote").map_or_else(|| Addrs::any(at), |node| addrs(node, problems));
+    if let Some(node) = keys.take("except") {
+        remote.refused |= !terms(node, &mut remote.except, problems);
+    }
     let remote_ports = keys.take("remote_ports").and_then(|node| ports(node, problems));
     let local_ports = keys.take("local_ports").and_then(|node| ports(node, problems));
-    let local = keys.take("local").and_then(|node| addrs(node, problems));
+    let local = keys.take("local").map(|node| addrs(node, problems));
     let replies = keys.word("replies", words::switch, problems);
     let origin = origin(keys, problems);
     let (action, direction) = action?;
-    Some(RuleDraft {
-        at,
-        direction,
-        action,
-        sample,
-        proto,
-        remote,
-        except,
-        remote_ports,
-        local_ports,
-        local,
-        replies,
-        origin,
-    })
+    Some(RuleDraft { at, direction, action, sample, proto, remote, remote_ports, local_ports, local, replies, origin })
 }
 
 /// `allow: in` and its three sisters.
@@ -252,28 +249,35 @@ fn origin(keys: &mut Keys, problems: &mut Problems) -> OriginDraft {
 }
 
 /// An expression: a word, a list of words, or `{of: ..., except: ...}`.
-fn addrs(node: Node, problems: &mut Problems) -> Option<Addrs> {
-    let at = node.at;
-    match node.value {
-        Value::Refused => None,
-        Value::Scalar(_) | Value::List(_) => Some(Addrs { at, of: terms(node, problems), except: Vec::new() }),
-        Value::Map(_) => {
-            let mut keys = Keys::open(node, "an address expression", ADDRS, problems)?;
-            let of =
-                keys.require("of", "of: addresses, prefixes or groups", "write of: any to except from all", problems);
-            let except = keys.take("except").map(|node| terms(node, problems)).unwrap_or_default();
-            Some(Addrs { at, of: terms(of?, problems), except })
-        }
+fn addrs(node: Node, problems: &mut Problems) -> Addrs {
+    let mut addrs = Addrs { at: node.at, of: Vec::new(), except: Vec::new(), refused: false };
+    if !matches!(node.value, Value::Map(_)) {
+        addrs.refused = !terms(node, &mut addrs.of, problems);
+        return addrs;
     }
+    let mut keys = Keys::open(node, "an address expression", ADDRS, problems);
+    let keys = keys.as_mut();
+    let of = keys.and_then(|keys| {
+        if let Some(node) = keys.take("except") {
+            addrs.refused |= !terms(node, &mut addrs.except, problems);
+        }
+        keys.require("of", "of: addresses, prefixes or groups", "write of: any to except from all", problems)
+    });
+    addrs.refused |= !of.is_some_and(|node| terms(node, &mut addrs.of, problems));
+    addrs
 }
 
-fn terms(node: Node, problems: &mut Problems) -> Vec<Said<AddrTerm>> {
+/// Adds the terms of a word or a list of words; false after reporting that some are none.
+fn terms(node: Node, to: &mut Vec<Said<AddrTerm>>, problems: &mut Problems) -> bool {
     let term = |word: &str| match word {
         "any" => Ok(AddrTerm::Any),
         _ if words::looks_like_addr(word) => words::net(word).map(AddrTerm::Net),
         _ => Ok(AddrTerm::Group(word.to_owned())),
     };
-    one_or_more(node).into_iter().filter_map(|node| word(node, term, problems)).collect()
+    let nodes = one_or_more(node);
+    let wanted = to.len() + nodes.len();
+    to.extend(nodes.into_iter().filter_map(|node| word(node, term, problems)));
+    to.len() == wanted
 }
 
 fn ports(node: Node, problems: &mut Problems) -> Option<Ports> {
