@@ -82,6 +82,7 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
         "é",
         "4294967296",
         "-1",
+        "\"\\n\\u202e\"",
         "/33",
         "any",
         "policies:",
@@ -437,7 +438,7 @@ fn large_hostile_texts_are_refused_in_bounded_work() {
         ("doubled groups", format!("{head}groups:\n  h0: 10.0.0.1\n{twice}policies: {{web: [allow]}}")),
         ("a wide group in many rules", format!("{head}groups:\n  g: [{spread}]\npolicies:\n  web:\n{users}")),
         ("unknown groups", format!("{head}policies:\n  web:\n{users}")),
-        ("beyond the limit", " ".repeat((4 << 20) + 1)),
+        ("beyond the limit", " ".repeat((1 << 20) + 1)),
     ] {
         assert!(Document::parse(&text, name).is_err(), "{name}");
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::words::harmless;
+
 /// Errors that one document may list; what is beyond is only counted.
 const MOST_ERRORS: usize = 100;
 
@@ -144,7 +146,7 @@ impl Problems {
 
     /// Names the thing that the next reports are about, for documents made in code.
     pub fn about(&mut self, thing: impl Into<String>) {
-        self.thing = thing.into();
+        self.thing = harmless(&thing.into());
     }
 
     pub fn report(&mut self, at: At, wrong: &Wrong) {
@@ -158,7 +160,7 @@ impl Problems {
             return;
         }
         let place = if at.line == 0 { Place::Code(self.thing.clone()) } else { Place::Text(at) };
-        self.found.push(ParseError { name: self.name.clone(), place, text: wrong().to_string() });
+        self.found.push(ParseError { name: self.name.clone(), place, text: harmless(&wrong().to_string()) });
     }
 
     /// The value, or `None` after reporting what is wrong with it.

@@ -71,3 +71,53 @@ fn binding_warnings(binding: &Binding) -> Vec<Warning> {
     }
     texts.into_iter().map(|text| Warning { origin: binding.origin.clone(), text }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_surprise_is_said_with_its_place() {
+        let text = r#"nicfw: 1
+unbound: allow
+multicast: deny
+policies:
+  web:
+    - {allow: in, local: 10.30.1.99}
+    - {allow: in, local: 10.30.1.0/24}
+    - {allow: out, remote: [224.0.0.251, "ff02::fb"]}
+    - {deny: out, remote: 224.0.0.251}
+  spare: [{allow: in, local: 10.30.1.99}]
+bindings:
+  - {container: a, ip: 10.30.1.17, mac: "02:00:0a:1e:01:11", attach: {macvlan: bridge}, policy: web}
+  - {container: b, ip: 10.30.1.18, mac: "02:00:0a:1e:01:12", attach: ipvlan, policy: web, unprotected: accepted}
+"#;
+        let refused = Document::parse(text, "t.yaml").unwrap_err().to_string();
+        assert!(refused.starts_with("t.yaml:12:5: a and b can reach each other inside the host"), "{refused}");
+        let document = Document::parse(&text.replace("bridge}", "bridge}, unprotected: accepted"), "t.yaml").unwrap();
+        let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "t.yaml:12: a is attached by macvlan bridge: between it and others inside this host no policy is enforced",
+                "t.yaml:13: b is attached by ipvlan: between it and others inside this host no policy is enforced",
+                "t.yaml:13: b shares its MAC: only its IPs are guarded, and a frame with that MAC may have others",
+                "t.yaml:6: the rule never applies: no binding with policy web has an address in its local",
+                "t.yaml:8: the rule never applies: it allows sending to groups only, and multicast is denied",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_container_inside_the_host_is_a_warning_only() {
+        let text = r#"nicfw: 1
+unbound: allow
+multicast: deny
+policies: {web: []}
+bindings:
+  - {container: a, ip: 10.30.1.17, mac: "02:00:0a:1e:01:11", attach: {macvlan: bridge}, policy: web}
+  - {container: b, ip: 10.30.1.18, mac: "02:00:0a:1e:01:12", attach: {macvlan: vepa}, policy: web}
+"#;
+        assert_eq!(Document::parse(text, "t.yaml").unwrap().warnings().len(), 1);
+    }
+}

@@ -1,7 +1,7 @@
 //! Address expressions: groups, prefixes, `except`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -71,6 +71,9 @@ impl Groups {
     }
 
     fn union(&mut self, terms: &[Said<AddrTerm>], problems: &mut Problems) -> Option<AddrSet> {
+        if self.used > MOST_INTERVALS {
+            return None;
+        }
         let (mut v4, mut v6, mut sound) = (Vec::new(), Vec::new(), true);
         for term in terms {
             let Some(set) = self.term(term, problems) else {
@@ -210,7 +213,7 @@ pub(super) fn sound_host(ip: IpAddr) -> Result<IpAddr, Wrong> {
         "a loopback address"
     } else if AddrSet::groups().contains(ip) {
         "a group or broadcast address"
-    } else if matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 0) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST) {
+    } else if matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 0) {
         "an address of this network"
     } else {
         return Ok(ip);

@@ -80,7 +80,7 @@ impl Checker {
 
     /// Checks what a management rule says about addresses that nobody bound.
     fn management_local(&mut self, at: At, local: &AddrSet, mac: Option<Said<MacAddr>>, unbound: Verdict) {
-        if !AddrSet::groups().subtract(local).eq(&AddrSet::groups()) {
+        if local.subtract(&AddrSet::groups()) != *local {
             let wrong = Wrong::new(
                 "local holds group addresses",
                 "addresses that this host has",
