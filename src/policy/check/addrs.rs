@@ -44,9 +44,12 @@ impl Groups {
                 groups.sets.insert(name, set);
             }
         }
-        if let Some((name, (at, _))) = waiting.first_key_value() {
-            problems.about(format!("group {name}"));
-            problems.report(*at, &circle(name, &waiting));
+        if let Some(start) = waiting.keys().next() {
+            let circle = circle(start, &waiting);
+            let first = circle.first().copied().unwrap_or(start);
+            problems.about(format!("group {first}"));
+            let at = waiting.get(first).map_or(At::default(), |(at, _)| *at);
+            problems.report(at, &in_a_circle(&circle));
         }
         groups.sets.extend(waiting.into_keys().map(|name| (name, None)));
         groups
@@ -149,29 +152,26 @@ fn leaves_first(groups: &BTreeMap<String, (At, Addrs)>) -> Vec<String> {
     order
 }
 
-/// The error for groups that name each other; every group in `left` names another one in it.
-fn circle(start: &str, left: &BTreeMap<String, (At, Addrs)>) -> Wrong {
+/// Groups that name each other, each the next, the first again at the end; every group in `left` names another one in it.
+fn circle<'a>(start: &'a str, left: &'a BTreeMap<String, (At, Addrs)>) -> Vec<&'a str> {
     let (mut path, mut places) = (vec![start], BTreeMap::from([(start, 0)]));
-    let mut from = 0;
     while let Some((_, addrs)) = path.last().and_then(|name| left.get(*name)) {
         let Some(next) = named(addrs).find(|name| left.contains_key(*name)) else { break };
         path.push(next);
         if let Some(seen) = places.insert(next, path.len() - 1) {
-            from = seen;
-            break;
+            return path.split_off(seen);
         }
     }
-    let shown = path.get(from..).unwrap_or_default();
-    let text = if shown.len() > 6 {
-        format!("{} -> ... -> {}", shown[..4].join(" -> "), shown[0])
-    } else {
-        shown.join(" -> ")
+    path
+}
+
+fn in_a_circle(groups: &[&str]) -> Wrong {
+    let text = match groups {
+        [first, a, b, c, .., last] if groups.len() > 6 => format!("{first} -> {a} -> {b} -> {c} -> ... -> {last}"),
+        _ => groups.join(" -> "),
     };
-    Wrong::new(
-        format!("groups name each other in a circle: {text}"),
-        "groups that end in addresses",
-        "break the circle",
-    )
+    let what = format!("groups name each other in a circle: {text}");
+    Wrong::new(what, "groups that end in addresses", "break the circle")
 }
 
 fn named(addrs: &Addrs) -> impl Iterator<Item = &str> {

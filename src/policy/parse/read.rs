@@ -9,60 +9,15 @@ use super::super::words::{self, quoted};
 use super::yaml::{Node, Value};
 use crate::tables::{Direction, MacAddr, Verdict};
 
-const DOCUMENT: &[&str] =
-    &["nicfw", "unbound", "multicast", "owner", "ephemeral", "management", "groups", "policies", "bindings"];
-const RULE: &[&str] = &[
-    "allow",
-    "deny",
-    "sample",
-    "proto",
-    "remote",
-    "except",
-    "remote_ports",
-    "local_ports",
-    "local",
-    "replies",
-    "owner",
-    "reason",
-    "ticket",
-    "when",
-    "until",
-];
-const MANAGEMENT: &[&str] = &[
-    "allow",
-    "deny",
-    "mac",
-    "sample",
-    "proto",
-    "remote",
-    "except",
-    "remote_ports",
-    "local_ports",
-    "local",
-    "replies",
-    "owner",
-    "reason",
-    "ticket",
-    "when",
-    "until",
-];
-const BINDING: &[&str] = &[
-    "container",
-    "ip",
-    "mac",
-    "vlan",
-    "physical_ports",
-    "attach",
-    "policy",
-    "nd",
-    "unprotected",
-    "owner",
-    "reason",
-    "ticket",
-    "when",
-    "until",
-];
-const ADDRS: &[&str] = &["of", "except"];
+// The keys of each kind of mapping.
+const DOCUMENT: &str = "nicfw unbound multicast owner ephemeral management groups policies bindings";
+const RULE: &str = "allow deny sample proto remote except remote_ports local_ports local replies \
+    owner reason ticket when until";
+const MANAGEMENT: &str = "allow deny mac sample proto remote except remote_ports local_ports local \
+    replies owner reason ticket when until";
+const BINDING: &str = "container ip mac vlan physical_ports attach policy nd unprotected owner reason \
+    ticket when until";
+const ADDRS: &str = "of except";
 const ATTACH: &str = "macvlan: vepa, macvlan: private, macvlan: bridge, ipvlan, bridge, sriov or none";
 
 /// The draft of a document; `None` after reporting that the root is no mapping.
@@ -343,11 +298,11 @@ struct Keys {
 
 impl Keys {
     /// Opens a mapping and reports keys that are not known; `None` after reporting that it is none.
-    fn open(node: Node, what: &'static str, known: &[&str], problems: &mut Problems) -> Option<Self> {
+    fn open(node: Node, what: &'static str, known: &str, problems: &mut Problems) -> Option<Self> {
         let at = node.at;
         match node.value {
             Value::Map(entries) => {
-                for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.value.as_str())) {
+                for (key, _) in entries.iter().filter(|(key, _)| known.split(' ').all(|word| word != key.value)) {
                     problems.report_with(key.at, || unknown_key(&key.value, what, known));
                 }
                 Some(Self { at, what, entries })
@@ -357,7 +312,7 @@ impl Keys {
                 let found = format!("{} instead of {what}", kind(&node));
                 problems.report(
                     at,
-                    &Wrong::new(found, "a mapping (key: value)", format!("its keys are {}", known.join(", "))),
+                    &Wrong::new(found, "a mapping (key: value)", format!("its keys are {}", known.replace(' ', ", "))),
                 );
                 None
             }
@@ -430,7 +385,7 @@ impl Keys {
     }
 }
 
-fn unknown_key(key: &str, what: &str, known: &[&str]) -> Wrong {
-    let way_out = did_you_mean(key, known.iter().copied(), "remove it");
-    Wrong::new(format!("{what} has no key {}", quoted(key)), format!("one of {}", known.join(", ")), way_out)
+fn unknown_key(key: &str, what: &str, known: &str) -> Wrong {
+    let way_out = did_you_mean(key, known.split(' '), "remove it");
+    Wrong::new(format!("{what} has no key {}", quoted(key)), format!("one of {}", known.replace(' ', ", ")), way_out)
 }
