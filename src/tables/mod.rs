@@ -12,7 +12,7 @@ mod rules;
 mod subnet_map;
 
 pub use addr::{MacAddr, MacAddrError};
-pub use counters::{CounterTotals, CounterValue};
+pub use counters::CounterValue;
 pub use port_map::{PortMap, PortRangeId, PortTreeEntry};
 pub use profile::{Assumption, EngineProfile, LookupOrder, Sizes, Target};
 pub use rules::{Action, CounterId, Direction, MatchFields, RuleKey, Verdict};
