@@ -5,6 +5,7 @@
 mod document;
 mod flow;
 mod image;
+pub mod plan;
 mod sets;
 
 pub use document::{
