@@ -27,12 +27,14 @@
 
 mod builder;
 mod check;
+mod compile;
 mod document;
 mod draft;
 mod evaluate;
 mod flow;
 mod flow_text;
 mod image;
+mod judge;
 mod parse;
 pub mod plan;
 mod problems;
@@ -41,6 +43,9 @@ mod warnings;
 mod words;
 
 pub use builder::{AddrExpr, BindingBuilder, DocumentBuilder, RuleBuilder};
+pub use compile::{
+    CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Table, Usage,
+};
 pub use document::{
     Attach, Binding, Document, MacvlanMode, Management, Origin, Policy, PortPair, Proto, Remote, Rule, RulePlace,
 };
@@ -49,6 +54,7 @@ pub use evaluate::{Decision, Why};
 pub use flow::{Flow, IpFlow, IpHeader, Packet, Ports};
 pub use flow_text::{FlowText, FlowTextError};
 pub use image::{Image, ImageEntry, OriginId, Side};
+pub use judge::Judgement;
 pub use problems::{ParseError, ParseErrors};
 pub use sets::{AddrSet, Interval, IntervalSet, PortSet};
 pub use warnings::Warning;
