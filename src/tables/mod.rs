@@ -19,6 +19,7 @@
 //! ```
 
 mod addr;
+mod classes;
 pub mod codec;
 #[cfg(test)]
 mod codec_tests;
@@ -30,6 +31,7 @@ mod rules;
 mod subnet_map;
 
 pub use addr::{MacAddr, MacAddrError};
+pub use classes::MapError;
 pub use counters::CounterValue;
 pub use port_map::{PortMap, PortRangeId, PortTreeEntry};
 pub use profile::{Assumption, EngineProfile, LookupOrder, Sizes, Target};
