@@ -74,7 +74,7 @@ impl Assumption {
             Self::LocalIsHostSide => "deny RX by LOCAL_IP = A: a received frame with destination A still arrives",
             Self::NoMatchAccepts => "with all rules reset, a frame that no entry matches is dropped",
             Self::TrieMsbFirst => {
-                "a root whose entry 0 alone has an id of its own: 1.0.0.1 gets another id than 2.0.0.1 with 16 entries a node"
+                "16 entries a node, and a root whose entry 0 alone has an id of its own: 1.0.0.1 does not get it"
             }
             Self::PortTreeHeapOrder => {
                 "a tree of three entries with key 100 and two ids: ports 100 and 101 get one id, or each the other's"
