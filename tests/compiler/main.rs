@@ -1,6 +1,9 @@
 //! The compiler from outside: what it makes decides as the reference evaluator does, or it refuses.
 
 mod documents;
+mod scale;
+mod universe;
+mod words;
 
 use documents::{document, flow};
 use nicfw::policy::{CompileError, Compiled, Document, Flow};
