@@ -71,14 +71,14 @@ fn refusals() {
             &["allow: out"],
             V4,
             &full,
-            "web.yaml:6: every protocol is allowed here, but tcp with no ports is allowed by no rule; an entry without a \
+            "web.yaml:6: every protocol is allowed here, but tcp without ports (a later fragment) is allowed by no rule; an entry without a \
              protocol would allow both. Name protocols in this rule, or say replies: no. Nothing was sent",
         ),
         (
             &["deny: in, proto: icmp", "allow: in"],
             V4,
             &full,
-            "web.yaml:7: every protocol is allowed here, but icmp with no ports is denied by web.yaml:6; an entry without a \
+            "web.yaml:7: every protocol is allowed here, but icmp is denied by web.yaml:6; an entry without a \
              protocol would allow both. Name protocols in this rule, or say replies: no. Nothing was sent",
         ),
         (
@@ -257,4 +257,24 @@ fn ids_and_counters_of_what_stays_are_kept() {
         compiled.image().rules.values().filter(|entry| is(entry.rx.action) || is(entry.tx.action)).count()
     };
     assert_eq!((allows(&old), allows(&new)), (4, 5));
+}
+
+#[test]
+fn samples_follow_their_rules_into_the_entries() {
+    let sampled = web(&["allow: in, proto: tcp, local_ports: 80, sample: true", EXAMPLE[1]], V4);
+    let compiled = Compiled::new(&sampled, &Target::profile0(), None).unwrap();
+    let samples = |action: &Action| *action == Action::Allow { sample: true };
+    let rules = &compiled.image().rules;
+    let entries: Vec<_> =
+        rules.values().filter(|entry| samples(&entry.rx.action) || samples(&entry.tx.action)).collect();
+    assert!(!entries.is_empty());
+    assert!(entries.iter().all(|entry| {
+        let sides = [&entry.rx, &entry.tx].into_iter().filter(|side| samples(&side.action));
+        sides.into_iter().all(|side| side.origins == [OriginId(0)])
+    }));
+    assert_eq!(
+        refusal(&web(&["deny: in, proto: tcp, sample: true"], V4), &Target::profile0()),
+        "web.yaml:6: a deny is no entry of its own under this adapter's lookup order, so it cannot be sampled. \
+         Leave sample out. Nothing was sent"
+    );
 }
