@@ -271,4 +271,3 @@ fn respond(request: &Header, status: Status, len: usize, payload: &[u8]) -> Answ
     bytes.extend(payload);
     Answer::Bytes(bytes)
 }
-
