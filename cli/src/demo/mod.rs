@@ -1,0 +1,7 @@
+//! The demo: real traffic between containers and peers, through the emulated adapter, with the firewall off and on.
+
+pub mod cast;
+pub mod exchange;
+pub mod frames;
+pub mod memory;
+pub mod net;
