@@ -9,10 +9,21 @@
 //!    their replies, and at last deny.
 //! 2. **The solicited-node group of a binding with open neighbour discovery**: ICMPv6 is received.
 //! 3. **A management rule for a local address that nobody bound** allows.
-//! 4. **ARP**: frames from or to the MAC of an IPv4 binding, and received broadcasts, pass.
+//! 4. **ARP**: frames from or to the MAC of an IPv4 binding or of a management rule, and received broadcasts, pass.
 //! 5. **A MAC that a container alone owns**, with no IP that is bound: denied.
 //! 6. Everything else: as `unbound` says.
 //!
+//! # Replies
+//! The management rules are one list, the policy's rules another; in each the first rule that decides wins. Rule `i` of
+//! direction `d` admits the reverse packet at place `i` of the other direction's list exactly when it is the first rule of
+//! `d` in that list that matches the mirrored packet, is an allow and does not say `replies: no`. Rules of the other
+//! direction that stand earlier win. Two limits:
+//!
+//! - Replies of TCP, UDP and SCTP to an `allow out` without local ports reach only [`Document::ephemeral`] ports; so a later
+//!   fragment, which shows no ports, is no such reply.
+//! - Under `multicast: deny` nothing that comes from a group address is a reply.
+//!
+//! # Groups
 //! Groups are no range that a table could match as *local* address: a frame received for a group falls under rule 6.
 //! Therefore `multicast: allow` needs `unbound: allow`.
 

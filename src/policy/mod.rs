@@ -2,14 +2,22 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod document;
+mod draft;
+mod evaluate;
 mod flow;
 mod image;
+mod parse;
+mod problems;
 mod sets;
+mod words;
 
 pub use document::{
     Attach, Binding, Document, MacvlanMode, Management, Origin, Policy, PortPair, Proto, Remote, Rule, RulePlace,
 };
+pub use evaluate::{Decision, Why};
 pub use flow::{Flow, IpFlow, IpHeader, Packet, Ports};
 pub use image::{Image, ImageEntry, OriginId, Side};
+pub use problems::{ParseError, ParseErrors};
 pub use sets::{AddrSet, Interval, IntervalSet, PortSet};
