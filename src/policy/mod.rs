@@ -7,6 +7,7 @@ mod document;
 mod draft;
 mod evaluate;
 mod flow;
+mod flow_text;
 mod image;
 mod parse;
 mod problems;
@@ -18,6 +19,7 @@ pub use document::{
 };
 pub use evaluate::{Decision, Why};
 pub use flow::{Flow, IpFlow, IpHeader, Packet, Ports};
+pub use flow_text::{FlowText, FlowTextError};
 pub use image::{Image, ImageEntry, OriginId, Side};
 pub use problems::{ParseError, ParseErrors};
 pub use sets::{AddrSet, Interval, IntervalSet, PortSet};

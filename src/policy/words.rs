@@ -85,10 +85,13 @@ pub(super) fn addr(word: &str) -> Result<IpAddr, Wrong> {
 
 /// An address or a prefix; bits behind the prefix length are kept.
 pub(super) fn net(word: &str) -> Result<IpNet, Wrong> {
-    let net = word.parse::<IpAddr>().map(IpNet::from).or_else(|_| word.parse::<IpNet>());
-    // The parser of prefixes reads a length with leading zeros.
-    let strict = word.split_once('/').is_none_or(|(_, len)| len == "0" || !len.starts_with('0'));
-    net.ok().filter(|_| strict).ok_or_else(|| {
+    // Not with the parser of prefixes: it reads leading zeros, which some programs take for octal numbers.
+    let parse = || {
+        let Some((addr, len)) = word.split_once('/') else { return word.parse::<IpAddr>().ok().map(IpNet::from) };
+        let len = number::<u8>(len, "prefix length", 0, 128).ok()?;
+        IpNet::new(addr.parse().ok()?, len).ok()
+    };
+    parse().ok_or_else(|| {
         let way_out = if word.contains('-') { "write a range as prefixes" } else { "check it for typing errors" };
         Wrong::new(
             format!("{} is no address and no prefix", quoted(word)),
