@@ -17,6 +17,15 @@ pub mod bar;
 pub mod device;
 pub mod dma;
 
+#[cfg(feature = "raw")]
+pub mod mcdi;
+#[cfg(not(feature = "raw"))]
+mod mcdi;
+#[cfg(feature = "raw")]
+pub mod regs;
+#[cfg(not(feature = "raw"))]
+mod regs;
+
 pub mod policy;
 pub mod tables;
 
