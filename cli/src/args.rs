@@ -9,13 +9,16 @@ Exit codes: 0 done or same, 1 usage or input/output, 2 differs or newly allowed,
 4 drift.";
 
 const FLOW_HELP: &str = "\
-A flow is one packet, in words:
+A flow is one packet, in words: what it is, SOURCE > DESTINATION, and options.
 
-    PROTO SOURCE[:PORT] -> DESTINATION[:PORT] [in|out] [later-fragment] [vlan N] [port N] [from-mac MAC] [to-mac MAC]
+    tcp 10.20.3.4:51000 > 10.30.1.17:443
+    udp [2001:db8::4]:40000 > [2001:db8::17]:53 in vlan=100
+    tcp 10.20.3.4 > 10.30.1.17 fragment
+    arp 02:00:0a:1e:01:11 > ff:ff:ff:ff:ff:ff out
 
-as in \"tcp 10.20.0.5:40001 -> 10.30.1.17:443\" or \"icmpv6 2001:db8::1 -> 2001:db8:30::17\". PROTO is tcp, udp, sctp, icmp,
-icmpv6 or a number. Which side is the host's follows from the bindings; for two addresses that nobody bound say in or out.
-MACs are the bindings', unless given.";
+Options: in, out, fragment (not the first), src-mac=, dst-mac=, vlan=, inner-vlan=, physical-port=. Without in or out the
+side of a bound address judges; between two bindings both do.
+";
 
 /// Container firewalls in the adapter.
 #[derive(Debug, Parser)]

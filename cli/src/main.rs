@@ -1,60 +1,72 @@
-//! The `nicfw` program.
+//! The `nicfw` program: the library's verbs on the command line, against files and the emulated adapter.
+//!
+//! A command is a function in [`cmd`] that returns a [`Report`](output::Report): what to print and how to exit. Printing,
+//! exit codes and errors are dealt with here, once.
 #![forbid(unsafe_code)]
 
+mod args;
+mod cmd;
 mod demo;
+mod entries;
+mod failure;
+mod output;
 
-use demo::cast::{Party, Place};
-use demo::exchange::{Lab, Nonce, Probe, RawUdp, Switch};
-use std::sync::{Arc, Mutex};
+use std::io::{self, Write};
+use std::process::ExitCode;
 
-struct L2;
-impl Switch for L2 {
-    fn carry(&mut self, from: Place, frame: &[u8]) -> Vec<(Place, Vec<u8>)> {
-        let dst: [u8; 6] = frame[..6].try_into().unwrap();
-        let all = [Place::Function(0), Place::Function(1), Place::Function(2), Place::Wire];
-        all.into_iter()
-            .filter(|p| *p != from)
-            .filter(|p| dst[0] & 1 == 1 || Party::ALL.iter().any(|x| x.place() == *p && x.mac().0 == dst))
-            .map(|p| (p, frame.to_vec()))
-            .collect()
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::Arguments;
+use failure::{Exit, Failure};
+
+fn main() -> ExitCode {
+    // Libraries' log lines are for whoever asks by RUST_LOG; an answer never depends on them.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    match cmd::run(arguments.command) {
+        Ok(report) => match print(&report.text) {
+            Ok(()) => report.exit.into(),
+            Err(failure) => fail(&failure),
+        },
+        Err(failure) => fail(&failure),
     }
 }
 
-fn main() {
-    let sw = Arc::new(Mutex::new(L2));
-    let mut lab: Box<dyn Lab> = if std::env::args().count() > 1 {
-        Box::new(demo::memory::Memory::new(sw))
-    } else {
-        match demo::net::Network::start(sw) {
-            Ok(n) => Box::new(n),
-            Err(e) => {
-                println!("{e}");
-                return;
-            }
-        }
-    };
-    let s = |t: &str| t.parse().unwrap();
-    let probes = [
-        Probe::Arp { from: Party::Office, to: Party::Shop },
-        Probe::Tcp { from: s("10.20.0.5:40001"), to: s("10.30.1.17:443") },
-        Probe::Tcp { from: s("10.30.1.17:40002"), to: s("10.30.1.18:5432") },
-        Probe::Tcp { from: s("[2001:db8:30::2005]:40001"), to: s("[2001:db8:30::17]:443") },
-        Probe::Udp { from: s("10.30.1.17:40003"), to: s("10.0.0.53:53"), len: 40 },
-        Probe::Udp { from: s("10.30.1.17:40004"), to: s("10.0.0.53:53"), len: 4000 },
-        Probe::Ping { from: Party::Office.v4().into(), to: Party::Shop.v4().into(), len: 40 },
-        Probe::Ping { from: Party::Office.v6().into(), to: Party::Shop.v6().into(), len: 40 },
-        Probe::Group { from: s("10.30.1.17:40005"), listener: Party::Office, group: s("239.1.2.3:5000") },
-        Probe::Raw {
-            from: Party::Shop,
-            to: Party::Stranger,
-            frame: RawUdp { src_mac: Party::Db.mac(), vlan: Some(5), src: s("10.30.1.17:1"), dst: s("10.99.0.66:7") },
-        },
-    ];
-    for (i, p) in probes.iter().enumerate() {
-        let t = std::time::Instant::now();
-        match lab.run(p, Nonce(i as u64 + 1)) {
-            Ok(o) => println!("{} {} {:?} {:?}", o.delivered, o.crossings.len(), t.elapsed(), p),
-            Err(e) => println!("ERR {e} {p:?}"),
-        }
+/// Prints; a reader that has gone away wants no more, and is told nothing.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::usage(format!("stdout: {error}"))),
+        _ => Ok(()),
     }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    // Nobody is left to be told that stderr is closed.
+    let _ = writeln!(io::stderr(), "{failure}");
+    failure.exit.into()
+}
+
+/// Usage errors exit with 1, not with clap's own 2, which says "differs" here; and they fit one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return print(&error.render().to_string()).map_or_else(|failure| fail(&failure), |()| Exit::Done.into());
+    }
+    let text = error.render().to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let what = lines.first().map_or("the command line is not understood", |line| line.trim_start_matches("error: "));
+    let missing =
+        lines.iter().skip(1).take_while(|_| what.ends_with(':')).take_while(|line| !line.starts_with("Usage:"));
+    let missing: Vec<&str> = missing.copied().collect();
+    let hint =
+        lines.iter().find_map(|line| line.strip_prefix("tip: ")).map(|tip| format!("; {tip}")).unwrap_or_default();
+    fail(&Failure::usage(format!(
+        "nicfw: {what}{}{}{hint}; see: nicfw --help",
+        if missing.is_empty() { "" } else { " " },
+        missing.join(", ")
+    )))
 }

@@ -10,6 +10,7 @@ mod flow;
 mod flow_text;
 mod image;
 mod parse;
+pub mod plan;
 mod problems;
 mod sets;
 mod words;

@@ -2,6 +2,9 @@
 
 pub mod cast;
 pub mod exchange;
+pub mod flows;
 pub mod frames;
 pub mod memory;
 pub mod net;
+pub mod report;
+pub mod screen;
