@@ -7,6 +7,7 @@
 mod args;
 mod cmd;
 mod demo;
+mod emulated;
 mod entries;
 mod failure;
 mod output;

@@ -1,6 +1,7 @@
 //! One file per command. Each turns its arguments into a report, or says why it cannot.
 
 mod check;
+mod demo;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use crate::output::Report;
 pub fn run(command: Command) -> Result<Report, Failure> {
     match command {
         Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
         _ => Err(Failure::usage("not there")),
     }
 }

@@ -7,4 +7,5 @@ pub mod frames;
 pub mod memory;
 pub mod net;
 pub mod report;
+pub mod run;
 pub mod screen;
