@@ -11,6 +11,7 @@ mod emulated;
 mod entries;
 mod failure;
 mod output;
+mod words;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -33,12 +33,7 @@ pub struct Outcome {
 
 impl<'a> Run<'a> {
     /// A run whose adapter holds no rules yet.
-    pub fn new(
-        lab: &'a mut dyn Lab,
-        adapter: &'a mut Emulated,
-        flows: &'a [Flow],
-        progress: &'a mut Progress,
-    ) -> Self {
+    pub fn new(lab: &'a mut dyn Lab, adapter: &'a mut Emulated, flows: &'a [Flow], progress: &'a mut Progress) -> Self {
         Self { lab, adapter, flows, progress, nonce: 0, labels: BTreeMap::new() }
     }
 
@@ -99,9 +94,15 @@ impl<'a> Run<'a> {
 
     fn probe(&mut self, phase: &str, probe: &Probe) -> Result<Observation, Failure> {
         self.nonce += 1;
-        self.progress.say(&format!("{phase}: {} of {}", (self.nonce - 1) % self.flows.len() as u64 + 1, self.flows.len()));
+        self.progress.say(&format!(
+            "{phase}: {} of {}",
+            (self.nonce - 1) % self.flows.len() as u64 + 1,
+            self.flows.len()
+        ));
         self.lab.run(probe, Nonce(self.nonce)).map_err(|error| {
-            Failure::usage(format!("demo: {phase}: {probe:?}: {error}; the machine's network stack refused; try --in-process"))
+            Failure::usage(format!(
+                "demo: {phase}: {probe:?}: {error}; the machine's network stack refused; try --in-process"
+            ))
         })
     }
 
@@ -129,7 +130,9 @@ impl<'a> Run<'a> {
         if observation.delivered != (policy == Verdict::Allow) {
             wrong.push("what arrived is not what the policy says".to_owned());
         }
-        wrong.extend(own.iter().flatten().find(|j| !j.agrees).map(|j| format!("tables and policy disagree: {}", j.words)));
+        wrong.extend(
+            own.iter().flatten().find(|j| !j.agrees).map(|j| format!("tables and policy disagree: {}", j.words)),
+        );
         let counters = self.counters(&own, &all, before, after, &mut wrong);
         let deciding = deciding(&own);
         let words: Vec<&str> = deciding.iter().map(|judgement| judgement.words.as_str()).collect();
@@ -141,7 +144,7 @@ impl<'a> Run<'a> {
             expected: flow.expect.into(),
             policy: policy.into(),
             arrived_on: observation.delivered,
-            why: words.join("; then "),
+            why: words.join("\nthen "),
             ticket: origin.as_ref().and_then(|origin| origin.ticket.clone()),
             origin: origin.map(|origin| origin.to_string()),
             counters,
@@ -150,7 +153,11 @@ impl<'a> Run<'a> {
     }
 
     /// The judgements of a flow's own frames, frame by frame; and those of all frames that crossed meanwhile.
-    fn judge_all(&self, flow: &Flow, observation: &Observation) -> Result<(Vec<Vec<Judgement>>, Vec<Judgement>), Failure> {
+    fn judge_all(
+        &self,
+        flow: &Flow,
+        observation: &Observation,
+    ) -> Result<(Vec<Vec<Judgement>>, Vec<Judgement>), Failure> {
         let (mut own, mut all) = (Vec::new(), Vec::new());
         for crossing in &observation.crossings {
             let (packet, judgements) = self.adapter.judge(crossing.from.place(), &crossing.frame)?;
@@ -177,7 +184,11 @@ impl<'a> Run<'a> {
                 let then = before.get(counter).map_or(0, |sides| sides.of(direction));
                 let frames = expected.get(&(*counter, direction)).copied().unwrap_or(0);
                 if now.wrapping_sub(then) != frames {
-                    wrong.push(format!("counter {} moved by {} for {frames} frames", counter.0, now.wrapping_sub(then)));
+                    wrong.push(format!(
+                        "counter {} moved by {} for {frames} frames",
+                        counter.0,
+                        now.wrapping_sub(then)
+                    ));
                 }
             }
         }
@@ -195,7 +206,12 @@ impl<'a> Run<'a> {
             let now = after.get(&counter).map_or(0, |sides| sides.of(judgement.direction));
             let frames = mine.get(&key).copied().unwrap_or(0);
             let others = expected.get(&key).copied().unwrap_or(0) - frames;
-            reports.push(CounterReport { entry, direction, frames, moved: now.wrapping_sub(then).wrapping_sub(others) });
+            reports.push(CounterReport {
+                entry,
+                direction,
+                frames,
+                moved: now.wrapping_sub(then).wrapping_sub(others),
+            });
         }
         reports
     }

@@ -4,8 +4,14 @@ use std::fmt::Write as _;
 
 use comfy_table::Cell;
 
-use super::report::{ChangeReport, DemoReport, FlowReport};
+use super::report::{ChangeReport, CounterReport, DemoReport, FlowReport};
 use crate::output::{judged, table};
+
+const LEGEND: &str = "\
+Each flow was tried with the firewall off, where it must arrive or a deny would prove nothing, and with it on.
+counted: the adapter's entry, and by how much its counter moved / how many frames were sent.
+
+";
 
 /// The whole screen.
 pub fn screen(report: &DemoReport) -> String {
@@ -38,18 +44,11 @@ pub fn screen(report: &DemoReport) -> String {
 }
 
 fn flows(flows: &[FlowReport]) -> comfy_table::Table {
-    let mut table = table(["#", "what is tried", "off", "policy", "on", "decided by", "entry and its counter"]);
+    let mut table = table(["#", "what is tried", "off", "policy", "on", "decided by", "counted"]);
     for flow in flows {
         let good = flow.wrong.is_empty();
         let arrived = |yes: bool| if yes { "arrives" } else { "stopped" };
-        let decided = match &flow.ticket {
-            Some(ticket) => format!("{} {ticket}", flow.why),
-            None => flow.why.clone(),
-        };
-        let counters = flow.counters.iter().map(|counter| {
-            format!("{} {} +{} of {} sent", counter.entry, counter.direction, counter.moved, counter.frames)
-        });
-        let mut counters: Vec<String> = counters.collect();
+        let mut counters: Vec<String> = flow.counters.iter().map(counter).collect();
         counters.extend(flow.wrong.iter().map(|wrong| format!("WRONG: {wrong}")));
         table.add_row([
             Cell::new(flow.number),
@@ -57,11 +56,16 @@ fn flows(flows: &[FlowReport]) -> comfy_table::Table {
             judged(arrived(flow.arrived_off), flow.arrived_off),
             Cell::new(flow.policy),
             judged(arrived(flow.arrived_on), good),
-            Cell::new(decided),
+            Cell::new(&flow.why),
             judged(counters.join("\n"), good),
         ]);
     }
     table
+}
+
+/// As `E3 rx 5/5`: the entry's counter moved by 5, and 5 frames were sent.
+fn counter(counter: &CounterReport) -> String {
+    format!("{} {} {}/{}", counter.entry, counter.direction, counter.moved, counter.frames)
 }
 
 fn entries(report: &DemoReport) -> comfy_table::Table {

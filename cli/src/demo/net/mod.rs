@@ -24,7 +24,7 @@ use super::frames;
 
 /// Nothing has crossed for this long: the kernels have said all they had to say at once. It bounds how long a probe lasts
 /// whose frames the adapter dropped; what is delivered is not waited for with it.
-const QUIET: Duration = Duration::from_millis(40);
+const QUIET: Duration = Duration::from_millis(25);
 /// How long a receiver's socket is left alone between two looks at it.
 const GLANCE: Duration = Duration::from_millis(1);
 
@@ -152,7 +152,6 @@ impl Network {
 
 impl Lab for Network {
     fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<Observation> {
-        self.fabric.wait_for_quiet(QUIET, sockets::PATIENCE);
         let mark = self.fabric.mark();
         let delivered = match *probe {
             Probe::Tcp { from, to } => self.tcp(mark, from, to, nonce)?,

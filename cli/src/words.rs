@@ -1,0 +1,56 @@
+//! Decisions in few words, for tables.
+
+use nicfw::policy::{Decision, Document, RulePlace, Why};
+
+/// What decided, as `web rule 1, shop.yaml:12 CHG-1042`. Short on purpose: `Document::describe` says it in full.
+pub fn short(document: &Document, decision: &Decision) -> String {
+    let origin = document.origin(&decision.why).map(|origin| format!(", {origin}")).unwrap_or_default();
+    let rule_ticket = match decision.why {
+        Why::Rule { .. } => document.origin(&decision.why).and_then(|origin| origin.ticket.clone()),
+        _ => None,
+    };
+    let ticket = rule_ticket.map(|ticket| format!(" {ticket}")).unwrap_or_default();
+    format!("{}{origin}{ticket}", reason(document, &decision.why))
+}
+
+fn reason(document: &Document, why: &Why) -> String {
+    let container = |binding: usize| document.bindings.get(binding).map_or("?", |b| b.container.as_str());
+    let policy = |index: usize| document.policies.get(index).map_or("?", |policy| policy.name.as_str());
+    match *why {
+        Why::Rule { place, reply, .. } => {
+            let reply = if reply { "reply to " } else { "" };
+            match place {
+                RulePlace::Management(rule) => format!("{reply}management rule {}", rule + 1),
+                RulePlace::Policy(of, rule) => format!("{reply}{} rule {}", policy(of), rule + 1),
+            }
+        }
+        Why::NoRule { binding } => {
+            let of = document.bindings.get(binding).map_or("?", |b| policy(b.policy));
+            format!("no rule of {of}")
+        }
+        Why::ForeignMac { binding } => format!("{}'s IP, foreign MAC", container(binding)),
+        Why::ForeignVlan { binding } => format!("{}'s IP, foreign VLAN", container(binding)),
+        Why::ForeignPort { binding } => format!("{}'s IP, foreign port", container(binding)),
+        Why::OwnedMac { binding } => format!("{}'s MAC, foreign IP", container(binding)),
+        Why::NeighbourDiscovery { .. } => "nd: open-icmpv6".to_owned(),
+        Why::Multicast { .. } => "multicast: deny".to_owned(),
+        Why::Arp => "arp that IPv4 needs".to_owned(),
+        Why::Unbound => format!("unbound: {}", verdict(document.unbound)),
+    }
+}
+
+/// A verdict in a word.
+pub fn verdict(verdict: nicfw::tables::Verdict) -> &'static str {
+    match verdict {
+        nicfw::tables::Verdict::Allow => "allow",
+        nicfw::tables::Verdict::Deny => "deny",
+    }
+}
+
+/// A direction in a word.
+pub fn direction(direction: nicfw::tables::Direction) -> &'static str {
+    match direction {
+        nicfw::tables::Direction::Rx => "rx",
+        nicfw::tables::Direction::Tx => "tx",
+    }
+}
