@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod capture;
 mod cmd;
 mod demo;
 mod emulated;
@@ -56,7 +57,8 @@ fn fail(failure: &Failure) -> ExitCode {
 /// Usage errors exit with 1, not with clap's own 2, which says "differs" here; and they fit one line.
 fn refuse(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return print(&error.render().to_string()).map_or_else(|failure| fail(&failure), |()| Exit::Done.into());
+        let text = format!("{}\n", error.render().to_string().trim_end());
+        return print(&text).map_or_else(|failure| fail(&failure), |()| Exit::Done.into());
     }
     let text = error.render().to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

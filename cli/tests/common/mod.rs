@@ -30,7 +30,11 @@ pub fn nicfw(arguments: &[&str]) -> Ran {
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
-        Self { code: output.status.code().expect("ends by itself"), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code().expect("ends by itself"),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
 
@@ -42,6 +46,7 @@ pub fn golden(name: &str, text: &str) {
         std::fs::write(&path, text).expect("the golden file can be written");
         return;
     }
-    let expected = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}; run with {BLESS}=1", path.display()));
+    let expected =
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}; run with {BLESS}=1", path.display()));
     assert_eq!(text, expected, "{} differs; if that is right, run with {BLESS}=1", path.display());
 }
