@@ -15,8 +15,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     pub words: String,
     pub origin: Option<Arc<Origin>>,
-    pub entry: Option<RuleKey>,
-    pub counter: Option<CounterId>,
+    pub candidates: Vec<(RuleKey, Option<CounterId>)>,
     pub agrees: bool,
 }
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -104,8 +103,7 @@ fn judgements(doc: Option<&Document>, from: Place, frame: &[u8]) -> (Packet, Vec
             verdict: dec.verdict,
             words,
             origin: doc.origin(&dec.why).cloned(),
-            entry: None,
-            counter: None,
+            candidates: vec![],
             agrees: true,
         });
         if dec.verdict == Verdict::Deny {
@@ -148,6 +146,18 @@ impl Emulated {
     }
     pub fn tables(&self) -> Result<Image, Failure> {
         Ok(Image::default())
+    }
+    pub fn shuffled(_: u64) -> Result<Self, Failure> {
+        Self::fresh()
+    }
+    pub fn name(&self) -> String {
+        String::new()
+    }
+    pub fn openings(&self) -> Vec<String> {
+        vec![]
+    }
+    pub fn usage(&self) -> Vec<crate::demo::report::UsageReport> {
+        vec![]
     }
     pub fn image(&self) -> &Image {
         &self.image

@@ -1,5 +1,6 @@
 //! The demo: real traffic between containers and peers, through the emulated adapter, with the firewall off and on.
 
+mod attribution;
 pub mod cast;
 pub mod exchange;
 pub mod flows;

@@ -63,10 +63,8 @@ pub struct CounterReport {
     pub entry: String,
     /// `rx` or `tx`.
     pub direction: &'static str,
-    /// Frames of the flow that the entry decided, as seen on the cables.
+    /// By how much the counter moved for the flow's frames on the cables. Anything else that a counter did is wrong.
     pub frames: u64,
-    /// By how much the counter moved, frames of others that were seen on the cables taken off.
-    pub moved: u64,
 }
 
 /// One entry of the adapter.

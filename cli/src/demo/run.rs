@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use nicfw::policy::{Document, Packet};
-use nicfw::tables::{CounterId, Direction, RuleKey, Verdict};
+use nicfw::tables::{RuleKey, Verdict};
 
+use super::attribution::{attribute, moved};
 use super::exchange::{Crossing, Lab, Nonce, Observation, Probe};
 use super::flows::{CHANGED_RULE, Flow, POLICY, POLICY_NAME};
 use super::report::{ChangeReport, CounterReport, EntryReport, FlowReport};
@@ -12,6 +13,7 @@ use crate::emulated::{Counts, Emulated, Judgement};
 use crate::entries;
 use crate::failure::Failure;
 use crate::output::Progress;
+use crate::words;
 
 /// Labs and an adapter, in the middle of a demo.
 pub struct Run<'a> {
@@ -75,8 +77,8 @@ impl<'a> Run<'a> {
                 changed.push(i + 1);
             }
             // The frames of the run with the rule, judged without it: how far they would have come.
-            let (judged, _) = self.judge_all(flow, with)?;
-            if verdict(&judged) != Some(if with.delivered { Verdict::Allow } else { Verdict::Deny }) {
+            let passes = self.judge_all(flow, with)?.verdict() == Verdict::Allow;
+            if passes != with.delivered {
                 expected.push(i + 1);
             }
         }
@@ -115,13 +117,13 @@ impl<'a> Run<'a> {
         after: &Counts,
     ) -> Result<FlowReport, Failure> {
         let Some(flow) = self.flows.get(index) else { return Err(Failure::usage("demo: no such flow")) };
-        let (own, all) = self.judge_all(flow, observation)?;
+        let judged = self.judge_all(flow, observation)?;
         let mut wrong = Vec::new();
         if !arrived_off {
             wrong.push("did not arrive with the firewall off".to_owned());
         }
-        let policy = verdict(&own).unwrap_or(Verdict::Deny);
-        if own.is_empty() {
+        let policy = judged.verdict();
+        if judged.first.is_none() {
             wrong.push("nothing was sent".to_owned());
         }
         if policy != flow.expect {
@@ -130,11 +132,9 @@ impl<'a> Run<'a> {
         if observation.delivered != (policy == Verdict::Allow) {
             wrong.push("what arrived is not what the policy says".to_owned());
         }
-        wrong.extend(
-            own.iter().flatten().find(|j| !j.agrees).map(|j| format!("tables and policy disagree: {}", j.words)),
-        );
-        let counters = self.counters(&own, &all, before, after, &mut wrong);
-        let deciding = deciding(&own);
+        wrong.extend(judged.own().find(|j| !j.agrees).map(|j| format!("tables and policy disagree: {}", j.words)));
+        let counters = self.counters(&judged, before, after, &mut wrong);
+        let deciding = judged.deciding();
         let words: Vec<&str> = deciding.iter().map(|judgement| judgement.words.as_str()).collect();
         let origin = deciding.last().and_then(|judgement| judgement.origin.clone());
         Ok(FlowReport {
@@ -152,66 +152,41 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The judgements of a flow's own frames, frame by frame; and those of all frames that crossed meanwhile.
-    fn judge_all(
-        &self,
-        flow: &Flow,
-        observation: &Observation,
-    ) -> Result<(Vec<Vec<Judgement>>, Vec<Judgement>), Failure> {
-        let (mut own, mut all) = (Vec::new(), Vec::new());
+    /// The judgements of all frames that crossed, in order, and which of them are of the flow's own frames.
+    fn judge_all(&self, flow: &Flow, observation: &Observation) -> Result<Judged, Failure> {
+        let mut judged = Judged::default();
         for crossing in &observation.crossings {
             let (packet, judgements) = self.adapter.judge(crossing.from.place(), &crossing.frame)?;
-            all.extend(judgements.iter().cloned());
             if is_of(&packet, crossing, &flow.probe) {
-                own.push(judgements);
+                let first = judged.all.len();
+                judged.own.extend(first..first + judgements.len());
+                judged.first.get_or_insert(judgements.len());
             }
+            judged.all.extend(judgements);
         }
-        Ok((own, all))
+        Ok(judged)
     }
 
     /// What the counters of the flow's entries did, against the frames on the cables.
     fn counters(
         &mut self,
-        own: &[Vec<Judgement>],
-        all: &[Judgement],
+        judged: &Judged,
         before: &Counts,
         after: &Counts,
         wrong: &mut Vec<String>,
     ) -> Vec<CounterReport> {
-        let expected = tally(all.iter());
-        for (counter, sides) in after {
-            for (direction, now) in [(Direction::Rx, sides.rx), (Direction::Tx, sides.tx)] {
-                let then = before.get(counter).map_or(0, |sides| sides.of(direction));
-                let frames = expected.get(&(*counter, direction)).copied().unwrap_or(0);
-                if now.wrapping_sub(then) != frames {
-                    wrong.push(format!(
-                        "counter {} moved by {} for {frames} frames",
-                        counter.0,
-                        now.wrapping_sub(then)
-                    ));
-                }
-            }
-        }
+        let attributed = attribute(&judged.all, moved(before, after));
+        wrong.extend(attributed.wrong);
         let mut reports: Vec<CounterReport> = Vec::new();
-        let mine = tally(own.iter().flatten());
-        for judgement in own.iter().flatten() {
-            let (Some(entry), Some(counter)) = (judgement.entry, judgement.counter) else { continue };
-            let key = (counter, judgement.direction);
-            let entry = self.label(entry);
-            let direction = if judgement.direction == Direction::Rx { "rx" } else { "tx" };
-            if reports.iter().any(|report| report.entry == entry && report.direction == direction) {
+        for &index in &judged.own {
+            let (Some(judgement), Some(Some(entry))) = (judged.all.get(index), attributed.entries.get(index)) else {
                 continue;
+            };
+            let (entry, direction) = (self.label(*entry), words::direction(judgement.direction));
+            match reports.iter_mut().find(|report| report.entry == entry && report.direction == direction) {
+                Some(report) => report.frames += 1,
+                None => reports.push(CounterReport { entry, direction, frames: 1 }),
             }
-            let then = before.get(&counter).map_or(0, |sides| sides.of(judgement.direction));
-            let now = after.get(&counter).map_or(0, |sides| sides.of(judgement.direction));
-            let frames = mine.get(&key).copied().unwrap_or(0);
-            let others = expected.get(&key).copied().unwrap_or(0) - frames;
-            reports.push(CounterReport {
-                entry,
-                direction,
-                frames,
-                moved: now.wrapping_sub(then).wrapping_sub(others),
-            });
         }
         reports
     }
@@ -237,28 +212,33 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether every frame of the flow passes; `None` for no frames.
-fn verdict(own: &[Vec<Judgement>]) -> Option<Verdict> {
-    let open = own.iter().flatten().all(|judgement| judgement.verdict == Verdict::Allow);
-    (!own.is_empty()).then_some(if open { Verdict::Allow } else { Verdict::Deny })
+/// The judgements of what crossed during a probe.
+#[derive(Default)]
+struct Judged {
+    all: Vec<Judgement>,
+    /// Indices of those of the flow's own frames.
+    own: Vec<usize>,
+    /// How many of `own` are of the flow's first frame; `None` for no frame.
+    first: Option<usize>,
 }
 
-/// The judgement that stopped the flow, or those that let its first frame pass.
-fn deciding(own: &[Vec<Judgement>]) -> Vec<&Judgement> {
-    match own.iter().flatten().find(|judgement| judgement.verdict == Verdict::Deny) {
-        Some(stopped) => vec![stopped],
-        None => own.first().into_iter().flatten().collect(),
+impl Judged {
+    fn own(&self) -> impl Iterator<Item = &Judgement> {
+        self.own.iter().filter_map(|index| self.all.get(*index))
     }
-}
 
-fn tally<'j>(judgements: impl Iterator<Item = &'j Judgement>) -> BTreeMap<(CounterId, Direction), u64> {
-    let mut frames = BTreeMap::new();
-    for judgement in judgements {
-        if let Some(counter) = judgement.counter {
-            *frames.entry((counter, judgement.direction)).or_insert(0) += 1;
+    /// Whether every frame of the flow passes.
+    fn verdict(&self) -> Verdict {
+        if self.own().all(|judgement| judgement.verdict == Verdict::Allow) { Verdict::Allow } else { Verdict::Deny }
+    }
+
+    /// The judgement that stopped the flow, or those that let its first frame pass.
+    fn deciding(&self) -> Vec<&Judgement> {
+        match self.own().find(|judgement| judgement.verdict == Verdict::Deny) {
+            Some(stopped) => vec![stopped],
+            None => self.own().take(self.first.unwrap_or(0)).collect(),
         }
     }
-    frames
 }
 
 /// Whether a frame belongs to a probe, and not to what else the stacks say meanwhile (address resolution, groups).

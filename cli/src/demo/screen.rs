@@ -9,7 +9,7 @@ use crate::output::{judged, table};
 
 const LEGEND: &str = "\
 Each flow was tried with the firewall off, where it must arrive or a deny would prove nothing, and with it on.
-counted: the adapter's entry, and by how much its counter moved / how many frames were sent.
+counted: the entry of the adapter, and by how much its counter moved: exactly by the frames that were sent.
 
 ";
 
@@ -63,9 +63,9 @@ fn flows(flows: &[FlowReport]) -> comfy_table::Table {
     table
 }
 
-/// As `E3 rx 5/5`: the entry's counter moved by 5, and 5 frames were sent.
+/// As `E3 rx +5`: the entry's counter moved by 5, for as many frames.
 fn counter(counter: &CounterReport) -> String {
-    format!("{} {} {}/{}", counter.entry, counter.direction, counter.moved, counter.frames)
+    format!("{} {} +{}", counter.entry, counter.direction, counter.frames)
 }
 
 fn entries(report: &DemoReport) -> comfy_table::Table {
