@@ -26,6 +26,7 @@ pub mod regs;
 #[cfg(not(feature = "raw"))]
 mod regs;
 
+pub mod firewall;
 pub mod policy;
 pub mod tables;
 

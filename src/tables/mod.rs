@@ -2,6 +2,11 @@
 
 mod addr;
 mod classes;
+pub mod codec;
+#[cfg(test)]
+mod codec_tests;
+pub mod counters;
+pub mod ops;
 mod port_map;
 mod profile;
 mod rules;
@@ -9,6 +14,7 @@ mod subnet_map;
 
 pub use addr::{MacAddr, MacAddrError};
 pub use classes::MapError;
+pub use counters::{CounterTotals, CounterValue};
 pub use port_map::{PortMap, PortRangeId, PortTreeEntry};
 pub use profile::{Assumption, EngineProfile, LookupOrder, Sizes, Target};
 pub use rules::{Action, CounterId, Direction, MatchFields, RuleKey, Verdict};

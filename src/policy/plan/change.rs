@@ -147,13 +147,18 @@ impl Contested {
 
 /// Adds the common entries. Both images allow what they match, so no verdict changes.
 fn cover(to: &mut Recorder<'_>, commons: &[Common; 2]) {
+    let mut wanted: BTreeMap<RuleKey, Content> = BTreeMap::new();
     for (direction, common) in DIRECTIONS.into_iter().zip(commons) {
         for (key, (action, counter)) in &common.allows {
-            let is = to.rules().get(key).map_or(Action::None, |content| content.action(direction));
-            if is.verdict() != Some(Verdict::Allow) {
-                to.act(*key, direction, *action, *counter);
+            let fresh = Content { counter: *counter, ..Content::default() };
+            let content = wanted.entry(*key).or_insert_with(|| to.rules().get(key).copied().unwrap_or(fresh));
+            if content.action(direction).verdict() != Some(Verdict::Allow) {
+                content.set(direction, *action);
             }
         }
+    }
+    for (key, content) in wanted {
+        to.set(key, content);
     }
 }
 
@@ -181,14 +186,16 @@ fn tighten(to: &mut Recorder<'_>, commons: &[Common; 2], stale: &BTreeSet<RuleKe
 
 /// Adds those of the new denies whose key the filter names.
 fn deny(to: &mut Recorder<'_>, goal: &Rules, which: impl Fn(&RuleKey) -> bool) {
-    for (key, content) in goal.iter().filter(|(key, _)| which(key)) {
+    for (key, wanted) in goal.iter().filter(|(key, _)| which(key)) {
+        let fresh = Content { counter: wanted.counter, ..Content::default() };
+        let mut content = to.rules().get(key).copied().unwrap_or(fresh);
         for direction in DIRECTIONS {
-            let action = content.action(direction);
-            let is = to.rules().get(key).map_or(Action::None, |content| content.action(direction));
-            if action.verdict() == Some(Verdict::Deny) && is.verdict() != Some(Verdict::Deny) {
-                to.act(*key, direction, action, content.counter);
+            let denies = |content: &Content| content.action(direction).verdict() == Some(Verdict::Deny);
+            if denies(wanted) && !denies(&content) {
+                content.set(direction, wanted.action(direction));
             }
         }
+        to.set(*key, content);
     }
 }
 

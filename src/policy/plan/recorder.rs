@@ -135,13 +135,6 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Changes one direction of an entry; an entry that is new gets the counter.
-    pub fn act(&mut self, key: RuleKey, direction: Direction, action: Action, counter: Option<CounterId>) {
-        let mut content = self.rules.get(&key).copied().unwrap_or(Content { counter, ..Content::default() });
-        content.set(direction, action);
-        self.set(key, content);
-    }
-
     /// Writes a map, so that it becomes reachable by the last command.
     pub fn write_map(&mut self, kind: Kind, map: &Map) -> Result<(), MapError> {
         if self.maps.get(&kind) == Some(map) {
