@@ -40,7 +40,7 @@ pub struct L2 {
     doc: Option<Document>,
 }
 
-fn parse(frame: &[u8]) -> Packet {
+pub fn parse(frame: &[u8]) -> Packet {
     let p = etherparse::SlicedPacket::from_ethernet(frame).unwrap();
     let l = etherparse::LaxPacketHeaders::from_ethernet(frame).unwrap();
     let _ = p;

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Subnets;
-use nicfw::policy::{Image, ImageEntry};
+use nicfw::policy::{Image, ImageEntry, Interval, IntervalSet, Point};
 use nicfw::tables::{Action, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap};
 
 /// Prefixes or port ranges that an id's class is shown by, at most.
@@ -48,7 +48,8 @@ pub fn word(action: Action) -> Option<&'static str> {
     }
 }
 
-fn ether_type(number: u16) -> String {
+/// An ether type by its name, where it has one.
+pub fn ether_type(number: u16) -> String {
     match number {
         0x0800 => "ipv4".to_owned(),
         0x0806 => "arp".to_owned(),
@@ -58,33 +59,46 @@ fn ether_type(number: u16) -> String {
 }
 
 fn subnet(id: SubnetId, map: Option<&SubnetMap>) -> String {
-    let classes = map.map(|map| intervals(&map.classes, id, u32::MAX, |first| first - 1)).unwrap_or_default();
-    let prefixes = classes.iter().flat_map(|&(first, last)| {
-        Ipv4Subnets::new(Ipv4Addr::from_bits(first), Ipv4Addr::from_bits(last), 0).map(|net| net.to_string())
-    });
-    format!("#{} ({})", id.0, shortened(prefixes))
+    let classes = map.map(|map| class(&map.classes, id)).unwrap_or_default();
+    let set = |classes: &IntervalSet<u32>| {
+        let nets = |i: &Interval<u32>| Ipv4Subnets::new(Ipv4Addr::from_bits(i.first), Ipv4Addr::from_bits(i.last), 0);
+        classes.intervals().iter().flat_map(nets).map(|net| net.to_string()).collect::<Vec<_>>()
+    };
+    format!("#{} ({})", id.0, shorter(&set(&classes), &set(&classes.complement())))
 }
 
 fn ports(id: PortRangeId, map: Option<&PortMap>) -> String {
-    let classes = map.map(|map| intervals(&map.classes, id, u16::MAX, |first| first - 1)).unwrap_or_default();
-    let ranges =
-        classes.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
-    format!("#{} ({})", id.0, shortened(ranges))
+    let classes = map.map(|map| class(&map.classes, id)).unwrap_or_default();
+    let set = |classes: &IntervalSet<u16>| {
+        let range =
+            |i: &Interval<u16>| if i.first == i.last { i.first.to_string() } else { format!("{}-{}", i.first, i.last) };
+        classes.intervals().iter().map(range).collect::<Vec<_>>()
+    };
+    format!("#{} ({})", id.0, shorter(&set(&classes), &set(&classes.complement())))
 }
 
-/// The intervals of one class; each ends before the next class begins.
-fn intervals<P: Copy, I: PartialEq>(classes: &[(P, I)], id: I, max: P, before: impl Fn(P) -> P) -> Vec<(P, P)> {
-    let ends = classes.iter().skip(1).map(|(first, _)| before(*first)).chain([max]);
-    classes.iter().zip(ends).filter(|((_, class), _)| *class == id).map(|((first, _), last)| (*first, last)).collect()
+/// The points of one class; each interval of a map ends where the next begins.
+fn class<P: Point, I: PartialEq>(classes: &[(P, I)], id: I) -> IntervalSet<P> {
+    let ends = classes.iter().skip(1).map(|(first, _)| first.prev().unwrap_or(P::MIN)).chain([P::MAX]);
+    let own = classes.iter().zip(ends).filter(|((_, class), _)| *class == id);
+    IntervalSet::from_intervals(own.map(|((first, _), last)| Interval { first: *first, last }))
 }
 
-fn shortened(mut items: impl Iterator<Item = String>) -> String {
-    let mut shown: Vec<String> = items.by_ref().take(SHOWN).collect();
-    let more = items.count();
-    if more > 0 {
-        shown.push(format!("and {more} more"));
+/// A set by what is in it or by what is not, whichever is said in fewer words.
+fn shorter(inside: &[String], outside: &[String]) -> String {
+    if inside.len() > SHOWN && outside.len() < inside.len() {
+        format!("all but {}", shortened(outside))
+    } else {
+        shortened(inside)
     }
-    shown.join(" ")
+}
+
+fn shortened(items: &[String]) -> String {
+    let shown = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(" ");
+    match items.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 #[cfg(test)]
@@ -123,7 +137,7 @@ mod tests {
             "local 10.30.1.17, type ipv4, proto tcp, remote subnet #56001 (10.20.0.0/15), local ports #2 (80 443)"
         );
         let elsewhere = RuleKey { remote_subnet: Some(elsewhere), ..RuleKey::default() };
-        assert!(matches(&elsewhere, &image).contains("and "), "long lists are shortened");
+        assert_eq!(matches(&elsewhere, &image), "remote subnet #56000 (all but 10.20.0.0/15)");
         assert_eq!(matches(&RuleKey::default(), &image), "everything");
     }
 }

@@ -11,6 +11,7 @@ mod demo;
 mod emulated;
 mod entries;
 mod failure;
+mod judge;
 mod output;
 mod words;
 

@@ -64,6 +64,11 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
+/// A table as text, without blanks at the ends of lines.
+pub fn text(table: &Table) -> String {
+    table.trim_fmt()
+}
+
 /// A cell that says at one look whether things are as they should be.
 pub fn judged(text: impl ToString, good: bool) -> Cell {
     let cell = Cell::new(text);

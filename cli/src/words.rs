@@ -1,6 +1,10 @@
-//! Decisions in few words, for tables.
+//! Decisions and frames in few words, for tables.
 
-use nicfw::policy::{Decision, Document, RulePlace, Why};
+use std::net::SocketAddr;
+
+use nicfw::policy::{Decision, Document, Packet, Proto, RulePlace, Why};
+
+use crate::entries;
 
 /// What decided, as `web rule 1, shop.yaml:12 CHG-1042`. Short on purpose: `Document::describe` says it in full.
 pub fn short(document: &Document, decision: &Decision) -> String {
@@ -53,4 +57,25 @@ pub fn direction(direction: nicfw::tables::Direction) -> &'static str {
         nicfw::tables::Direction::Rx => "rx",
         nicfw::tables::Direction::Tx => "tx",
     }
+}
+
+/// A frame in few words: what it is, who sends it to whom, and its tags.
+pub fn packet(packet: &Packet) -> String {
+    let mut words = match packet.ip {
+        Some(ip) => {
+            let proto = ip.proto.map_or("unknown".to_owned(), |number| Proto::Is(number).to_string());
+            let (src, dst) = match ip.ports {
+                Some((src, dst)) => {
+                    (SocketAddr::new(ip.src, src).to_string(), SocketAddr::new(ip.dst, dst).to_string())
+                }
+                None => (ip.src.to_string(), ip.dst.to_string()),
+            };
+            format!("{proto} {src} > {dst}")
+        }
+        None => format!("{} {} > {}", entries::ether_type(packet.ether_type), packet.src_mac, packet.dst_mac),
+    };
+    for vlan in packet.outer_vlan.iter().chain(&packet.inner_vlan) {
+        words.push_str(&format!(" vlan {vlan}"));
+    }
+    words
 }

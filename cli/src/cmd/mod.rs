@@ -2,14 +2,19 @@
 
 mod check;
 mod demo;
+mod explain;
+mod replay;
+mod show;
 
 use std::path::Path;
 
-use nicfw::policy::Document;
+use nicfw::policy::{Compiled, Document};
+use nicfw::tables::Target;
+use serde::Serialize;
 
 use crate::args::Command;
 use crate::failure::{Exit, Failure};
-use crate::output::Report;
+use crate::output::{Report, table, text};
 
 /// Runs a command.
 ///
@@ -17,10 +22,51 @@ use crate::output::Report;
 /// Text for stderr and an exit code.
 pub fn run(command: Command) -> Result<Report, Failure> {
     match command {
-        Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Replay(args) => replay::run(&args),
         _ => Err(Failure::usage("not there")),
     }
+}
+
+/// Use of one table.
+#[derive(Debug, Clone, Serialize)]
+pub struct UsageReport {
+    /// Table.
+    pub table: String,
+    /// Used.
+    pub used: u64,
+    /// There are this many.
+    pub size: u64,
+    /// Who uses most of it.
+    pub largest_user: Option<String>,
+}
+
+/// How full the tables get.
+pub fn usage(compiled: &Compiled) -> Vec<UsageReport> {
+    let one = |usage: &nicfw::policy::Usage| UsageReport {
+        table: usage.table.to_string(),
+        used: usage.used(),
+        size: usage.available,
+        largest_user: usage
+            .by_policy
+            .first()
+            .filter(|(_, used)| *used > 0)
+            .map(|(policy, used)| format!("policy {policy}, {used}")),
+    };
+    compiled.usage().iter().map(one).collect()
+}
+
+/// Use of the tables for people.
+pub fn usage_table(usage: &[UsageReport]) -> String {
+    let mut table = table(["table", "used", "of", "largest user"]);
+    for line in usage {
+        let largest = line.largest_user.clone().unwrap_or_default();
+        table.add_row([line.table.clone(), line.used.to_string(), line.size.to_string(), largest]);
+    }
+    text(&table)
 }
 
 /// Reads a policy file. It is named in errors and origins as it was on the command line.
@@ -30,9 +76,14 @@ fn document(path: &Path) -> Result<Document, Failure> {
         Failure::usage(format!("{name}: cannot be read: {error}; expected a policy file; check the path"))
     })?;
     let text = String::from_utf8(text).map_err(|error| {
-        let line =
-            error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = valid.filter(|byte| **byte == b'\n').count() + 1;
         Failure::usage(format!("{name}:{line}: not UTF-8; expected a policy in UTF-8; save the file as UTF-8"))
     })?;
     Document::parse(&text, &name).map_err(|errors| Failure::new(Exit::Usage, errors))
+}
+
+/// Compiles for the emulated adapter.
+fn compile(document: &Document) -> Result<Compiled, Failure> {
+    Compiled::new(document, &Target::profile0(), None).map_err(|error| Failure::new(Exit::DoesNotFit, error))
 }

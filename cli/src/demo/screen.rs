@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::Cell;
 
 use super::report::{ChangeReport, CounterReport, DemoReport, FlowReport};
-use crate::output::{judged, table};
+use crate::output::{judged, table, text};
 
 const LEGEND: &str = "\
 Each flow was tried with the firewall off, where it must arrive or a deny would prove nothing, and with it on.
@@ -43,7 +43,7 @@ pub fn screen(report: &DemoReport) -> String {
     out
 }
 
-fn flows(flows: &[FlowReport]) -> comfy_table::Table {
+fn flows(flows: &[FlowReport]) -> String {
     let mut table = table(["#", "what is tried", "off", "policy", "on", "decided by", "counted"]);
     for flow in flows {
         let good = flow.wrong.is_empty();
@@ -60,7 +60,7 @@ fn flows(flows: &[FlowReport]) -> comfy_table::Table {
             judged(counters.join("\n"), good),
         ]);
     }
-    table
+    text(&table)
 }
 
 /// As `E3 rx +5`: the entry's counter moved by 5, for as many frames.
@@ -68,12 +68,12 @@ fn counter(counter: &CounterReport) -> String {
     format!("{} {} +{}", counter.entry, counter.direction, counter.frames)
 }
 
-fn entries(report: &DemoReport) -> comfy_table::Table {
+fn entries(report: &DemoReport) -> String {
     let mut table = table(["entry", "matches", "does"]);
     for entry in &report.entries {
         table.add_row([&entry.label, &entry.matches, &entry.action]);
     }
-    table
+    text(&table)
 }
 
 fn change(change: &ChangeReport) -> String {
@@ -90,12 +90,12 @@ fn change(change: &ChangeReport) -> String {
     )
 }
 
-fn usage(report: &DemoReport) -> comfy_table::Table {
+fn usage(report: &DemoReport) -> String {
     let mut table = table(["table", "used", "of"]);
     for line in &report.usage {
         table.add_row([line.table.clone(), line.used.to_string(), line.size.to_string()]);
     }
-    table
+    text(&table)
 }
 
 fn verdict(report: &DemoReport) -> String {
