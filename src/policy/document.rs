@@ -99,7 +99,7 @@ pub struct Remote {
 }
 
 /// Ports of a rule that names any. A side that is not named is full.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortPair {
     /// Remote ports.
     pub remote: PortSet,

@@ -1,0 +1,282 @@
+//! The proof that an image does what its document says.
+//!
+//! The rules of a document and the maps and entries of the image cut addresses and ports into classes. For one local
+//! side of each kind, a flow from every combination of classes is decided by the evaluator and judged by the image; both
+//! must agree. Local sides of the same kind have the same entries; a sample of the flows is run for each of them. What is
+//! no bound address's is compared for every physical port, MAC and binding.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use super::classes::{Mask, cut};
+use super::layout::Local;
+use super::refuse::{CompileError, document_origin};
+use super::regions::{DIRECTIONS, PORTED, Shape};
+use super::shapes::Shapes;
+use crate::policy::judge::Engine;
+use crate::policy::sets::Point;
+use crate::policy::{
+    AddrSet, Binding, Document, Flow, Image, IntervalSet, IpFlow, Origin, PortSet, Ports, Proto, Rule,
+};
+use crate::tables::{MacAddr, RuleKey, Target, Verdict};
+
+/// Flows of a kind that are run for every local side of it.
+const SAMPLE: usize = 24;
+
+pub(super) fn prove(document: &Document, target: &Target, image: &Image, shapes: &Shapes) -> Result<(), CompileError> {
+    let engine = Engine::new(image, &target.profile, 0);
+    let mut kinds: BTreeMap<(usize, bool, bool, bool), Vec<Flow>> = BTreeMap::new();
+    let mut alone = Document { bindings: Vec::new(), policies: Vec::new(), ..document.clone() };
+    for local in &shapes.locals {
+        let kind = (
+            local.shape,
+            local.key.local_mac.is_some(),
+            local.key.outer_vlan.is_some(),
+            local.key.physical_port.is_some(),
+        );
+        let binding = local.binding.and_then(|at| document.bindings.get(at));
+        // One binding at a time: the evaluator searches through all that the document has.
+        alone.bindings.clear();
+        if let Some(binding) = binding
+            && let Some(policy) = document.policies.get(binding.policy)
+        {
+            alone.policies.truncate(1);
+            if alone.policies.first() != Some(policy) {
+                alone.policies = vec![policy.clone()];
+            }
+            alone.bindings.push(Binding { policy: 0, ..binding.clone() });
+        }
+        let origin = || binding.map_or_else(|| document_origin(document), |binding| binding.origin.clone());
+        if let Some(flows) = kinds.get(&kind) {
+            for flow in flows {
+                agree(&alone, &engine, &at_local(flow, local, binding), &origin)?;
+            }
+            continue;
+        }
+        let flows = Classes::new(document, image, &shapes.shapes[local.shape], local).flows();
+        for flow in &flows {
+            let flow = at_local(flow, local, binding);
+            agree(&alone, &engine, &flow, &origin)?;
+            if engine.judge(&flow).verdict == Verdict::Allow {
+                for forged in elsewhere(&flow) {
+                    agree(&alone, &engine, &forged, &origin)?;
+                }
+            }
+        }
+        let step = flows.len().div_ceil(SAMPLE).max(1);
+        kinds.insert(kind, flows.into_iter().step_by(step).collect());
+    }
+    for flow in not_bound(document, target) {
+        agree(document, &engine, &flow, &|| document_origin(document))?;
+    }
+    Ok(())
+}
+
+fn agree(
+    document: &Document,
+    engine: &Engine<'_>,
+    flow: &Flow,
+    at: &impl Fn() -> Arc<Origin>,
+) -> Result<(), CompileError> {
+    let expected = document.decide(flow).verdict;
+    if engine.judge(flow).verdict == expected {
+        return Ok(());
+    }
+    Err(CompileError::Disagrees { at: at(), expected, flow: Box::new(*flow) })
+}
+
+/// The flow with the local side that the binding has.
+fn at_local(flow: &Flow, local: &Local, binding: Option<&Binding>) -> Flow {
+    let mut flow = *flow;
+    if let (Some(ip), Some(at)) = (flow.ip.as_mut(), local.key.local_ip) {
+        ip.local = at;
+    }
+    flow.local_mac = binding.map_or(UNUSED_MAC, |binding| binding.mac);
+    flow.outer_vlan = local.key.outer_vlan;
+    flow.physical_port = local.key.physical_port.unwrap_or(0);
+    flow
+}
+
+const UNUSED_MAC: MacAddr = MacAddr([0x06, 0xff, 0xff, 0xff, 0xff, 0xfe]);
+const PEER_MAC: MacAddr = MacAddr([0x06, 0xff, 0xff, 0xff, 0xff, 0xfd]);
+
+/// The same flow with another MAC, on another VLAN, and at another physical port.
+fn elsewhere(flow: &Flow) -> [Flow; 4] {
+    [
+        Flow { local_mac: UNUSED_MAC, ..*flow },
+        Flow { outer_vlan: None, ..*flow },
+        Flow { outer_vlan: Some(flow.outer_vlan.map_or(1, |vlan| vlan ^ 1)), ..*flow },
+        Flow { physical_port: flow.physical_port ^ 1, ..*flow },
+    ]
+}
+
+/// The classes that a shape's rules and its entries cut.
+struct Classes<'a> {
+    document: &'a Document,
+    shape: &'a Shape,
+    rules: Vec<&'a Rule>,
+    local: IpAddr,
+    remotes: Remotes,
+    remote_ports: Points<u16>,
+    local_ports: Points<u16>,
+}
+
+enum Remotes {
+    V4(Points<u32>),
+    V6(Points<u128>),
+}
+
+impl<'a> Classes<'a> {
+    fn new(document: &'a Document, image: &'a Image, shape: &'a Shape, local: &Local) -> Self {
+        let rules: Vec<&Rule> = shape.rules.iter().filter_map(|place| document.rule(*place)).collect();
+        let ip = local.key.local_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let from = RuleKey { local_ip: Some(ip), ..RuleKey::default() };
+        let keys: Vec<&RuleKey> =
+            image.rules.range(from..).map(|(key, _)| key).take_while(|key| key.local_ip == Some(ip)).collect();
+        let (groups, full) = (AddrSet::groups(), PortSet::full());
+        let v4: Vec<_> = rules.iter().map(|rule| &rule.remote.set.v4).chain([&groups.v4]).collect();
+        let v6: Vec<_> = rules.iter().map(|rule| &rule.remote.set.v6).chain([&groups.v6]).collect();
+        let remote: Vec<_> = rules.iter().map(|r| r.ports.as_ref().map_or(&full, |p| &p.remote)).collect();
+        let near: Vec<_> = rules.iter().map(|r| r.ports.as_ref().map_or(&full, |p| &p.local)).collect();
+        let near: Vec<_> = near.into_iter().chain([&document.ephemeral]).collect();
+        let subnets = image.subnets.as_ref().map_or(&[][..], |map| &map.classes);
+        let subnets: Vec<_> = subnets.iter().map(|(at, id)| (*at, id.0)).collect();
+        let port_map = |map: &Option<crate::tables::PortMap>| {
+            map.iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect::<Vec<_>>()
+        };
+        let exact_v4 = |key: &&RuleKey| match key.remote_ip {
+            Some(IpAddr::V4(at)) => Some(at.to_bits()),
+            _ => None,
+        };
+        let exact_v6 = |key: &&RuleKey| match key.remote_ip {
+            Some(IpAddr::V6(at)) => Some(at.to_bits()),
+            _ => None,
+        };
+        let remotes = if shape.v6 {
+            Remotes::V6(Points::new(&v6, &[], BTreeSet::new(), keys.iter().filter_map(exact_v6).collect()))
+        } else {
+            let named = keys.iter().filter_map(|key| Some(key.remote_subnet?.0)).collect();
+            Remotes::V4(Points::new(&v4, &subnets, named, keys.iter().filter_map(exact_v4).collect()))
+        };
+        let named = keys.iter().filter_map(|key| Some(key.remote_portrange?.0)).collect();
+        let exact = keys.iter().filter_map(|key| key.remote_port).collect();
+        let remote_ports = Points::new(&remote, &port_map(&image.remote_ports), named, exact);
+        let named = keys.iter().filter_map(|key| Some(key.local_portrange?.0)).collect();
+        let exact = keys.iter().filter_map(|key| key.local_port).collect();
+        let local_ports = Points::new(&near, &port_map(&image.local_ports), named, exact);
+        Self { document, shape, rules, local: ip, remotes, remote_ports, local_ports }
+    }
+
+    fn flows(&self) -> Vec<Flow> {
+        let mut protocols = self.shape.protocols(self.document);
+        protocols.extend(PORTED.into_iter().chain([1, 58]));
+        protocols.extend((0..=255).rev().find(|number| !protocols.contains(number)));
+        protocols.sort_unstable();
+        protocols.dedup();
+        let mut out = Vec::new();
+        for proto in protocols.into_iter().map(Some).chain([None]) {
+            let ported = proto.is_some_and(Proto::has_ports);
+            let mut which = Mask::of_len(self.rules.len() + 1);
+            for at in 0..=self.rules.len() {
+                // The last place is that of the groups or the ephemeral ports.
+                let counts = self.rules.get(at).is_none_or(|rule| match rule.proto {
+                    Proto::Any => true,
+                    Proto::Is(number) => proto == Some(number),
+                });
+                if counts {
+                    which.flip(at);
+                }
+            }
+            let remotes: Vec<IpAddr> = match &self.remotes {
+                Remotes::V4(points) => points.choose(&which).map(|at| Ipv4Addr::from_bits(at).into()).collect(),
+                Remotes::V6(points) => points.choose(&which).map(|at| Ipv6Addr::from_bits(at).into()).collect(),
+            };
+            let mut ports = vec![None];
+            if ported {
+                let local: Vec<u16> = self.local_ports.choose(&which).collect();
+                for remote in self.remote_ports.choose(&which) {
+                    ports.extend(local.iter().map(|local| Some(Ports { local: *local, remote })));
+                }
+            }
+            for &remote in &remotes {
+                for &ports in &ports {
+                    out.extend(
+                        DIRECTIONS.map(|direction| Flow { direction, ..flow(self.local, remote, proto, ports) }),
+                    );
+                }
+            }
+        }
+        out
+    }
+}
+
+fn flow(local: IpAddr, remote: IpAddr, proto: Option<u8>, ports: Option<Ports>) -> Flow {
+    Flow {
+        direction: DIRECTIONS[0],
+        physical_port: 0,
+        local_mac: UNUSED_MAC,
+        remote_mac: PEER_MAC,
+        outer_vlan: None,
+        inner_vlan: None,
+        ether_type: if local.is_ipv4() { 0x0800 } else { 0x86dd },
+        ip: Some(IpFlow { local, remote, proto, ports }),
+    }
+}
+
+/// The first point of each piece of a space, with all that could tell it from others.
+struct Points<T>(Vec<(T, Mask, Option<u16>, bool)>);
+
+impl<T: Point> Points<T> {
+    /// `named`: ids that entries name; all others are alike to them. `exact`: points that entries name.
+    fn new(sets: &[&IntervalSet<T>], map: &[(T, u16)], named: BTreeSet<u16>, exact: BTreeSet<T>) -> Self {
+        let pieces = cut(sets);
+        let after = exact.iter().filter_map(|point| point.next());
+        let starts = pieces.iter().map(|(at, _)| *at).chain(map.iter().map(|(at, _)| *at));
+        let points: BTreeSet<T> = starts.chain(exact.iter().copied()).chain(after).collect();
+        let mut out = Vec::with_capacity(points.len());
+        for point in points {
+            let id = map.partition_point(|(first, _)| *first <= point).checked_sub(1).map(|at| map[at].1);
+            let at = pieces.partition_point(|(first, _)| *first <= point).saturating_sub(1);
+            out.push((point, pieces[at].1.clone(), id.filter(|id| named.contains(id)), exact.contains(&point)));
+        }
+        Self(out)
+    }
+
+    /// One point of each class, if only the sets of `which` count. Each exact point is a class of its own.
+    fn choose(&self, which: &Mask) -> impl Iterator<Item = T> {
+        let mut seen = BTreeSet::new();
+        let chosen = |(point, within, id, exact): &(T, Mask, Option<u16>, bool)| {
+            seen.insert((within.and(which), *id, exact.then_some(*point))).then_some(*point)
+        };
+        self.0.iter().filter_map(chosen).collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// Flows of no bound address: each binding's MAC with ARP and with a foreign address, and other MACs, everywhere.
+fn not_bound(document: &Document, target: &Target) -> Vec<Flow> {
+    let taken = |ip: &IpAddr| {
+        document.binding_of(*ip).is_some()
+            || document.management.iter().any(|m| m.rule.local.as_ref().is_some_and(|local| local.contains(*ip)))
+    };
+    // One more than could be taken, so that one is left.
+    let free = (0..=u32::MAX).map(|low| IpAddr::V4(Ipv4Addr::from_bits(0x0100_0001_u32.wrapping_add(low))));
+    let free = free.take(1 << 16).find(|ip| !taken(ip));
+    let macs =
+        document.bindings.iter().map(|binding| binding.mac).chain(document.management.iter().filter_map(|m| m.mac));
+    let macs: BTreeSet<MacAddr> = macs.chain([UNUSED_MAC, MacAddr::BROADCAST]).collect();
+    let mut out = Vec::new();
+    for (mac, direction, physical_port) in macs
+        .into_iter()
+        .flat_map(|mac| DIRECTIONS.map(|direction| (mac, direction)))
+        .flat_map(|(mac, direction)| (0..target.physical_ports).map(move |port| (mac, direction, port)))
+    {
+        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let at = |flow: Flow| Flow { direction, physical_port, local_mac: mac, ..flow };
+        let ip = flow(peer, peer, None, None);
+        out.push(at(Flow { ether_type: 0x0806, ip: None, ..ip }));
+        out.push(at(Flow { ether_type: 0x88cc, ip: None, ..ip }));
+        out.extend(free.map(|ip| at(flow(ip, peer, Some(6), Some(Ports { local: 80, remote: 50_000 })))));
+    }
+    out
+}
