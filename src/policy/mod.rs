@@ -29,4 +29,4 @@ pub use flow_text::{FlowText, FlowTextError};
 pub use image::{Image, ImageEntry, OriginId, Side};
 pub use judge::Judgement;
 pub use problems::{ParseError, ParseErrors};
-pub use sets::{AddrSet, Interval, IntervalSet, PortSet};
+pub use sets::{AddrSet, Interval, IntervalSet, Point, PortSet};
