@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::takeover::Doubt;
 use super::{ApplyCause, ApplyError, Change, Engine, Firewall, Held, Report};
 use crate::error::AdapterState;
-use crate::mcdi::McdiError;
+use crate::nic::AdapterError;
 use crate::policy::plan::{Local, Phase, Step};
 use crate::policy::{Image, ImageEntry, OriginId, Side};
 use crate::tables::{Action, CounterId, Direction, RuleKey, TableOp, Verdict};
@@ -31,7 +31,7 @@ impl<E: Engine> Firewall<E> {
     pub fn apply(&mut self, change: Change) -> Result<Report, ApplyError> {
         self.check(&change)?;
         self.await_settled();
-        self.start_meters(&change.goal.image)?;
+        self.meters.prepare(&mut self.engine, &change.goal.image).map_err(|e| self.failed_beside(e))?;
         let steps = &change.plan.steps;
         let mut pauses = 0;
         for (at, step) in steps.iter().enumerate() {
@@ -39,7 +39,7 @@ impl<E: Engine> Firewall<E> {
                 pauses += 1;
                 self.clock.sleep(self.settings.grace);
             }
-            if let Err(source) = self.engine.execute(&step.op) {
+            if let Err(source) = self.send(&step.op) {
                 return Err(self.fail(&change, at, source));
             }
         }
@@ -75,7 +75,7 @@ impl<E: Engine> Firewall<E> {
             let (planned, current) = (change.generation, self.generation);
             return Err(ApplyError::unsent(ApplyCause::Stale { planned, current }));
         }
-        let found = self.engine.version().map_err(|e| self.failed_beside(e))?;
+        let found = self.engine.ruleset_version().map_err(|e| self.failed_beside(e))?;
         match &self.version {
             Some(expected) if *expected != found => {
                 Err(ApplyError::unsent(ApplyCause::Foreign { expected: expected.clone(), found }))
@@ -85,11 +85,10 @@ impl<E: Engine> Firewall<E> {
     }
 
     /// A command that changes no entry failed before the first that does.
-    fn failed_beside(&mut self, error: McdiError) -> ApplyError {
-        let known = error.had_no_effect();
-        let state = if known { AdapterState::Unchanged } else { AdapterState::Unknown };
-        if !known {
-            self.doubt = Some(Doubt::after(&error, []));
+    fn failed_beside(&mut self, error: AdapterError) -> ApplyError {
+        let state = error.state();
+        if state == AdapterState::Unknown {
+            self.doubt = Some(Doubt::default());
         }
         ApplyError { cause: error.into(), state, rule: None }
     }
@@ -100,17 +99,13 @@ impl<E: Engine> Firewall<E> {
         }
     }
 
-    /// Reads the counters that come into use, so that only what follows is counted.
-    fn start_meters(&mut self, image: &Image) -> Result<(), ApplyError> {
-        let used: BTreeSet<CounterId> = image.rules.values().filter_map(|entry| entry.counter).collect();
-        let fresh = self.meter.retain(&used.into_iter().collect::<Vec<_>>());
-        if !fresh.is_empty() {
-            let raw = self.engine.read_counters(&fresh).map_err(|e| self.failed_beside(e))?;
-            for (id, raw) in fresh.into_iter().zip(raw) {
-                self.meter.start(id, raw);
-            }
+    /// Sends one command, with the adapter's counter in the place of the image's.
+    pub(super) fn send(&mut self, op: &TableOp) -> Result<(), AdapterError> {
+        let mut op = op.clone();
+        if let TableOp::SetRule { counter, .. } = &mut op {
+            *counter = counter.and_then(|id| self.meters.pair(id));
         }
-        Ok(())
+        self.engine.execute(&op)
     }
 
     pub(super) fn hold(&mut self, held: Held) {
@@ -118,7 +113,8 @@ impl<E: Engine> Firewall<E> {
     }
 
     pub(super) fn learn_version(&mut self) {
-        self.version = self.engine.version().inspect_err(|e| log::warn!("the version cannot be read: {e}")).ok();
+        self.version =
+            self.engine.ruleset_version().inspect_err(|e| log::warn!("the version cannot be read: {e}")).ok();
     }
 
     pub(super) fn commit_if_due(&mut self) {
@@ -132,11 +128,11 @@ impl<E: Engine> Firewall<E> {
     }
 
     /// Step `at` failed: takes back what came before it.
-    fn fail(&mut self, change: &Change, at: usize, source: McdiError) -> ApplyError {
+    fn fail(&mut self, change: &Change, at: usize, source: AdapterError) -> ApplyError {
         let steps = &change.plan.steps;
         let rule = asked_by(&steps[at].op, [&change.goal.image, &self.held.image]);
-        let undone = if source.had_no_effect() { self.undo(&steps[..at]) } else { Undone::Unknown };
-        let doubt = Doubt::after(&source, change.plan.keys().copied());
+        let undone = if harmless(&source) { self.undo(&steps[..at]) } else { Undone::Unknown };
+        let doubt = Doubt { keys: change.plan.keys().copied().collect() };
         let cause = ApplyCause::Command { step: at + 1, steps: steps.len(), source };
         let state = match undone {
             Undone::All => AdapterState::Unchanged,
@@ -165,9 +161,9 @@ impl<E: Engine> Firewall<E> {
         let mut lost = BTreeSet::new();
         for step in done.iter().rev() {
             if let Some(undo) = &step.undo {
-                match (self.engine.execute(undo), stays_closed(step)) {
+                match (self.send(undo), stays_closed(step)) {
                     (Ok(()), _) => track(&mut entries, undo),
-                    (Err(e), Some(local)) if e.had_no_effect() => {
+                    (Err(e), Some(local)) if harmless(&e) => {
                         lost.insert(local);
                     }
                     (Err(_), _) => return Undone::Unknown,
@@ -201,13 +197,18 @@ impl<E: Engine> Firewall<E> {
             })
             .collect();
         for op in closing {
-            if self.engine.execute(&op).is_err() {
+            if self.send(&op).is_err() {
                 return Undone::Unknown;
             }
             track(&mut entries, &op);
         }
         Undone::Closed(who, entries)
     }
+}
+
+/// True if the failed command certainly had no effect.
+fn harmless(error: &AdapterError) -> bool {
+    error.state() == AdapterState::Unchanged
 }
 
 /// Whose entry stays as the step left it if its undo is refused. `None` where that would leave something open that was

@@ -1,120 +1,98 @@
-//! Counter readings that survive a wrap.
+//! Counters: the image numbers them from 0, the adapter gives each of them a pair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::policy::OriginId;
-use crate::tables::{CounterId, RuleKey};
-
-/// Frames in each direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Frames {
-    /// Received.
-    pub rx: u64,
-    /// Transmitted.
-    pub tx: u64,
-}
+use super::Engine;
+use crate::nic::AdapterError;
+use crate::policy::{Image, OriginId};
+use crate::tables::{CounterId, CounterValue, RuleKey};
 
 /// What one counter pair has counted, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
-    /// The pair.
+    /// The counter, as the image numbers it.
     pub counter: CounterId,
     /// The entries that count with it.
     pub entries: Vec<RuleKey>,
     /// Who asked for them, sorted.
     pub origins: Vec<OriginId>,
     /// Since the counter came into use.
-    pub total: Frames,
+    pub total: CounterValue,
     /// Since the reading before.
-    pub delta: Frames,
+    pub delta: CounterValue,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    raw: (u64, u64),
-    total: Frames,
+    start: CounterValue,
+    last: CounterValue,
 }
 
-/// Turns raw counters, which wrap and do not start at zero, into totals.
-#[derive(Debug)]
-pub(super) struct Meter {
-    mask: u64,
+/// The pairs that the adapter gave, and where each use of one began.
+#[derive(Debug, Default)]
+pub(super) struct Meters {
+    /// Pair of each number that the image uses.
+    pairs: Vec<CounterId>,
     readings: BTreeMap<CounterId, Reading>,
 }
 
-impl Meter {
-    /// For counters of `bits` bits, 1 to 64.
-    pub fn new(bits: u32) -> Self {
-        Self { mask: u64::MAX.checked_shr(64u32.saturating_sub(bits)).unwrap_or(u64::MAX), readings: BTreeMap::new() }
+impl Meters {
+    /// The adapter's pair; `None` if it gave too few.
+    pub fn pair(&self, counter: CounterId) -> Option<CounterId> {
+        self.pairs.get(counter.0 as usize).copied()
     }
 
-    /// Drops the counters that are out of use; returns those in use whose start is not known.
-    pub fn retain(&mut self, used: &[CounterId]) -> Vec<CounterId> {
-        self.readings.retain(|id, _| used.contains(id));
-        used.iter().copied().filter(|id| !self.readings.contains_key(id)).collect()
+    /// Allocates what the image needs and is missing, and notes where the counters that come into use begin.
+    pub fn prepare(&mut self, engine: &mut impl Engine, image: &Image) -> Result<(), AdapterError> {
+        let used: BTreeSet<CounterId> = image.rules.values().filter_map(|entry| entry.counter).collect();
+        let needed = used.last().map_or(0, |last| last.0 as usize + 1);
+        if needed > self.pairs.len() {
+            self.pairs.extend(engine.alloc_counters(needed - self.pairs.len())?);
+        }
+        if needed > self.pairs.len() {
+            log::warn!("{needed} counters are wanted, the adapter gave {}: the rest does not count", self.pairs.len());
+        }
+        self.readings.retain(|counter, _| used.contains(counter));
+        let fresh: Vec<CounterId> = used.into_iter().filter(|counter| !self.readings.contains_key(counter)).collect();
+        for (counter, start) in self.read(engine, &fresh)? {
+            self.readings.insert(counter, Reading { start, last: start });
+        }
+        Ok(())
     }
 
-    /// Counts from this reading on.
-    pub fn start(&mut self, id: CounterId, raw: (u64, u64)) {
-        self.readings.insert(id, Reading { raw, total: Frames::default() });
+    fn read(
+        &self,
+        engine: &mut impl Engine,
+        counters: &[CounterId],
+    ) -> Result<Vec<(CounterId, CounterValue)>, AdapterError> {
+        let (counters, pairs): (Vec<_>, Vec<_>) = counters.iter().filter_map(|id| Some((*id, self.pair(*id)?))).unzip();
+        if pairs.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(counters.into_iter().zip(engine.read_counters(&pairs)?).collect())
     }
 
-    /// All counters start at zero again, as after a reboot of the management controller; what was read stays.
-    pub fn cleared(&mut self) {
-        self.readings.values_mut().for_each(|reading| reading.raw = (0, 0));
-    }
-
-    /// Takes a reading: what came since the last one, and in all. More than one wrap between two readings goes unseen.
-    pub fn take(&mut self, id: CounterId, raw: (u64, u64)) -> (Frames, Frames) {
-        let mask = self.mask;
-        let reading = self.readings.entry(id).or_insert(Reading { raw, total: Frames::default() });
-        let since = |now: u64, before: u64| now.wrapping_sub(before) & mask;
-        let delta = Frames { rx: since(raw.0, reading.raw.0), tx: since(raw.1, reading.raw.1) };
-        reading.raw = raw;
-        reading.total.rx = reading.total.rx.saturating_add(delta.rx);
-        reading.total.tx = reading.total.tx.saturating_add(delta.tx);
-        (delta, reading.total)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: CounterId = CounterId(7);
-
-    fn frames(rx: u64, tx: u64) -> Frames {
-        Frames { rx, tx }
-    }
-
-    #[test]
-    fn a_wrap_is_counted_through() {
-        let mut meter = Meter::new(40);
-        meter.start(ID, ((1 << 40) - 2, 5));
-        assert_eq!(meter.take(ID, (3, 5)), (frames(5, 0), frames(5, 0)));
-        assert_eq!(meter.take(ID, (4, 9)), (frames(1, 4), frames(6, 4)));
-        let mut wide = Meter::new(64);
-        wide.start(ID, (u64::MAX, 0));
-        assert_eq!(wide.take(ID, (0, 1)), (frames(1, 1), frames(1, 1)));
-    }
-
-    #[test]
-    fn a_reboot_loses_nothing_that_was_read() {
-        let mut meter = Meter::new(40);
-        meter.start(ID, (100, 100));
-        meter.take(ID, (110, 100));
-        meter.cleared();
-        assert_eq!(meter.take(ID, (2, 3)), (frames(2, 3), frames(12, 3)));
-    }
-
-    #[test]
-    fn a_counter_that_changes_hands_starts_again() {
-        let mut meter = Meter::new(40);
-        meter.start(ID, (0, 0));
-        meter.take(ID, (50, 0));
-        assert_eq!(meter.retain(&[]), []);
-        assert_eq!(meter.retain(&[ID]), [ID]);
-        meter.start(ID, (50, 0));
-        assert_eq!(meter.take(ID, (51, 0)), (frames(1, 0), frames(1, 0)));
+    /// Reads every counter of the image.
+    pub fn counts(&mut self, engine: &mut impl Engine, image: &Image) -> Result<Vec<Count>, AdapterError> {
+        let mut users = BTreeMap::<CounterId, (Vec<RuleKey>, BTreeSet<OriginId>)>::new();
+        for (key, entry) in &image.rules {
+            let Some(counter) = entry.counter else { continue };
+            let (entries, origins) = users.entry(counter).or_default();
+            entries.push(*key);
+            origins.extend(entry.rx.origins.iter().chain(&entry.tx.origins));
+        }
+        let values = self.read(engine, &users.keys().copied().collect::<Vec<_>>())?;
+        let count = |(counter, value): (CounterId, CounterValue)| {
+            let (entries, origins) = users.remove(&counter)?;
+            let reading = self.readings.entry(counter).or_insert(Reading { start: value, last: value });
+            let since = |before: CounterValue| CounterValue {
+                tx: value.tx.saturating_sub(before.tx),
+                rx: value.rx.saturating_sub(before.rx),
+            };
+            let (total, delta) = (since(reading.start), since(reading.last));
+            reading.last = value;
+            Some(Count { counter, entries, origins: origins.into_iter().collect(), total, delta })
+        };
+        Ok(values.into_iter().filter_map(count).collect())
     }
 }

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use crate::error::AdapterState;
-use crate::mcdi::McdiError;
-use crate::mcdi::cmd::ruleset::RulesetVersion;
+use crate::nic::{AdapterError, RulesetVersion};
 use crate::policy::OriginId;
 use crate::policy::plan::PlanError;
 use crate::tables::MapError;
@@ -72,11 +71,17 @@ pub enum ApplyCause {
         steps: usize,
         /// How.
         #[source]
-        source: McdiError,
+        source: AdapterError,
     },
     /// A command beside those of the change failed.
     #[error("the adapter refused or lost a command")]
-    Adapter(#[from] McdiError),
+    Adapter(#[from] AdapterError),
+    /// The adapter could not be made usable again.
+    #[error("the adapter could not be made usable again")]
+    Recover(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// After a reboot the adapter works in another way, or its tables have other sizes.
+    #[error("the adapter came back with another firmware or other tables: compile again and attach with adopt")]
+    TargetChanged,
     /// An image does not fit the adapter.
     #[error(transparent)]
     Map(#[from] MapError),
@@ -88,7 +93,7 @@ pub enum ApplyCause {
 /// Why the firewall could not take over an adapter.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AttachError {
+pub enum AdoptError {
     /// The image does not fit. Nothing was sent.
     #[error("the policy does not fit the adapter")]
     Map(#[from] MapError),
@@ -99,7 +104,7 @@ pub enum AttachError {
         blocked: bool,
         /// How.
         #[source]
-        source: McdiError,
+        source: AdapterError,
     },
 }
 

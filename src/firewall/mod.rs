@@ -29,18 +29,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use counters::{Count, Frames};
+pub use counters::Count;
 pub use engine::Engine;
-pub use error::{ApplyCause, ApplyError, AttachError, ReserveError};
+pub use error::{AdoptError, ApplyCause, ApplyError, ReserveError};
 pub use takeover::Adopt;
 
 use crate::clock::Clock;
-use crate::mcdi::McdiError;
-use crate::mcdi::cmd::ruleset::RulesetVersion;
+use crate::nic::{AdapterError, RulesetVersion};
 use crate::policy::plan::{Plan, PlanError};
-use crate::policy::{Document, Image, ImageEntry, OriginId, Side};
-use crate::tables::{Action, CounterId, MacAddr, RuleKey};
-use counters::Meter;
+use crate::policy::{Document, Image, ImageEntry, Side};
+use crate::tables::{Action, MacAddr, RuleKey, Target};
+use counters::Meters;
 use names::Names;
 
 /// Times that a firewall keeps.
@@ -165,6 +164,8 @@ pub enum Audit {
 /// The firewall of one adapter.
 pub struct Firewall<E> {
     engine: E,
+    /// What the held image was made for.
+    target: Target,
     clock: Arc<dyn Clock>,
     settings: Settings,
     held: Held,
@@ -172,10 +173,12 @@ pub struct Firewall<E> {
     version: Option<RulesetVersion>,
     /// Keys whose entries are in doubt; `Some` until recovery.
     doubt: Option<takeover::Doubt>,
+    /// The management controller has rebooted, and the tables were not loaded since.
+    rebooted: bool,
     /// Ids and nodes that the last change retired may be used from here on.
     settled_at: Duration,
     cache: Cache,
-    meter: Meter,
+    meters: Meters,
 }
 
 impl<E> fmt::Debug for Firewall<E> {
@@ -201,7 +204,7 @@ impl<E: Engine> Firewall<E> {
     }
 
     fn change(&self, goal: Held, reason: &str) -> Result<Change, PlanError> {
-        let plan = Plan::new(&self.held.image, &goal.image, self.engine.target())?;
+        let plan = Plan::new(&self.held.image, &goal.image, &self.target)?;
         let who: BTreeSet<String> = plan
             .closes
             .iter()
@@ -258,36 +261,18 @@ impl<E: Engine> Firewall<E> {
     /// Reads all counters in use.
     ///
     /// # Errors
-    /// [`McdiError`]. The tables are unchanged; what was counted comes with the next reading.
-    pub fn counters(&mut self) -> Result<Vec<Count>, McdiError> {
-        let users = self.counter_users();
-        let ids: Vec<CounterId> = users.keys().copied().collect();
-        let raw = self.engine.read_counters(&ids)?;
-        let counts = users.into_iter().zip(raw).map(|((counter, (entries, origins)), raw)| {
-            let (delta, total) = self.meter.take(counter, raw);
-            Count { counter, entries, origins: origins.into_iter().collect(), total, delta }
-        });
-        Ok(counts.collect())
-    }
-
-    fn counter_users(&self) -> BTreeMap<CounterId, (Vec<RuleKey>, BTreeSet<OriginId>)> {
-        let mut users = BTreeMap::<_, (Vec<_>, BTreeSet<_>)>::new();
-        for (key, entry) in &self.held.image.rules {
-            let Some(counter) = entry.counter else { continue };
-            let (keys, origins) = users.entry(counter).or_default();
-            keys.push(*key);
-            origins.extend(entry.rx.origins.iter().chain(&entry.tx.origins));
-        }
-        users
+    /// [`AdapterError`]. The tables are unchanged; what was counted comes with the next reading.
+    pub fn counters(&mut self) -> Result<Vec<Count>, AdapterError> {
+        self.meters.counts(&mut self.engine, &self.held.image)
     }
 
     /// Compares the adapter's hash over its tables with the one after the last change. It tells changes by others as far as
     /// the hash depends on the content alone (assumption A13).
     ///
     /// # Errors
-    /// [`McdiError`]. Nothing was changed.
-    pub fn audit(&mut self) -> Result<Audit, McdiError> {
-        let found = self.engine.version()?;
+    /// [`AdapterError`]. Nothing was changed.
+    pub fn audit(&mut self) -> Result<Audit, AdapterError> {
+        let found = self.engine.ruleset_version()?;
         let same = self.version.as_ref() == Some(&found);
         Ok(if same { Audit::Same } else { Audit::Drifted { expected: self.version.clone(), found } })
     }
@@ -295,8 +280,8 @@ impl<E: Engine> Firewall<E> {
     /// Makes the tables what a reboot of the management controller loads, whenever that was done last.
     ///
     /// # Errors
-    /// [`McdiError`]. The tables are unchanged.
-    pub fn commit_cache(&mut self) -> Result<(), McdiError> {
+    /// [`AdapterError`]. The tables are unchanged.
+    pub fn commit_cache(&mut self) -> Result<(), AdapterError> {
         self.engine.commit_cache()?;
         self.cache = Cache { behind: false, committed_at: Some(self.clock.now()) };
         Ok(())

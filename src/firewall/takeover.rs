@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{ApplyCause, ApplyError, AttachError, Cache, Engine, Firewall, Held, Meter, Report, Settings};
+use super::{AdoptError, ApplyCause, ApplyError, Cache, Engine, Firewall, Held, Report, Settings};
 use crate::clock::Clock;
 use crate::error::AdapterState;
-use crate::mcdi::McdiError;
-use crate::mcdi::cmd::ruleset::Override;
+use crate::nic::{AdapterError, Override};
 use crate::policy::{Document, Image};
 use crate::tables::{Action, MapError, RuleKey, Sizes, TableOp};
 
@@ -21,17 +20,9 @@ pub struct Adopt<'a> {
 }
 
 /// Which entries may be other than [`Held`] says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Doubt {
-    keys: BTreeSet<RuleKey>,
-    /// The management controller has rebooted: it may hold anything.
-    rebooted: bool,
-}
-
-impl Doubt {
-    pub fn after(error: &McdiError, keys: impl IntoIterator<Item = RuleKey>) -> Self {
-        Self { keys: keys.into_iter().collect(), rebooted: matches!(error, McdiError::Rebooted { .. }) }
-    }
+    pub keys: BTreeSet<RuleKey>,
 }
 
 /// The commands that load an image into empty tables: base entries, maps, and then the entries above the base.
@@ -74,25 +65,27 @@ impl<E: Engine> Firewall<E> {
     /// rules are reset, the image is loaded, and then the rules decide.
     ///
     /// # Errors
-    /// [`AttachError`]; it says whether the adapter blocks all traffic.
-    pub fn attach(engine: E, adopt: Adopt<'_>, clock: Arc<dyn Clock>, settings: Settings) -> Result<Self, AttachError> {
+    /// [`AdoptError`]; it says whether the adapter blocks all traffic.
+    pub fn attach(engine: E, adopt: Adopt<'_>, clock: Arc<dyn Clock>, settings: Settings) -> Result<Self, AdoptError> {
         let held = Held::new(adopt.document, adopt.image, Default::default());
         let settled_at = clock.now();
-        let meter = Meter::new(engine.counter_bits());
+        let target = engine.target().clone();
         let mut firewall = Self {
             engine,
+            target,
             clock,
             settings,
             held,
             generation: 1,
             version: None,
             doubt: None,
+            rebooted: false,
             settled_at,
             cache: Cache { behind: true, committed_at: None },
-            meter,
+            meters: Default::default(),
         };
-        let load = Load::of(&firewall.held.image, &firewall.engine.target().sizes)?;
-        firewall.block_and_load(&load).map_err(|(blocked, source)| AttachError::Command { blocked, source })?;
+        let load = Load::of(&firewall.held.image, &firewall.target.sizes)?;
+        firewall.block_and_load(&load).map_err(|(blocked, source)| AdoptError::Command { blocked, source })?;
         log::info!("attached, {} entries", firewall.held.image.rules.len());
         firewall.learn_version();
         firewall.commit_if_due();
@@ -100,19 +93,17 @@ impl<E: Engine> Firewall<E> {
     }
 
     /// On failure also tells whether the override is BLOCK.
-    fn block_and_load(&mut self, load: &Load) -> Result<usize, (bool, McdiError)> {
+    fn block_and_load(&mut self, load: &Load) -> Result<usize, (bool, AdapterError)> {
         self.engine.set_override(Override::Block).map_err(|e| (false, e))?;
         log::warn!("all traffic of the adapter is blocked while its rules are loaded");
         let blocked = |e| (true, e);
         self.engine.reset_rules().map_err(blocked)?;
+        self.meters.prepare(&mut self.engine, &self.held.image).map_err(blocked)?;
         let mut commands = 0;
         for op in load.all() {
-            self.engine.execute(op).map_err(blocked)?;
+            self.send(op).map_err(blocked)?;
             commands += 1;
         }
-        let counters: Vec<_> = self.counter_users().into_keys().collect();
-        let raw = self.engine.read_counters(&counters).map_err(blocked)?;
-        counters.into_iter().zip(raw).for_each(|(id, raw)| self.meter.start(id, raw));
         self.engine.set_override(Override::None).map_err(blocked)?;
         Ok(commands)
     }
@@ -128,9 +119,8 @@ impl<E: Engine> Firewall<E> {
     pub fn recover(&mut self) -> Result<Report, ApplyError> {
         let mut commands = 0;
         if let Some(doubt) = self.doubt.take() {
-            let outcome = self.resolve(&doubt);
-            commands = outcome.map_err(|(rebooted, cause)| {
-                self.doubt = Some(Doubt { rebooted: doubt.rebooted || rebooted, keys: doubt.keys });
+            commands = self.resolve(&doubt).map_err(|cause| {
+                self.doubt = Some(doubt);
                 ApplyError { cause, state: AdapterState::Unknown, rule: None }
             })?;
             log::info!("recovered by {commands} commands");
@@ -150,19 +140,22 @@ impl<E: Engine> Firewall<E> {
         })
     }
 
-    /// On failure also tells whether the management controller has rebooted.
-    fn resolve(&mut self, doubt: &Doubt) -> Result<usize, (bool, ApplyCause)> {
-        let rebooted = |e: &McdiError| matches!(e, McdiError::Rebooted { .. });
-        let reboot = self.engine.restart().map_err(|e| (rebooted(&e), e.into()))? || doubt.rebooted;
-        let load = Load::of(&self.held.image, &self.engine.target().sizes).map_err(|e| (reboot, e.into()))?;
-        if reboot {
-            self.meter.cleared();
-            return self.block_and_load(&load).map_err(|(_, e)| (true, e.into()));
+    fn resolve(&mut self, doubt: &Doubt) -> Result<usize, ApplyCause> {
+        let found = self.engine.recover().map_err(|e| ApplyCause::Recover(e.into()))?;
+        self.rebooted |= found.rebooted;
+        if *self.engine.target() != self.target {
+            return Err(ApplyCause::TargetChanged);
         }
-        self.resend(doubt, &load).map_err(|e| (rebooted(&e), e.into()))
+        let load = Load::of(&self.held.image, &self.target.sizes)?;
+        if !self.rebooted {
+            return Ok(self.resend(doubt, &load)?);
+        }
+        let commands = self.block_and_load(&load).map_err(|(_, e)| e)?;
+        self.rebooted = false;
+        Ok(commands)
     }
 
-    fn resend(&mut self, doubt: &Doubt, load: &Load) -> Result<usize, McdiError> {
+    fn resend(&mut self, doubt: &Doubt, load: &Load) -> Result<usize, AdapterError> {
         let none = |key: &RuleKey| TableOp::SetRule { key: *key, rx: Action::None, tx: Action::None, counter: None };
         let held = &self.held.image.rules;
         let above = |key: &&RuleKey| !key.is_base();
@@ -172,7 +165,7 @@ impl<E: Engine> Firewall<E> {
         let mut commands = 0;
         for group in [&allows, &load.base, &load.maps, &load.rest, &strangers] {
             for op in group {
-                self.engine.execute(op)?;
+                self.send(op)?;
                 commands += 1;
             }
             self.clock.sleep(self.settings.grace);

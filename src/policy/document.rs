@@ -234,6 +234,20 @@ impl Attach {
     }
 }
 
+impl fmt::Display for Attach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Macvlan(MacvlanMode::Vepa) => "macvlan vepa",
+            Self::Macvlan(MacvlanMode::Private) => "macvlan private",
+            Self::Macvlan(MacvlanMode::Bridge) => "macvlan bridge",
+            Self::Ipvlan => "ipvlan",
+            Self::Bridge => "bridge",
+            Self::Sriov => "sriov",
+            Self::None => "none",
+        })
+    }
+}
+
 /// Mode of a MACVLAN device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MacvlanMode {

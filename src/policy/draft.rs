@@ -50,13 +50,22 @@ pub(super) type Ports = Said<Vec<Interval<u16>>>;
 #[derive(Debug, Clone)]
 pub(super) struct Addrs {
     pub at: At,
-    pub of: Vec<Said<Term>>,
-    pub except: Vec<Said<Term>>,
+    pub of: Vec<Said<AddrTerm>>,
+    pub except: Vec<Said<AddrTerm>>,
+    /// Some of it could not be read, and that was reported: it means nothing.
+    pub refused: bool,
+}
+
+impl Addrs {
+    /// Every address of both families.
+    pub fn any(at: At) -> Self {
+        Self { at, of: vec![Said::new(at, AddrTerm::Any)], except: Vec::new(), refused: false }
+    }
 }
 
 impl fmt::Display for Addrs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, terms: &[Said<Term>]| {
+        let list = |f: &mut fmt::Formatter<'_>, terms: &[Said<AddrTerm>]| {
             for (i, term) in terms.iter().enumerate() {
                 let comma = if i == 0 { "" } else { ", " };
                 write!(f, "{comma}{}", term.value)?;
@@ -74,13 +83,16 @@ impl fmt::Display for Addrs {
 
 /// One word of an address expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Term {
+pub enum AddrTerm {
+    /// Every address of both families.
     Any,
+    /// A prefix, or one address.
     Net(IpNet),
+    /// A group by its name.
     Group(String),
 }
 
-impl fmt::Display for Term {
+impl fmt::Display for AddrTerm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any"),
@@ -99,10 +111,7 @@ pub(super) struct RuleDraft {
     pub action: Verdict,
     pub sample: bool,
     pub proto: Said<Proto>,
-    /// `None` = any.
-    pub remote: Option<Addrs>,
-    /// Taken from `remote`, whatever that is.
-    pub except: Vec<Said<Term>>,
+    pub remote: Addrs,
     pub remote_ports: Option<Ports>,
     pub local_ports: Option<Ports>,
     pub local: Option<Addrs>,

@@ -164,9 +164,10 @@ impl Document {
 
     /// The binding with open neighbour discovery for whose solicited-node group a frame is received.
     fn solicited(&self, direction: Direction, ip: &IpFlow) -> Option<usize> {
-        let for_group = |bound: &IpAddr| matches!((bound, ip.local), (IpAddr::V6(bound), IpAddr::V6(group)) if solicited_node(*bound) == group);
+        let IpAddr::V6(group) = ip.local else { return None };
+        let in_group = |bound: &IpAddr| matches!(bound, IpAddr::V6(bound) if solicited_node(*bound) == group);
         let icmp_in = direction == Direction::Rx && is(ip, Proto::ICMPV6);
-        self.bindings.iter().position(|b| icmp_in && b.open_nd && b.ips.iter().any(for_group))
+        self.bindings.iter().position(|b| icmp_in && b.open_nd && b.ips.iter().any(in_group))
     }
 
     fn managed_unbound(&self, direction: Direction, ip: &IpFlow) -> Option<(RulePlace, Verdict, bool)> {

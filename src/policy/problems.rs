@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::words::harmless;
+
 /// Errors that one document may list; what is beyond is only counted.
 const MOST_ERRORS: usize = 100;
 
@@ -144,7 +146,7 @@ impl Problems {
 
     /// Names the thing that the next reports are about, for documents made in code.
     pub fn about(&mut self, thing: impl Into<String>) {
-        self.thing = thing.into();
+        self.thing = harmless(&thing.into());
     }
 
     pub fn report(&mut self, at: At, wrong: &Wrong) {
@@ -158,7 +160,7 @@ impl Problems {
             return;
         }
         let place = if at.line == 0 { Place::Code(self.thing.clone()) } else { Place::Text(at) };
-        self.found.push(ParseError { name: self.name.clone(), place, text: wrong().to_string() });
+        self.found.push(ParseError { name: self.name.clone(), place, text: harmless(&wrong().to_string()) });
     }
 
     /// The value, or `None` after reporting what is wrong with it.
@@ -180,12 +182,10 @@ impl Problems {
 
 /// The way out for an unknown word: the known word that it is closest to, or `otherwise`.
 pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
-    let near = known.into_iter().map(|candidate| (distance(word, candidate), candidate)).min();
-    match near {
-        Some((edits, candidate)) if edits <= 2 && edits < candidate.chars().count() => {
-            format!("did you mean {candidate}?")
-        }
-        _ => otherwise.to_owned(),
+    let near = known.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    match near.filter(|(edits, candidate)| *edits <= 2 && *edits < candidate.chars().count()).min() {
+        Some((_, candidate)) => format!("did you mean {candidate}?"),
+        None => otherwise.to_owned(),
     }
 }
 
@@ -215,6 +215,7 @@ mod tests {
         assert_eq!(did_you_mean("unboundd", known, "-"), "did you mean unbound?");
         assert_eq!(did_you_mean("mlticsat", known, "-"), "-");
         assert_eq!(did_you_mean("x", ["in"], "-"), "-");
+        assert_eq!(did_you_mean("wbe", ["db", "web"], "-"), "did you mean web?");
         assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -159,7 +159,7 @@ pub(super) fn switch(word: &str) -> Result<bool, Wrong> {
     }
 }
 
-/// Checks a day (`2026-11-23`) or a second in UTC (`2026-11-23T08:30:00Z`); dates of one form compare as text.
+/// Checks a day (`2026-11-23`) or a second in UTC (`2026-11-23T08:30:00Z`).
 pub(super) fn date(word: &str) -> Result<(), Wrong> {
     let (day, time) = word.split_once('T').map_or((word, None), |(day, time)| (day, Some(time)));
     if is_day(day) && time.is_none_or(is_time) {
@@ -170,6 +170,11 @@ pub(super) fn date(word: &str) -> Result<(), Wrong> {
         "as in 2026-11-23 or 2026-11-23T08:30:00Z",
         "give a day of the calendar, the time in UTC",
     ))
+}
+
+/// Whether one date lies before another; a day without a time is compared as a day.
+pub(super) fn is_earlier(one: &str, other: &str) -> bool {
+    if one.len() == other.len() { one < other } else { one.get(..10) < other.get(..10) }
 }
 
 fn is_day(word: &str) -> bool {
@@ -200,6 +205,20 @@ fn fields(word: &str, separator: char, digits: [usize; 3]) -> Option<[u32; 3]> {
     parts.next().is_none().then_some(out)
 }
 
+/// True for characters that disturb a terminal or a log: control characters and those that turn the writing direction.
+pub(super) fn disturbs(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Foreign text with escapes for what disturbs.
+pub(super) fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if disturbs(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    out
+}
+
 /// A word of foreign text in quotes, escaped and cut so that it cannot disturb the message around it.
 pub(super) fn quoted(word: &str) -> String {
     const LONGEST: usize = 60;
@@ -226,6 +245,11 @@ mod tests {
         for good in ["2026-11-23", "2024-02-29", "2000-02-29", "2026-11-23T23:59:59Z"] {
             assert!(date(good).is_ok(), "{good}");
         }
+        assert!(
+            is_earlier("2026-11-22", "2026-11-23T00:00:00Z")
+                && is_earlier("2026-11-23T08:30:00Z", "2026-11-23T08:30:01Z")
+        );
+        assert!(!is_earlier("2026-11-23T08:30:00Z", "2026-11-23") && !is_earlier("2026-11-23", "2026-11-23"));
         for bad in [
             "",
             "2026-02-29",

@@ -1,11 +1,11 @@
 //! Address expressions: groups, prefixes, `except`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::super::draft::{Addrs, Term};
+use super::super::draft::{AddrTerm, Addrs};
 use super::super::problems::{At, Problems, Said, Wrong, did_you_mean};
 use super::super::sets::{AddrSet, IntervalSet};
 use super::super::words;
@@ -44,9 +44,12 @@ impl Groups {
                 groups.sets.insert(name, set);
             }
         }
-        if let Some((name, (at, _))) = waiting.first_key_value() {
-            problems.about(format!("group {name}"));
-            problems.report(*at, &circle(name, &waiting));
+        if let Some(start) = waiting.keys().next() {
+            let circle = circle(start, &waiting);
+            let first = circle.first().copied().unwrap_or(start);
+            problems.about(format!("group {first}"));
+            let at = waiting.get(first).map_or(At::default(), |(at, _)| *at);
+            problems.report(at, &in_a_circle(&circle));
         }
         groups.sets.extend(waiting.into_keys().map(|name| (name, None)));
         groups
@@ -54,6 +57,9 @@ impl Groups {
 
     /// The addresses that an expression means; `None` after reporting what is wrong with it.
     pub fn resolve(&mut self, addrs: &Addrs, problems: &mut Problems) -> Option<AddrSet> {
+        if addrs.refused {
+            return None;
+        }
         let of = self.union(&addrs.of, problems);
         let except = self.union(&addrs.except, problems);
         let (of, except) = (of?, except?);
@@ -67,7 +73,10 @@ impl Groups {
         Some(set)
     }
 
-    fn union(&mut self, terms: &[Said<Term>], problems: &mut Problems) -> Option<AddrSet> {
+    fn union(&mut self, terms: &[Said<AddrTerm>], problems: &mut Problems) -> Option<AddrSet> {
+        if self.used > MOST_INTERVALS {
+            return None;
+        }
         let (mut v4, mut v6, mut sound) = (Vec::new(), Vec::new(), true);
         for term in terms {
             let Some(set) = self.term(term, problems) else {
@@ -90,11 +99,11 @@ impl Groups {
         sound.then(|| AddrSet { v4: IntervalSet::from_intervals(v4), v6: IntervalSet::from_intervals(v6) })
     }
 
-    fn term(&self, term: &Said<Term>, problems: &mut Problems) -> Option<AddrSet> {
+    fn term(&self, term: &Said<AddrTerm>, problems: &mut Problems) -> Option<AddrSet> {
         match &term.value {
-            Term::Any => Some(AddrSet::full()),
-            Term::Net(net) => problems.take(term.at, sound_net(*net)).map(AddrSet::from),
-            Term::Group(name) => match self.sets.get(name) {
+            AddrTerm::Any => Some(AddrSet::full()),
+            AddrTerm::Net(net) => problems.take(term.at, sound_net(*net)).map(AddrSet::from),
+            AddrTerm::Group(name) => match self.sets.get(name) {
                 Some(set) => set.clone(),
                 None => {
                     problems.report_with(term.at, || self.unknown(name));
@@ -143,35 +152,32 @@ fn leaves_first(groups: &BTreeMap<String, (At, Addrs)>) -> Vec<String> {
     order
 }
 
-/// The error for groups that name each other; every group in `left` names another one in it.
-fn circle(start: &str, left: &BTreeMap<String, (At, Addrs)>) -> Wrong {
+/// Groups that name each other, each the next, the first again at the end; every group in `left` names another one in it.
+fn circle<'a>(start: &'a str, left: &'a BTreeMap<String, (At, Addrs)>) -> Vec<&'a str> {
     let (mut path, mut places) = (vec![start], BTreeMap::from([(start, 0)]));
-    let mut from = 0;
     while let Some((_, addrs)) = path.last().and_then(|name| left.get(*name)) {
         let Some(next) = named(addrs).find(|name| left.contains_key(*name)) else { break };
         path.push(next);
         if let Some(seen) = places.insert(next, path.len() - 1) {
-            from = seen;
-            break;
+            return path.split_off(seen);
         }
     }
-    let shown = path.get(from..).unwrap_or_default();
-    let text = if shown.len() > 6 {
-        format!("{} -> ... -> {}", shown[..4].join(" -> "), shown[0])
-    } else {
-        shown.join(" -> ")
+    path
+}
+
+fn in_a_circle(groups: &[&str]) -> Wrong {
+    let text = match groups {
+        [first, a, b, c, .., last] if groups.len() > 6 => format!("{first} -> {a} -> {b} -> {c} -> ... -> {last}"),
+        _ => groups.join(" -> "),
     };
-    Wrong::new(
-        format!("groups name each other in a circle: {text}"),
-        "groups that end in addresses",
-        "break the circle",
-    )
+    let what = format!("groups name each other in a circle: {text}");
+    Wrong::new(what, "groups that end in addresses", "break the circle")
 }
 
 fn named(addrs: &Addrs) -> impl Iterator<Item = &str> {
     addrs.of.iter().chain(&addrs.except).filter_map(|term| match &term.value {
-        Term::Group(name) => Some(name.as_str()),
-        Term::Any | Term::Net(_) => None,
+        AddrTerm::Group(name) => Some(name.as_str()),
+        AddrTerm::Any | AddrTerm::Net(_) => None,
     })
 }
 
@@ -181,9 +187,9 @@ fn sound_net(net: IpNet) -> Result<IpNet, Wrong> {
         && let Some(v4) = v6.addr().to_ipv4_mapped()
         && v6.prefix_len() >= 96
     {
-        let plain = Ipv4Net::new(v4, v6.prefix_len() - 96).map(|net| Term::Net(IpNet::V4(net.trunc())).to_string());
+        let plain = Ipv4Net::new(v4, v6.prefix_len() - 96).map(|net| AddrTerm::Net(IpNet::V4(net.trunc())).to_string());
         return Err(Wrong::new(
-            format!("{} is an IPv4-mapped IPv6 address", Term::Net(net)),
+            format!("{} is an IPv4-mapped IPv6 address", AddrTerm::Net(net)),
             plain.unwrap_or_default(),
             "write IPv4 addresses as such: the adapter tells the families apart by the frame",
         ));
@@ -207,7 +213,7 @@ pub(super) fn sound_host(ip: IpAddr) -> Result<IpAddr, Wrong> {
         "a loopback address"
     } else if AddrSet::groups().contains(ip) {
         "a group or broadcast address"
-    } else if matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 0) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST) {
+    } else if matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 0) {
         "an address of this network"
     } else {
         return Ok(ip);

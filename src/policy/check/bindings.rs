@@ -58,7 +58,7 @@ impl Checker {
 
     fn container(&mut self, id: &Said<String>, seen: &mut BTreeMap<String, At>) {
         let sound = (1..=LONGEST_TEXT).contains(&id.value.len())
-            && !id.value.chars().any(|c| c.is_control() || c.is_whitespace());
+            && !id.value.contains(|c: char| words::disturbs(c) || c.is_whitespace());
         if !sound {
             let wrong = Wrong::new(
                 format!("{} is no container id", words::quoted(&id.value)),
@@ -94,7 +94,7 @@ impl Checker {
         }
         let v6 = draft.ips.iter().find(|ip| ip.value.is_ipv6());
         match (v6, draft.open_nd) {
-            (Some(ip), None) => {
+            (Some(ip), None) if ip.value == ip.value.to_canonical() => {
                 let wrong = Wrong::new(
                     format!("{} needs neighbour discovery, and the tables cannot tell it from other icmpv6", ip.value),
                     "nd: open-icmpv6",
@@ -121,7 +121,7 @@ impl Checker {
             );
             self.problems.report(vlan.at, &wrong);
         }
-        // ALL_PHYSICAL_PORTS of the adapter (ef10.md 7.4): as one port's number it would mean every port.
+        // ALL_PHYSICAL_PORTS of RESET_SECURITY_RULES (ef10.md 7.2) means every port and cannot be the number of one.
         if let Some(port) = draft.physical_ports.iter().find(|port| port.value == u32::MAX) {
             let wrong = Wrong::new(
                 format!("{} is no physical port", port.value),

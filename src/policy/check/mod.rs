@@ -126,11 +126,11 @@ impl Checker {
 
     fn origin(&mut self, at: At, draft: OriginDraft) -> Arc<Origin> {
         if let (Some(when), Some(until)) = (&draft.when, &draft.until)
-            && until.value.get(..10) < when.value.get(..10)
+            && words::is_earlier(&until.value, &when.value)
         {
             let wrong = Wrong::new(
                 format!("until {} lies before when {}", words::quoted(&until.value), words::quoted(&when.value)),
-                "a later day",
+                "a later date",
                 "exchange them, or leave one out",
             );
             self.problems.report(until.at, &wrong);
@@ -154,7 +154,7 @@ impl Checker {
     /// A text for people: short, and without characters that could disturb a terminal or a log.
     fn text(&mut self, said: Option<Said<String>>, what: &str) -> Option<String> {
         let said = said?;
-        let sound = (1..=LONGEST_TEXT).contains(&said.value.len()) && !said.value.chars().any(char::is_control);
+        let sound = (1..=LONGEST_TEXT).contains(&said.value.len()) && !said.value.contains(words::disturbs);
         if !sound {
             let wrong = Wrong::new(
                 format!("{} is no {what}", words::quoted(&said.value)),

@@ -1,7 +1,7 @@
 //! Rules of policies and of the management list.
 
 use super::super::document::{Binding, Management, PortPair, Proto, Remote, Rule};
-use super::super::draft::{Addrs, RuleDraft, Term};
+use super::super::draft::{AddrTerm, RuleDraft};
 use super::super::problems::{At, Said, Wrong};
 use super::super::sets::{AddrSet, PortSet};
 use super::{Checker, bindings};
@@ -11,9 +11,7 @@ impl Checker {
     /// A rule; `None` only after reporting something.
     pub(super) fn rule(&mut self, draft: RuleDraft) -> Option<Rule> {
         self.fields_agree(&draft);
-        let mut remote = draft.remote.unwrap_or_else(|| anywhere(draft.at));
-        remote.except.extend(draft.except);
-        let set = self.groups.resolve(&remote, &mut self.problems);
+        let set = self.groups.resolve(&draft.remote, &mut self.problems);
         let local = match &draft.local {
             Some(addrs) => self.groups.resolve(addrs, &mut self.problems).map(Some),
             None => Some(None),
@@ -28,7 +26,7 @@ impl Checker {
             action: draft.action,
             sample: draft.sample,
             proto: draft.proto.value,
-            remote: Remote { text: remote.to_string(), set: set? },
+            remote: Remote { text: draft.remote.to_string(), set: set? },
             ports: names_ports.then_some(ports),
             local: local?,
             replies: draft.action == Verdict::Allow && draft.replies.is_none_or(|said| said.value),
@@ -82,7 +80,7 @@ impl Checker {
 
     /// Checks what a management rule says about addresses that nobody bound.
     fn management_local(&mut self, at: At, local: &AddrSet, mac: Option<Said<MacAddr>>, unbound: Verdict) {
-        if !AddrSet::groups().subtract(local).eq(&AddrSet::groups()) {
+        if local.subtract(&AddrSet::groups()) != *local {
             let wrong = Wrong::new(
                 "local holds group addresses",
                 "addresses that this host has",
@@ -97,7 +95,7 @@ impl Checker {
             );
             self.problems.report(at, &wrong);
         } else if unbound == Verdict::Deny && !local.is_empty() && mac.is_none() {
-            let example = local.prefixes().first().map_or_else(String::new, |net| Term::Net(*net).to_string());
+            let example = local.prefixes().first().map_or_else(String::new, |net| AddrTerm::Net(*net).to_string());
             let wrong = Wrong::new(
                 format!("nobody bound {example}, and unbound: deny closes its ARP"),
                 "mac beside local",
@@ -116,8 +114,4 @@ impl Checker {
             self.problems.report(mac.at, &wrong);
         }
     }
-}
-
-fn anywhere(at: At) -> Addrs {
-    Addrs { at, of: vec![Said::new(at, Term::Any)], except: Vec::new() }
 }

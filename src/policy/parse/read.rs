@@ -3,65 +3,21 @@
 use std::net::IpAddr;
 
 use super::super::document::{Attach, MacvlanMode, Proto};
-use super::super::draft::{Addrs, BindingDraft, Draft, OriginDraft, Ports, RuleDraft, Term};
+use super::super::draft::{AddrTerm, Addrs, BindingDraft, Draft, OriginDraft, Ports, RuleDraft};
 use super::super::problems::{At, Problems, Said, Wrong, did_you_mean};
 use super::super::words::{self, quoted};
 use super::yaml::{Node, Value};
 use crate::tables::{Direction, MacAddr, Verdict};
 
-const DOCUMENT: &[&str] =
-    &["nicfw", "unbound", "multicast", "owner", "ephemeral", "management", "groups", "policies", "bindings"];
-const RULE: &[&str] = &[
-    "allow",
-    "deny",
-    "sample",
-    "proto",
-    "remote",
-    "except",
-    "remote_ports",
-    "local_ports",
-    "local",
-    "replies",
-    "owner",
-    "reason",
-    "ticket",
-    "when",
-    "until",
-];
-const MANAGEMENT: &[&str] = &[
-    "allow",
-    "mac",
-    "sample",
-    "proto",
-    "remote",
-    "except",
-    "remote_ports",
-    "local_ports",
-    "local",
-    "replies",
-    "owner",
-    "reason",
-    "ticket",
-    "when",
-    "until",
-];
-const BINDING: &[&str] = &[
-    "container",
-    "ip",
-    "mac",
-    "vlan",
-    "physical_ports",
-    "attach",
-    "policy",
-    "nd",
-    "unprotected",
-    "owner",
-    "reason",
-    "ticket",
-    "when",
-    "until",
-];
-const ADDRS: &[&str] = &["of", "except"];
+// The keys of each kind of mapping.
+const DOCUMENT: &str = "nicfw unbound multicast owner ephemeral management groups policies bindings";
+const RULE: &str = "allow deny sample proto remote except remote_ports local_ports local replies \
+    owner reason ticket when until";
+const MANAGEMENT: &str = "allow deny mac sample proto remote except remote_ports local_ports local \
+    replies owner reason ticket when until";
+const BINDING: &str = "container ip mac vlan physical_ports attach policy nd unprotected owner reason \
+    ticket when until";
+const ADDRS: &str = "of except";
 const ATTACH: &str = "macvlan: vepa, macvlan: private, macvlan: bridge, ipvlan, bridge, sriov or none";
 
 /// The draft of a document; `None` after reporting that the root is no mapping.
@@ -71,12 +27,12 @@ pub(super) fn draft(root: Node, name: &str, problems: &mut Problems) -> Option<D
     version(&mut keys, problems);
     let mut draft = Draft::new(name);
     draft.at = at;
-    draft.unbound = keys.word("unbound", words::verdict, problems);
-    draft.multicast = keys.word("multicast", words::verdict, problems);
+    draft.unbound = default_verdict(&mut keys, "unbound", problems);
+    draft.multicast = default_verdict(&mut keys, "multicast", problems);
     draft.owner = keys.text("owner", problems);
     draft.ephemeral = keys.take("ephemeral").and_then(|node| ports(node, problems));
     for (name, node) in keys.map("groups", problems) {
-        draft.groups.extend(addrs(node, problems).map(|addrs| (name, addrs)));
+        draft.groups.push((name, addrs(node, problems)));
     }
     for (name, node) in keys.map("policies", problems) {
         let rules = list(node, "a list of rules", "write [] to deny everything", problems);
@@ -87,6 +43,13 @@ pub(super) fn draft(root: Node, name: &str, problems: &mut Problems) -> Option<D
     let bindings = keys.list("bindings", "a list of bindings", problems);
     draft.bindings = bindings.into_iter().filter_map(|node| binding(node, problems)).collect();
     Some(draft)
+}
+
+/// A verdict; one that cannot be read counts as said, so that it is reported once.
+fn default_verdict(keys: &mut Keys, key: &str, problems: &mut Problems) -> Option<Said<Verdict>> {
+    let node = keys.take(key)?;
+    let at = node.at;
+    Some(word(node, words::verdict, problems).unwrap_or(Said::new(at, Verdict::Deny)))
 }
 
 fn version(keys: &mut Keys, problems: &mut Problems) {
@@ -115,28 +78,17 @@ fn rule_fields(keys: &mut Keys, problems: &mut Problems) -> Option<RuleDraft> {
     let action = action(keys, problems);
     let proto = keys.word("proto", words::proto, problems).unwrap_or(Said::new(at, Proto::Any));
     let sample = keys.word("sample", words::switch, problems).is_some_and(|said| said.value);
-    let remote = keys.take("remote").and_then(|node| addrs(node, problems));
-    let except = keys.take("except").map(|node| terms(node, problems)).unwrap_or_default();
+    let mut remote = keys.take("remote").map_or_else(|| Addrs::any(at), |node| addrs(node, problems));
+    if let Some(node) = keys.take("except") {
+        remote.refused |= !terms(node, &mut remote.except, problems);
+    }
     let remote_ports = keys.take("remote_ports").and_then(|node| ports(node, problems));
     let local_ports = keys.take("local_ports").and_then(|node| ports(node, problems));
-    let local = keys.take("local").and_then(|node| addrs(node, problems));
+    let local = keys.take("local").map(|node| addrs(node, problems));
     let replies = keys.word("replies", words::switch, problems);
     let origin = origin(keys, problems);
     let (action, direction) = action?;
-    Some(RuleDraft {
-        at,
-        direction,
-        action,
-        sample,
-        proto,
-        remote,
-        except,
-        remote_ports,
-        local_ports,
-        local,
-        replies,
-        origin,
-    })
+    Some(RuleDraft { at, direction, action, sample, proto, remote, remote_ports, local_ports, local, replies, origin })
 }
 
 /// `allow: in` and its three sisters.
@@ -252,28 +204,35 @@ fn origin(keys: &mut Keys, problems: &mut Problems) -> OriginDraft {
 }
 
 /// An expression: a word, a list of words, or `{of: ..., except: ...}`.
-fn addrs(node: Node, problems: &mut Problems) -> Option<Addrs> {
-    let at = node.at;
-    match node.value {
-        Value::Refused => None,
-        Value::Scalar(_) | Value::List(_) => Some(Addrs { at, of: terms(node, problems), except: Vec::new() }),
-        Value::Map(_) => {
-            let mut keys = Keys::open(node, "an address expression", ADDRS, problems)?;
-            let of =
-                keys.require("of", "of: addresses, prefixes or groups", "write of: any to except from all", problems);
-            let except = keys.take("except").map(|node| terms(node, problems)).unwrap_or_default();
-            Some(Addrs { at, of: terms(of?, problems), except })
-        }
+fn addrs(node: Node, problems: &mut Problems) -> Addrs {
+    let mut addrs = Addrs { at: node.at, of: Vec::new(), except: Vec::new(), refused: false };
+    if !matches!(node.value, Value::Map(_)) {
+        addrs.refused = !terms(node, &mut addrs.of, problems);
+        return addrs;
     }
+    let mut keys = Keys::open(node, "an address expression", ADDRS, problems);
+    let keys = keys.as_mut();
+    let of = keys.and_then(|keys| {
+        if let Some(node) = keys.take("except") {
+            addrs.refused |= !terms(node, &mut addrs.except, problems);
+        }
+        keys.require("of", "of: addresses, prefixes or groups", "write of: any to except from all", problems)
+    });
+    addrs.refused |= !of.is_some_and(|node| terms(node, &mut addrs.of, problems));
+    addrs
 }
 
-fn terms(node: Node, problems: &mut Problems) -> Vec<Said<Term>> {
+/// Adds the terms of a word or a list of words; false after reporting that some are none.
+fn terms(node: Node, to: &mut Vec<Said<AddrTerm>>, problems: &mut Problems) -> bool {
     let term = |word: &str| match word {
-        "any" => Ok(Term::Any),
-        _ if words::looks_like_addr(word) => words::net(word).map(Term::Net),
-        _ => Ok(Term::Group(word.to_owned())),
+        "any" => Ok(AddrTerm::Any),
+        _ if words::looks_like_addr(word) => words::net(word).map(AddrTerm::Net),
+        _ => Ok(AddrTerm::Group(word.to_owned())),
     };
-    one_or_more(node).into_iter().filter_map(|node| word(node, term, problems)).collect()
+    let nodes = one_or_more(node);
+    let wanted = to.len() + nodes.len();
+    to.extend(nodes.into_iter().filter_map(|node| word(node, term, problems)));
+    to.len() == wanted
 }
 
 fn ports(node: Node, problems: &mut Problems) -> Option<Ports> {
@@ -339,11 +298,11 @@ struct Keys {
 
 impl Keys {
     /// Opens a mapping and reports keys that are not known; `None` after reporting that it is none.
-    fn open(node: Node, what: &'static str, known: &[&str], problems: &mut Problems) -> Option<Self> {
+    fn open(node: Node, what: &'static str, known: &str, problems: &mut Problems) -> Option<Self> {
         let at = node.at;
         match node.value {
             Value::Map(entries) => {
-                for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.value.as_str())) {
+                for (key, _) in entries.iter().filter(|(key, _)| known.split(' ').all(|word| word != key.value)) {
                     problems.report_with(key.at, || unknown_key(&key.value, what, known));
                 }
                 Some(Self { at, what, entries })
@@ -353,7 +312,7 @@ impl Keys {
                 let found = format!("{} instead of {what}", kind(&node));
                 problems.report(
                     at,
-                    &Wrong::new(found, "a mapping (key: value)", format!("its keys are {}", known.join(", "))),
+                    &Wrong::new(found, "a mapping (key: value)", format!("its keys are {}", known.replace(' ', ", "))),
                 );
                 None
             }
@@ -426,7 +385,7 @@ impl Keys {
     }
 }
 
-fn unknown_key(key: &str, what: &str, known: &[&str]) -> Wrong {
-    let way_out = did_you_mean(key, known.iter().copied(), "remove it");
-    Wrong::new(format!("{what} has no key {}", quoted(key)), format!("one of {}", known.join(", ")), way_out)
+fn unknown_key(key: &str, what: &str, known: &str) -> Wrong {
+    let way_out = did_you_mean(key, known.split(' '), "remove it");
+    Wrong::new(format!("{what} has no key {}", quoted(key)), format!("one of {}", known.replace(' ', ", ")), way_out)
 }

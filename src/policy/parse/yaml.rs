@@ -149,6 +149,8 @@ impl Tree {
             Some(Open::Map { entries, lines, key, .. }) => match key.take() {
                 None => *key = Some(word_of_key(node, problems)),
                 Some(key) => match lines.get(&key.value) {
+                    // A key that was refused names nothing.
+                    None if key.value.is_empty() => {}
                     None => {
                         lines.insert(key.value.clone(), key.at.line);
                         entries.push((key, node));
