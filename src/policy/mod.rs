@@ -28,13 +28,16 @@
 mod builder;
 mod check;
 mod compile;
+mod diff;
 mod document;
 mod draft;
 mod evaluate;
+mod explain;
 mod flow;
 mod flow_text;
 mod image;
 mod judge;
+mod openings;
 mod parse;
 pub mod plan;
 mod problems;
@@ -46,15 +49,18 @@ pub use builder::{AddrExpr, BindingBuilder, DocumentBuilder, RuleBuilder};
 pub use compile::{
     CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Table, Usage,
 };
+pub use diff::Difference;
 pub use document::{
     Attach, Binding, Document, MacvlanMode, Management, Origin, Policy, PortPair, Proto, Remote, Rule, RulePlace,
 };
 pub use draft::AddrTerm;
 pub use evaluate::{Decision, Why};
+pub use explain::{ExplainedEntry, Explanation};
 pub use flow::{Flow, IpFlow, IpHeader, Packet, Ports};
 pub use flow_text::{FlowText, FlowTextError};
 pub use image::{Image, ImageEntry, OriginId, Side};
 pub use judge::Judgement;
+pub use openings::Opening;
 pub use problems::{ParseError, ParseErrors};
 pub use sets::{AddrSet, Interval, IntervalSet, Point, PortSet};
 pub use warnings::Warning;

@@ -82,6 +82,9 @@ impl Usage {
     }
 }
 
+/// Names with what they use, the largest first.
+pub(super) type Users = Vec<(String, u64)>;
+
 /// The shares of policies, rules and bindings in what a layout needs.
 pub(super) struct Shares<'a> {
     pub document: &'a Document,
@@ -94,7 +97,7 @@ pub(super) struct Shares<'a> {
 
 impl Shares<'_> {
     /// What each policy and each binding uses of a table.
-    pub fn of(&self, table: Table) -> (Vec<(String, u64)>, Vec<(String, u64)>) {
+    pub fn of(&self, table: Table) -> (Users, Users) {
         let mut shapes_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for local in self.locals {
             if let Some(binding) = local.binding {
@@ -191,7 +194,7 @@ fn intervals<T: Point>(space: &super::layout::Space<T>, places: &BTreeSet<usize>
     places.iter().map(|place| space.classes[*place].set.intervals().len() as u64).sum()
 }
 
-pub(super) fn by_size(mut shares: Vec<(String, u64)>) -> Vec<(String, u64)> {
+pub(super) fn by_size(mut shares: Users) -> Users {
     shares.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
     shares
 }
