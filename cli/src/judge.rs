@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nicfw::policy::{Compiled, Flow, Origin, Packet};
-use nicfw::tables::{Direction, RuleKey, Verdict};
+use nicfw::tables::{CounterId, Direction, RuleKey, Verdict};
 use serde::Serialize;
 
 use crate::entries;
@@ -24,8 +24,9 @@ pub struct Judgement {
     pub words: String,
     /// Where that was written.
     pub origin: Option<Arc<Origin>>,
-    /// The entries that decide it: one; or several base denies, of which the order of lookup chooses one; or none.
-    pub entries: Vec<RuleKey>,
+    /// The entries that decide it, with their counters: one; or several base entries, of which the order of lookup chooses
+    /// one; or none.
+    pub entries: Vec<(RuleKey, Option<CounterId>)>,
     /// Whether the tables say the same as the policy.
     pub agrees: bool,
 }
@@ -35,6 +36,7 @@ pub fn judge(compiled: &Compiled, flow: &Flow) -> Judgement {
     let document = compiled.document();
     let decision = document.decide(flow);
     let profile = &compiled.target().profile;
+    let counter = |key| compiled.image().rules.get(&key).and_then(|entry| entry.counter);
     let tables: BTreeSet<(Verdict, Option<RuleKey>)> = ORDERS
         .map(|seed| compiled.image().judge(flow, profile, seed))
         .map(|judgement| (judgement.verdict, judgement.entry))
@@ -45,7 +47,7 @@ pub fn judge(compiled: &Compiled, flow: &Flow) -> Judgement {
         words: words::short(document, &decision),
         origin: document.origin(&decision.why).cloned(),
         agrees: tables.iter().all(|(verdict, _)| *verdict == decision.verdict),
-        entries: tables.into_iter().filter_map(|(_, entry)| entry).collect(),
+        entries: tables.into_iter().filter_map(|(_, entry)| entry).map(|key| (key, counter(key))).collect(),
     }
 }
 
@@ -95,7 +97,7 @@ impl JudgementReport {
             owner: origin.and_then(|origin| origin.owner.clone()),
             reason: origin.and_then(|origin| origin.reason.clone()),
             ticket: origin.and_then(|origin| origin.ticket.clone()),
-            entries: judgement.entries.iter().map(|key| entries::matches(key, compiled.image())).collect(),
+            entries: judgement.entries.iter().map(|(key, _)| entries::matches(key, compiled.image())).collect(),
         }
     }
 

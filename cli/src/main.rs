@@ -13,6 +13,7 @@ mod entries;
 mod failure;
 mod judge;
 mod output;
+mod scaffold;
 mod words;
 
 use std::io::{self, Write};

@@ -69,6 +69,30 @@ pub fn text(table: &Table) -> String {
     table.trim_fmt()
 }
 
+/// Text in lines of at most [`WIDTH`] columns, all but the first two columns further in; newlines stay.
+pub fn wrapped(text: &str, indent: usize) -> String {
+    let mut out = String::new();
+    for (i, paragraph) in text.lines().enumerate() {
+        let mut column = indent;
+        out.push_str(if i == 0 { "" } else { "\n" });
+        out.push_str(&" ".repeat(indent));
+        for (j, word) in paragraph.split(' ').enumerate() {
+            let len = word.chars().count();
+            if j > 0 && column + 1 + len > usize::from(WIDTH) {
+                out.push('\n');
+                out.push_str(&" ".repeat(indent + 2));
+                column = indent + 2;
+            } else if j > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += len;
+        }
+    }
+    out
+}
+
 /// A cell that says at one look whether things are as they should be.
 pub fn judged(text: impl ToString, good: bool) -> Cell {
     let cell = Cell::new(text);

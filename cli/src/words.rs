@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use nicfw::policy::{Decision, Document, Packet, Proto, RulePlace, Why};
+use nicfw::policy::{Decision, Document, Flow, IpHeader, Packet, Proto, RulePlace, Why};
+use nicfw::tables::{Direction, Verdict};
 
 use crate::entries;
 
@@ -44,18 +45,18 @@ fn reason(document: &Document, why: &Why) -> String {
 }
 
 /// A verdict in a word.
-pub fn verdict(verdict: nicfw::tables::Verdict) -> &'static str {
+pub fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
-        nicfw::tables::Verdict::Allow => "allow",
-        nicfw::tables::Verdict::Deny => "deny",
+        Verdict::Allow => "allow",
+        Verdict::Deny => "deny",
     }
 }
 
 /// A direction in a word.
-pub fn direction(direction: nicfw::tables::Direction) -> &'static str {
+pub fn direction(direction: Direction) -> &'static str {
     match direction {
-        nicfw::tables::Direction::Rx => "rx",
-        nicfw::tables::Direction::Tx => "tx",
+        Direction::Rx => "rx",
+        Direction::Tx => "tx",
     }
 }
 
@@ -78,4 +79,18 @@ pub fn packet(packet: &Packet) -> String {
         words.push_str(&format!(" vlan {vlan}"));
     }
     words
+}
+
+/// A judgement in few words: the frame, seen from the wire, and where it is judged.
+pub fn flow(flow: &Flow) -> String {
+    let rx = flow.direction == Direction::Rx;
+    let turned = |local, remote| if rx { (remote, local) } else { (local, remote) };
+    let (src_mac, dst_mac) = if rx { (flow.remote_mac, flow.local_mac) } else { (flow.local_mac, flow.remote_mac) };
+    let ip = flow.ip.map(|ip| {
+        let (src, dst) = if rx { (ip.remote, ip.local) } else { (ip.local, ip.remote) };
+        IpHeader { src, dst, proto: ip.proto, ports: ip.ports.map(|ports| turned(ports.local, ports.remote)) }
+    });
+    let (outer_vlan, inner_vlan, ether_type) = (flow.outer_vlan, flow.inner_vlan, flow.ether_type);
+    let words = packet(&Packet { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip });
+    format!("{words} {}", if rx { "in" } else { "out" })
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Write};
 
 use nicfw::tables::Verdict;
 
+use super::{openings, usage};
 use crate::args;
 use crate::demo::exchange::Lab;
 use crate::demo::flows::{Flow, flows};
@@ -57,8 +58,8 @@ pub fn run(args: &args::Demo) -> Result<Report, Failure> {
         flows: outcome.flows,
         entries: outcome.entries,
         change,
-        openings: adapter.openings(),
-        usage: adapter.usage(),
+        openings: adapter.compiled().map(openings).unwrap_or_default(),
+        usage: adapter.compiled().map(usage).unwrap_or_default(),
         extras,
         pass,
         not_shown: NOT_SHOWN.to_vec(),

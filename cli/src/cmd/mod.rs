@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod diff;
 mod explain;
 mod replay;
 mod show;
@@ -27,6 +28,7 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Diff(args) => diff::run(&args),
         _ => Err(Failure::usage("not there")),
     }
 }
@@ -57,6 +59,11 @@ pub fn usage(compiled: &Compiled) -> Vec<UsageReport> {
             .map(|(policy, used)| format!("policy {policy}, {used}")),
     };
     compiled.usage().iter().map(one).collect()
+}
+
+/// What passes although nobody asked for it.
+pub fn openings(compiled: &Compiled) -> Vec<String> {
+    compiled.openings().iter().map(ToString::to_string).collect()
 }
 
 /// Use of the tables for people.

@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::{compile, document};
 use crate::args::Replay;
 use crate::capture::{self, Frame};
-use crate::emulated::parse;
 use crate::failure::{Exit, Failure};
 use crate::judge::{JudgementReport, judge, sides};
 use crate::output::{Report, json_line, table, text};
+use crate::scaffold::parse;
 use crate::words;
 
 /// A MAC for stations that neither the capture nor the policy names (RFC 7042, 2.1.2: set aside for documentation).

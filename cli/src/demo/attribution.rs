@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use nicfw::tables::{CounterId, Direction, RuleKey};
 
-use crate::emulated::{Counts, Judgement};
+use crate::emulated::Counts;
+use crate::judge::Judgement;
 use crate::words;
 
 /// By how much each counter moved.
@@ -38,12 +39,12 @@ pub fn moved(before: &Counts, after: &Counts) -> Moved {
 /// may have; so those frames choose last, from what is left.
 pub fn attribute(judgements: &[Judgement], mut moved: Moved) -> Attributed {
     let mut out = Attributed { entries: vec![None; judgements.len()], wrong: Vec::new() };
-    let choices = |judgement: &Judgement| judgement.candidates.len();
+    let choices = |judgement: &Judgement| judgement.entries.len();
     let mut order: Vec<usize> = (0..judgements.len()).collect();
     order.sort_by_key(|index| judgements.get(*index).map(choices));
     for index in order {
         let Some(judgement) = judgements.get(index) else { continue };
-        let counted = judgement.candidates.iter().find(|(_, counter)| {
+        let counted = judgement.entries.iter().find(|(_, counter)| {
             let left = counter.and_then(|counter| moved.get_mut(&(counter, judgement.direction)));
             left.is_some_and(|left| {
                 let some = *left > 0;
@@ -54,7 +55,7 @@ pub fn attribute(judgements: &[Judgement], mut moved: Moved) -> Attributed {
         if let Some(entry) = out.entries.get_mut(index) {
             *entry = counted.map(|(key, _)| *key);
         }
-        if counted.is_none() && judgement.candidates.iter().any(|(_, counter)| counter.is_some()) {
+        if counted.is_none() && judgement.entries.iter().any(|(_, counter)| counter.is_some()) {
             out.wrong.push(format!(
                 "a {} frame moved no counter: {}",
                 words::direction(judgement.direction),
@@ -88,7 +89,7 @@ mod tests {
             verdict: Verdict::Deny,
             words: "no rule".to_owned(),
             origin: None,
-            candidates: candidates.iter().map(|id| (entry(*id), Some(CounterId(u32::from(*id))))).collect(),
+            entries: candidates.iter().map(|id| (entry(*id), Some(CounterId(u32::from(*id))))).collect(),
             agrees: true,
         }
     }

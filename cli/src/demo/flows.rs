@@ -59,7 +59,7 @@ fn tcp() -> Vec<Flow> {
         flow("tcp out: shop to office:443", connect(v4(Shop, 40005), v4(Office, 443)), ALLOW),
         flow("tcp out: shop to stranger:443", connect(v4(Shop, 40006), v4(Stranger, 443)), DENY),
         flow("tcp out: shop to office:25", connect(v4(Shop, 40007), v4(Office, 25)), DENY),
-        flow("tcp in: office to the unbound host:22", connect(v4(Office, 40008), v4(Host, 22)), ALLOW),
+        flow("tcp in: office to unbound host:22", connect(v4(Office, 40008), v4(Host, 22)), ALLOW),
         flow("tcp IPv6: office to shop:443", connect(v6(Office, 40009), v6(Shop, 443)), ALLOW),
         flow("tcp IPv6: stranger to shop:443", connect(v6(Stranger, 40010), v6(Shop, 443)), DENY),
     ]
@@ -69,10 +69,10 @@ fn udp() -> Vec<Flow> {
     use Party::{Db, Office, Shop, Stranger};
     let name_server = |port| SocketAddr::new(NAME_SERVER.into(), port);
     vec![
-        flow("udp out: shop to name server:53", datagram(v4(Shop, 40011), name_server(53), SMALL), ALLOW),
+        flow("udp out: shop to name srv:53", datagram(v4(Shop, 40011), name_server(53), SMALL), ALLOW),
         flow("udp out: shop to stranger:53", datagram(v4(Shop, 40012), v4(Stranger, 53), SMALL), DENY),
-        flow("udp in: name server:53 to shop:40013", datagram(name_server(53), v4(Shop, 40013), SMALL), ALLOW),
-        flow("udp in: name server:53 to shop:161", datagram(name_server(53), v4(Shop, 161), SMALL), DENY),
+        flow("udp in: name srv:53 to shop:40013", datagram(name_server(53), v4(Shop, 40013), SMALL), ALLOW),
+        flow("udp in: name srv:53 to shop:161", datagram(name_server(53), v4(Shop, 161), SMALL), DENY),
         flow("udp in: office to shop:161", datagram(v4(Office, 40014), v4(Shop, 161), SMALL), DENY),
         flow("fragments: rule that names ports", datagram(v4(Shop, 40015), name_server(53), LARGE), DENY),
         flow("fragments: rule that names no ports", datagram(v4(Office, 40016), v4(Db, 514), LARGE), ALLOW),
@@ -93,7 +93,7 @@ fn between_containers() -> Vec<Flow> {
     use Party::{Db, Shop};
     vec![
         flow("tcp shop to db:5432, both allow", connect(v4(Shop, 40017), v4(Db, 5432)), ALLOW),
-        flow("tcp shop to db:443, only shop allows", connect(v4(Shop, 40018), v4(Db, 443)), DENY),
+        flow("tcp shop to db:443, one allows", connect(v4(Shop, 40018), v4(Db, 443)), DENY),
         flow("tcp db to shop:443, none allows", connect(v4(Db, 40019), v4(Shop, 443)), DENY),
     ]
 }

@@ -88,10 +88,10 @@ fn script(probe: &Probe, from: Party, to: Party, nonce: Nonce) -> io::Result<Vec
         Probe::Ping { from: src, to: dst, len } => {
             let (src, dst) = (SocketAddr::new(src, 0), SocketAddr::new(dst, 0));
             let payload = nonce.payload(len);
-            vec![
-                there(frames::echo(&honest(from, src, dst), to.mac(), true, &payload)?, true),
-                back(frames::echo(&honest(to, dst, src), from.mac(), false, &payload)?),
-            ]
+            let request = frames::echo(&honest(from, src, dst), to.mac(), true, &payload)?;
+            let reply = frames::echo(&honest(to, dst, src), from.mac(), false, &payload)?;
+            let request = frames::fragments(request)?.into_iter().map(|frame| there(frame, true));
+            request.chain(frames::fragments(reply)?.into_iter().map(back)).collect()
         }
         Probe::Arp { .. } => {
             vec![there(frames::arp_request(from, to), true), back(frames::arp_reply(to, from))]

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::cmd::UsageReport;
+
 /// A whole run.
 #[derive(Debug, Clone, Serialize)]
 pub struct DemoReport {
@@ -93,17 +95,6 @@ pub struct ChangeReport {
     pub expected: Vec<usize>,
     /// Afterwards every table was as before.
     pub tables_identical: bool,
-}
-
-/// Use of one table.
-#[derive(Debug, Clone, Serialize)]
-pub struct UsageReport {
-    /// Table.
-    pub table: String,
-    /// Used.
-    pub used: u64,
-    /// There are this many.
-    pub size: u64,
 }
 
 /// A further run.

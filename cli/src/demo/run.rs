@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use nicfw::policy::{Document, Packet};
+use nicfw::policy::{Compiled, Document, Packet};
 use nicfw::tables::{RuleKey, Verdict};
 
 use super::attribution::{attribute, moved};
 use super::exchange::{Crossing, Lab, Nonce, Observation, Probe};
 use super::flows::{CHANGED_RULE, Flow, POLICY, POLICY_NAME};
 use super::report::{ChangeReport, CounterReport, EntryReport, FlowReport};
-use crate::emulated::{Counts, Emulated, Judgement};
+use crate::emulated::{Counts, Emulated};
 use crate::entries;
 use crate::failure::Failure;
+use crate::judge::Judgement;
 use crate::output::Progress;
 use crate::words;
 
@@ -48,7 +49,7 @@ impl<'a> Run<'a> {
         for flow in self.flows {
             control.push(self.probe("firewall off", &flow.probe)?.delivered);
         }
-        self.adapter.load(policy()?)?;
+        self.adapter.load(&policy()?)?;
         let (mut reports, mut observations) = (Vec::new(), Vec::new());
         for (i, flow) in self.flows.iter().enumerate() {
             let before = self.adapter.counts()?;
@@ -69,7 +70,7 @@ impl<'a> Run<'a> {
         let document = policy()?;
         let rule = changed_rule(&document)?;
         let before = self.adapter.tables()?;
-        let out = self.adapter.load(without_rule()?)?;
+        let out = self.adapter.load(&without_rule()?)?;
         let (mut changed, mut expected) = (Vec::new(), Vec::new());
         for (i, (flow, with)) in self.flows.iter().zip(with).enumerate() {
             let without = self.probe("one rule out", &flow.probe)?;
@@ -82,7 +83,7 @@ impl<'a> Run<'a> {
                 expected.push(i + 1);
             }
         }
-        let back = self.adapter.load(document)?;
+        let back = self.adapter.load(&document)?;
         let tables_identical = self.adapter.tables()? == before;
         Ok(ChangeReport {
             rule,
@@ -197,7 +198,7 @@ impl<'a> Run<'a> {
     }
 
     fn entries(&self) -> Vec<EntryReport> {
-        let image = self.adapter.image();
+        let Some(image) = self.adapter.compiled().map(Compiled::image) else { return Vec::new() };
         let mut entries: Vec<EntryReport> = self
             .labels
             .iter()

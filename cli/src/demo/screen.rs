@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use comfy_table::Cell;
 
 use super::report::{ChangeReport, CounterReport, DemoReport, FlowReport};
-use crate::output::{judged, table, text};
+use crate::cmd::usage_table;
+use crate::output::{judged, table, text, wrapped};
 
 const LEGEND: &str = "\
 Each flow was tried with the firewall off, where it must arrive or a deny would prove nothing, and with it on.
@@ -18,25 +19,22 @@ pub fn screen(report: &DemoReport) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(out, "EMULATED adapter: {}. {}.", report.adapter, report.mode);
-    let _ = writeln!(
-        out,
-        "Each line was tried twice: with the firewall off it must arrive, or a deny would prove nothing.\n"
-    );
+    out.push_str(LEGEND);
     let _ = writeln!(out, "{}\n", flows(&report.flows));
     let _ = writeln!(out, "Entries that decided, as they stand in the adapter:");
     let _ = writeln!(out, "{}\n", entries(report));
-    let _ = writeln!(out, "{}\n", change(&report.change));
+    let _ = writeln!(out, "{}\n", wrapped(&change(&report.change), 0));
     let _ = writeln!(out, "Judged without connection state, replies leave open what a stateful firewall would not:");
     for opening in &report.openings {
-        let _ = writeln!(out, "  {opening}");
+        let _ = writeln!(out, "{}", wrapped(opening, 2));
     }
     let _ = writeln!(out, "\nTables of the adapter:");
-    let _ = writeln!(out, "{}", usage(report));
+    let _ = writeln!(out, "{}", usage_table(&report.usage));
     for extra in &report.extras {
         let verdict = if extra.wrong.is_empty() { "as expected" } else { "WRONG" };
         let _ = writeln!(out, "Also run: {}: {} flows {verdict}{}", extra.what, extra.flows, numbers(&extra.wrong));
     }
-    let _ = writeln!(out, "\n{}", verdict(report));
+    let _ = writeln!(out, "\n{}", wrapped(&verdict(report), 0));
     for line in &report.not_shown {
         let _ = writeln!(out, "NOT SHOWN: {line}");
     }
@@ -48,8 +46,8 @@ fn flows(flows: &[FlowReport]) -> String {
     for flow in flows {
         let good = flow.wrong.is_empty();
         let arrived = |yes: bool| if yes { "arrives" } else { "stopped" };
-        let mut counters: Vec<String> = flow.counters.iter().map(counter).collect();
-        counters.extend(flow.wrong.iter().map(|wrong| format!("WRONG: {wrong}")));
+        let mut counted = counted(&flow.counters);
+        counted.extend(flow.wrong.iter().map(|wrong| format!("WRONG: {wrong}")));
         table.add_row([
             Cell::new(flow.number),
             Cell::new(flow.what),
@@ -57,15 +55,24 @@ fn flows(flows: &[FlowReport]) -> String {
             Cell::new(flow.policy),
             judged(arrived(flow.arrived_on), good),
             Cell::new(&flow.why),
-            judged(counters.join("\n"), good),
+            judged(counted.join("\n"), good),
         ]);
     }
     text(&table)
 }
 
-/// As `E3 rx +5`: the entry's counter moved by 5, for as many frames.
-fn counter(counter: &CounterReport) -> String {
-    format!("{} {} +{}", counter.entry, counter.direction, counter.frames)
+/// One line an entry, as `E3 rx +5 tx +2`: its counter moved by so much, for as many frames.
+fn counted(counters: &[CounterReport]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut last = None;
+    for CounterReport { entry, direction, frames } in counters {
+        match lines.last_mut() {
+            Some(line) if last == Some(entry) => line.push_str(&format!(" {direction} +{frames}")),
+            _ => lines.push(format!("{entry} {direction} +{frames}")),
+        }
+        last = Some(entry);
+    }
+    lines
 }
 
 fn entries(report: &DemoReport) -> String {
@@ -88,14 +95,6 @@ fn change(change: &ChangeReport) -> String {
         if change.good() { String::new() } else { format!(" (should be{})", numbers(&change.expected)) },
         change.commands_back,
     )
-}
-
-fn usage(report: &DemoReport) -> String {
-    let mut table = table(["table", "used", "of"]);
-    for line in &report.usage {
-        table.add_row([line.table.clone(), line.used.to_string(), line.size.to_string()]);
-    }
-    text(&table)
 }
 
 fn verdict(report: &DemoReport) -> String {
