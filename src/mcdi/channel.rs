@@ -91,6 +91,12 @@ impl Channel {
         self.poisoned
     }
 
+    /// How often the MC had booted when the channel was opened or restarted.
+    #[must_use]
+    pub fn boot_count(&self) -> u32 {
+        self.boot_count
+    }
+
     /// Sends a command and waits for the reply's payload, which has at least `min_reply` bytes.
     ///
     /// # Errors

@@ -66,7 +66,6 @@ struct State {
     writes: Vec<(usize, u32)>,
     requests: Vec<Vec<u8>>,
     resets: u32,
-    script: Script,
     due: VecDeque<(Duration, Vec<u8>)>,
 }
 
@@ -74,6 +73,8 @@ struct State {
 #[derive(Clone)]
 pub struct FakeNic {
     state: Arc<Mutex<State>>,
+    /// Apart from the state, which a script may look at and change.
+    script: Arc<Mutex<Script>>,
     mem: SharedMem,
     clock: Arc<VirtualClock>,
     id: PciId,
@@ -88,11 +89,11 @@ impl FakeNic {
             writes: Vec::new(),
             requests: Vec::new(),
             resets: 0,
-            script: Box::new(script),
             due: VecDeque::new(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
+            script: Arc::new(Mutex::new(Box::new(script))),
             mem: SharedMem::zeroed(BUFFER_LEN),
             clock: Arc::default(),
             id: PciId { vendor: 0x1924, device: 0x0a03 },
@@ -162,8 +163,8 @@ impl FakeNic {
     fn doorbell(&self) {
         let request = self.request();
         self.mem.write(request.len(), &vec![0xa5; BUFFER_LEN - request.len()]).unwrap();
+        let reply = (self.script.lock().unwrap())(&request);
         let mut state = self.state();
-        let reply = (state.script)(&request);
         state.requests.push(request);
         match reply {
             Reply::Bytes(bytes) => self.deliver(&bytes),

@@ -14,7 +14,7 @@ mod subnet_map;
 
 pub use addr::{MacAddr, MacAddrError};
 pub use classes::MapError;
-pub use counters::{CounterTotals, CounterValue};
+pub use counters::CounterValue;
 pub use port_map::{PortMap, PortRangeId, PortTreeEntry};
 pub use profile::{Assumption, EngineProfile, LookupOrder, Sizes, Target};
 pub use rules::{Action, CounterId, Direction, MatchFields, RuleKey, Verdict};

@@ -3,6 +3,8 @@
 //! ENTITY_RESET is not among them: nicfw holds no VIs, and whether counters and rules survive it is an assumption that
 //! attaching does not need.
 
+use std::fmt;
+
 use zerocopy::IntoBytes;
 
 use super::super::wire::{
@@ -89,6 +91,14 @@ pub struct FunctionId {
     pub pf: u16,
     /// Number of the virtual function, `None` for the physical one.
     pub vf: Option<u16>,
+}
+
+impl fmt::Display for FunctionId {
+    /// As in `PF 0` or `PF 0 VF 3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PF {}", self.pf)?;
+        self.vf.map_or(Ok(()), |vf| write!(f, " VF {vf}"))
+    }
 }
 
 /// GET_FUNCTION_INFO: which function this is.
