@@ -41,6 +41,6 @@ pub use error::Error;
 pub use nic::Adapter;
 pub use tables::{
     Action, Assumption, CounterId, CounterValue, Direction, EngineProfile, LookupOrder, MacAddr, MacAddrError,
-    MatchFields, PortMap, PortRangeId, PortTreeEntry, RuleKey, Sizes, SubnetId, SubnetMap, SubnetNode, TableOp, Target,
-    Verdict,
+    MapError, MatchFields, PortMap, PortRangeId, PortTreeEntry, RuleKey, Sizes, SubnetId, SubnetMap, SubnetNode,
+    TableOp, Target, Verdict,
 };

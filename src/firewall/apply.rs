@@ -1,14 +1,15 @@
 //! Carries out a plan, one command a step, and takes it back when a step is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::takeover::Doubt;
 use super::{ApplyCause, ApplyError, Change, Engine, Firewall, Held, Report};
 use crate::error::AdapterState;
 use crate::nic::AdapterError;
 use crate::policy::plan::{Local, Phase, Step};
-use crate::policy::{Image, ImageEntry, OriginId, Side};
-use crate::tables::{Action, CounterId, Direction, RuleKey, TableOp, Verdict};
+use crate::policy::{Image, ImageEntry, Origin, Side};
+use crate::tables::{Action, CounterId, RuleKey, TableOp, Verdict};
 
 /// Entries of the rule table as they are in the adapter: receive action, transmit action, counter.
 type Entries = BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>;
@@ -130,7 +131,7 @@ impl<E: Engine> Firewall<E> {
     /// Step `at` failed: takes back what came before it.
     fn fail(&mut self, change: &Change, at: usize, source: AdapterError) -> ApplyError {
         let steps = &change.plan.steps;
-        let rule = asked_by(&steps[at].op, [&change.goal.image, &self.held.image]);
+        let rule = [&change.goal, &self.held].into_iter().find_map(|held| asked_by(&steps[at].op, held));
         let undone = if harmless(&source) { self.undo(&steps[..at]) } else { Undone::Unknown };
         let doubt = Doubt { keys: change.plan.keys().copied().collect() };
         let cause = ApplyCause::Command { step: at + 1, steps: steps.len(), source };
@@ -138,7 +139,7 @@ impl<E: Engine> Firewall<E> {
             Undone::All => AdapterState::Unchanged,
             Undone::Closed(who, entries) => {
                 self.generation += 1;
-                self.held.image.rules = image_rules(entries, [&self.held.image, &change.goal.image]);
+                self.held.image.rules = image_rules(entries, &self.held.image);
                 AdapterState::Closed(who.into_iter().collect())
             }
             Undone::Unknown => {
@@ -243,25 +244,24 @@ fn entries_of(image: &Image) -> Entries {
     image.rules.iter().map(|(key, entry)| (*key, (entry.rx.action, entry.tx.action, entry.counter))).collect()
 }
 
-/// Entries with their origins, as far as one of the images has them.
-fn image_rules(entries: Entries, images: [&Image; 2]) -> BTreeMap<RuleKey, ImageEntry> {
-    let side = |key: &RuleKey, direction: Direction, action: Action| {
-        let of = |image: &Image| {
-            let entry = image.rules.get(key)?;
-            let side = if direction == Direction::Rx { &entry.rx } else { &entry.tx };
-            (side.action == action).then(|| side.origins.clone())
-        };
-        Side { action, origins: images.into_iter().find_map(of).unwrap_or_default() }
+/// Entries with their origins, as far as the image has them.
+fn image_rules(entries: Entries, image: &Image) -> BTreeMap<RuleKey, ImageEntry> {
+    let side = |side: Option<&Side>, action: Action| {
+        let origins = side.filter(|side| side.action == action).map(|side| side.origins.clone());
+        Side { action, origins: origins.unwrap_or_default() }
     };
     let entry = |(key, (rx, tx, counter)): (RuleKey, (Action, Action, Option<CounterId>))| {
-        (key, ImageEntry { rx: side(&key, Direction::Rx, rx), tx: side(&key, Direction::Tx, tx), counter })
+        let is = image.rules.get(&key);
+        let (rx, tx) = (side(is.map(|entry| &entry.rx), rx), side(is.map(|entry| &entry.tx), tx));
+        (key, ImageEntry { rx, tx, counter })
     };
     entries.into_iter().map(entry).collect()
 }
 
 /// Who asked for the entry that a command sets.
-fn asked_by(op: &TableOp, images: [&Image; 2]) -> Option<OriginId> {
+fn asked_by(op: &TableOp, held: &Held) -> Option<Arc<Origin>> {
     let TableOp::SetRule { key, .. } = op else { return None };
-    let entry = images.into_iter().find_map(|image| image.rules.get(key))?;
-    entry.rx.origins.iter().chain(&entry.tx.origins).next().copied()
+    let entry = held.image.rules.get(key)?;
+    let first = entry.rx.origins.iter().chain(&entry.tx.origins).next()?;
+    held.source.origins.get(first).cloned()
 }

@@ -1,10 +1,11 @@
 //! Why the firewall could not do something, and what the adapter holds then.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::error::AdapterState;
 use crate::nic::{AdapterError, RulesetVersion};
-use crate::policy::OriginId;
+use crate::policy::Origin;
 use crate::policy::plan::PlanError;
 use crate::tables::MapError;
 
@@ -17,8 +18,8 @@ pub struct ApplyError {
     pub cause: ApplyCause,
     /// What the adapter holds.
     pub state: AdapterState,
-    /// Who asked for the entry that could not be set.
-    pub rule: Option<OriginId>,
+    /// Who asked for the entry that could not be set, why and where.
+    pub rule: Option<Arc<Origin>>,
 }
 
 fn said(cause: &ApplyCause, state: &AdapterState) -> String {
@@ -94,6 +95,9 @@ pub enum ApplyCause {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdoptError {
+    /// The document was compiled for another adapter. Nothing was sent.
+    #[error("the policy was compiled for an adapter with other tables or firmware: compile it for this one")]
+    Target,
     /// The image does not fit. Nothing was sent.
     #[error("the policy does not fit the adapter")]
     Map(#[from] MapError),

@@ -18,12 +18,13 @@ mod apply;
 mod counters;
 mod engine;
 mod error;
+mod held;
 mod names;
 mod takeover;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,10 +38,10 @@ pub use takeover::Adopt;
 use crate::clock::Clock;
 use crate::nic::{AdapterError, RulesetVersion};
 use crate::policy::plan::{Plan, PlanError};
-use crate::policy::{Document, Image, ImageEntry, Side};
-use crate::tables::{Action, MacAddr, RuleKey, Target};
+use crate::policy::{Compiled, Document, Image, Origin, OriginId};
+use crate::tables::{MacAddr, Target};
 use counters::Meters;
-use names::Names;
+use held::{Addresses, Held, Source, with_denies};
 
 /// Times that a firewall keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,66 +57,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self { grace: Duration::from_millis(10), commit_every: Duration::from_secs(60) }
     }
-}
-
-/// Addresses of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Addresses {
-    ips: Vec<IpAddr>,
-    /// The MAC, if the container alone owns it.
-    mac: Option<MacAddr>,
-}
-
-impl Addresses {
-    fn base_keys(&self) -> impl Iterator<Item = RuleKey> {
-        let ips = self.ips.iter().map(|ip| RuleKey { local_ip: Some(*ip), ..RuleKey::default() });
-        ips.chain(self.mac.map(|mac| RuleKey { local_mac: Some(mac), ..RuleKey::default() }))
-    }
-}
-
-/// What the adapter holds, and for whom.
-#[derive(Debug, Clone)]
-struct Held {
-    document: Document,
-    /// The document's image, without what is kept.
-    compiled: Image,
-    /// Containers that the document does not name and whose base denies stay.
-    kept: BTreeMap<String, Addresses>,
-    /// The content of the tables.
-    image: Image,
-    names: Names,
-}
-
-impl Held {
-    fn new(document: &Document, compiled: &Image, kept: BTreeMap<String, Addresses>) -> Self {
-        let mut names = Names::of(document);
-        for (container, addresses) in &kept {
-            names.add(container, &addresses.ips, addresses.mac);
-        }
-        let image = with_denies(compiled, kept.values().flat_map(Addresses::base_keys));
-        Self { document: document.clone(), compiled: compiled.clone(), kept, image, names }
-    }
-
-    /// The next content under another document: what it no longer names is kept.
-    fn next(&self, document: &Document, compiled: &Image) -> Self {
-        let bound: BTreeSet<&str> = document.bindings.iter().map(|binding| binding.container.as_str()).collect();
-        let left = self.document.bindings.iter().map(|binding| {
-            let mac = binding.owns_mac.then_some(binding.mac);
-            (binding.container.clone(), Addresses { ips: binding.ips.clone(), mac })
-        });
-        let kept = self.kept.clone().into_iter().chain(left);
-        Self::new(document, compiled, kept.filter(|(container, _)| !bound.contains(container.as_str())).collect())
-    }
-}
-
-/// The image with base denies at these keys, where it has no entry yet.
-fn with_denies(image: &Image, keys: impl Iterator<Item = RuleKey>) -> Image {
-    let mut image = image.clone();
-    for key in keys {
-        let deny = || Side { action: Action::Deny { sample: false }, origins: Vec::new() };
-        image.rules.entry(key).or_insert_with(|| ImageEntry { rx: deny(), tx: deny(), counter: None });
-    }
-    image
 }
 
 /// A planned change. It is good for the content that it was planned for, and for no other.
@@ -195,12 +136,19 @@ struct Cache {
 }
 
 impl<E: Engine> Firewall<E> {
-    /// The commands that bring the tables to another image. Sends nothing.
+    /// The commands that bring the tables to another compiled document. Sends nothing.
     ///
     /// # Errors
-    /// [`PlanError`] if the change does not fit.
-    pub fn plan(&self, document: &Document, image: &Image, reason: &str) -> Result<Change, PlanError> {
-        self.change(self.held.next(document, image), reason)
+    /// [`PlanError`] if the change does not fit, or the document was compiled for another adapter.
+    pub fn plan(&self, compiled: &Compiled, reason: &str) -> Result<Change, PlanError> {
+        if *compiled.target() != self.target {
+            return Err(PlanError::Target);
+        }
+        self.plan_source(Source::from(compiled), reason)
+    }
+
+    fn plan_source(&self, source: Source, reason: &str) -> Result<Change, PlanError> {
+        self.change(self.held.next(source), reason)
     }
 
     fn change(&self, goal: Held, reason: &str) -> Result<Change, PlanError> {
@@ -230,7 +178,7 @@ impl<E: Engine> Firewall<E> {
         let mut goal = self.held.clone();
         goal.image = with_denies(&goal.image, addresses.base_keys());
         goal.names.add(container, ips, own_mac);
-        if goal.document.bindings.iter().all(|binding| binding.container != container) {
+        if !goal.source.binds(container) {
             goal.kept.insert(container.to_owned(), addresses);
         }
         let unprotected = |source: Box<dyn std::error::Error + Send + Sync>| ReserveError::Unprotected {
@@ -251,7 +199,7 @@ impl<E: Engine> Firewall<E> {
         if kept.remove(container).is_none() {
             return Ok(false);
         }
-        let still = Held::new(&self.held.document, &self.held.compiled, kept);
+        let still = Held::new(self.held.source.clone(), kept);
         let mut image = self.held.image.clone();
         image.rules.retain(|key, _| !key.is_base() || still.image.rules.contains_key(key));
         let change = self.change(Held { image, ..still }, "release").map_err(|e| ApplyError::unsent(e.into()))?;
@@ -290,13 +238,19 @@ impl<E: Engine> Firewall<E> {
     /// The document whose image the tables hold.
     #[must_use]
     pub fn document(&self) -> &Document {
-        &self.held.document
+        &self.held.source.document
     }
 
     /// The content of the tables: the document's image, base denies that are kept, less what a failed change has closed.
     #[must_use]
     pub fn image(&self) -> &Image {
         &self.held.image
+    }
+
+    /// Who asked for an entry of [`Firewall::image`].
+    #[must_use]
+    pub fn origin(&self, id: OriginId) -> Option<&Arc<Origin>> {
+        self.held.source.origins.get(&id)
     }
 
     /// Containers that no document names and whose base denies are kept until [`Firewall::release`].

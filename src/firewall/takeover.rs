@@ -3,21 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{AdoptError, ApplyCause, ApplyError, Cache, Engine, Firewall, Held, Report, Settings};
+use super::{AdoptError, ApplyCause, ApplyError, Cache, Engine, Firewall, Held, Report, Settings, Source};
 use crate::clock::Clock;
 use crate::error::AdapterState;
 use crate::nic::{AdapterError, Override};
-use crate::policy::{Document, Image};
+use crate::policy::{Compiled, Image};
 use crate::tables::{Action, MapError, RuleKey, Sizes, TableOp};
 
-/// Consent to what attaching takes: all traffic of the adapter stops, its rules are dropped, and this image is loaded.
+/// Consent to what attaching takes: all traffic of the adapter stops, its rules are dropped, and this is loaded.
 #[derive(Debug, Clone, Copy)]
-pub struct Adopt<'a> {
-    /// The document.
-    pub document: &'a Document,
-    /// Its image.
-    pub image: &'a Image,
-}
+pub struct Adopt<'a>(pub &'a Compiled);
 
 /// Which entries may be other than [`Held`] says.
 #[derive(Debug, Default)]
@@ -67,7 +62,19 @@ impl<E: Engine> Firewall<E> {
     /// # Errors
     /// [`AdoptError`]; it says whether the adapter blocks all traffic.
     pub fn attach(engine: E, adopt: Adopt<'_>, clock: Arc<dyn Clock>, settings: Settings) -> Result<Self, AdoptError> {
-        let held = Held::new(adopt.document, adopt.image, Default::default());
+        if adopt.0.target() != engine.target() {
+            return Err(AdoptError::Target);
+        }
+        Self::load(engine, Source::from(adopt.0), clock, settings)
+    }
+
+    pub(super) fn load(
+        engine: E,
+        source: Source,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Self, AdoptError> {
+        let held = Held::new(source.into(), Default::default());
         let settled_at = clock.now();
         let target = engine.target().clone();
         let mut firewall = Self {

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use super::*;
 use crate::clock::VirtualClock;
 use crate::error::AdapterState;
-use crate::policy::OriginId;
-use crate::tables::{CounterId, CounterValue, SubnetId, SubnetMap, TableOp};
+use crate::policy::{ImageEntry, OriginId, Side};
+use crate::tables::{Action, CounterId, CounterValue, RuleKey, SubnetId, SubnetMap, TableOp};
 use fake::{FakeEngine, Fault, Tables};
 
 const ALLOW: Action = Action::Allow { sample: false };
@@ -79,8 +79,12 @@ fn change() -> (Document, Image, Image) {
 fn attached(document: &Document, image: &Image) -> (Firewall<FakeEngine>, Arc<VirtualClock>) {
     let clock = Arc::new(VirtualClock::new());
     let settings = Settings { grace: GRACE, commit_every: Duration::from_secs(60) };
-    let adopt = Adopt { document, image };
-    (Firewall::attach(FakeEngine::new(), adopt, clock.clone(), settings).unwrap(), clock)
+    (Firewall::load(FakeEngine::new(), source(document, image), clock.clone(), settings).unwrap(), clock)
+}
+
+/// As if the document had been compiled to this image.
+fn source(document: &Document, image: &Image) -> Source {
+    Source { document: document.clone(), image: image.clone(), origins: Default::default() }
 }
 
 /// The tables as an image says, by another way than the firewall's.
@@ -119,8 +123,8 @@ fn a_failed_attach_stays_blocked() {
     let (document, old, _) = change();
     let mut engine = FakeEngine::new();
     engine.fault(3, Fault::Full);
-    let adopt = Adopt { document: &document, image: &old };
-    let error = Firewall::attach(engine, adopt, Arc::new(VirtualClock::new()), Settings::default()).unwrap_err();
+    let error = Firewall::load(engine, source(&document, &old), Arc::new(VirtualClock::new()), Settings::default())
+        .unwrap_err();
     assert!(matches!(error, AdoptError::Command { blocked: true, .. }));
     assert_eq!(error.to_string(), "taking over the adapter failed; it drops all traffic");
 }
@@ -129,8 +133,8 @@ fn a_failed_attach_stays_blocked() {
 fn a_change_leaves_exactly_the_new_image() {
     let (document, old, new) = change();
     let (mut firewall, clock) = attached(&document, &old);
-    let planned = firewall.plan(&document, &new, "CHG-1").unwrap();
-    let stale = firewall.plan(&document, &old, "CHG-2").unwrap();
+    let planned = firewall.plan_source(source(&document, &new), "CHG-1").unwrap();
+    let stale = firewall.plan_source(source(&document, &old), "CHG-2").unwrap();
     let (before, sent) = (clock.now(), firewall.engine().sent);
     let report = firewall.apply(planned.clone()).unwrap();
     assert_holds(&mut firewall, &new);
@@ -144,18 +148,18 @@ fn a_change_leaves_exactly_the_new_image() {
     let error = firewall.apply(stale).unwrap_err();
     assert!(matches!(error.cause, ApplyCause::Stale { planned: 1, current: 2 }));
     assert_eq!(error.state, AdapterState::Unchanged);
-    assert_eq!(firewall.plan(&document, &new, "again").unwrap().plan.steps, []);
+    assert_eq!(firewall.plan_source(source(&document, &new), "again").unwrap().plan.steps, []);
 }
 
 #[test]
 fn a_refused_command_leaves_the_old_image() {
     let (document, old, new) = change();
-    let steps = attached(&document, &old).0.plan(&document, &new, "").unwrap().plan.steps.len();
+    let steps = attached(&document, &old).0.plan_source(source(&document, &new), "").unwrap().plan.steps.len();
     assert!(steps > 8);
     for at in 0..steps {
         let (mut firewall, _) = attached(&document, &old);
         firewall.engine().fault(at, Fault::Full);
-        let planned = firewall.plan(&document, &new, "").unwrap();
+        let planned = firewall.plan_source(source(&document, &new), "").unwrap();
         let error = firewall.apply(planned.clone()).unwrap_err();
         assert_eq!(error.state, AdapterState::Unchanged, "command {at}");
         assert_eq!(error.to_string(), format!("command {} of {steps} failed; the adapter is unchanged", at + 1));
@@ -171,12 +175,12 @@ fn a_refused_command_leaves_the_old_image() {
 #[test]
 fn a_lost_command_is_recovered_whether_it_took_effect_or_not() {
     let (document, old, new) = change();
-    let steps = attached(&document, &old).0.plan(&document, &new, "").unwrap().plan.steps.len();
+    let steps = attached(&document, &old).0.plan_source(source(&document, &new), "").unwrap().plan.steps.len();
     for at in 0..steps {
         for fault in [Fault::LostBefore, Fault::LostAfter, Fault::Reboot] {
             let (mut firewall, _) = attached(&document, &old);
             firewall.engine().fault(at, fault);
-            let planned = firewall.plan(&document, &new, "").unwrap();
+            let planned = firewall.plan_source(source(&document, &new), "").unwrap();
             let error = firewall.apply(planned.clone()).unwrap_err();
             assert_eq!(error.state, AdapterState::Unknown, "{fault:?} of command {at}");
             let again = firewall.apply(planned).unwrap_err();
@@ -190,7 +194,7 @@ fn a_lost_command_is_recovered_whether_it_took_effect_or_not() {
             assert_holds(&mut firewall, &old);
             let blocked = firewall.engine().log.iter().any(|line| line.starts_with("override Block"));
             assert_eq!(blocked, fault == Fault::Reboot, "unknown content is dropped, known content is sent again");
-            let planned = firewall.plan(&document, &new, "").unwrap();
+            let planned = firewall.plan_source(source(&document, &new), "").unwrap();
             firewall.apply(planned).unwrap();
             assert_holds(&mut firewall, &new);
         }
@@ -200,7 +204,7 @@ fn a_lost_command_is_recovered_whether_it_took_effect_or_not() {
 #[test]
 fn what_cannot_be_restored_is_closed_and_the_next_change_opens_it() {
     let (document, old, new) = change();
-    let planned = attached(&document, &old).0.plan(&document, &new, "").unwrap();
+    let planned = attached(&document, &old).0.plan_source(source(&document, &new), "").unwrap();
     let key = allow(1, 443, None).0;
     let taken = |step: &crate::policy::plan::Step| matches!(&step.op, TableOp::SetRule { key: k, rx: Action::None, .. } if *k == key);
     let at = planned.plan.steps.iter().position(taken).unwrap();
@@ -215,7 +219,7 @@ fn what_cannot_be_restored_is_closed_and_the_next_change_opens_it() {
     closed.rules.retain(|key, _| key.local_ip != Some(ip(1)) || key.is_base());
     assert_holds(&mut firewall, &closed);
     assert_eq!(firewall.image(), &closed);
-    let planned = firewall.plan(&document, &new, "").unwrap();
+    let planned = firewall.plan_source(source(&document, &new), "").unwrap();
     firewall.apply(planned).unwrap();
     assert_holds(&mut firewall, &new);
 }
@@ -223,14 +227,14 @@ fn what_cannot_be_restored_is_closed_and_the_next_change_opens_it() {
 #[test]
 fn whatever_two_commands_are_refused_the_state_is_as_reported() {
     let (document, old, new) = change();
-    let steps = attached(&document, &old).0.plan(&document, &new, "").unwrap().plan.steps.len();
+    let steps = attached(&document, &old).0.plan_source(source(&document, &new), "").unwrap().plan.steps.len();
     let mut closed = 0;
     for at in 0..steps {
         for then in 0..=at {
             let (mut firewall, _) = attached(&document, &old);
             firewall.engine().fault(at, Fault::Full);
             firewall.engine().fault(at + 1 + then, Fault::Full);
-            let planned = firewall.plan(&document, &new, "").unwrap();
+            let planned = firewall.plan_source(source(&document, &new), "").unwrap();
             match firewall.apply(planned).unwrap_err().state {
                 AdapterState::Unchanged => assert_holds(&mut firewall, &old),
                 AdapterState::Closed(who) => {
@@ -255,8 +259,8 @@ fn whatever_two_commands_are_refused_the_state_is_as_reported() {
 
 #[test]
 fn reserve_protects_before_the_container_starts() {
-    let (document, old, _) = change();
-    let (mut firewall, _) = attached(&document, &old);
+    let (two, old, _) = change();
+    let (mut firewall, _) = attached(&two, &old);
     firewall.reserve("shop-3", &[ip(3)], Some(mac(3))).unwrap();
     let mut reserved = old.clone();
     reserved.rules.extend(base(3));
@@ -273,8 +277,8 @@ fn reserve_protects_before_the_container_starts() {
     assert_eq!(error.to_string(), "shop-4 is unprotected: its base denies are not in the adapter; do not start it");
     assert_holds(&mut firewall, &reserved);
 
-    let bound = super::with_denies(&old, reserved.rules.keys().copied());
-    let planned = firewall.plan(&document(&[1, 2, 3]), &bound, "").unwrap();
+    let bound = with_denies(&old, reserved.rules.keys().copied());
+    let planned = firewall.plan_source(source(&document(&[1, 2, 3]), &bound), "").unwrap();
     assert_eq!(planned.plan.steps, [], "the denies are there already");
     firewall.apply(planned).unwrap();
     assert_eq!(firewall.kept().count(), 0);
@@ -287,7 +291,7 @@ fn an_unbound_container_stays_closed_until_its_release() {
     let one = document(&[1]);
     let without: Vec<_> = base(1).into_iter().chain([allow(1, 80, None)]).collect();
     let without = image(&without, None);
-    let planned = firewall.plan(&one, &without, "shop-2 leaves").unwrap();
+    let planned = firewall.plan_source(source(&one, &without), "shop-2 leaves").unwrap();
     firewall.apply(planned).unwrap();
     let mut kept = without.clone();
     kept.rules.extend(base(2));
@@ -303,7 +307,7 @@ fn an_unbound_container_stays_closed_until_its_release() {
 fn a_change_by_somebody_else_is_seen() {
     let (document, old, new) = change();
     let (mut firewall, _) = attached(&document, &old);
-    let planned = firewall.plan(&document, &new, "").unwrap();
+    let planned = firewall.plan_source(source(&document, &new), "").unwrap();
     firewall.engine().tables.rules.clear();
     assert!(matches!(firewall.audit().unwrap(), Audit::Drifted { expected: Some(_), .. }));
     let error = firewall.apply(planned).unwrap_err();
@@ -327,7 +331,7 @@ fn counters_count_from_their_first_use_for_whom_they_count() {
         Count { counter: CounterId(1), entries: vec![key], origins: vec![OriginId(80)], total: seven, delta: seven };
     assert_eq!(counts, [expected]);
     firewall.engine().counters[0].rx += 100;
-    let planned = firewall.plan(&document, &new, "").unwrap();
+    let planned = firewall.plan_source(source(&document, &new), "").unwrap();
     firewall.apply(planned).unwrap();
     assert_holds(&mut firewall, &new);
     firewall.engine().counters[0].tx += 2;
@@ -343,7 +347,7 @@ fn the_cache_is_committed_after_tightening_at_a_bounded_rate() {
     let (document, old, new) = change();
     let (mut firewall, clock) = attached(&document, &old);
     let mut apply = |image: &Image| {
-        let planned = firewall.plan(&document, image, "").unwrap();
+        let planned = firewall.plan_source(source(&document, image), "").unwrap();
         let behind = firewall.apply(planned).unwrap().cache_behind;
         (behind, firewall.engine().log.iter().filter(|line| *line == "commit").count())
     };

@@ -101,6 +101,9 @@ pub enum PlanError {
         /// Combinations that the profile names.
         available: usize,
     },
+    /// The document was compiled for an adapter with other tables or firmware.
+    #[error("the policy was compiled for an adapter with other tables or firmware: compile it for this one")]
+    Target,
     /// A map of one of the images does not fit.
     #[error(transparent)]
     Map(#[from] MapError),
