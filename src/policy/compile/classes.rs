@@ -31,6 +31,25 @@ impl Mask {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a & b).collect())
     }
 
+    /// All places, in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().flat_map(|(i, word)| Bits(*word).map(move |bit| i * 64 + bit))
+    }
+
+    /// The mask with one more place.
+    pub fn with(&self, at: usize) -> Self {
+        let mut mask = self.clone();
+        if !mask.contains(at) {
+            mask.flip(at);
+        }
+        mask
+    }
+
+    /// Words that it takes.
+    pub fn words(&self) -> usize {
+        self.0.len()
+    }
+
     /// What all three have, in rising order.
     pub fn common<'a>(a: &'a Self, b: &'a Self, c: &'a Self) -> impl Iterator<Item = usize> + 'a {
         let words = a.0.iter().zip(&b.0).zip(&c.0).map(|((a, b), c)| a & b & c);

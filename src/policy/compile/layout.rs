@@ -15,9 +15,6 @@ use crate::policy::sets::Point;
 use crate::policy::{IntervalSet, PortPair, PortSet};
 use crate::tables::{Direction, MapError, MatchFields, PortRangeId, RuleKey, SubnetId, SubnetMap, Target};
 
-/// Entries of one shape that are laid out at most; what needs more than this fits no table.
-const MOST_TAILS: u64 = 1 << 16;
-
 /// A value of a match field, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Field<T> {
@@ -68,10 +65,8 @@ impl<T: Point> Space<T> {
         let classes = if sets.is_empty() { Vec::new() } else { classes(&sets) };
         let mut members = vec![Vec::new(); sets.len()];
         for (place, class) in classes.iter().enumerate() {
-            for (set, members) in members.iter_mut().enumerate() {
-                if class.within.contains(set) {
-                    members.push(place);
-                }
+            for set in class.within.iter() {
+                members[set].push(place);
             }
         }
         Self { exact, classes, sets: sets.into_iter().cloned().zip(members).collect() }
@@ -132,16 +127,16 @@ pub(super) struct Request<'a> {
 impl Request<'_> {
     /// The best layout; what is missing is in [`Layout::missing`].
     pub fn layout(&self) -> Layout {
+        let ports = || self.all_pieces().filter_map(|piece| piece.ports.as_ref());
+        let remotes = thresholds(self.all_pieces().map(|piece| &piece.remote.v4));
+        let remote_ports = thresholds(ports().map(|ports| &ports.remote));
+        let local_ports = thresholds(ports().map(|ports| &ports.local));
         let mut best: Option<(_, Layout)> = None;
-        for remote in [1, 0, 8] {
-            for remote_port in [1, 0, 8] {
-                for local_port in [1, 0, 8] {
+        for &remote in &remotes {
+            for &remote_port in &remote_ports {
+                for &local_port in &local_ports {
                     let layout = self.by(Strategy { remote, remote_port, local_port });
-                    let ids = layout.subnets.classes.len()
-                        + layout.remote_ports.classes.len()
-                        + layout.local_ports.classes.len();
-                    let missing: u64 = layout.missing().map(|(_, missing)| missing).sum();
-                    let rank = (missing, layout.needs[0].1, layout.combinations.len(), ids);
+                    let rank = layout.rank();
                     if best.as_ref().is_none_or(|(before, _)| rank < *before) {
                         best = Some((rank, layout));
                     }
@@ -172,8 +167,10 @@ impl Request<'_> {
             combinations: self.fixed.iter().map(RuleKey::fields).collect(),
             needs: Vec::new(),
         };
+        let mut room = u64::from(self.target.profile.rules);
         for pieces in self.pieces {
-            let (tails, count) = layout.of_shape(pieces);
+            let (tails, count) = layout.of_shape(pieces, room);
+            room = room.saturating_sub(count);
             layout.tails.push(tails);
             layout.counts.push(count);
         }
@@ -232,6 +229,14 @@ impl Request<'_> {
     }
 }
 
+/// The limits for exact values that make a difference for these sets, the usual one first.
+fn thresholds<'a, T: Point + 'a>(sets: impl Iterator<Item = &'a IntervalSet<T>>) -> Vec<usize> {
+    let sizes: BTreeSet<usize> = sets.filter_map(|set| few_points(set, 8)).map(|points| points.len()).collect();
+    let by_value = |most: usize| sizes.iter().filter(|size| (1..=most).contains(*size)).count();
+    let mut seen = BTreeSet::new();
+    [1, 0, 8].into_iter().filter(|most| seen.insert(by_value(*most))).collect()
+}
+
 fn id_min(target: &Target) -> u16 {
     u16::try_from(target.sizes.subnet_id_min).unwrap_or(u16::MAX)
 }
@@ -274,6 +279,14 @@ impl Tail {
 }
 
 impl Layout {
+    /// What is missing, then rules, combinations and ids: the least is best.
+    fn rank(&self) -> (u64, u64, usize, usize) {
+        let ids = self.subnets.classes.len() + self.remote_ports.classes.len() + self.local_ports.classes.len();
+        let missing = self.missing().map(|(_, missing)| missing).fold(0, u64::saturating_add);
+        let rules = self.needs.first().map_or(0, |(_, needed, _)| *needed);
+        (missing, rules, self.combinations.len(), ids)
+    }
+
     /// The tables that are too small, and by how much.
     pub fn missing(&self) -> impl Iterator<Item = (Table, u64)> {
         self.needs
@@ -308,13 +321,16 @@ impl Layout {
         (remote, fields(&self.local_ports, &ports.local, ports.local.is_full() && !ports.remote.is_full()))
     }
 
-    fn of_shape(&self, pieces: &[Piece]) -> (Option<BTreeMap<Tail, Causes>>, u64) {
+    /// The entries of a shape for one local side, and their number. Without room for them they are only counted, as few
+    /// as they may be.
+    fn of_shape(&self, pieces: &[Piece], room: u64) -> (Option<BTreeMap<Tail, Causes>>, u64) {
         let fields: Vec<_> = pieces.iter().map(|piece| (self.remotes(piece), self.ports(piece))).collect();
         let sizes = fields.iter().map(|(r, (rp, lp))| [r.len() as u64, rp.len() as u64, lp.len() as u64]);
         let most = sizes.map(|[r, rp, lp]| r.saturating_mul(rp).saturating_mul(lp)).fold(0, u64::saturating_add);
-        if most > MOST_TAILS {
-            // A frame may be allowed in both directions by one entry: no fewer than half are needed.
-            return (None, most / 2);
+        // One entry may serve both directions: no fewer than half are needed.
+        let fewest = most.div_ceil(2);
+        if fewest > room {
+            return (None, fewest);
         }
         let mut tails: BTreeMap<Tail, Causes> = BTreeMap::new();
         for (piece, (remotes, (remote_ports, local_ports))) in pieces.iter().zip(&fields) {

@@ -49,6 +49,9 @@ pub use self::origins::OriginSource;
 pub use self::refuse::{CompileError, Denied, DeniedBy, GroupsTaken, LargestUser};
 pub use self::usage::{Table, Usage};
 
+/// What cutting all shapes into regions may cost: a second or two.
+const MOST_STEPS: u64 = 1 << 30;
+
 /// A document compiled for one adapter.
 #[derive(Debug, Clone)]
 pub struct Compiled {
@@ -71,8 +74,9 @@ impl Compiled {
     pub fn new(document: &Document, target: &Target, previous: Option<&Self>) -> Result<Self, CompileError> {
         check(document, target)?;
         let shapes = Shapes::of(document, target)?;
-        let pieces: Vec<Vec<Piece>> =
-            shapes.shapes.iter().map(|shape| pieces::pieces(document, shape)).collect::<Result<_, _>>()?;
+        let mut steps = MOST_STEPS;
+        let pieces = shapes.shapes.iter().map(|shape| pieces::pieces(document, shape, &mut steps));
+        let pieces: Vec<Vec<Piece>> = pieces.collect::<Result<_, _>>()?;
         let fixed = base::fixed(document, target);
         let fixed_keys: Vec<RuleKey> = fixed.keys().copied().collect();
         let request = Request { pieces: &pieces, locals: &shapes.locals, fixed: &fixed_keys, target };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::classes::few_points;
 use super::refuse::CompileError;
-use super::regions::{Cause, Region, Shape, regions};
+use super::regions::{Cause, Region, Shape, regions_within};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Document, IntervalSet, PortPair};
 use crate::tables::{Direction, Verdict};
@@ -29,9 +29,10 @@ pub(super) struct Piece {
     pub causes: Vec<Cause>,
 }
 
-/// The pieces of a shape.
-pub(super) fn pieces(document: &Document, shape: &Shape) -> Result<Vec<Piece>, CompileError> {
-    let regions = regions(document, shape, &shape.protocols(document));
+/// The pieces of a shape. `steps` is what the document may still cost.
+pub(super) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
+    let regions = regions_within(document, shape, &shape.protocols(document), steps);
+    let regions = regions.ok_or_else(|| CompileError::too_complex(document, shape))?;
     let mut out = Vec::new();
     for direction in super::regions::DIRECTIONS {
         let mut rest: Vec<&Region> = regions.iter().filter(|region| region.direction == direction).collect();

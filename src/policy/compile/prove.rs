@@ -17,9 +17,9 @@ use super::shapes::Shapes;
 use crate::policy::judge::Engine;
 use crate::policy::sets::Point;
 use crate::policy::{
-    AddrSet, Binding, Document, Flow, Image, IntervalSet, IpFlow, Origin, PortSet, Ports, Proto, Rule,
+    AddrSet, Binding, Document, Flow, Image, IntervalSet, IpFlow, Origin, PortPair, PortSet, Ports, Proto, Rule,
 };
-use crate::tables::{MacAddr, RuleKey, Target, Verdict};
+use crate::tables::{MacAddr, PortMap, RuleKey, Target, Verdict};
 
 /// Flows of a kind that are run for every local side of it.
 const SAMPLE: usize = 24;
@@ -113,10 +113,11 @@ fn elsewhere(flow: &Flow) -> [Flow; 4] {
 
 /// The classes that a shape's rules and its entries cut.
 struct Classes<'a> {
-    document: &'a Document,
-    shape: &'a Shape,
+    protocols: Vec<u8>,
     rules: Vec<&'a Rule>,
     local: IpAddr,
+    /// What the entries match.
+    keys: Vec<&'a RuleKey>,
     remotes: Remotes,
     remote_ports: Points<u16>,
     local_ports: Points<u16>,
@@ -135,77 +136,91 @@ impl<'a> Classes<'a> {
         let keys: Vec<&RuleKey> =
             image.rules.range(from..).map(|(key, _)| key).take_while(|key| key.local_ip == Some(ip)).collect();
         let (groups, full) = (AddrSet::groups(), PortSet::full());
-        let v4: Vec<_> = rules.iter().map(|rule| &rule.remote.set.v4).chain([&groups.v4]).collect();
-        let v6: Vec<_> = rules.iter().map(|rule| &rule.remote.set.v6).chain([&groups.v6]).collect();
-        let remote: Vec<_> = rules.iter().map(|r| r.ports.as_ref().map_or(&full, |p| &p.remote)).collect();
-        let near: Vec<_> = rules.iter().map(|r| r.ports.as_ref().map_or(&full, |p| &p.local)).collect();
-        let near: Vec<_> = near.into_iter().chain([&document.ephemeral]).collect();
-        let subnets = image.subnets.as_ref().map_or(&[][..], |map| &map.classes);
-        let subnets: Vec<_> = subnets.iter().map(|(at, id)| (*at, id.0)).collect();
-        let port_map = |map: &Option<crate::tables::PortMap>| {
-            map.iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect::<Vec<_>>()
-        };
-        let exact_v4 = |key: &&RuleKey| match key.remote_ip {
-            Some(IpAddr::V4(at)) => Some(at.to_bits()),
-            _ => None,
-        };
-        let exact_v6 = |key: &&RuleKey| match key.remote_ip {
-            Some(IpAddr::V6(at)) => Some(at.to_bits()),
-            _ => None,
-        };
         let remotes = if shape.v6 {
-            Remotes::V6(Points::new(&v6, &[], BTreeSet::new(), keys.iter().filter_map(exact_v6).collect()))
+            let sets: Vec<_> = rules.iter().map(|rule| &rule.remote.set.v6).chain([&groups.v6]).collect();
+            let exact = keys.iter().filter_map(|key| match key.remote_ip? {
+                IpAddr::V6(at) => Some(at.to_bits()),
+                IpAddr::V4(_) => None,
+            });
+            Remotes::V6(Points::new(&sets, &[], exact))
         } else {
-            let named = keys.iter().filter_map(|key| Some(key.remote_subnet?.0)).collect();
-            Remotes::V4(Points::new(&v4, &subnets, named, keys.iter().filter_map(exact_v4).collect()))
+            let sets: Vec<_> = rules.iter().map(|rule| &rule.remote.set.v4).chain([&groups.v4]).collect();
+            let exact = keys.iter().filter_map(|key| match key.remote_ip? {
+                IpAddr::V4(at) => Some(at.to_bits()),
+                IpAddr::V6(_) => None,
+            });
+            let map: Vec<_> = image.subnets.iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
+            Remotes::V4(Points::new(&sets, &map, exact))
         };
-        let named = keys.iter().filter_map(|key| Some(key.remote_portrange?.0)).collect();
-        let exact = keys.iter().filter_map(|key| key.remote_port).collect();
-        let remote_ports = Points::new(&remote, &port_map(&image.remote_ports), named, exact);
-        let named = keys.iter().filter_map(|key| Some(key.local_portrange?.0)).collect();
-        let exact = keys.iter().filter_map(|key| key.local_port).collect();
-        let local_ports = Points::new(&near, &port_map(&image.local_ports), named, exact);
-        Self { document, shape, rules, local: ip, remotes, remote_ports, local_ports }
-    }
-
-    fn flows(&self) -> Vec<Flow> {
-        let mut protocols = self.shape.protocols(self.document);
+        let side = |of: fn(&PortPair) -> &PortSet, last, map: &Option<PortMap>, exact: fn(&RuleKey) -> Option<u16>| {
+            let sets = rules.iter().map(|rule| rule.ports.as_ref().map_or(&full, of));
+            let map: Vec<_> = map.iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
+            Points::new(&sets.chain([last]).collect::<Vec<_>>(), &map, keys.iter().filter_map(|key| exact(key)))
+        };
+        let remote_ports = side(|ports| &ports.remote, &full, &image.remote_ports, |key| key.remote_port);
+        let local_ports = side(|ports| &ports.local, &document.ephemeral, &image.local_ports, |key| key.local_port);
+        let mut protocols = shape.protocols(document);
         protocols.extend(PORTED.into_iter().chain([1, 58]));
+        protocols.extend(keys.iter().filter_map(|key| key.ip_proto));
         protocols.extend((0..=255).rev().find(|number| !protocols.contains(number)));
         protocols.sort_unstable();
         protocols.dedup();
+        Self { protocols, rules, local: ip, keys, remotes, remote_ports, local_ports }
+    }
+
+    fn flows(&self) -> Vec<Flow> {
         let mut out = Vec::new();
-        for proto in protocols.into_iter().map(Some).chain([None]) {
-            let ported = proto.is_some_and(Proto::has_ports);
-            let mut which = Mask::of_len(self.rules.len() + 1);
-            for at in 0..=self.rules.len() {
-                // The last place is that of the groups or the ephemeral ports.
-                let counts = self.rules.get(at).is_none_or(|rule| match rule.proto {
-                    Proto::Any => true,
-                    Proto::Is(number) => proto == Some(number),
-                });
-                if counts {
-                    which.flip(at);
+        for proto in self.protocols.iter().map(|number| Some(*number)).chain([None]) {
+            let of_protocol = |key: &&&RuleKey| key.ip_proto.is_none() || key.ip_proto == proto;
+            let keys: Vec<&RuleKey> = self.keys.iter().filter(of_protocol).copied().collect();
+            let named: BTreeSet<u16> = keys.iter().filter_map(|key| Some(key.remote_subnet?.0)).collect();
+            let which = self.which(proto);
+            let remotes: Vec<(IpAddr, &Mask, Option<u16>)> = match &self.remotes {
+                Remotes::V4(points) => {
+                    let points = points.choose(&which, &named).into_iter();
+                    points.map(|point| (Ipv4Addr::from_bits(point.at).into(), &point.within, point.id)).collect()
                 }
-            }
-            let remotes: Vec<IpAddr> = match &self.remotes {
-                Remotes::V4(points) => points.choose(&which).map(|at| Ipv4Addr::from_bits(at).into()).collect(),
-                Remotes::V6(points) => points.choose(&which).map(|at| Ipv6Addr::from_bits(at).into()).collect(),
+                Remotes::V6(points) => {
+                    let points = points.choose(&which, &named).into_iter();
+                    points.map(|point| (Ipv6Addr::from_bits(point.at).into(), &point.within, point.id)).collect()
+                }
             };
-            let mut ports = vec![None];
-            if ported {
-                let local: Vec<u16> = self.local_ports.choose(&which).collect();
-                for remote in self.remote_ports.choose(&which) {
-                    ports.extend(local.iter().map(|local| Some(Ports { local: *local, remote })));
+            for (remote, within, id) in remotes {
+                let fits = |key: &RuleKey| {
+                    key.remote_ip.is_none_or(|at| at == remote) && key.remote_subnet.is_none_or(|at| Some(at.0) == id)
+                };
+                let here: Vec<&RuleKey> = keys.iter().filter(|key| fits(key)).copied().collect();
+                for ports in self.ports(proto, &which.and(within), &here) {
+                    let flow = flow(self.local, remote, proto, ports);
+                    out.extend(DIRECTIONS.map(|direction| Flow { direction, ..flow }));
                 }
             }
-            for &remote in &remotes {
-                for &ports in &ports {
-                    out.extend(
-                        DIRECTIONS.map(|direction| Flow { direction, ..flow(self.local, remote, proto, ports) }),
-                    );
-                }
-            }
+        }
+        out
+    }
+
+    /// The rules of a protocol, and the place behind them: that of the groups or the ephemeral ports.
+    fn which(&self, proto: Option<u8>) -> Mask {
+        let counts = |rule: &&Rule| match rule.proto {
+            Proto::Any => true,
+            Proto::Is(number) => proto == Some(number),
+        };
+        let places = (0..self.rules.len()).filter(|at| counts(&self.rules[*at]));
+        places.fold(Mask::of_len(self.rules.len() + 1), |mask, at| mask.with(at)).with(self.rules.len())
+    }
+
+    /// Ports of every class that the rules of `which` or the keys tell apart.
+    fn ports(&self, proto: Option<u8>, which: &Mask, keys: &[&RuleKey]) -> Vec<Option<Ports>> {
+        let mut out = vec![None];
+        if !proto.is_some_and(Proto::has_ports) {
+            return out;
+        }
+        let which = which.with(self.rules.len());
+        let remote_ids = keys.iter().filter_map(|key| Some(key.remote_portrange?.0)).collect();
+        let local_ids = keys.iter().filter_map(|key| Some(key.local_portrange?.0)).collect();
+        let local: Vec<u16> = self.local_ports.choose(&which, &local_ids).into_iter().map(|point| point.at).collect();
+        for remote in self.remote_ports.choose(&which, &remote_ids) {
+            out.extend(local.iter().map(|local| Some(Ports { local: *local, remote: remote.at })));
         }
         out
     }
@@ -224,32 +239,43 @@ fn flow(local: IpAddr, remote: IpAddr, proto: Option<u8>, ports: Option<Ports>) 
     }
 }
 
-/// The first point of each piece of a space, with all that could tell it from others.
-struct Points<T>(Vec<(T, Mask, Option<u16>, bool)>);
+/// A point of a space, with all that could tell it from others.
+struct Spot<T> {
+    at: T,
+    /// The sets that hold it.
+    within: Mask,
+    id: Option<u16>,
+    /// An entry names just this point.
+    exact: bool,
+}
+
+/// The first point of each piece of a space.
+struct Points<T>(Vec<Spot<T>>);
 
 impl<T: Point> Points<T> {
-    /// `named`: ids that entries name; all others are alike to them. `exact`: points that entries name.
-    fn new(sets: &[&IntervalSet<T>], map: &[(T, u16)], named: BTreeSet<u16>, exact: BTreeSet<T>) -> Self {
+    fn new(sets: &[&IntervalSet<T>], map: &[(T, u16)], exact: impl Iterator<Item = T>) -> Self {
         let pieces = cut(sets);
+        let exact: BTreeSet<T> = exact.collect();
         let after = exact.iter().filter_map(|point| point.next());
         let starts = pieces.iter().map(|(at, _)| *at).chain(map.iter().map(|(at, _)| *at));
         let points: BTreeSet<T> = starts.chain(exact.iter().copied()).chain(after).collect();
-        let mut out = Vec::with_capacity(points.len());
-        for point in points {
-            let id = map.partition_point(|(first, _)| *first <= point).checked_sub(1).map(|at| map[at].1);
-            let at = pieces.partition_point(|(first, _)| *first <= point).saturating_sub(1);
-            out.push((point, pieces[at].1.clone(), id.filter(|id| named.contains(id)), exact.contains(&point)));
-        }
-        Self(out)
+        let point = |at: T| {
+            let id = map.partition_point(|(first, _)| *first <= at).checked_sub(1).map(|place| map[place].1);
+            let place = pieces.partition_point(|(first, _)| *first <= at).saturating_sub(1);
+            Spot { at, within: pieces[place].1.clone(), id, exact: exact.contains(&at) }
+        };
+        Self(points.into_iter().map(point).collect())
     }
 
-    /// One point of each class, if only the sets of `which` count. Each exact point is a class of its own.
-    fn choose(&self, which: &Mask) -> impl Iterator<Item = T> {
+    /// One point of each class, if only the sets of `which` count and entries name the ids of `named`: all others are
+    /// alike to them. Each exact point is a class of its own.
+    fn choose(&self, which: &Mask, named: &BTreeSet<u16>) -> Vec<&Spot<T>> {
         let mut seen = BTreeSet::new();
-        let chosen = |(point, within, id, exact): &(T, Mask, Option<u16>, bool)| {
-            seen.insert((within.and(which), *id, exact.then_some(*point))).then_some(*point)
+        let class = |point: &Spot<T>| {
+            let id = point.id.filter(|id| named.contains(id));
+            (point.within.and(which), id, point.exact.then_some(point.at))
         };
-        self.0.iter().filter_map(chosen).collect::<Vec<_>>().into_iter()
+        self.0.iter().filter(|point| seen.insert(class(point))).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::regions::{Cause, Region};
+use super::regions::{Cause, Region, Shape};
 use super::usage::Table;
 use crate::policy::{Document, Flow, Origin, Proto};
 use crate::tables::{MapError, MatchFields, Verdict};
@@ -101,6 +101,16 @@ pub enum CompileError {
         /// The document.
         at: Arc<Origin>,
     },
+    /// The rules of one policy meet in so many ways that compiling them would take minutes.
+    #[error(
+        "{at}: {rules} rules meet here in too many combinations of addresses and ports. Split the policy. Nothing was sent"
+    )]
+    TooComplex {
+        /// The last rule of the policy.
+        at: Arc<Origin>,
+        /// How many there are.
+        rules: usize,
+    },
     /// A map cannot be built for this adapter.
     #[error("no map can be built. Nothing was sent")]
     Map(#[from] MapError),
@@ -184,6 +194,12 @@ impl fmt::Display for GroupsTaken {
 }
 
 impl CompileError {
+    pub(super) fn too_complex(document: &Document, shape: &Shape) -> Self {
+        let last = shape.rules.iter().rev().find_map(|place| document.rule(*place));
+        let at = last.map_or_else(|| document_origin(document), |rule| rule.origin.clone());
+        Self::TooComplex { at, rules: shape.rules.len() }
+    }
+
     pub(super) fn fragments(document: &Document, allow: &Region, deny: &Region) -> Self {
         Self::Fragments {
             allow: origin_of(document, &[allow.cause]),

@@ -96,11 +96,27 @@ pub(in crate::policy) struct Region {
 /// The regions of a shape: disjoint, and together all IP frames of the family. `protocols` are told apart; they hold at
 /// least those of [`Shape::protocols`].
 pub(in crate::policy) fn regions(document: &Document, shape: &Shape, protocols: &[u8]) -> Vec<Region> {
+    regions_within(document, shape, protocols, &mut u64::MAX.clone()).unwrap_or_default()
+}
+
+/// As [`regions`], within a budget of steps (some nanoseconds each); `None` if that is spent.
+pub(super) fn regions_within(
+    document: &Document,
+    shape: &Shape,
+    protocols: &[u8],
+    steps: &mut u64,
+) -> Option<Vec<Region>> {
     if shape.v6 {
-        Cutter::<u128>::new(document, shape).all(protocols)
+        Cutter::<u128>::new(document, shape).all(protocols, steps)
     } else {
-        Cutter::<u32>::new(document, shape).all(protocols)
+        Cutter::<u32>::new(document, shape).all(protocols, steps)
     }
+}
+
+/// Takes `count` steps from a budget.
+fn spend(steps: &mut u64, count: usize) -> Option<()> {
+    *steps = steps.checked_sub(count as u64)?;
+    Some(())
 }
 
 /// The points of one address family.
@@ -160,21 +176,21 @@ impl<'a, T: Family> Cutter<'a, T> {
         Self { shape, remotes, remote_ports, local_ports, rules }
     }
 
-    fn all(&self, protocols: &[u8]) -> Vec<Region> {
+    fn all(&self, protocols: &[u8], steps: &mut u64) -> Option<Vec<Region>> {
         let mut out = Vec::new();
         for direction in DIRECTIONS {
             for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
-                for ((ports, (verdict, cause)), remote) in self.of_protocol(direction, proto) {
+                for ((ports, (verdict, cause)), remote) in self.of_protocol(direction, proto, steps)? {
                     let ports = ports.map(|(remote, local)| PortPair { remote, local });
                     let remote = T::wrap(IntervalSet::from_intervals(remote));
                     out.push(Region { direction, proto, ports, verdict, cause, remote });
                 }
             }
         }
-        out
+        Some(out)
     }
 
-    fn of_protocol(&self, direction: Direction, proto: Option<u8>) -> Found<T> {
+    fn of_protocol(&self, direction: Direction, proto: Option<u8>, steps: &mut u64) -> Option<Found<T>> {
         let ported = proto.is_some_and(Proto::has_ports);
         let fits = |rule: &Rule| match rule.proto {
             Proto::Any => ported || rule.ports.is_none(),
@@ -182,16 +198,25 @@ impl<'a, T: Family> Cutter<'a, T> {
         };
         let (with_ports, without) = (self.mask(fits), self.mask(|rule| fits(rule) && rule.ports.is_none()));
         let mut found = Found::new();
+        let effort = with_ports.words() + 16;
+        spend(steps, (self.remotes.len() + self.remote_ports.len() + self.local_ports.len()) * effort)?;
+        let rows = regroup(&self.remote_ports, &with_ports);
+        let columns = regroup(&self.local_ports, &with_ports);
         for remote in regroup(&self.remotes, &with_ports) {
+            spend(steps, effort)?;
             let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
             found.entry((None, none)).or_default().extend_from_slice(remote.set.intervals());
             if ported {
-                for (ports, decided) in self.grid(direction, proto, &remote.within, &with_ports) {
+                let here = remote.within.and(&with_ports).with(self.rules.len());
+                spend(steps, (rows.len() + columns.len()) * effort)?;
+                let (rows, columns) = (regroup(&rows, &here), regroup(&columns, &here));
+                spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
+                for (ports, decided) in self.grid(direction, proto, &remote.within, &rows, &columns) {
                     found.entry((Some(ports), decided)).or_default().extend_from_slice(remote.set.intervals());
                 }
             }
         }
-        found
+        Some(found)
     }
 
     fn mask(&self, fits: impl Fn(&Rule) -> bool) -> Mask {
@@ -208,34 +233,23 @@ impl<'a, T: Family> Cutter<'a, T> {
         direction: Direction,
         proto: Option<u8>,
         remote: &Mask,
-        fits: &Mask,
+        rows: &[Class<u16>],
+        columns: &[Class<u16>],
     ) -> Vec<((PortSet, PortSet), Decided)> {
-        let here = remote.and(fits);
-        let rows = regroup(&self.remote_ports, &self.with_last(&here));
-        let columns = regroup(&self.local_ports, &self.with_last(&here));
         let decide = |row: &Class<u16>, column: &Class<u16>| {
             let ephemeral = column.within.contains(self.rules.len());
             self.decide(direction, proto, [remote, &row.within, &column.within], ephemeral)
         };
-        let by_row = boxes(&rows, &columns, decide);
+        let by_row = boxes(rows, columns, decide);
         if by_row.len() <= 2 {
             return by_row.into_iter().map(|(rows, columns, decided)| ((rows, columns), decided)).collect();
         }
-        let by_column = boxes(&columns, &rows, |column, row| decide(row, column));
+        let by_column = boxes(columns, rows, |column, row| decide(row, column));
         if by_row.len() <= by_column.len() {
             by_row.into_iter().map(|(rows, columns, decided)| ((rows, columns), decided)).collect()
         } else {
             by_column.into_iter().map(|(columns, rows, decided)| ((rows, columns), decided)).collect()
         }
-    }
-
-    /// The mask with the place behind the rules set.
-    fn with_last(&self, mask: &Mask) -> Mask {
-        let mut mask = mask.clone();
-        if !mask.contains(self.rules.len()) {
-            mask.flip(self.rules.len());
-        }
-        mask
     }
 
     /// Decides one combination of classes; `matching` has in common the rules that match.
