@@ -13,7 +13,6 @@ mod entries;
 mod failure;
 mod judge;
 mod output;
-mod scaffold;
 mod words;
 
 use std::io::{self, Write};

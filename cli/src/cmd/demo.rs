@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
 
-use nicfw::tables::Verdict;
+use nicfw::tables::{MacAddr, Verdict};
 
 use super::{openings, usage};
 use crate::args;
+use crate::demo::cast::{Party, Place};
 use crate::demo::exchange::Lab;
 use crate::demo::flows::{Flow, flows};
 use crate::demo::memory::Memory;
@@ -34,7 +35,8 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
 /// The machine forbids it, or the adapter refuses what it should take. Nothing is left behind.
 pub fn run(args: &args::Demo) -> Result<Report, Failure> {
     let flows = flow_list(args.contradict)?;
-    let mut adapter = Emulated::fresh()?;
+    let macs = host_macs();
+    let mut adapter = Emulated::new(&macs)?;
     // Before anything that may start a thread: a process with two threads gets no user namespace.
     let mut network = if args.in_process { None } else { Some(Network::start(adapter.switch()).map_err(forbidden)?) };
     let mut progress = Progress::new();
@@ -54,7 +56,7 @@ pub fn run(args: &args::Demo) -> Result<Report, Failure> {
     let report = DemoReport {
         emulated: true,
         mode,
-        adapter: adapter.name(),
+        adapter: adapter.info().map(|info| info.to_string()).unwrap_or_default(),
         flows: outcome.flows,
         entries: outcome.entries,
         change,
@@ -70,6 +72,14 @@ pub fn run(args: &args::Demo) -> Result<Report, Failure> {
         Some(network) if args.keep => keep(network, report),
         _ => Ok(report),
     }
+}
+
+/// The MACs of the adapter's functions, in the order of their numbers.
+fn host_macs() -> Vec<MacAddr> {
+    let mut functions: Vec<(Place, MacAddr)> = Party::ALL.iter().map(|party| (party.place(), party.mac())).collect();
+    functions.retain(|(place, _)| *place != Place::Wire);
+    functions.sort();
+    functions.into_iter().map(|(_, mac)| mac).collect()
 }
 
 fn flow_list(contradict: Option<usize>) -> Result<Vec<Flow>, Failure> {
@@ -88,7 +98,7 @@ fn flow_list(contradict: Option<usize>) -> Result<Vec<Flow>, Failure> {
 fn extras(flows: &[Flow], progress: &mut Progress) -> Result<Vec<ExtraReport>, Failure> {
     let mut extras = Vec::new();
     for seed in [None].into_iter().chain(SEEDS.map(Some)) {
-        let mut adapter = seed.map_or_else(Emulated::fresh, Emulated::shuffled)?;
+        let mut adapter = Emulated::with_order(&host_macs(), seed.unwrap_or(0))?;
         let mut memory = Memory::new(adapter.switch());
         let (outcome, _) = Run::new(&mut memory, &mut adapter, flows, progress).off_and_on()?;
         let wrong = outcome.flows.iter().filter(|flow| !flow.wrong.is_empty()).map(|flow| flow.number).collect();

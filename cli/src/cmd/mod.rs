@@ -1,21 +1,28 @@
 //! One file per command. Each turns its arguments into a report, or says why it cannot.
 
+mod apply;
 mod check;
+mod counters;
 mod demo;
 mod diff;
 mod explain;
+mod info;
 mod replay;
 mod show;
 
 use std::path::Path;
 
 use nicfw::policy::{Compiled, Document};
-use nicfw::tables::Target;
+use nicfw::tables::MacAddr;
 use serde::Serialize;
 
 use crate::args::Command;
+use crate::emulated::{Emulated, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::output::{Report, table, text};
+
+/// MAC of the host's own function: a locally administered one.
+const HOST: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0xfe]);
 
 /// Runs a command.
 ///
@@ -25,11 +32,13 @@ pub fn run(command: Command) -> Result<Report, Failure> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Apply(args) => apply::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
-        Command::Replay(args) => replay::run(&args),
         Command::Diff(args) => diff::run(&args),
-        _ => Err(Failure::usage("not there")),
+        Command::Replay(args) => replay::run(&args),
+        Command::Counters(args) => counters::run(&args),
+        Command::Info(output) => info::run(&output),
     }
 }
 
@@ -92,5 +101,14 @@ fn document(path: &Path) -> Result<Document, Failure> {
 
 /// Compiles for the emulated adapter.
 fn compile(document: &Document) -> Result<Compiled, Failure> {
-    Compiled::new(document, &Target::profile0(), None).map_err(|error| Failure::new(Exit::DoesNotFit, error))
+    let adapter = Emulated::new(&[HOST])?;
+    Compiled::new(document, adapter.target(), None).map_err(|error| Failure::new(Exit::DoesNotFit, error))
+}
+
+/// A fresh emulated adapter, with a function for each binding, that holds the policy.
+fn load(document: &Document) -> Result<(Emulated, Loaded), Failure> {
+    let macs = document.bindings.iter().map(|binding| binding.mac);
+    let mut adapter = Emulated::new(&[HOST].into_iter().chain(macs).collect::<Vec<_>>())?;
+    let loaded = adapter.load(document)?;
+    Ok((adapter, loaded))
 }

@@ -30,9 +30,8 @@ impl Memory {
     }
 
     fn say(&self, line: &Line) -> Crossing {
-        let out = self.switch.lock().unwrap_or_else(PoisonError::into_inner).carry(line.from.place(), &line.frame);
-        let reached = out.into_iter().map(|(place, _)| place).collect();
-        Crossing { from: line.from, frame: line.frame.clone(), reached }
+        let carried = self.switch.lock().unwrap_or_else(PoisonError::into_inner).carry(line.from.place(), &line.frame);
+        Crossing { from: line.from, frame: line.frame.clone(), carried }
     }
 }
 
@@ -48,7 +47,7 @@ impl Lab for Memory {
                 break;
             }
             let crossing = self.say(&line);
-            whole &= crossing.reached.contains(&line.to.place());
+            whole &= crossing.carried.reached.contains(&line.to.place());
             observation.crossings.push(crossing);
             if line.carries_nonce && line.to == to {
                 observation.delivered = whole;

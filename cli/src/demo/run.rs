@@ -9,10 +9,10 @@ use super::attribution::{attribute, moved};
 use super::exchange::{Crossing, Lab, Nonce, Observation, Probe};
 use super::flows::{CHANGED_RULE, Flow, POLICY, POLICY_NAME};
 use super::report::{ChangeReport, CounterReport, EntryReport, FlowReport};
-use crate::emulated::{Counts, Emulated};
+use crate::emulated::{Counts, Emulated, packet};
 use crate::entries;
 use crate::failure::Failure;
-use crate::judge::Judgement;
+use crate::judge::{Judgement, judge};
 use crate::output::Progress;
 use crate::words;
 
@@ -69,7 +69,7 @@ impl<'a> Run<'a> {
     pub fn change(&mut self, with: &[Observation]) -> Result<ChangeReport, Failure> {
         let document = policy()?;
         let rule = changed_rule(&document)?;
-        let before = self.adapter.tables()?;
+        let before = self.adapter.read_back();
         let out = self.adapter.load(&without_rule()?)?;
         let (mut changed, mut expected) = (Vec::new(), Vec::new());
         for (i, (flow, with)) in self.flows.iter().zip(with).enumerate() {
@@ -84,7 +84,7 @@ impl<'a> Run<'a> {
             }
         }
         let back = self.adapter.load(&document)?;
-        let tables_identical = self.adapter.tables()? == before;
+        let tables_identical = self.adapter.read_back() == before;
         Ok(ChangeReport {
             rule,
             commands_out: out.commands,
@@ -155,15 +155,17 @@ impl<'a> Run<'a> {
 
     /// The judgements of all frames that crossed, in order, and which of them are of the flow's own frames.
     fn judge_all(&self, flow: &Flow, observation: &Observation) -> Result<Judged, Failure> {
+        let compiled = self.adapter.compiled().ok_or_else(|| Failure::usage("demo: the adapter holds no policy"))?;
         let mut judged = Judged::default();
         for crossing in &observation.crossings {
-            let (packet, judgements) = self.adapter.judge(crossing.from.place(), &crossing.frame)?;
+            let Some(packet) = packet(&crossing.frame) else { continue };
+            let sides = &crossing.carried.judged;
             if is_of(&packet, crossing, &flow.probe) {
                 let first = judged.all.len();
-                judged.own.extend(first..first + judgements.len());
-                judged.first.get_or_insert(judgements.len());
+                judged.own.extend(first..first + sides.len());
+                judged.first.get_or_insert(sides.len());
             }
-            judged.all.extend(judgements);
+            judged.all.extend(sides.iter().map(|side| judge(compiled, &packet.judged(*side, 0))));
         }
         Ok(judged)
     }

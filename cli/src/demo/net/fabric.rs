@@ -109,12 +109,10 @@ impl Pump {
     }
 
     fn carry(&self, from: Party, frame: &[u8]) {
-        let out = self.switch.lock().unwrap_or_else(PoisonError::into_inner).carry(from.place(), frame);
-        let mut log = self.log.lock();
-        log.push(Crossing { from, frame: frame.to_vec(), reached: out.iter().map(|(place, _)| *place).collect() });
-        drop(log);
-        for (place, frame) in &out {
-            self.deliver(*place, from, frame);
+        let carried = self.switch.lock().unwrap_or_else(PoisonError::into_inner).carry(from.place(), frame);
+        self.log.lock().push(Crossing { from, frame: frame.to_vec(), carried: carried.clone() });
+        for place in carried.reached {
+            self.deliver(place, from, frame);
         }
         self.log.moved.notify_all();
     }

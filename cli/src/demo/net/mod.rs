@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use endpoint::EndpointError;
-pub use namespaces::Forbidden;
 
 use self::endpoint::Endpoint;
 use self::fabric::Fabric;
@@ -40,7 +39,7 @@ impl Network {
     /// Call it before the process has a second thread.
     ///
     /// # Errors
-    /// [`EndpointError`]; [`Forbidden`] where the machine does not allow it. Nothing is left behind.
+    /// [`EndpointError`]; [`namespaces::Forbidden`] where the machine does not allow it. Nothing is left behind.
     pub fn start(switch: Arc<Mutex<dyn Switch>>) -> Result<Self, EndpointError> {
         namespaces::become_root_of_own()?;
         let mut endpoints = BTreeMap::new();
@@ -82,7 +81,7 @@ impl Network {
             if crossings.len() != seen {
                 (seen, since) = (crossings.len(), Instant::now());
             }
-            let dropped = crossings.last().is_some_and(|last| last.reached.is_empty());
+            let dropped = crossings.last().is_some_and(|last| last.carried.reached.is_empty());
             if (dropped && since.elapsed() > QUIET) || Instant::now() > deadline {
                 return arrived();
             }
