@@ -61,6 +61,9 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
     if !colours() {
         table.force_no_tty();
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table
 }
 

@@ -44,7 +44,7 @@ pub fn run(args: &OneFile) -> Result<Report, Failure> {
     Ok(Report {
         text: format!(
             "EMULATED adapter: {adapter}\n{file}: {entries} entries loaded by {commands} commands, all traffic blocked \
-             meanwhile. {outcome}\n\n{}\n",
+             meanwhile.\n{outcome}\n\n{}\n",
             usage_table(&report.usage)
         ),
         exit,

@@ -54,8 +54,8 @@ fn tcp() -> Vec<Flow> {
     vec![
         flow("tcp in: office to shop:443", connect(v4(Office, 40001), v4(Shop, 443)), ALLOW),
         flow("tcp in: stranger to shop:443", connect(v4(Stranger, 40002), v4(Shop, 443)), DENY),
-        flow("tcp in: office to shop:22 (ssh)", connect(v4(Office, 40003), v4(Shop, 22)), DENY),
-        flow("tcp in: office:443 to shop:22 (ssh)", connect(v4(Office, 443), v4(Shop, 22)), DENY),
+        flow("tcp in: office to shop:22", connect(v4(Office, 40003), v4(Shop, 22)), DENY),
+        flow("tcp in: office:443 to shop:22", connect(v4(Office, 443), v4(Shop, 22)), DENY),
         flow("tcp out: shop to office:443", connect(v4(Shop, 40005), v4(Office, 443)), ALLOW),
         flow("tcp out: shop to stranger:443", connect(v4(Shop, 40006), v4(Stranger, 443)), DENY),
         flow("tcp out: shop to office:25", connect(v4(Shop, 40007), v4(Office, 25)), DENY),
@@ -74,8 +74,8 @@ fn udp() -> Vec<Flow> {
         flow("udp in: name srv:53 to shop:40013", datagram(name_server(53), v4(Shop, 40013), SMALL), ALLOW),
         flow("udp in: name srv:53 to shop:161", datagram(name_server(53), v4(Shop, 161), SMALL), DENY),
         flow("udp in: office to shop:161", datagram(v4(Office, 40014), v4(Shop, 161), SMALL), DENY),
-        flow("fragments: rule that names ports", datagram(v4(Shop, 40015), name_server(53), LARGE), DENY),
-        flow("fragments: rule that names no ports", datagram(v4(Office, 40016), v4(Db, 514), LARGE), ALLOW),
+        flow("fragments: rule with ports", datagram(v4(Shop, 40015), name_server(53), LARGE), DENY),
+        flow("fragments: rule without ports", datagram(v4(Office, 40016), v4(Db, 514), LARGE), ALLOW),
     ]
 }
 
@@ -83,7 +83,7 @@ fn icmp() -> Vec<Flow> {
     use Party::{Office, Shop, Stranger};
     vec![
         flow("icmp: ping from office", ping(Office.v4(), Shop.v4(), SMALL), ALLOW),
-        flow("icmp: ping from office, fragmented", ping(Office.v4(), Shop.v4(), LARGE), ALLOW),
+        flow("icmp: large ping from office", ping(Office.v4(), Shop.v4(), LARGE), ALLOW),
         flow("icmp: ping from stranger", ping(Stranger.v4(), Shop.v4(), SMALL), DENY),
         flow("icmpv6: ping from stranger", ping(Stranger.v6(), Shop.v6(), SMALL), ALLOW),
     ]
@@ -92,9 +92,9 @@ fn icmp() -> Vec<Flow> {
 fn between_containers() -> Vec<Flow> {
     use Party::{Db, Shop};
     vec![
-        flow("tcp shop to db:5432, both allow", connect(v4(Shop, 40017), v4(Db, 5432)), ALLOW),
-        flow("tcp shop to db:443, one allows", connect(v4(Shop, 40018), v4(Db, 443)), DENY),
-        flow("tcp db to shop:443, none allows", connect(v4(Db, 40019), v4(Shop, 443)), DENY),
+        flow("tcp: shop to db:5432, both allow", connect(v4(Shop, 40017), v4(Db, 5432)), ALLOW),
+        flow("tcp: shop to db:443, one allows", connect(v4(Shop, 40018), v4(Db, 443)), DENY),
+        flow("tcp: db to shop:443, none allows", connect(v4(Db, 40019), v4(Shop, 443)), DENY),
     ]
 }
 
@@ -105,10 +105,10 @@ fn forged() -> Vec<Flow> {
         Probe::Raw { from: Shop, to, frame: RawUdp { src_mac, vlan: None, src, dst: v4(to, port) } }
     };
     vec![
-        flow("bypass: shop sends past its kernel", from_shop(Shop.mac(), Shop.v4(), Stranger, 4444), DENY),
-        flow("bypass: shop sends with db's IP", from_shop(Shop.mac(), Db.v4(), Stranger, 4444), DENY),
-        flow("bypass: shop sends with unbound IP", from_shop(Shop.mac(), NOBODY, Stranger, 4444), DENY),
-        flow("bypass: shop sends with foreign MAC", from_shop(FOREIGN_MAC, Shop.v4(), Party::Office, 53), DENY),
+        flow("bypass: shop past its kernel", from_shop(Shop.mac(), Shop.v4(), Stranger, 4444), DENY),
+        flow("bypass: shop with db's IP", from_shop(Shop.mac(), Db.v4(), Stranger, 4444), DENY),
+        flow("bypass: shop with an unbound IP", from_shop(Shop.mac(), NOBODY, Stranger, 4444), DENY),
+        flow("bypass: shop with a foreign MAC", from_shop(FOREIGN_MAC, Shop.v4(), Party::Office, 53), DENY),
     ]
 }
 

@@ -9,8 +9,9 @@ use crate::cmd::usage_table;
 use crate::output::{judged, table, text, wrapped};
 
 const LEGEND: &str = "\
-Each flow was tried with the firewall off, where it must arrive or a deny would prove nothing, and with it on.
-counted: the entry of the adapter, and by how much its counter moved: exactly by the frames that were sent.
+off, on: did it arrive with the firewall off (it must, or a deny would prove nothing), and with it on?
+decided by: the rule with its place and ticket. counted: the entries, and by how much their counters moved: by the
+frames that were sent, and by nothing else.
 
 ";
 
@@ -18,7 +19,7 @@ counted: the entry of the adapter, and by how much its counter moved: exactly by
 pub fn screen(report: &DemoReport) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "EMULATED adapter: {}. {}.", report.adapter, report.mode);
+    let _ = writeln!(out, "EMULATED adapter: {}\n{}\n", report.adapter, report.mode);
     out.push_str(LEGEND);
     let _ = writeln!(out, "{}\n", flows(&report.flows));
     let _ = writeln!(out, "Entries that decided, as they stand in the adapter:");
@@ -45,7 +46,7 @@ fn flows(flows: &[FlowReport]) -> String {
     let mut table = table(["#", "what is tried", "off", "policy", "on", "decided by", "counted"]);
     for flow in flows {
         let good = flow.wrong.is_empty();
-        let arrived = |yes: bool| if yes { "arrives" } else { "stopped" };
+        let arrived = |yes: bool| if yes { "yes" } else { "no" };
         let mut counted = counted(&flow.counters);
         counted.extend(flow.wrong.iter().map(|wrong| format!("WRONG: {wrong}")));
         table.add_row([
