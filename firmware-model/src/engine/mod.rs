@@ -505,4 +505,3 @@ impl Tables {
         (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
     }
 }
-

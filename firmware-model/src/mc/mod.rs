@@ -272,3 +272,5 @@ fn respond(request: &Header, status: Status, len: usize, payload: &[u8]) -> Answ
     Answer::Bytes(bytes)
 }
 
+#[cfg(test)]
+mod tests;
