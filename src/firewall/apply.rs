@@ -133,7 +133,7 @@ impl<E: Engine> Firewall<E> {
         let steps = &change.plan.steps;
         let rule = [&change.goal, &self.held].into_iter().find_map(|held| asked_by(&steps[at].op, held));
         let undone = if harmless(&source) { self.undo(&steps[..at]) } else { Undone::Unknown };
-        let doubt = Doubt { keys: change.plan.keys().copied().collect() };
+        let doubt = Doubt { keys: steps[..=at].iter().filter_map(key_of).collect() };
         let cause = ApplyCause::Command { step: at + 1, steps: steps.len(), source };
         let state = match undone {
             Undone::All => AdapterState::Unchanged,
@@ -256,6 +256,13 @@ fn image_rules(entries: Entries, image: &Image) -> BTreeMap<RuleKey, ImageEntry>
         (key, ImageEntry { rx, tx, counter })
     };
     entries.into_iter().map(entry).collect()
+}
+
+fn key_of(step: &Step) -> Option<RuleKey> {
+    match step.op {
+        TableOp::SetRule { key, .. } => Some(key),
+        _ => None,
+    }
 }
 
 /// Who asked for the entry that a command sets.

@@ -22,10 +22,28 @@ pub struct Count {
     pub delta: CounterValue,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// What one counter has counted: `last - start` with the pair that it has, `earlier` with those that it had.
+#[derive(Debug, Clone, Copy, Default)]
 struct Reading {
-    start: CounterValue,
-    last: CounterValue,
+    earlier: CounterValue,
+    /// `None` until the pair that it has was read.
+    current: Option<(CounterValue, CounterValue)>,
+}
+
+impl Reading {
+    fn starting_at(self, value: CounterValue) -> Self {
+        Self { current: Some((value, value)), ..self }
+    }
+
+    fn total(&self) -> CounterValue {
+        let (start, last) = self.current.unwrap_or_default();
+        let since = difference(last, start);
+        CounterValue { tx: self.earlier.tx.saturating_add(since.tx), rx: self.earlier.rx.saturating_add(since.rx) }
+    }
+}
+
+fn difference(now: CounterValue, before: CounterValue) -> CounterValue {
+    CounterValue { tx: now.tx.saturating_sub(before.tx), rx: now.rx.saturating_sub(before.rx) }
 }
 
 /// The pairs that the adapter gave, and where each use of one began.
@@ -53,11 +71,21 @@ impl Meters {
             log::warn!("{needed} counters are wanted, the adapter gave {}: the rest does not count", self.pairs.len());
         }
         self.readings.retain(|counter, _| used.contains(counter));
-        let fresh: Vec<CounterId> = used.into_iter().filter(|counter| !self.readings.contains_key(counter)).collect();
+        let runs = |counter: &CounterId| self.readings.get(counter).is_some_and(|reading| reading.current.is_some());
+        let fresh: Vec<CounterId> = used.into_iter().filter(|counter| !runs(counter)).collect();
         for (counter, start) in self.read(engine, &fresh)? {
-            self.readings.insert(counter, Reading { start, last: start });
+            let reading = self.readings.entry(counter).or_default();
+            *reading = reading.starting_at(start);
         }
         Ok(())
+    }
+
+    /// The adapter has forgotten all pairs, as in a reboot of the management controller. What was read stays.
+    pub fn lost(&mut self) {
+        self.pairs.clear();
+        for reading in self.readings.values_mut() {
+            *reading = Reading { earlier: reading.total(), current: None };
+        }
     }
 
     fn read(
@@ -84,13 +112,10 @@ impl Meters {
         let values = self.read(engine, &users.keys().copied().collect::<Vec<_>>())?;
         let count = |(counter, value): (CounterId, CounterValue)| {
             let (entries, origins) = users.remove(&counter)?;
-            let reading = self.readings.entry(counter).or_insert(Reading { start: value, last: value });
-            let since = |before: CounterValue| CounterValue {
-                tx: value.tx.saturating_sub(before.tx),
-                rx: value.rx.saturating_sub(before.rx),
-            };
-            let (total, delta) = (since(reading.start), since(reading.last));
-            reading.last = value;
+            let reading = self.readings.entry(counter).or_default();
+            let (start, last) = reading.current.unwrap_or((value, value));
+            reading.current = Some((start, value));
+            let (total, delta) = (reading.total(), difference(value, last));
             Some(Count { counter, entries, origins: origins.into_iter().collect(), total, delta })
         };
         Ok(values.into_iter().filter_map(count).collect())

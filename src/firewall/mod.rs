@@ -7,7 +7,7 @@
 //! # What a failure leaves
 //! Never "partly". A refused command is undone with all before it: *unchanged*. Where undoing is refused too, the bindings
 //! concerned lose all their allows: *closed*. A command without an answer may have taken effect or not: *unknown*, and
-//! nothing but [`Firewall::recover`] is accepted, which sends every key of the old and the new image again.
+//! nothing but [`Firewall::recover`] is accepted, which sends every entry in question again.
 //!
 //! # Containers that come and go
 //! [`Firewall::reserve`] puts the base denies of a container in place before it starts; a document that binds it gives it

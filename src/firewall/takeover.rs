@@ -17,6 +17,7 @@ pub struct Adopt<'a>(pub &'a Compiled);
 /// Which entries may be other than [`Held`] says.
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
+    /// Those that the change has sent.
     pub keys: BTreeSet<RuleKey>,
 }
 
@@ -117,8 +118,8 @@ impl<E: Engine> Firewall<E> {
 
     /// Brings the adapter back to the last known content after a change that ended in an unknown state.
     ///
-    /// Every entry that the old image, the new one or the plan between them names is sent again, allows to NONE first, then
-    /// base denies, maps and allows of the old image. After a reboot of the management controller the adapter is taken over
+    /// Every entry that the old image names or the change has sent is sent again, allows to NONE first, then base denies, maps
+    /// and allows of the old image. After a reboot of the management controller the adapter is taken over
     /// as by [`Firewall::attach`]. Does nothing if nothing is in doubt.
     ///
     /// # Errors
@@ -149,7 +150,10 @@ impl<E: Engine> Firewall<E> {
 
     fn resolve(&mut self, doubt: &Doubt) -> Result<usize, ApplyCause> {
         let found = self.engine.recover().map_err(|e| ApplyCause::Recover(e.into()))?;
-        self.rebooted |= found.rebooted;
+        if found.rebooted {
+            self.rebooted = true;
+            self.meters.lost();
+        }
         if *self.engine.target() != self.target {
             return Err(ApplyCause::TargetChanged);
         }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::compile::Compiled;
 use super::compile::regions::{DIRECTIONS, Region, Shape, regions};
+use super::compile::{Compiled, solicited_node};
 use super::document::{Binding, Document, PortPair, Proto};
 use super::flow::{Flow, IpFlow, Ports};
 use super::openings::prefixes;
@@ -31,7 +31,7 @@ pub struct Difference {
     pub proto: Option<u8>,
     /// Remote addresses; `None` for frames without an IP that is bound.
     pub remote: Option<AddrSet>,
-    /// Ports; `None`: frames that show none.
+    /// Ports; `None`: frames that show none, and all frames of protocols that neither document names.
     pub ports: Option<PortPair>,
     /// One of the flows.
     pub witness: Flow,
@@ -201,7 +201,7 @@ fn at_link(old: &Document, new: &Document, ip: IpAddr, link: Link, out: &mut Vec
 }
 
 fn words(link: Link) -> String {
-    let mac = if link.mac == OTHER_MAC { "any other MAC".to_owned() } else { link.mac.to_string() };
+    let mac = mac_words(link.mac);
     let vlan = link.vlan.map_or_else(String::new, |vlan| format!(" on VLAN {vlan}"));
     format!("{mac}{vlan} at port {}", link.physical_port)
 }
@@ -253,32 +253,47 @@ fn frame(direction: Direction, link: Link, ether_type: u16) -> Flow {
     }
 }
 
-/// Compares frames of no bound address: ARP and all others, for every MAC.
+/// Compares frames of no bound address: ARP, received ICMPv6 for solicited-node groups, and all others, for every MAC.
 fn not_bound(old: &Document, new: &Document, out: &mut Vec<Difference>) {
     let mut macs = BTreeSet::from([OTHER_MAC, MacAddr::BROADCAST]);
     for document in [old, new] {
         macs.extend(document.bindings.iter().map(|binding| binding.mac));
         macs.extend(document.management.iter().filter_map(|m| m.mac));
     }
+    let groups: BTreeSet<IpAddr> = [old, new].into_iter().flat_map(solicited_nodes).collect();
     for mac in macs {
+        let link = Link { mac, vlan: None, physical_port: 0 };
+        for group in &groups {
+            // The peer is no group, so that nothing but the address it is sent to decides.
+            let ip = IpFlow { local: *group, remote: Ipv6Addr::LOCALHOST.into(), proto: Some(58), ports: None };
+            let witness = Flow { ip: Some(ip), ..frame(Direction::Rx, link, 0x86dd) };
+            compare(old, new, witness, format!("icmpv6 for {group} at {}", mac_words(mac)), out);
+        }
         for (ether_type, what) in [(0x0806, "ARP"), (0x88b5, "frames without a bound address")] {
             for direction in DIRECTIONS {
-                let witness = frame(direction, Link { mac, vlan: None, physical_port: 0 }, ether_type);
-                let (before, after) = (old.decide(&witness).verdict, new.decide(&witness).verdict);
-                if before != after {
-                    let of = if mac == OTHER_MAC { "any other MAC".to_owned() } else { mac.to_string() };
-                    let local = format!("{what} of {of}");
-                    out.push(Difference {
-                        verdict: after,
-                        direction,
-                        local,
-                        proto: None,
-                        remote: None,
-                        ports: None,
-                        witness,
-                    });
-                }
+                let local = format!("{what} of {}", mac_words(mac));
+                compare(old, new, frame(direction, link, ether_type), local, out);
             }
         }
     }
+}
+
+fn compare(old: &Document, new: &Document, witness: Flow, local: String, out: &mut Vec<Difference>) {
+    let (before, verdict) = (old.decide(&witness).verdict, new.decide(&witness).verdict);
+    if before != verdict {
+        let direction = witness.direction;
+        out.push(Difference { verdict, direction, local, proto: None, remote: None, ports: None, witness });
+    }
+}
+
+fn solicited_nodes(document: &Document) -> impl Iterator<Item = IpAddr> {
+    let open = document.bindings.iter().filter(|binding| binding.open_nd);
+    open.flat_map(|binding| &binding.ips).filter_map(|ip| match ip {
+        IpAddr::V6(ip) => Some(solicited_node(*ip)),
+        IpAddr::V4(_) => None,
+    })
+}
+
+fn mac_words(mac: MacAddr) -> String {
+    if mac == OTHER_MAC { "any other MAC".to_owned() } else { mac.to_string() }
 }

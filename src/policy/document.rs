@@ -169,9 +169,9 @@ pub struct Origin {
 }
 
 impl fmt::Display for Origin {
-    /// As in `web.yaml:9`.
+    /// As in `web.yaml:9`; the name alone where there is no line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        if self.line == 0 { f.write_str(&self.file) } else { write!(f, "{}:{}", self.file, self.line) }
     }
 }
 

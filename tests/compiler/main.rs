@@ -1,10 +1,15 @@
 //! The compiler from outside: what it makes decides as the reference evaluator does, or it refuses.
 
 mod documents;
+mod scale;
+mod universe;
+mod words;
 
 use documents::{document, flow};
-use nicfw::policy::{CompileError, Compiled, Document, Flow};
-use nicfw::tables::{Sizes, Target};
+use std::collections::BTreeSet;
+
+use nicfw::policy::{CompileError, Compiled, Difference, Document, Flow};
+use nicfw::tables::{LookupOrder, MatchFields, RuleKey, Sizes, Target};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
@@ -21,6 +26,27 @@ fn agree(document: &Document, compiled: &Compiled, flows: &[Flow], seed: u64) ->
         prop_assert_eq!(judged.verdict, expected.verdict, "{:?} {}", flow, document.describe(&expected));
     }
     Ok(())
+}
+
+/// True if a flow is among those of a difference, the link left aside.
+fn covers(difference: &Difference, flow: &Flow) -> bool {
+    if difference.direction != flow.direction {
+        return false;
+    }
+    let (Some(remote), Some(ip)) = (&difference.remote, flow.ip) else {
+        return difference.remote.is_none() && difference.witness.ether_type == 0x88b5
+            || difference.witness.ether_type == flow.ether_type;
+    };
+    let ports = match (&difference.ports, ip.ports) {
+        (Some(pair), Some(ports)) => pair.remote.contains(ports.remote) && pair.local.contains(ports.local),
+        // Protocols that no rule names are decided without a look at ports.
+        (None, ports) => ports.is_none() || difference.proto.is_none(),
+        _ => false,
+    };
+    difference.witness.ip.is_some_and(|at| at.local == ip.local)
+        && remote.contains(ip.remote)
+        && ports
+        && difference.proto.is_none_or(|proto| Some(proto) == ip.proto)
 }
 
 fn tiny() -> Target {
@@ -84,13 +110,38 @@ proptest! {
         }
         for flow in &flows {
             if old.decide(flow).verdict != new.decide(flow).verdict {
-                let covers = |d: &nicfw::policy::Difference| {
-                    d.direction == flow.direction && d.verdict == new.decide(flow).verdict
-                };
-                prop_assert!(differences.iter().any(covers), "{flow:?}");
+                let covers = |d: &&Difference| covers(d, flow) && d.verdict == new.decide(flow).verdict;
+                prop_assert!(differences.iter().any(|d| covers(&d)), "{flow:?} {}", {
+                    let words: Vec<_> = differences.iter().map(ToString::to_string).collect();
+                    words.join("\n")
+                });
             }
         }
         prop_assert!(a.diff(&a).is_empty());
+    }
+
+    #[test]
+    fn any_ranking_above_the_base_will_do(
+        document in document(3),
+        flows in prop::collection::vec(flow(), 50),
+        order in Just(()).prop_perturb(|(), mut rng| rng.random::<u64>()),
+    ) {
+        let Ok(compiled) = Compiled::new(&document, &Target::profile0(), None) else { return Ok(()) };
+        let used: BTreeSet<_> = compiled.image().rules.keys().map(RuleKey::fields).collect();
+        let (base, mut above): (Vec<_>, Vec<_>) = used.into_iter().partition(|fields| MatchFields::BASE.contains(*fields));
+        above.sort_by_key(|fields| u64::from(fields.bits()).wrapping_mul(order | 1));
+        let mut target = Target::profile0();
+        target.profile.order = LookupOrder::Ranked(above.iter().chain(&base).copied().collect());
+        let ranked = Compiled::new(&document, &target, None).unwrap();
+        agree(&document, &ranked, &flows, 0)?;
+        if let (Some(lowest), Some(first)) = (base.first(), above.first()) {
+            target.profile.order = LookupOrder::Ranked([lowest].into_iter().chain(&above).chain(&base[1..]).copied().collect());
+            let refused = matches!(
+                Compiled::new(&document, &target, None),
+                Err(CompileError::NotLookedUp { fields, .. }) if above.contains(&fields)
+            );
+            prop_assert!(refused, "a base that ranks above {first:?} is refused");
+        }
     }
 
     #[test]

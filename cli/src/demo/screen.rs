@@ -37,7 +37,7 @@ pub fn screen(report: &DemoReport) -> String {
     }
     let _ = writeln!(out, "\n{}", wrapped(&verdict(report), 0));
     for line in &report.not_shown {
-        let _ = writeln!(out, "NOT SHOWN: {line}");
+        let _ = writeln!(out, "{}", wrapped(&format!("NOT SHOWN: {line}"), 0));
     }
     out
 }

@@ -44,6 +44,7 @@ use self::usage::Shares;
 use super::{Document, Image, OriginId};
 use crate::tables::{CounterId, LookupOrder, MatchFields, RuleKey, Target, Verdict};
 
+pub(super) use self::base::solicited_node;
 pub use self::counters::CounterSlot;
 pub use self::origins::OriginSource;
 pub use self::refuse::{CompileError, Denied, DeniedBy, GroupsTaken, LargestUser};
@@ -73,6 +74,8 @@ impl Compiled {
     /// [`CompileError`] if a table is too small or cannot say what a rule says; nothing is rounded.
     pub fn new(document: &Document, target: &Target, previous: Option<&Self>) -> Result<Self, CompileError> {
         check(document, target)?;
+        // Ids and tries mean nothing in tables of another size.
+        let previous = previous.filter(|before| before.target.sizes == target.sizes);
         let shapes = Shapes::of(document, target)?;
         let mut steps = MOST_STEPS;
         let pieces = shapes.shapes.iter().map(|shape| pieces::pieces(document, shape, &mut steps));
@@ -140,10 +143,10 @@ impl Compiled {
         &self.counters.slots
     }
 
-    /// What the reader of the document should know, one sentence each.
+    /// What may surprise the reader of the document, one sentence each: its own warnings, then those of the tables.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut out = Vec::new();
+        let mut out: Vec<String> = self.document.warnings().iter().map(ToString::to_string).collect();
         if self.counters.uncounted > 0 {
             out.push(format!(
                 "{} entries go without a counter: {} counters are needed, the adapter has {}",
@@ -157,12 +160,6 @@ impl Compiled {
                     self.document.name, policy.line, policy.name
                 ));
             }
-        }
-        for binding in self.document.bindings.iter().filter(|binding| binding.unprotected_accepted) {
-            out.push(format!(
-                "{}: traffic between {} and other containers of this host may not reach the adapter (accepted)",
-                binding.origin, binding.container
-            ));
         }
         out
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::regions::{Cause, Region, Shape};
 use super::usage::Table;
-use crate::policy::{Document, Flow, Origin, Proto};
+use crate::policy::{Document, Flow, Origin, PortPair, Proto};
 use crate::tables::{MapError, MatchFields, Verdict};
 
 /// Why a document cannot be compiled. Nothing was sent to an adapter.
@@ -29,7 +29,7 @@ pub enum CompileError {
     },
     /// An allow without ports beside a deny by ports: entries of unordered tables cannot name "no ports".
     #[error(
-        "{allow}: {proto} frames without ports (later fragments) are allowed here, but with {ports} they are {deny}; \
+        "{allow}: {proto} frames without ports (later fragments) are allowed here, but{ports} they are {deny}; \
          an entry without ports would allow both. Name ports in this rule. Nothing was sent"
     )]
     Fragments {
@@ -44,7 +44,7 @@ pub enum CompileError {
     },
     /// An allow of every protocol beside a deny of one: entries of unordered tables cannot name "all others".
     #[error(
-        "{allow}: every protocol is allowed here, but {proto} with {ports} is {deny}; an entry without a protocol would \
+        "{allow}: every protocol is allowed here, but {proto}{ports} is {deny}; an entry without a protocol would \
          allow both. Name protocols in this rule, or say replies: no. Nothing was sent"
     )]
     AnyProtocol {
@@ -149,15 +149,33 @@ impl fmt::Display for LargestUser {
 
 /// Ports of a denied region, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denied(Option<crate::policy::PortPair>);
+pub enum Denied {
+    /// The protocol has none.
+    NoPorts,
+    /// Frames that show none.
+    WithoutPorts,
+    /// These.
+    Ports(PortPair),
+}
+
+impl Denied {
+    fn of(region: &Region) -> Self {
+        match &region.ports {
+            Some(ports) => Self::Ports(ports.clone()),
+            None if region.proto.is_some_and(Proto::has_ports) => Self::WithoutPorts,
+            None => Self::NoPorts,
+        }
+    }
+}
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            None => f.write_str("no ports"),
-            Some(ports) if ports.remote.is_full() => write!(f, "local ports {}", ports.local),
-            Some(ports) if ports.local.is_full() => write!(f, "remote ports {}", ports.remote),
-            Some(ports) => write!(f, "remote ports {} and local ports {}", ports.remote, ports.local),
+        match self {
+            Self::NoPorts => Ok(()),
+            Self::WithoutPorts => f.write_str(" without ports (a later fragment)"),
+            Self::Ports(ports) if ports.remote.is_full() => write!(f, " with local ports {}", ports.local),
+            Self::Ports(ports) if ports.local.is_full() => write!(f, " with remote ports {}", ports.remote),
+            Self::Ports(ports) => write!(f, " with remote ports {} and local ports {}", ports.remote, ports.local),
         }
     }
 }
@@ -204,7 +222,7 @@ impl CompileError {
         Self::Fragments {
             allow: origin_of(document, &[allow.cause]),
             proto: allow.proto.map_or(Proto::Any, Proto::Is),
-            ports: Denied(deny.ports.clone()),
+            ports: Denied::of(deny),
             deny: denied_by(document, deny.cause),
         }
     }
@@ -213,7 +231,7 @@ impl CompileError {
         Self::AnyProtocol {
             allow: origin_of(document, &[allow.cause]),
             proto: deny.proto.map_or(Proto::Any, Proto::Is),
-            ports: Denied(deny.ports.clone()),
+            ports: Denied::of(deny),
             deny: denied_by(document, deny.cause),
         }
     }

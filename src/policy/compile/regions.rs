@@ -86,7 +86,7 @@ pub(in crate::policy) struct Region {
     pub direction: Direction,
     /// `None`: all protocols that the list given to [`regions`] does not name, and unknown ones.
     pub proto: Option<u8>,
-    /// `None`: frames that show no ports.
+    /// `None`: frames that show no ports, and all frames of unnamed protocols.
     pub ports: Option<PortPair>,
     pub verdict: Verdict,
     pub cause: Cause,

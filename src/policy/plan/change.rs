@@ -1,7 +1,6 @@
 //! The phases of a plan, one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use super::keys::{Common, Sides};
 use super::maps::{Kind, Map, Route, route};
@@ -21,6 +20,12 @@ pub(super) enum Room {
 
 const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
 
+/// A key above the base whose entry denies.
+pub(super) fn deny_above_base(image: &Image) -> Option<RuleKey> {
+    let denies = |content: &Content| DIRECTIONS.iter().any(|d| content.action(*d).verdict() == Some(Verdict::Deny));
+    rules_of(image).into_iter().find(|(key, content)| !key.is_base() && denies(content)).map(|(key, _)| key)
+}
+
 /// Writes the steps from `old` to `new`. Does not look at the number of entries and combinations.
 pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> Result<Plan, MapError> {
     let (old_rules, new_rules) = (rules_of(old), rules_of(new));
@@ -32,7 +37,6 @@ pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> R
     let stale = refine(&mut to, &routes)?;
     let live: Rules = to.rules().iter().filter(|(key, _)| !stale.contains(*key)).map(|(k, c)| (*k, *c)).collect();
     let goal = expand(&new_rules, &routes);
-    let contested = Contested::of(&live, &goal);
     let closed = |key: &RuleKey| routes.iter().any(|(kind, route)| route.is_closed() && kind.id(key).is_some());
     let differs = |key: &RuleKey| live.get(key) != goal.get(key);
     let sides = Sides {
@@ -40,7 +44,7 @@ pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> R
         new: &goal,
         open: target.profile.no_match == Verdict::Allow,
         limit: target.profile.rules as usize,
-        apart: |key: &RuleKey| closed(key) || contested.has(key) || (short && differs(key)),
+        apart: |key: &RuleKey| closed(key) || (short && differs(key)),
     };
     let commons = DIRECTIONS.map(|direction| sides.common(direction, |kind| to.map(kind)));
     if commons.iter().any(|common| common.overflow) && !short {
@@ -117,34 +121,6 @@ fn expand(rules: &Rules, routes: &BTreeMap<Kind, Route>) -> Rules {
     rules
 }
 
-/// Local addresses where an entry above the base denies and something changes. Entries rank there in an order in which
-/// a part of them may say the opposite of the whole, so all allows go before the denies change, and come after.
-struct Contested {
-    denied: BTreeSet<Option<IpAddr>>,
-    changed: BTreeSet<Option<IpAddr>>,
-}
-
-impl Contested {
-    fn of(old: &Rules, new: &Rules) -> Self {
-        let denies = |key: &RuleKey, content: &Content| {
-            !key.is_base() && DIRECTIONS.iter().any(|d| content.action(*d).verdict() == Some(Verdict::Deny))
-        };
-        let all = || old.iter().chain(new);
-        Self {
-            denied: all().filter(|(key, content)| denies(key, content)).map(|(key, _)| key.local_ip).collect(),
-            changed: all().filter(|(key, _)| old.get(key) != new.get(key)).map(|(key, _)| key.local_ip).collect(),
-        }
-    }
-
-    fn has(&self, key: &RuleKey) -> bool {
-        let near = |ips: &BTreeSet<Option<IpAddr>>| match key.local_ip {
-            None => !ips.is_empty(),
-            ip => ips.contains(&ip) || ips.contains(&None),
-        };
-        near(&self.denied) && near(&self.changed)
-    }
-}
-
 /// Adds the common entries. Both images allow what they match, so no verdict changes.
 fn cover(to: &mut Recorder<'_>, commons: &[Common; 2]) {
     let mut wanted: BTreeMap<RuleKey, Content> = BTreeMap::new();
@@ -166,7 +142,7 @@ fn cover(to: &mut Recorder<'_>, commons: &[Common; 2]) {
 fn tighten(to: &mut Recorder<'_>, commons: &[Common; 2], stale: &BTreeSet<RuleKey>, goal: &Rules, short: bool) {
     to.enter(Phase::Tighten);
     if !short {
-        deny(to, goal, RuleKey::is_base);
+        deny(to, goal);
     }
     for key in stale {
         to.set(*key, Content::default());
@@ -181,12 +157,12 @@ fn tighten(to: &mut Recorder<'_>, commons: &[Common; 2], stale: &BTreeSet<RuleKe
         to.set(key, left);
     }
     // In a full table the allows make room for the denies.
-    deny(to, goal, RuleKey::is_base);
+    deny(to, goal);
 }
 
-/// Adds those of the new denies whose key the filter names.
-fn deny(to: &mut Recorder<'_>, goal: &Rules, which: impl Fn(&RuleKey) -> bool) {
-    for (key, wanted) in goal.iter().filter(|(key, _)| which(key)) {
+/// Adds the new base denies.
+fn deny(to: &mut Recorder<'_>, goal: &Rules) {
+    for (key, wanted) in goal.iter().filter(|(key, _)| key.is_base()) {
         let fresh = Content { counter: wanted.counter, ..Content::default() };
         let mut content = to.rules().get(key).copied().unwrap_or(fresh);
         for direction in DIRECTIONS {
@@ -208,16 +184,9 @@ fn loosen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules) -
         }
     }
     to.settle();
-    deny(to, goal, |_| true);
-    for (key, content) in to.rules().clone() {
-        let mut left = content;
-        for direction in DIRECTIONS {
-            let denies = |content: &Content| content.action(direction).verdict() == Some(Verdict::Deny);
-            if denies(&content) && !goal.get(&key).is_some_and(denies) {
-                left.set(direction, Action::None);
-            }
-        }
-        to.set(key, left);
+    let ended = |key: &&RuleKey| key.is_base() && !goal.contains_key(*key);
+    for key in to.rules().keys().filter(ended).copied().collect::<Vec<_>>() {
+        to.set(key, Content::default());
     }
     for (key, content) in goal {
         to.set(*key, *content);

@@ -8,6 +8,13 @@ use super::maps::{Kind, Map};
 use super::recorder::{Content, Rules};
 use crate::tables::{Action, CounterId, Direction, RuleKey, Verdict};
 
+const ETHER_TYPE_IPV4: u16 = 0x0800;
+const ETHER_TYPE_IPV6: u16 = 0x86dd;
+
+fn ether_type_of(ip: &IpAddr) -> u16 {
+    if ip.is_ipv4() { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 }
+}
+
 /// The key of what both keys match; `None` if that is nothing. `map` gives the map by which ids are read.
 pub(super) fn meet<'a>(a: &RuleKey, b: &RuleKey, map: impl Fn(Kind) -> Option<&'a Map>) -> Option<RuleKey> {
     /// Outer `None`: the fields differ.
@@ -33,6 +40,14 @@ pub(super) fn meet<'a>(a: &RuleKey, b: &RuleKey, map: impl Fn(Kind) -> Option<&'
         local_port: field(a.local_port, b.local_port)?,
         local_portrange: field(a.local_portrange, b.local_portrange)?,
     };
+    // Only an IP header shows addresses, and it is one of one family (A8).
+    let named = [key.local_ip, key.remote_ip].into_iter().flatten().map(|ip| ether_type_of(&ip));
+    let mut headers = named.chain(key.remote_subnet.map(|_| ETHER_TYPE_IPV4)).chain(key.ether_type);
+    if let Some(first) = headers.next()
+        && headers.any(|other| other != first)
+    {
+        return None;
+    }
     for kind in Kind::ALL {
         let Some(id) = kind.id(&key) else { continue };
         match kind.exact_has(&key, map(kind), id) {

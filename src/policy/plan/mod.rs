@@ -17,8 +17,8 @@
 //! # What holds between any two commands
 //! Each judgement is the old one, or the new one, or a deny for one of [`Plan::closes`]. And because everything before the
 //! pause that follows Tighten judges no more openly than the old image, and everything after it no more openly than the
-//! new one, no packet passes end to end that neither image admits. Both images must deny below every entry that denies
-//! above the base, as compiled images do.
+//! new one, no packet passes end to end that neither image admits. For that, entries above the base must be allows, as those
+//! of compiled images are: their order then does not matter.
 //!
 //! Where ids, nodes, entries or combinations are too few for that, flows are closed, changed and reopened, and
 //! [`Plan::closes`] names whose they are.
@@ -34,7 +34,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::Image;
-use crate::tables::{MacAddr, MapError, RuleKey, TableOp, Target};
+use crate::tables::{MacAddr, MapError, MatchFields, RuleKey, TableOp, Target};
 
 /// What a step is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +85,9 @@ impl Local {
 /// Why there is no plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
+    /// An entry above the base denies: parts of such an image can say the opposite of the whole.
+    #[error("an entry that names {0:?} denies; above the base entries must allow")]
+    DenyAboveBase(MatchFields),
     /// Too few entries, even with every changed flow closed meanwhile.
     #[error("the change needs {needed} entries at its peak, the adapter has {available}")]
     Rules {
@@ -128,6 +131,9 @@ impl Plan {
     /// # Errors
     /// [`PlanError`] if the change does not fit. It is pure: nothing was sent.
     pub fn new(old: &Image, new: &Image, target: &Target) -> Result<Self, PlanError> {
+        if let Some(key) = [old, new].into_iter().find_map(change::deny_above_base) {
+            return Err(PlanError::DenyAboveBase(key.fields()));
+        }
         let plan = change::record(old, new, target, change::Room::Ample)?;
         if plan.fits(target).is_ok() {
             return Ok(plan);
