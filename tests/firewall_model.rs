@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nicfw::clock::VirtualClock;
@@ -182,6 +182,9 @@ impl Engine for Watched {
     }
 }
 
+/// The two documents, compiled for profile 0.
+static COMPILED: OnceLock<(Compiled, Compiled)> = OnceLock::new();
+
 struct Bench {
     model: Model,
     firewall: Firewall<Watched>,
@@ -206,8 +209,13 @@ impl Bench {
         let clock = Arc::new(VirtualClock::new());
         let options = AttachOptions::default();
         let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), options).unwrap();
-        let old = Compiled::new(&document(OLD), adapter.target(), None).unwrap();
-        let new = Compiled::new(&document(NEW), adapter.target(), Some(&old)).unwrap();
+        let (old, new) = COMPILED
+            .get_or_init(|| {
+                let old = Compiled::new(&document(OLD), adapter.target(), None).unwrap();
+                let new = Compiled::new(&document(NEW), adapter.target(), Some(&old)).unwrap();
+                (old, new)
+            })
+            .clone();
         let (before, after) = (decided(old.document(), &[], &probes), decided(new.document(), &[2], &probes));
         let engine = Watched { adapter, model: model.clone(), probes: probes.clone(), seen: Vec::new() };
         let mut firewall = Firewall::attach(engine, Adopt(&old), clock, Settings::default()).unwrap();
