@@ -160,7 +160,7 @@ fn judged(document: &Document, ip: IpAddr, link: Link, protocols: &[u8]) -> Vec<
         }
         return all;
     }
-    let mut all = regions(document, &Shape::unbound(document, ip), protocols);
+    let mut all = regions(document, &Shape::unbound(document, ip, link.mac), protocols);
     let owned = document.bindings.iter().any(|binding| binding.owns_mac && binding.mac == link.mac);
     let rest = if owned { Verdict::Deny } else { document.unbound };
     for region in all.iter_mut().filter(|region| region.cause == Cause::NoRule) {
@@ -170,7 +170,8 @@ fn judged(document: &Document, ip: IpAddr, link: Link, protocols: &[u8]) -> Vec<
 }
 
 fn at_link(old: &Document, new: &Document, ip: IpAddr, link: Link, out: &mut Vec<Difference>) {
-    let mut protocols: Vec<u8> = [old, new].into_iter().flat_map(|document| protocols(document, ip)).collect();
+    let mut protocols: Vec<u8> =
+        [old, new].into_iter().flat_map(|document| protocols(document, ip, link.mac)).collect();
     protocols.sort_unstable();
     protocols.dedup();
     let (before, after) = (judged(old, ip, link, &protocols), judged(new, ip, link, &protocols));
@@ -206,10 +207,10 @@ fn words(link: Link) -> String {
     format!("{mac}{vlan} at port {}", link.physical_port)
 }
 
-fn protocols(document: &Document, ip: IpAddr) -> Vec<u8> {
+fn protocols(document: &Document, ip: IpAddr, mac: MacAddr) -> Vec<u8> {
     let shape = match document.binding_of(ip) {
         Some((_, binding)) => Shape::bound(document, binding, ip),
-        None => Shape::unbound(document, ip),
+        None => Shape::unbound(document, ip, mac),
     };
     shape.protocols(document)
 }

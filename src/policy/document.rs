@@ -8,7 +8,7 @@
 //!    `nd: open-icmpv6`), `multicast: deny` (transmitted to a group = denied), `management` rules, the policy's rules with
 //!    their replies, and at last deny.
 //! 2. **The solicited-node group of a binding with open neighbour discovery**: ICMPv6 is received.
-//! 3. **A management rule for a local address that nobody bound** allows.
+//! 3. **A management rule for a local address that nobody bound** allows, with the MAC that the rule names.
 //! 4. **ARP**: frames from or to the MAC of an IPv4 binding or of a management rule, and received broadcasts, pass.
 //! 5. **A MAC that a container alone owns**, with no IP that is bound: denied.
 //! 6. Everything else: as `unbound` says.
@@ -180,7 +180,7 @@ impl fmt::Display for Origin {
 pub struct Management {
     /// Always an allow. `local: None` = every bound IP.
     pub rule: Rule,
-    /// MAC of a local address that nobody bound; needed there under `unbound: deny`, so that ARP passes.
+    /// MAC of the host, whose local address nobody bound: the rule is good for frames of this MAC alone, and ARP of it passes.
     pub mac: Option<MacAddr>,
 }
 
@@ -276,6 +276,13 @@ impl Document {
             RulePlace::Management(i) => Some(&self.management.get(i)?.rule),
             RulePlace::Policy(policy, rule) => self.policies.get(policy)?.rules.get(rule),
         }
+    }
+
+    /// The MAC with which management rules name an address that nobody bound.
+    #[must_use]
+    pub fn host_mac(&self, ip: IpAddr) -> Option<MacAddr> {
+        let names = |management: &&Management| management.rule.local.as_ref().is_some_and(|local| local.contains(ip));
+        self.management.iter().filter(names).find_map(|management| management.mac)
     }
 
     /// The binding that holds an address, with its index.

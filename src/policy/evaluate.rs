@@ -87,7 +87,7 @@ impl Document {
         if let Some(binding) = flow.ip.and_then(|ip| self.solicited(flow.direction, &ip)) {
             return allow(Why::NeighbourDiscovery { binding });
         }
-        if let Some((place, verdict, reply)) = flow.ip.and_then(|ip| self.managed_unbound(flow.direction, &ip)) {
+        if let Some((place, verdict, reply)) = flow.ip.and_then(|ip| self.managed_unbound(flow, &ip)) {
             return Decision { verdict, why: Why::Rule { binding: None, place, reply } };
         }
         if flow.ether_type == ARP && self.needs_arp(flow) {
@@ -170,9 +170,10 @@ impl Document {
         self.bindings.iter().position(|b| icmp_in && b.open_nd && b.ips.iter().any(in_group))
     }
 
-    fn managed_unbound(&self, direction: Direction, ip: &IpFlow) -> Option<(RulePlace, Verdict, bool)> {
-        let rules = self.management.iter().enumerate().filter(|(_, m)| m.rule.local.is_some());
-        self.first_match(rules.map(|(i, m)| (RulePlace::Management(i), &m.rule)), direction, ip, true)
+    fn managed_unbound(&self, flow: &Flow, ip: &IpFlow) -> Option<(RulePlace, Verdict, bool)> {
+        let rules = self.management.iter().enumerate();
+        let rules = rules.filter(|(_, m)| m.rule.local.is_some() && m.mac == Some(flow.local_mac));
+        self.first_match(rules.map(|(i, m)| (RulePlace::Management(i), &m.rule)), flow.direction, ip, true)
     }
 
     fn needs_arp(&self, flow: &Flow) -> bool {

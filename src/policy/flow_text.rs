@@ -14,7 +14,7 @@
 //! | option | means | without it |
 //! |---|---|---|
 //! | `in`, `out` | judged where it is received, or where it is sent | where an end is bound; where both are, out and then in |
-//! | `src-mac=`, `dst-mac=` | the MACs of the frame | those of the bindings, or a documentation MAC (RFC 7042) |
+//! | `src-mac=`, `dst-mac=` | the MACs of the frame | those of the bindings and of the management's hosts, or a documentation MAC (RFC 7042) |
 //! | `vlan=`*id*, `vlan=none` | the first tag | that of the binding |
 //! | `inner-vlan=`*id* | the second tag; needs `vlan=` | none |
 //! | `physical-port=`*n* | the port that it crosses | the first of the binding, or 0 |
@@ -78,9 +78,11 @@ impl FlowText {
     pub fn packet(&self, document: &Document) -> Packet {
         let (src, dst) = self.ends(document);
         let tagged = self.near(src, dst);
+        let host_src = self.ip.and_then(|ip| document.host_mac(ip.src));
+        let host_dst = self.ip.and_then(|ip| document.host_mac(ip.dst));
         Packet {
-            src_mac: self.src_mac.or(src.map(|b| b.mac)).unwrap_or(SOME_STATION),
-            dst_mac: self.dst_mac.or(dst.map(|b| b.mac)).unwrap_or_else(|| self.destination_mac()),
+            src_mac: self.src_mac.or(src.map(|b| b.mac)).or(host_src).unwrap_or(SOME_STATION),
+            dst_mac: self.dst_mac.or(dst.map(|b| b.mac)).or(host_dst).unwrap_or_else(|| self.destination_mac()),
             outer_vlan: match self.vlan {
                 Tag::AsBound => tagged.and_then(|b| b.vlan),
                 Tag::Untagged => None,
@@ -99,8 +101,7 @@ impl FlowText {
     pub fn judgements(&self, document: &Document) -> Result<Vec<Flow>, FlowTextError> {
         let packet = self.packet(document);
         let (src, dst) = self.ends(document);
-        let local =
-            |ip: IpAddr| document.management.iter().any(|m| m.rule.local.as_ref().is_some_and(|l| l.contains(ip)));
+        let local = |ip: IpAddr| document.host_mac(ip).is_some();
         let sent = src.is_some() || self.ip.is_some_and(|ip| local(ip.src));
         let received = dst.is_some() || self.ip.is_some_and(|ip| local(ip.dst));
         let mut flows = Vec::new();

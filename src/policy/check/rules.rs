@@ -94,10 +94,10 @@ impl Checker {
                 "say unbound: allow, or bind the address",
             );
             self.problems.report(at, &wrong);
-        } else if unbound == Verdict::Deny && !local.is_empty() && mac.is_none() {
+        } else if !local.is_empty() && mac.is_none() {
             let example = local.prefixes().first().map_or_else(String::new, |net| AddrTerm::Net(*net).to_string());
             let wrong = Wrong::new(
-                format!("nobody bound {example}, and unbound: deny closes its ARP"),
+                format!("nobody bound {example}: say with which MAC it is the host's, or anybody could use it"),
                 "mac beside local",
                 "say the MAC that the host uses for the address",
             );

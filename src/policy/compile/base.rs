@@ -88,7 +88,7 @@ pub(in crate::policy) fn solicited_node(ip: Ipv6Addr) -> IpAddr {
 /// or one where that is any.
 pub(super) fn local_keys(binding: &Binding, ip: IpAddr, target: &Target) -> Vec<RuleKey> {
     let key =
-        RuleKey { local_mac: binding.owns_mac.then_some(binding.mac), outer_vlan: binding.vlan, ..unbound_key(ip) };
+        RuleKey { local_mac: binding.owns_mac.then_some(binding.mac), outer_vlan: binding.vlan, ..address_key(ip) };
     let all = (0..target.physical_ports).all(|port| binding.physical_ports.contains(&port));
     if binding.physical_ports.is_empty() || all {
         return vec![key];
@@ -96,8 +96,13 @@ pub(super) fn local_keys(binding: &Binding, ip: IpAddr, target: &Target) -> Vec<
     binding.physical_ports.iter().map(|port| RuleKey { physical_port: Some(*port), ..key }).collect()
 }
 
-/// The local side of an address that nobody bound.
-pub(super) fn unbound_key(ip: IpAddr) -> RuleKey {
+/// The local side of an address that nobody bound: it is the host's with the MAC that management rules name, and with no
+/// other.
+pub(super) fn unbound_key(ip: IpAddr, mac: MacAddr) -> RuleKey {
+    RuleKey { local_mac: Some(mac), ..address_key(ip) }
+}
+
+fn address_key(ip: IpAddr) -> RuleKey {
     let ether_type = if ip.is_ipv4() { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 };
     RuleKey { local_ip: Some(ip), ether_type: Some(ether_type), ..RuleKey::default() }
 }

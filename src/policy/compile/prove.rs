@@ -92,7 +92,7 @@ fn at_local(flow: &Flow, local: &Local, binding: Option<&Binding>) -> Flow {
     if let (Some(ip), Some(at)) = (flow.ip.as_mut(), local.key.local_ip) {
         ip.local = at;
     }
-    flow.local_mac = binding.map_or(UNUSED_MAC, |binding| binding.mac);
+    flow.local_mac = binding.map(|binding| binding.mac).or(local.key.local_mac).unwrap_or(UNUSED_MAC);
     flow.outer_vlan = local.key.outer_vlan;
     flow.physical_port = local.key.physical_port.unwrap_or(0);
     flow

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use super::classes::{Class, Mask, classes, regroup};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Binding, Document, Interval, IntervalSet, PortPair, PortSet, Proto, Rule, RulePlace};
-use crate::tables::{Direction, Verdict};
+use crate::tables::{Direction, MacAddr, Verdict};
 
 pub(in crate::policy) const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
 /// The protocols with ports.
@@ -43,10 +43,10 @@ impl Shape {
         }
     }
 
-    /// The shape of an address that nobody bound: only management rules that name it.
-    pub fn unbound(document: &Document, ip: IpAddr) -> Self {
+    /// The shape of an address that nobody bound, with its MAC: only management rules that name both.
+    pub fn unbound(document: &Document, ip: IpAddr, mac: MacAddr) -> Self {
         let names = |rule: &Rule| rule.local.as_ref().is_some_and(|local| local.contains(ip));
-        let rules = document.management.iter().enumerate().filter(|(_, m)| names(&m.rule));
+        let rules = document.management.iter().enumerate().filter(|(_, m)| m.mac == Some(mac) && names(&m.rule));
         let rules = rules.map(|(i, _)| RulePlace::Management(i)).collect();
         Self { v6: ip.is_ipv6(), rules, open_nd: false, closed_groups: false }
     }

@@ -10,7 +10,7 @@ use super::refuse::{CompileError, LargestUser};
 use super::regions::Shape;
 use super::usage::Table;
 use crate::policy::{AddrSet, Document};
-use crate::tables::{RuleKey, Target};
+use crate::tables::{MacAddr, RuleKey, Target};
 
 /// The shapes of a document, each once, and who has them.
 #[derive(Debug, Clone, Default)]
@@ -45,24 +45,25 @@ impl Shapes {
     fn add_unbound(&mut self, document: &Document, target: &Target) -> Result<(), CompileError> {
         let bound: AddrSet = document.bindings.iter().flat_map(|binding| binding.ips.iter().copied()).collect();
         let most = usize::try_from(target.profile.rules).unwrap_or(usize::MAX);
-        let mut all = AddrSet::empty();
+        let mut by_mac: BTreeMap<MacAddr, AddrSet> = BTreeMap::new();
         for management in &document.management {
-            let Some(local) = &management.rule.local else { continue };
-            all = all.union(&local.subtract(&bound));
+            let (Some(local), Some(mac)) = (&management.rule.local, management.mac) else { continue };
+            let all = by_mac.entry(mac).or_default();
+            *all = all.union(&local.subtract(&bound));
             if few_points(&all.v4, most).is_none() || few_points(&all.v6, most).is_none() {
-                let missing = size(&all).saturating_sub(u64::from(target.profile.rules));
-                let largest = LargestUser { policy: None, used: size(&all) };
+                let missing = size(all).saturating_sub(u64::from(target.profile.rules));
+                let largest = LargestUser { policy: None, used: size(all) };
                 let at = management.rule.origin.clone();
                 return Err(CompileError::DoesNotFit { at, table: Table::Rules, missing, largest });
             }
         }
-        let v4 =
-            few_points(&all.v4, most).unwrap_or_default().into_iter().map(|at| IpAddr::V4(Ipv4Addr::from_bits(at)));
-        let v6 =
-            few_points(&all.v6, most).unwrap_or_default().into_iter().map(|at| IpAddr::V6(Ipv6Addr::from_bits(at)));
-        for ip in v4.chain(v6) {
-            let shape = self.place(Shape::unbound(document, ip));
-            self.locals.push(Local { key: unbound_key(ip), shape, binding: None });
+        for (mac, all) in by_mac {
+            let v4 = few_points(&all.v4, most).unwrap_or_default().into_iter().map(Ipv4Addr::from_bits);
+            let v6 = few_points(&all.v6, most).unwrap_or_default().into_iter().map(Ipv6Addr::from_bits);
+            for ip in v4.map(IpAddr::V4).chain(v6.map(IpAddr::V6)) {
+                let shape = self.place(Shape::unbound(document, ip, mac));
+                self.locals.push(Local { key: unbound_key(ip, mac), shape, binding: None });
+            }
         }
         Ok(())
     }
