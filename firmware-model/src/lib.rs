@@ -31,6 +31,7 @@ pub mod engine;
 pub mod fault;
 pub mod mc;
 pub mod packet;
+pub mod ports;
 
 mod device;
 mod model;

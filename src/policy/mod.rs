@@ -62,5 +62,5 @@ pub use image::{Image, ImageEntry, OriginId, Side};
 pub use judge::Judgement;
 pub use openings::Opening;
 pub use problems::{ParseError, ParseErrors};
-pub use sets::{AddrSet, Interval, IntervalSet, PortSet};
+pub use sets::{AddrSet, Interval, IntervalSet, Point, PortSet};
 pub use warnings::Warning;

@@ -271,3 +271,6 @@ fn respond(request: &Header, status: Status, len: usize, payload: &[u8]) -> Answ
     bytes.extend(payload);
     Answer::Bytes(bytes)
 }
+
+#[cfg(test)]
+mod tests;
