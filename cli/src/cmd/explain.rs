@@ -36,8 +36,12 @@ pub fn run(args: &Explain) -> Result<Report, Failure> {
     let _ = writeln!(text, "{}: {}", report.flow, report.verdict);
     for judgement in &report.judgements {
         let _ = writeln!(text, "{} {}: {}", judgement.direction, judgement.verdict, judgement.why);
-        for (name, value) in [("owner", &judgement.owner), ("reason", &judgement.reason), ("ticket", &judgement.ticket)]
-        {
+        for (name, value) in [
+            ("place", &judgement.origin),
+            ("owner", &judgement.owner),
+            ("reason", &judgement.reason),
+            ("ticket", &judgement.ticket),
+        ] {
             if let Some(value) = value {
                 let _ = writeln!(text, "    {name}: {value}");
             }
