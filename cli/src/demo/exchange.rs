@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use nicfw::tables::{Direction, MacAddr};
 
@@ -124,7 +125,7 @@ impl Probe {
 /// What came of a probe.
 #[derive(Debug, Clone)]
 pub struct Observation {
-    /// The receiver has it: its socket returned the nonce.
+    /// The receiver has it.
     pub delivered: bool,
     /// Every frame that crossed meanwhile, in order.
     pub crossings: Vec<Crossing>,
@@ -155,9 +156,15 @@ impl Nonce {
 
 /// Where probes run: on the kernel's stacks, or in memory.
 pub trait Lab {
-    /// One probe.
+    /// One probe. True if it was delivered: the receiver's socket returned the nonce.
     ///
     /// # Errors
     /// A probe that could not be started; one that was only not delivered is no error.
-    fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<Observation>;
+    fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<bool>;
+
+    /// How many frames have crossed so far. A frame that the adapter has judged is among them.
+    fn crossed(&self) -> usize;
+
+    /// The frames with these numbers, in the order in which they crossed.
+    fn crossings(&self, numbers: Range<usize>) -> Vec<Crossing>;
 }

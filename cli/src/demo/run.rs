@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nicfw::policy::{Compiled, Document, Packet};
 use nicfw::tables::{RuleKey, Verdict};
 
-use super::attribution::{attribute, moved};
+use super::attribution::{Moved, attribute, moved};
 use super::exchange::{Crossing, Lab, Nonce, Observation, Probe};
 use super::flows::{CHANGED_RULE, Flow, POLICY, POLICY_NAME};
 use super::report::{ChangeReport, CounterReport, EntryReport, FlowReport};
@@ -15,6 +15,9 @@ use crate::failure::Failure;
 use crate::judge::{Judgement, judge};
 use crate::output::Progress;
 use crate::words;
+
+/// How often the counters are read again when frames cross meanwhile.
+const READINGS: usize = 100;
 
 /// Labs and an adapter, in the middle of a demo.
 pub struct Run<'a> {
@@ -47,16 +50,19 @@ impl<'a> Run<'a> {
     pub fn off_and_on(&mut self) -> Result<(Outcome, Vec<Observation>), Failure> {
         let mut control = Vec::new();
         for flow in self.flows {
-            control.push(self.probe("firewall off", &flow.probe)?.delivered);
+            control.push(self.probe("firewall off", &flow.probe)?);
         }
         self.adapter.load(&policy()?)?;
         let (mut reports, mut observations) = (Vec::new(), Vec::new());
+        let (mut before, mut start) = self.settled()?;
         for (i, flow) in self.flows.iter().enumerate() {
-            let before = self.adapter.counts()?;
-            let observation = self.probe("firewall on", &flow.probe)?;
-            let after = self.adapter.counts()?;
-            reports.push(self.report(i, control.get(i) == Some(&true), &observation, &before, &after)?);
+            let delivered = self.probe("firewall on", &flow.probe)?;
+            let (after, end) = self.settled()?;
+            let observation = Observation { delivered, crossings: self.lab.crossings(start..end) };
+            let moved = moved(&before, &after);
+            reports.push(self.report(i, flow, control.get(i) == Some(&true), &observation, moved)?);
             observations.push(observation);
+            (before, start) = (after, end);
         }
         let entries = self.entries();
         Ok((Outcome { flows: reports, entries }, observations))
@@ -74,7 +80,7 @@ impl<'a> Run<'a> {
         let (mut changed, mut expected) = (Vec::new(), Vec::new());
         for (i, (flow, with)) in self.flows.iter().zip(with).enumerate() {
             let without = self.probe("one rule out", &flow.probe)?;
-            if without.delivered != with.delivered {
+            if without != with.delivered {
                 changed.push(i + 1);
             }
             // The frames of the run with the rule, judged without it: how far they would have come.
@@ -95,7 +101,19 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn probe(&mut self, phase: &str, probe: &Probe) -> Result<Observation, Failure> {
+    /// The counters, and the number of frames that they have counted: no frame crosses between the two readings.
+    fn settled(&mut self) -> Result<(Counts, usize), Failure> {
+        for _ in 0..READINGS {
+            let crossed = self.lab.crossed();
+            let counts = self.adapter.counts()?;
+            if self.lab.crossed() == crossed {
+                return Ok((counts, crossed));
+            }
+        }
+        Err(Failure::usage("demo: the namespaces do not fall silent; expected no traffic but the demo's; run it again"))
+    }
+
+    fn probe(&mut self, phase: &str, probe: &Probe) -> Result<bool, Failure> {
         self.nonce += 1;
         self.progress.say(&format!(
             "{phase}: {} of {}",
@@ -112,12 +130,11 @@ impl<'a> Run<'a> {
     fn report(
         &mut self,
         index: usize,
+        flow: &Flow,
         arrived_off: bool,
         observation: &Observation,
-        before: &Counts,
-        after: &Counts,
+        moved: Moved,
     ) -> Result<FlowReport, Failure> {
-        let Some(flow) = self.flows.get(index) else { return Err(Failure::usage("demo: no such flow")) };
         let judged = self.judge_all(flow, observation)?;
         let mut wrong = Vec::new();
         if !arrived_off {
@@ -134,7 +151,7 @@ impl<'a> Run<'a> {
             wrong.push("what arrived is not what the policy says".to_owned());
         }
         wrong.extend(judged.own().find(|j| !j.agrees).map(|j| format!("tables and policy disagree: {}", j.words)));
-        let counters = self.counters(&judged, before, after, &mut wrong);
+        let counters = self.counters(&judged, moved, &mut wrong);
         let deciding = judged.deciding();
         let words: Vec<&str> = deciding.iter().map(|judgement| judgement.words.as_str()).collect();
         let origin = deciding.last().and_then(|judgement| judgement.origin.clone());
@@ -171,14 +188,8 @@ impl<'a> Run<'a> {
     }
 
     /// What the counters of the flow's entries did, against the frames on the cables.
-    fn counters(
-        &mut self,
-        judged: &Judged,
-        before: &Counts,
-        after: &Counts,
-        wrong: &mut Vec<String>,
-    ) -> Vec<CounterReport> {
-        let attributed = attribute(&judged.all, moved(before, after));
+    fn counters(&mut self, judged: &Judged, moved: Moved, wrong: &mut Vec<String>) -> Vec<CounterReport> {
+        let attributed = attribute(&judged.all, moved);
         wrong.extend(attributed.wrong);
         let mut reports: Vec<CounterReport> = Vec::new();
         for &index in &judged.own {

@@ -9,6 +9,7 @@ mod sockets;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use self::endpoint::Endpoint;
 use self::fabric::Fabric;
 use self::sockets::{Receiver, Tcp};
 use super::cast::Party;
-use super::exchange::{Crossing, Lab, Nonce, Observation, Probe, Switch};
+use super::exchange::{Crossing, Lab, Nonce, Probe, Switch};
 use super::frames;
 
 /// Nothing has crossed for this long: the kernels have said all they had to say at once. It bounds how long a probe lasts
@@ -77,12 +78,12 @@ impl Network {
             if arrived()? {
                 return Ok(true);
             }
-            let crossings = self.fabric.since(mark);
-            if crossings.len() != seen {
-                (seen, since) = (crossings.len(), Instant::now());
+            let (crossed, passed) = self.fabric.since(mark);
+            if crossed != seen {
+                (seen, since) = (crossed, Instant::now());
             }
-            let dropped = crossings.last().is_some_and(|last| last.carried.reached.is_empty());
-            if (dropped && since.elapsed() > QUIET) || Instant::now() > deadline {
+            let stopped = crossed > 0 && !passed && since.elapsed() > QUIET;
+            if stopped || Instant::now() > deadline {
                 return arrived();
             }
             self.fabric.wait_for_any(mark + seen, GLANCE);
@@ -150,7 +151,7 @@ impl Network {
 }
 
 impl Lab for Network {
-    fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<Observation> {
+    fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<bool> {
         let mark = self.fabric.mark();
         let delivered = match *probe {
             Probe::Tcp { from, to } => self.tcp(mark, from, to, nonce)?,
@@ -168,7 +169,14 @@ impl Lab for Network {
             }
         };
         self.fabric.wait_for_quiet(QUIET, sockets::PATIENCE);
-        let crossings: Vec<Crossing> = self.fabric.since(mark);
-        Ok(Observation { delivered, crossings })
+        Ok(delivered)
+    }
+
+    fn crossed(&self) -> usize {
+        self.fabric.mark()
+    }
+
+    fn crossings(&self, numbers: Range<usize>) -> Vec<Crossing> {
+        self.fabric.between(numbers)
     }
 }
