@@ -182,6 +182,16 @@ impl Engine for Watched {
     }
 }
 
+fn config() -> ModelConfig {
+    ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))])
+}
+
+fn compile(old: &str, new: &str, target: &Target) -> (Compiled, Compiled) {
+    let old = Compiled::new(&document(old), target, None).unwrap();
+    let new = Compiled::new(&document(new), target, Some(&old)).unwrap();
+    (old, new)
+}
+
 /// The two documents, compiled for profile 0.
 static COMPILED: OnceLock<(Compiled, Compiled)> = OnceLock::new();
 
@@ -203,19 +213,18 @@ impl Bench {
     }
 
     fn with(seed: u64, probes: Vec<Probe>) -> Self {
-        let mut config = ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))]);
+        let mut config = config();
         config.engine.seed = seed;
+        let compiled = |target: &Target| COMPILED.get_or_init(|| compile(OLD, NEW, target)).clone();
+        Self::of(config, compiled, probes)
+    }
+
+    fn of(config: ModelConfig, compile: impl Fn(&Target) -> (Compiled, Compiled), probes: Vec<Probe>) -> Self {
         let model = Model::new(config);
         let clock = Arc::new(VirtualClock::new());
         let options = AttachOptions::default();
         let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), options).unwrap();
-        let (old, new) = COMPILED
-            .get_or_init(|| {
-                let old = Compiled::new(&document(OLD), adapter.target(), None).unwrap();
-                let new = Compiled::new(&document(NEW), adapter.target(), Some(&old)).unwrap();
-                (old, new)
-            })
-            .clone();
+        let (old, new) = compile(adapter.target());
         let (before, after) = (decided(old.document(), &[], &probes), decided(new.document(), &[2], &probes));
         let engine = Watched { adapter, model: model.clone(), probes: probes.clone(), seen: Vec::new() };
         let mut firewall = Firewall::attach(engine, Adopt(&old), clock, Settings::default()).unwrap();
@@ -377,9 +386,51 @@ fn a_fault_at_any_command_leaves_what_is_reported() {
     }
 }
 
+/// A shop that only the office may reach, and one that only the lab may.
+const SMALL_OLD: &str = r#"policies:
+  web: [{allow: in, proto: tcp, local_ports: [80, 443, 5432], remote: office, replies: no}]
+  db: [{allow: in, remote: lab, replies: no}]
+bindings:
+  - {container: shop-1, ip: 10.30.1.1, mac: "02:00:0a:1e:01:01", attach: {macvlan: vepa}, policy: web}
+  - {container: shop-2, ip: 10.30.1.2, mac: "02:00:0a:1e:01:02", attach: {macvlan: vepa}, policy: db}
+"#;
+
+#[test]
+fn in_tiny_tables_the_plan_names_who_is_closed_and_nobody_else_is() {
+    let mut closed_at_all = 0;
+    for ids in 4..10 {
+        let small_new =
+            SMALL_OLD.replace("remote: office", "remote: 10.21.0.0/17").replace("remote: lab", "remote: office");
+        let mut config = config();
+        config.engine.sizes.subnet_id_max = config.engine.sizes.subnet_id_min + ids - 1;
+        config.engine.sizes.subnet_nodes = 24;
+        config.engine.sizes.port_tree_entries = 15;
+        let mut bench = Bench::of(config, |target| compile(SMALL_OLD, &small_new, target), probes());
+        // Nobody left.
+        bench.after = decided(bench.new.document(), &[], &bench.probes);
+        let change = bench.firewall.plan(&bench.new, "").unwrap();
+        let closed = shops(&change.closed_meanwhile);
+        closed_at_all += usize::from(!closed.is_empty());
+        bench.firewall.apply(change).unwrap();
+        bench.assert_seen(&closed);
+        bench.assert_tables();
+        bench.assert_verdicts(&bench.after);
+    }
+    assert!(closed_at_all > 0 && closed_at_all < 6, "some sizes are too small for a seamless change: {closed_at_all}");
+}
+
 #[test]
 fn after_a_reboot_the_committed_tables_decide() {
     let mut bench = Bench::new(0);
+    let probe = Probe::new(1, Direction::Rx, [10, 20, 1, 1], 6, Some((443, 51_000)));
+    let counted = |bench: &mut Bench, frames: u64| {
+        for _ in 0..frames {
+            bench.model.judge(&probe.frame(), Direction::Rx, 0).unwrap();
+        }
+        let counts = bench.firewall.counters().unwrap();
+        counts.iter().map(|count| count.total.rx).max().unwrap()
+    };
+    assert_eq!(counted(&mut bench, 50), 50);
     bench.firewall.commit_cache().unwrap();
     bench.model.reboot();
     bench.assert_verdicts(&bench.before);
@@ -388,6 +439,7 @@ fn after_a_reboot_the_committed_tables_decide() {
     assert_eq!(error.state, AdapterState::Unknown);
     bench.firewall.recover().unwrap();
     bench.assert_tables();
+    assert_eq!(counted(&mut bench, 7), 57, "totals outlast the reboot");
     bench.assert_verdicts(&bench.before);
 }
 

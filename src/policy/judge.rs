@@ -23,6 +23,13 @@ impl Image {
     pub fn judge(&self, flow: &Flow, profile: &EngineProfile, seed: u64) -> Judgement {
         Engine::new(self, profile, seed).judge(flow)
     }
+
+    /// Judges many flows, each as [`Self::judge`] would, at less cost.
+    #[must_use]
+    pub fn judge_all(&self, flows: &[Flow], profile: &EngineProfile, seed: u64) -> Vec<Judgement> {
+        let engine = Engine::new(self, profile, seed);
+        flows.iter().map(|flow| engine.judge(flow)).collect()
+    }
 }
 
 /// An image ready for many judgements.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::classes::{Mask, cut};
 use super::layout::Local;
 use super::refuse::{CompileError, document_origin};
-use super::regions::{DIRECTIONS, PORTED, Shape};
+use super::regions::{DIRECTIONS, Shape};
 use super::shapes::Shapes;
 use crate::policy::judge::Engine;
 use crate::policy::sets::Point;
@@ -160,8 +160,8 @@ impl<'a> Classes<'a> {
         let remote_ports = side(|ports| &ports.remote, &full, &image.remote_ports, |key| key.remote_port);
         let local_ports = side(|ports| &ports.local, &document.ephemeral, &image.local_ports, |key| key.local_port);
         let mut protocols = shape.protocols(document);
-        protocols.extend(PORTED.into_iter().chain([1, 58]));
         protocols.extend(keys.iter().filter_map(|key| key.ip_proto));
+        // One for all that neither names.
         protocols.extend((0..=255).rev().find(|number| !protocols.contains(number)));
         protocols.sort_unstable();
         protocols.dedup();

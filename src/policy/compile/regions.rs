@@ -14,7 +14,7 @@ use crate::tables::{Direction, Verdict};
 
 pub(in crate::policy) const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
 /// The protocols with ports.
-pub(in crate::policy) const PORTED: [u8; 3] = [6, 17, 132];
+const PORTED: [u8; 3] = [6, 17, 132];
 
 /// All that decides about the IP frames of a local address, but for its link (MAC, VLAN, physical ports).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

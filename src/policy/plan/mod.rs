@@ -1,6 +1,6 @@
 //! The difference between two images, as commands.
 //!
-//! The way of the data: the old [`Image`](super::Image) and the new one -> [`Plan`], a list of [`Step`]s. Each step is
+//! The way of the data: the old [`Image`] and the new one -> [`Plan`], a list of [`Step`]s. Each step is
 //! one command with the command that takes it back. The phases, in order:
 //!
 //! 1. **Refine.** One map at a time: entries are copied under the ids of the classes that the old and the new map have in
