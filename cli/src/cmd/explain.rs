@@ -25,7 +25,7 @@ pub fn run(args: &Explain) -> Result<Report, Failure> {
     let flows = flow.judgements(&document).map_err(Failure::usage)?;
     let compiled = compile(&document)?;
     let judgements: Vec<_> =
-        flows.iter().map(|flow| JudgementReport::new(&judge(&compiled, flow), &compiled)).collect();
+        judge(&compiled, &flows).iter().map(|judgement| JudgementReport::new(judgement, &compiled)).collect();
     let verdict = if judgements.iter().all(|judgement| judgement.verdict == "allow") { "allow" } else { "deny" };
     let report = ExplainReport { flow: flow.to_string(), verdict, judgements };
     if args.output.json {

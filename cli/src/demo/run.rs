@@ -173,17 +173,17 @@ impl<'a> Run<'a> {
     /// The judgements of all frames that crossed, in order, and which of them are of the flow's own frames.
     fn judge_all(&self, flow: &Flow, observation: &Observation) -> Result<Judged, Failure> {
         let compiled = self.adapter.compiled().ok_or_else(|| Failure::usage("demo: the adapter holds no policy"))?;
-        let mut judged = Judged::default();
+        let (mut judged, mut flows) = (Judged::default(), Vec::new());
         for crossing in &observation.crossings {
             let Some(packet) = packet(&crossing.frame) else { continue };
             let sides = &crossing.carried.judged;
             if is_of(&packet, crossing, &flow.probe) {
-                let first = judged.all.len();
-                judged.own.extend(first..first + sides.len());
+                judged.own.extend(flows.len()..flows.len() + sides.len());
                 judged.first.get_or_insert(sides.len());
             }
-            judged.all.extend(sides.iter().map(|side| judge(compiled, &packet.judged(*side, 0))));
+            flows.extend(sides.iter().map(|side| packet.judged(*side, 0)));
         }
+        judged.all = judge(compiled, &flows);
         Ok(judged)
     }
 
