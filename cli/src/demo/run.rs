@@ -1,12 +1,13 @@
 //! The demo's course: every flow with the firewall off, with it on, and with one rule less.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use nicfw::policy::{Compiled, Document, Packet};
+use nicfw::policy::{Compiled, Document};
 use nicfw::tables::{RuleKey, Verdict};
 
 use super::attribution::{Moved, attribute, moved};
-use super::exchange::{Crossing, Lab, Nonce, Observation, Probe};
+use super::exchange::{Lab, Nonce, Observation, Probe};
 use super::flows::{CHANGED_RULE, Flow, POLICY, POLICY_NAME};
 use super::report::{ChangeReport, CounterReport, EntryReport, FlowReport};
 use crate::emulated::{Counts, Emulated, packet};
@@ -150,6 +151,9 @@ impl<'a> Run<'a> {
         if observation.delivered != (policy == Verdict::Allow) {
             wrong.push("what arrived is not what the policy says".to_owned());
         }
+        if !judged.came_out_as_judged() {
+            wrong.push("a frame passed that the policy stops, or the other way round".to_owned());
+        }
         wrong.extend(judged.own().find(|j| !j.agrees).map(|j| format!("tables and policy disagree: {}", j.words)));
         let counters = self.counters(&judged, moved, &mut wrong);
         let deciding = judged.deciding();
@@ -177,7 +181,9 @@ impl<'a> Run<'a> {
         for crossing in &observation.crossings {
             let Some(packet) = packet(&crossing.frame) else { continue };
             let sides = &crossing.carried.judged;
-            if is_of(&packet, crossing, &flow.probe) {
+            if flow.probe.owns(crossing) {
+                let passed = !crossing.carried.reached.is_empty();
+                judged.outcomes.push((flows.len()..flows.len() + sides.len(), passed));
                 judged.own.extend(flows.len()..flows.len() + sides.len());
                 judged.first.get_or_insert(sides.len());
             }
@@ -232,6 +238,8 @@ struct Judged {
     all: Vec<Judgement>,
     /// Indices of those of the flow's own frames.
     own: Vec<usize>,
+    /// For each of the flow's own frames its judgements, and whether it came out of the adapter.
+    outcomes: Vec<(Range<usize>, bool)>,
     /// How many of `own` are of the flow's first frame; `None` for no frame.
     first: Option<usize>,
 }
@@ -239,6 +247,12 @@ struct Judged {
 impl Judged {
     fn own(&self) -> impl Iterator<Item = &Judgement> {
         self.own.iter().filter_map(|index| self.all.get(*index))
+    }
+
+    /// Whether each of the flow's frames came out of the adapter just if all its judgements allow it.
+    fn came_out_as_judged(&self) -> bool {
+        let open = |judgements: &[Judgement]| judgements.iter().all(|judgement| judgement.verdict == Verdict::Allow);
+        self.outcomes.iter().all(|(range, passed)| self.all.get(range.clone()).is_some_and(open) == *passed)
     }
 
     /// Whether every frame of the flow passes.
@@ -251,23 +265,6 @@ impl Judged {
         match self.own().find(|judgement| judgement.verdict == Verdict::Deny) {
             Some(stopped) => vec![stopped],
             None => self.own().take(self.first.unwrap_or(0)).collect(),
-        }
-    }
-}
-
-/// Whether a frame belongs to a probe, and not to what else the stacks say meanwhile (address resolution, groups).
-fn is_of(packet: &Packet, crossing: &Crossing, probe: &Probe) -> bool {
-    const ARP: u16 = 0x0806;
-    let between = |a, b| packet.ip.is_some_and(|ip| (ip.src, ip.dst) == (a, b) || (ip.src, ip.dst) == (b, a));
-    let proto = |number| packet.ip.is_some_and(|ip| ip.proto == Some(number));
-    match *probe {
-        Probe::Tcp { from, to } => between(from.ip(), to.ip()) && proto(6),
-        Probe::Udp { from, to, .. } => between(from.ip(), to.ip()) && proto(17),
-        Probe::Group { from, group, .. } => between(from.ip(), group.ip()) && proto(17),
-        Probe::Ping { from, to, .. } => between(from, to) && (proto(1) || proto(58)),
-        Probe::Arp { from, to } => packet.ether_type == ARP && [from, to].contains(&crossing.from),
-        Probe::Raw { from, frame, .. } => {
-            crossing.from == from && packet.src_mac == frame.src_mac && between(frame.src.ip(), frame.dst.ip())
         }
     }
 }

@@ -61,13 +61,6 @@ impl Fabric {
         self.log.lock().get(marks).unwrap_or_default().to_vec()
     }
 
-    /// How many frames have crossed since a mark, and whether the adapter let the last of them through.
-    pub fn since(&self, mark: usize) -> (usize, bool) {
-        let log = self.log.lock();
-        let passed = log.get(mark..).and_then(<[_]>::last).is_some_and(|last| !last.carried.reached.is_empty());
-        (log.len().saturating_sub(mark), passed)
-    }
-
     /// Waits until something crosses after `mark`, at most `patience`. True if something did.
     pub fn wait_for_any(&self, mark: usize, patience: Duration) -> bool {
         let log = self.log.lock();
