@@ -10,7 +10,7 @@ use crate::capture::{self, Frame};
 use crate::emulated::{Emulated, packet};
 use crate::failure::{Exit, Failure};
 use crate::judge::{Judgement, JudgementReport, judge, sides};
-use crate::output::{Report, json_line, table, text};
+use crate::output::{Progress, Report, json_line, table, text};
 use crate::words;
 
 /// A MAC for stations that neither the capture nor the policy names (RFC 7042, 2.1.2: set aside for documentation).
@@ -63,6 +63,8 @@ pub fn play(adapter: &Emulated, mut frames: Vec<Frame>) -> Result<Vec<Played>, F
     for frame in frames.iter_mut().filter(|frame| !frame.has_macs) {
         give_macs(frame, compiled);
     }
+    let mut progress = Progress::new();
+    progress.say(&format!("judging {} frames", frames.len()));
     let packets: Vec<Option<Packet>> = frames.iter().map(|frame| packet(&frame.bytes)).collect();
     let sides_of = |packet: &Option<Packet>| packet.map(|packet| (packet, sides(compiled, &packet)));
     let judged = packets.iter().filter_map(sides_of);
