@@ -146,9 +146,14 @@ impl Emulated {
         let (image, held) = (compiled.image(), self.read_back());
         let mut drift = Vec::new();
         for (key, entry) in &image.rules {
-            let there = held.rules.get(key).map(|(rx, tx, counter)| (*rx, *tx, counter.is_some()));
-            if there != Some((entry.rx.action, entry.tx.action, entry.counter.is_some())) {
-                drift.push(format!("entry {key} is {there:?}"));
+            match held.rules.get(key) {
+                None => drift.push(format!("entry {key} is gone")),
+                Some((rx, tx, counter)) => {
+                    let (asked, there) = ((entry.rx.action, entry.tx.action), (*rx, *tx));
+                    if asked != there || entry.counter.is_some() != counter.is_some() {
+                        drift.push(format!("entry {key} is rx {rx:?}, tx {tx:?}"));
+                    }
+                }
             }
         }
         let actions = |(rx, tx, _): &(Action, Action, Option<CounterId>)| *rx != Action::None || *tx != Action::None;
@@ -217,5 +222,29 @@ impl Switch for Cables {
             reached: crossing.delivered.iter().filter_map(place).collect(),
             judged: crossing.judgements.iter().map(|judged| judged.direction).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nicfw::tables::{RuleKey, TableOp};
+
+    use super::*;
+    use crate::demo::cast::Party;
+    use crate::demo::run::policy;
+
+    #[test]
+    fn what_somebody_else_writes_is_drift() {
+        let mut adapter = Emulated::new(&[Party::Host.mac(), Party::Shop.mac(), Party::Db.mac()]).unwrap();
+        adapter.load(&policy().unwrap()).unwrap();
+        assert_eq!(adapter.drift().unwrap(), Vec::<String>::new());
+        let State::Running(firewall, _) = &mut adapter.state else { panic!("nothing is loaded") };
+        let base = RuleKey { local_ip: Some(Party::Shop.v4().into()), ..RuleKey::default() };
+        let open = RuleKey { ether_type: Some(0x0800), ..base };
+        for (key, action) in [(base, Action::None), (open, Action::Allow { sample: false })] {
+            firewall.engine().execute(&TableOp::SetRule { key, rx: action, tx: action, counter: None }).unwrap();
+        }
+        let drift = adapter.drift().unwrap();
+        assert_eq!(drift, [format!("entry {base} is gone"), format!("entry {open} is there unasked")]);
     }
 }

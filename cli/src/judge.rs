@@ -31,16 +31,22 @@ pub struct Judgement {
     pub agrees: bool,
 }
 
-/// Judges one flow.
-pub fn judge(compiled: &Compiled, flow: &Flow) -> Judgement {
+/// Judges flows, in their order.
+pub fn judge(compiled: &Compiled, flows: &[Flow]) -> Vec<Judgement> {
+    let mut tables: Vec<BTreeSet<(Verdict, Option<RuleKey>)>> = vec![BTreeSet::new(); flows.len()];
+    for seed in ORDERS {
+        let judged = compiled.image().judge_all(flows, &compiled.target().profile, seed);
+        for (all, judgement) in tables.iter_mut().zip(judged) {
+            all.insert((judgement.verdict, judgement.entry));
+        }
+    }
+    flows.iter().zip(tables).map(|(flow, tables)| one(compiled, flow, tables)).collect()
+}
+
+fn one(compiled: &Compiled, flow: &Flow, tables: BTreeSet<(Verdict, Option<RuleKey>)>) -> Judgement {
     let document = compiled.document();
     let decision = document.decide(flow);
-    let profile = &compiled.target().profile;
     let counter = |key| compiled.image().rules.get(&key).and_then(|entry| entry.counter);
-    let tables: BTreeSet<(Verdict, Option<RuleKey>)> = ORDERS
-        .map(|seed| compiled.image().judge(flow, profile, seed))
-        .map(|judgement| (judgement.verdict, judgement.entry))
-        .collect();
     Judgement {
         direction: flow.direction,
         verdict: decision.verdict,

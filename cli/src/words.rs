@@ -7,15 +7,16 @@ use nicfw::tables::{Direction, Verdict};
 
 use crate::entries;
 
-/// What decided, as `web rule 1, shop.yaml:12 CHG-1042`. Short on purpose: `Document::describe` says it in full.
+/// What decided, as `web rule 1, shop.yaml:12 CHG-1042`. Short on purpose: without the file's folder, since all of a
+/// document is in one file. `Document::describe` says it in full.
 pub fn short(document: &Document, decision: &Decision) -> String {
-    let origin = document.origin(&decision.why).map(|origin| format!(", {origin}")).unwrap_or_default();
-    let rule_ticket = match decision.why {
-        Why::Rule { .. } => document.origin(&decision.why).and_then(|origin| origin.ticket.clone()),
-        _ => None,
-    };
-    let ticket = rule_ticket.map(|ticket| format!(" {ticket}")).unwrap_or_default();
-    format!("{}{origin}{ticket}", reason(document, &decision.why))
+    let reason = reason(document, &decision.why);
+    let Some(origin) = document.origin(&decision.why) else { return reason };
+    let file = origin.file.rsplit('/').next().unwrap_or_default();
+    // A binding's ticket says nothing about why its frames are denied.
+    let ticket = origin.ticket.as_deref().filter(|_| matches!(decision.why, Why::Rule { .. }));
+    let ticket = ticket.map(|ticket| format!(" {ticket}")).unwrap_or_default();
+    format!("{reason}, {file}:{}{ticket}", origin.line)
 }
 
 fn reason(document: &Document, why: &Why) -> String {

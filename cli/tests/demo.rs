@@ -75,11 +75,15 @@ fn every_wrong_expectation_makes_it_exit_2() {
 
 #[test]
 fn what_the_machine_forbids_is_said() {
-    let limits = ["echo 0 > /proc/sys/user/max_user_namespaces", "echo 0 > /proc/sys/user/max_net_namespaces"];
+    let limits = [
+        "echo 0 > /proc/sys/user/max_user_namespaces",
+        "echo 0 > /proc/sys/user/max_net_namespaces",
+        "mount -t tmpfs none /dev/net",
+    ];
     for (limit, texts) in limits.into_iter().zip(FORBIDDEN) {
         let shell = format!("{limit} && exec {} demo", env!("CARGO_BIN_EXE_nicfw"));
         let ran = Command::new("unshare")
-            .args(["--user", "--map-root-user", "sh", "-c", &shell])
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &shell])
             .current_dir(root())
             .output();
         let ran = common::Ran::from(ran.expect("util-linux is installed"));

@@ -25,7 +25,7 @@ pub fn run(args: &Explain) -> Result<Report, Failure> {
     let flows = flow.judgements(&document).map_err(Failure::usage)?;
     let compiled = compile(&document)?;
     let judgements: Vec<_> =
-        flows.iter().map(|flow| JudgementReport::new(&judge(&compiled, flow), &compiled)).collect();
+        judge(&compiled, &flows).iter().map(|judgement| JudgementReport::new(judgement, &compiled)).collect();
     let verdict = if judgements.iter().all(|judgement| judgement.verdict == "allow") { "allow" } else { "deny" };
     let report = ExplainReport { flow: flow.to_string(), verdict, judgements };
     if args.output.json {
@@ -36,8 +36,12 @@ pub fn run(args: &Explain) -> Result<Report, Failure> {
     let _ = writeln!(text, "{}: {}", report.flow, report.verdict);
     for judgement in &report.judgements {
         let _ = writeln!(text, "{} {}: {}", judgement.direction, judgement.verdict, judgement.why);
-        for (name, value) in [("owner", &judgement.owner), ("reason", &judgement.reason), ("ticket", &judgement.ticket)]
-        {
+        for (name, value) in [
+            ("place", &judgement.origin),
+            ("owner", &judgement.owner),
+            ("reason", &judgement.reason),
+            ("ticket", &judgement.ticket),
+        ] {
             if let Some(value) = value {
                 let _ = writeln!(text, "    {name}: {value}");
             }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::args::Command;
 use crate::emulated::{Emulated, Loaded};
 use crate::failure::{Exit, Failure};
-use crate::output::{Report, table, text};
+use crate::output::{Progress, Report, table, text};
 
 /// MAC of the host's own function: a locally administered one.
 const HOST: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0xfe]);
@@ -101,6 +101,8 @@ fn document(path: &Path) -> Result<Document, Failure> {
 
 /// Compiles for the emulated adapter.
 fn compile(document: &Document) -> Result<Compiled, Failure> {
+    let mut progress = Progress::new();
+    progress.say(&format!("compiling {}", document.name));
     let adapter = Emulated::new(&[HOST])?;
     Compiled::new(document, adapter.target(), None).map_err(|error| Failure::new(Exit::DoesNotFit, error))
 }
@@ -108,6 +110,8 @@ fn compile(document: &Document) -> Result<Compiled, Failure> {
 /// A fresh emulated adapter, with a function for each binding, that holds the policy.
 fn load(document: &Document) -> Result<(Emulated, Loaded), Failure> {
     let macs = document.bindings.iter().map(|binding| binding.mac);
+    let mut progress = Progress::new();
+    progress.say(&format!("loading {}", document.name));
     let mut adapter = Emulated::new(&[HOST].into_iter().chain(macs).collect::<Vec<_>>())?;
     let loaded = adapter.load(document)?;
     Ok((adapter, loaded))

@@ -1,6 +1,6 @@
 //! `nicfw replay`: what becomes of every frame of a capture, by the policy and in the emulated adapter.
 
-use nicfw::policy::{Compiled, FlowText, Packet};
+use nicfw::policy::{Compiled, Flow, FlowText, Packet};
 use nicfw::tables::{MacAddr, Verdict};
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::capture::{self, Frame};
 use crate::emulated::{Emulated, packet};
 use crate::failure::{Exit, Failure};
 use crate::judge::{Judgement, JudgementReport, judge, sides};
-use crate::output::{Report, json_line, table, text};
+use crate::output::{Progress, Report, json_line, table, text};
 use crate::words;
 
 /// A MAC for stations that neither the capture nor the policy names (RFC 7042, 2.1.2: set aside for documentation).
@@ -58,25 +58,27 @@ pub fn run(args: &Replay) -> Result<Report, Failure> {
 
 /// Plays frames through an adapter that holds a policy. Each is judged at its bound sides; what the sender's side denies
 /// does not reach the receiver's, but its verdict is told all the same.
-pub fn play(adapter: &Emulated, frames: Vec<Frame>) -> Result<Vec<Played>, Failure> {
+pub fn play(adapter: &Emulated, mut frames: Vec<Frame>) -> Result<Vec<Played>, Failure> {
     let compiled = adapter.compiled().ok_or_else(|| Failure::usage("the emulated adapter holds no policy"))?;
-    Ok(frames.into_iter().map(|frame| one(adapter, compiled, frame)).collect())
-}
-
-fn one(adapter: &Emulated, compiled: &Compiled, mut frame: Frame) -> Played {
-    if !frame.has_macs {
-        give_macs(&mut frame, compiled);
+    for frame in frames.iter_mut().filter(|frame| !frame.has_macs) {
+        give_macs(frame, compiled);
     }
-    let Some(packet) = packet(&frame.bytes) else {
-        return Played { frame, packet: None, judgements: Vec::new(), agrees: true };
-    };
-    let (mut judgements, mut agrees) = (Vec::new(), true);
-    for side in sides(compiled, &packet) {
-        let judgement = judge(compiled, &packet.judged(side, 0));
-        agrees &= judgement.agrees && adapter.judge(&frame.bytes, side) == Some(judgement.verdict);
-        judgements.push(judgement);
-    }
-    Played { frame, packet: Some(packet), judgements, agrees }
+    let mut progress = Progress::new();
+    progress.say(&format!("judging {} frames", frames.len()));
+    let packets: Vec<Option<Packet>> = frames.iter().map(|frame| packet(&frame.bytes)).collect();
+    let sides_of = |packet: &Option<Packet>| packet.map(|packet| (packet, sides(compiled, &packet)));
+    let judged = packets.iter().filter_map(sides_of);
+    let flows: Vec<Flow> =
+        judged.flat_map(|(packet, sides)| sides.into_iter().map(move |side| packet.judged(side, 0))).collect();
+    let mut judgements = judge(compiled, &flows).into_iter();
+    let played = frames.into_iter().zip(packets).map(|(frame, packet)| {
+        let count = sides_of(&packet).map_or(0, |(_, sides)| sides.len());
+        let judgements: Vec<Judgement> = judgements.by_ref().take(count).collect();
+        let same = |judgement: &Judgement| adapter.judge(&frame.bytes, judgement.direction) == Some(judgement.verdict);
+        let agrees = judgements.iter().all(|judgement| judgement.agrees & same(judgement));
+        Played { frame, packet, judgements, agrees }
+    });
+    Ok(played.collect())
 }
 
 /// Gives a frame of a capture without MACs those of the bindings.

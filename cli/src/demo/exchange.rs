@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use nicfw::tables::{Direction, MacAddr};
 
 use super::cast::{Party, Place};
+use crate::emulated::packet;
 
 /// What carries a frame from a cable's end to others: the adapter.
 pub trait Switch: Send {
@@ -119,12 +121,30 @@ impl Probe {
             Self::Group { listener: to, .. } | Self::Arp { to, .. } | Self::Raw { to, .. } => Some(to),
         }
     }
+
+    /// Whether a frame belongs to the probe, and not to what else the stacks say meanwhile (address resolution, groups).
+    pub fn owns(&self, crossing: &Crossing) -> bool {
+        const ARP: u16 = 0x0806;
+        let Some(packet) = packet(&crossing.frame) else { return false };
+        let between = |a, b| packet.ip.is_some_and(|ip| (ip.src, ip.dst) == (a, b) || (ip.src, ip.dst) == (b, a));
+        let proto = |number| packet.ip.is_some_and(|ip| ip.proto == Some(number));
+        match *self {
+            Self::Tcp { from, to } => between(from.ip(), to.ip()) && proto(6),
+            Self::Udp { from, to, .. } => between(from.ip(), to.ip()) && proto(17),
+            Self::Group { from, group, .. } => between(from.ip(), group.ip()) && proto(17),
+            Self::Ping { from, to, .. } => between(from, to) && (proto(1) || proto(58)),
+            Self::Arp { from, to } => packet.ether_type == ARP && [from, to].contains(&crossing.from),
+            Self::Raw { from, frame, .. } => {
+                crossing.from == from && packet.src_mac == frame.src_mac && between(frame.src.ip(), frame.dst.ip())
+            }
+        }
+    }
 }
 
 /// What came of a probe.
 #[derive(Debug, Clone)]
 pub struct Observation {
-    /// The receiver has it: its socket returned the nonce.
+    /// The receiver has it, and the sender the answer where there is one.
     pub delivered: bool,
     /// Every frame that crossed meanwhile, in order.
     pub crossings: Vec<Crossing>,
@@ -155,9 +175,15 @@ impl Nonce {
 
 /// Where probes run: on the kernel's stacks, or in memory.
 pub trait Lab {
-    /// One probe.
+    /// One probe. True if the receiver's socket returned the nonce, and the sender's the answer where there is one.
     ///
     /// # Errors
     /// A probe that could not be started; one that was only not delivered is no error.
-    fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<Observation>;
+    fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<bool>;
+
+    /// How many frames have crossed so far. A frame that the adapter has judged is among them.
+    fn crossed(&self) -> usize;
+
+    /// The frames with these numbers, in the order in which they crossed.
+    fn crossings(&self, numbers: Range<usize>) -> Vec<Crossing>;
 }

@@ -1,12 +1,13 @@
 //! The demo's course: every flow with the firewall off, with it on, and with one rule less.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use nicfw::policy::{Compiled, Document, Packet};
+use nicfw::policy::{Compiled, Document};
 use nicfw::tables::{RuleKey, Verdict};
 
-use super::attribution::{attribute, moved};
-use super::exchange::{Crossing, Lab, Nonce, Observation, Probe};
+use super::attribution::{Moved, attribute, moved};
+use super::exchange::{Lab, Nonce, Observation, Probe};
 use super::flows::{CHANGED_RULE, Flow, POLICY, POLICY_NAME};
 use super::report::{ChangeReport, CounterReport, EntryReport, FlowReport};
 use crate::emulated::{Counts, Emulated, packet};
@@ -15,6 +16,9 @@ use crate::failure::Failure;
 use crate::judge::{Judgement, judge};
 use crate::output::Progress;
 use crate::words;
+
+/// How often the counters are read again when frames cross meanwhile.
+const READINGS: usize = 100;
 
 /// Labs and an adapter, in the middle of a demo.
 pub struct Run<'a> {
@@ -47,16 +51,19 @@ impl<'a> Run<'a> {
     pub fn off_and_on(&mut self) -> Result<(Outcome, Vec<Observation>), Failure> {
         let mut control = Vec::new();
         for flow in self.flows {
-            control.push(self.probe("firewall off", &flow.probe)?.delivered);
+            control.push(self.probe("firewall off", &flow.probe)?);
         }
         self.adapter.load(&policy()?)?;
         let (mut reports, mut observations) = (Vec::new(), Vec::new());
+        let (mut before, mut start) = self.settled()?;
         for (i, flow) in self.flows.iter().enumerate() {
-            let before = self.adapter.counts()?;
-            let observation = self.probe("firewall on", &flow.probe)?;
-            let after = self.adapter.counts()?;
-            reports.push(self.report(i, control.get(i) == Some(&true), &observation, &before, &after)?);
+            let delivered = self.probe("firewall on", &flow.probe)?;
+            let (after, end) = self.settled()?;
+            let observation = Observation { delivered, crossings: self.lab.crossings(start..end) };
+            let moved = moved(&before, &after);
+            reports.push(self.report(i, flow, control.get(i) == Some(&true), &observation, moved)?);
             observations.push(observation);
+            (before, start) = (after, end);
         }
         let entries = self.entries();
         Ok((Outcome { flows: reports, entries }, observations))
@@ -74,7 +81,7 @@ impl<'a> Run<'a> {
         let (mut changed, mut expected) = (Vec::new(), Vec::new());
         for (i, (flow, with)) in self.flows.iter().zip(with).enumerate() {
             let without = self.probe("one rule out", &flow.probe)?;
-            if without.delivered != with.delivered {
+            if without != with.delivered {
                 changed.push(i + 1);
             }
             // The frames of the run with the rule, judged without it: how far they would have come.
@@ -95,7 +102,19 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn probe(&mut self, phase: &str, probe: &Probe) -> Result<Observation, Failure> {
+    /// The counters, and the number of frames that they have counted: no frame crosses between the two readings.
+    fn settled(&mut self) -> Result<(Counts, usize), Failure> {
+        for _ in 0..READINGS {
+            let crossed = self.lab.crossed();
+            let counts = self.adapter.counts()?;
+            if self.lab.crossed() == crossed {
+                return Ok((counts, crossed));
+            }
+        }
+        Err(Failure::usage("demo: the namespaces do not fall silent; expected no traffic but the demo's; run it again"))
+    }
+
+    fn probe(&mut self, phase: &str, probe: &Probe) -> Result<bool, Failure> {
         self.nonce += 1;
         self.progress.say(&format!(
             "{phase}: {} of {}",
@@ -112,12 +131,11 @@ impl<'a> Run<'a> {
     fn report(
         &mut self,
         index: usize,
+        flow: &Flow,
         arrived_off: bool,
         observation: &Observation,
-        before: &Counts,
-        after: &Counts,
+        moved: Moved,
     ) -> Result<FlowReport, Failure> {
-        let Some(flow) = self.flows.get(index) else { return Err(Failure::usage("demo: no such flow")) };
         let judged = self.judge_all(flow, observation)?;
         let mut wrong = Vec::new();
         if !arrived_off {
@@ -133,8 +151,11 @@ impl<'a> Run<'a> {
         if observation.delivered != (policy == Verdict::Allow) {
             wrong.push("what arrived is not what the policy says".to_owned());
         }
+        if !judged.came_out_as_judged() {
+            wrong.push("a frame passed that the policy stops, or the other way round".to_owned());
+        }
         wrong.extend(judged.own().find(|j| !j.agrees).map(|j| format!("tables and policy disagree: {}", j.words)));
-        let counters = self.counters(&judged, before, after, &mut wrong);
+        let counters = self.counters(&judged, moved, &mut wrong);
         let deciding = judged.deciding();
         let words: Vec<&str> = deciding.iter().map(|judgement| judgement.words.as_str()).collect();
         let origin = deciding.last().and_then(|judgement| judgement.origin.clone());
@@ -156,29 +177,25 @@ impl<'a> Run<'a> {
     /// The judgements of all frames that crossed, in order, and which of them are of the flow's own frames.
     fn judge_all(&self, flow: &Flow, observation: &Observation) -> Result<Judged, Failure> {
         let compiled = self.adapter.compiled().ok_or_else(|| Failure::usage("demo: the adapter holds no policy"))?;
-        let mut judged = Judged::default();
+        let (mut judged, mut flows) = (Judged::default(), Vec::new());
         for crossing in &observation.crossings {
             let Some(packet) = packet(&crossing.frame) else { continue };
             let sides = &crossing.carried.judged;
-            if is_of(&packet, crossing, &flow.probe) {
-                let first = judged.all.len();
-                judged.own.extend(first..first + sides.len());
+            if flow.probe.owns(crossing) {
+                let passed = !crossing.carried.reached.is_empty();
+                judged.outcomes.push((flows.len()..flows.len() + sides.len(), passed));
+                judged.own.extend(flows.len()..flows.len() + sides.len());
                 judged.first.get_or_insert(sides.len());
             }
-            judged.all.extend(sides.iter().map(|side| judge(compiled, &packet.judged(*side, 0))));
+            flows.extend(sides.iter().map(|side| packet.judged(*side, 0)));
         }
+        judged.all = judge(compiled, &flows);
         Ok(judged)
     }
 
     /// What the counters of the flow's entries did, against the frames on the cables.
-    fn counters(
-        &mut self,
-        judged: &Judged,
-        before: &Counts,
-        after: &Counts,
-        wrong: &mut Vec<String>,
-    ) -> Vec<CounterReport> {
-        let attributed = attribute(&judged.all, moved(before, after));
+    fn counters(&mut self, judged: &Judged, moved: Moved, wrong: &mut Vec<String>) -> Vec<CounterReport> {
+        let attributed = attribute(&judged.all, moved);
         wrong.extend(attributed.wrong);
         let mut reports: Vec<CounterReport> = Vec::new();
         for &index in &judged.own {
@@ -221,6 +238,8 @@ struct Judged {
     all: Vec<Judgement>,
     /// Indices of those of the flow's own frames.
     own: Vec<usize>,
+    /// For each of the flow's own frames its judgements, and whether it came out of the adapter.
+    outcomes: Vec<(Range<usize>, bool)>,
     /// How many of `own` are of the flow's first frame; `None` for no frame.
     first: Option<usize>,
 }
@@ -228,6 +247,12 @@ struct Judged {
 impl Judged {
     fn own(&self) -> impl Iterator<Item = &Judgement> {
         self.own.iter().filter_map(|index| self.all.get(*index))
+    }
+
+    /// Whether each of the flow's frames came out of the adapter just if all its judgements allow it.
+    fn came_out_as_judged(&self) -> bool {
+        let open = |judgements: &[Judgement]| judgements.iter().all(|judgement| judgement.verdict == Verdict::Allow);
+        self.outcomes.iter().all(|(range, passed)| self.all.get(range.clone()).is_some_and(open) == *passed)
     }
 
     /// Whether every frame of the flow passes.
@@ -240,23 +265,6 @@ impl Judged {
         match self.own().find(|judgement| judgement.verdict == Verdict::Deny) {
             Some(stopped) => vec![stopped],
             None => self.own().take(self.first.unwrap_or(0)).collect(),
-        }
-    }
-}
-
-/// Whether a frame belongs to a probe, and not to what else the stacks say meanwhile (address resolution, groups).
-fn is_of(packet: &Packet, crossing: &Crossing, probe: &Probe) -> bool {
-    const ARP: u16 = 0x0806;
-    let between = |a, b| packet.ip.is_some_and(|ip| (ip.src, ip.dst) == (a, b) || (ip.src, ip.dst) == (b, a));
-    let proto = |number| packet.ip.is_some_and(|ip| ip.proto == Some(number));
-    match *probe {
-        Probe::Tcp { from, to } => between(from.ip(), to.ip()) && proto(6),
-        Probe::Udp { from, to, .. } => between(from.ip(), to.ip()) && proto(17),
-        Probe::Group { from, group, .. } => between(from.ip(), group.ip()) && proto(17),
-        Probe::Ping { from, to, .. } => between(from, to) && (proto(1) || proto(58)),
-        Probe::Arp { from, to } => packet.ether_type == ARP && [from, to].contains(&crossing.from),
-        Probe::Raw { from, frame, .. } => {
-            crossing.from == from && packet.src_mac == frame.src_mac && between(frame.src.ip(), frame.dst.ip())
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::cmd::usage_table;
 use crate::output::{judged, table, text, wrapped};
 
 const LEGEND: &str = "\
-off, on: did it arrive with the firewall off (it must, or a deny would prove nothing), and with it on?
+off, on: did it arrive, and its answer: with the firewall off (it must, or a deny would prove nothing), and with it on.
 decided by: the rule with its place and ticket. counted: the entries, and by how much their counters moved: by the
 frames that were sent, and by nothing else.
 

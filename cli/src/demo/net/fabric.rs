@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -55,16 +56,16 @@ impl Fabric {
         self.log.lock().len()
     }
 
-    /// What has crossed since a mark.
-    pub fn since(&self, mark: usize) -> Vec<Crossing> {
-        self.log.lock().get(mark..).unwrap_or_default().to_vec()
+    /// What has crossed from one place in the log to another.
+    pub fn between(&self, marks: Range<usize>) -> Vec<Crossing> {
+        self.log.lock().get(marks).unwrap_or_default().to_vec()
     }
 
     /// Waits until something crosses after `mark`, at most `patience`. True if something did.
     pub fn wait_for_any(&self, mark: usize, patience: Duration) -> bool {
         let log = self.log.lock();
         let wait = self.log.moved.wait_timeout_while(log, patience, |log| log.len() <= mark);
-        wait.map_or_else(PoisonError::into_inner, |won| won).0.len() > mark
+        wait.unwrap_or_else(PoisonError::into_inner).0.len() > mark
     }
 
     /// Waits until nothing has crossed for `quiet`, at most `patience`.
@@ -109,8 +110,11 @@ impl Pump {
     }
 
     fn carry(&self, from: Party, frame: &[u8]) {
+        // Under the log's lock, so that whoever reads it finds every frame that the adapter has counted.
+        let mut log = self.log.lock();
         let carried = self.switch.lock().unwrap_or_else(PoisonError::into_inner).carry(from.place(), frame);
-        self.log.lock().push(Crossing { from, frame: frame.to_vec(), carried: carried.clone() });
+        log.push(Crossing { from, frame: frame.to_vec(), carried: carried.clone() });
+        drop(log);
         for place in carried.reached {
             self.deliver(place, from, frame);
         }

@@ -1,5 +1,6 @@
 //! The real thing: Linux network namespaces, their kernel's stacks, and TAP devices as cables to the adapter.
 
+mod attempt;
 mod endpoint;
 mod fabric;
 mod namespaces;
@@ -8,24 +9,21 @@ mod sockets;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use endpoint::EndpointError;
 
+use self::attempt::Attempt;
 use self::endpoint::Endpoint;
 use self::fabric::Fabric;
-use self::sockets::{Receiver, Tcp};
 use super::cast::Party;
-use super::exchange::{Crossing, Lab, Nonce, Observation, Probe, Switch};
-use super::frames;
+use super::exchange::{Crossing, Lab, Nonce, Probe, Switch};
 
 /// Nothing has crossed for this long: the kernels have said all they had to say at once. It bounds how long a probe lasts
 /// whose frames the adapter dropped; what is delivered is not waited for with it.
 const QUIET: Duration = Duration::from_millis(25);
-/// How long a receiver's socket is left alone between two looks at it.
-const GLANCE: Duration = Duration::from_millis(1);
 
 /// The parties' namespaces, and the cables between them and the adapter.
 pub struct Network {
@@ -68,107 +66,20 @@ impl Network {
         let missing = || io::Error::other("the probe names an address that no party of the demo has");
         party.and_then(|party| self.endpoints.get(&party)).ok_or_else(missing)
     }
-
-    /// Waits until `arrived` says so, or until the adapter has dropped the last frame and nothing more comes.
-    fn watch(&self, mark: usize, mut arrived: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
-        let deadline = sockets::deadline();
-        let (mut seen, mut since) = (0, Instant::now());
-        loop {
-            if arrived()? {
-                return Ok(true);
-            }
-            let crossings = self.fabric.since(mark);
-            if crossings.len() != seen {
-                (seen, since) = (crossings.len(), Instant::now());
-            }
-            let dropped = crossings.last().is_some_and(|last| last.carried.reached.is_empty());
-            if (dropped && since.elapsed() > QUIET) || Instant::now() > deadline {
-                return arrived();
-            }
-            self.fabric.wait_for_any(mark + seen, GLANCE);
-        }
-    }
-
-    fn watch_for(&self, mark: usize, receiver: &mut Receiver, nonce: Nonce) -> io::Result<bool> {
-        self.watch(mark, || {
-            while let Some(bytes) = receiver()? {
-                if nonce.is_in(&bytes) {
-                    return Ok(true);
-                }
-                if bytes.is_empty() {
-                    break;
-                }
-            }
-            Ok(false)
-        })
-    }
-
-    fn tcp(&self, mark: usize, from: SocketAddr, to: SocketAddr, nonce: Nonce) -> io::Result<bool> {
-        let (sender, receiver) = (self.at(Party::of(from.ip()))?, self.at(Party::of(to.ip()))?);
-        let mut connection = Tcp::start(sender, from, receiver, to)?;
-        let delivered = self.watch(mark, || connection.poll(nonce))?;
-        if delivered {
-            let mut answer = connection.answer(nonce)?;
-            self.watch_for(mark, &mut answer, nonce)?;
-        }
-        connection.abort()?;
-        Ok(delivered)
-    }
-
-    fn udp(&self, mark: usize, from: SocketAddr, to: SocketAddr, payload: &[u8], nonce: Nonce) -> io::Result<bool> {
-        let (sender, receiver) = (self.at(Party::of(from.ip()))?, self.at(Party::of(to.ip()))?);
-        let (sender, receiver) = sockets::udp((sender, from), (receiver, to), payload)?;
-        let mut incoming = sockets::datagrams(receiver.try_clone()?);
-        let delivered = self.watch_for(mark, &mut incoming, nonce)?;
-        if delivered {
-            receiver.send_to(&nonce.payload(0), from)?;
-            self.watch_for(mark, &mut sockets::datagrams(sender), nonce)?;
-        }
-        Ok(delivered)
-    }
-
-    fn group(&self, mark: usize, probe: &Probe, nonce: Nonce) -> io::Result<bool> {
-        let Probe::Group { from, listener, group } = *probe else { return Ok(false) };
-        let IpAddr::V4(address) = group.ip() else { return Err(io::ErrorKind::Unsupported.into()) };
-        let (sender, receiver) = (self.at(Party::of(from.ip()))?, self.at(Some(listener))?);
-        let to = (address, group.port());
-        let (_sender, mut incoming) = sockets::group((sender, from), (receiver, listener), to, &nonce.payload(0))?;
-        self.watch_for(mark, &mut incoming, nonce)
-    }
-
-    fn raw(&self, mark: usize, from: Party, to: Party, frame: &[u8], nonce: Nonce) -> io::Result<bool> {
-        let mut incoming = sockets::raw(self.at(Some(from))?, self.at(Some(to))?, frame)?;
-        self.watch_for(mark, &mut incoming, nonce)
-    }
-
-    /// An ARP request has no room for a nonce: it is recognised as a whole, behind the padding that nobody adds here.
-    fn arp(&self, mark: usize, from: Party, to: Party) -> io::Result<bool> {
-        let frame = frames::arp_request(from, to);
-        let mut incoming = sockets::raw(self.at(Some(from))?, self.at(Some(to))?, &frame)?;
-        self.watch(mark, || Ok(std::iter::from_fn(|| incoming().transpose()).flatten().any(|seen| seen == frame)))
-    }
 }
 
 impl Lab for Network {
-    fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<Observation> {
-        let mark = self.fabric.mark();
-        let delivered = match *probe {
-            Probe::Tcp { from, to } => self.tcp(mark, from, to, nonce)?,
-            Probe::Udp { from, to, len } => self.udp(mark, from, to, &nonce.payload(len), nonce)?,
-            Probe::Group { .. } => self.group(mark, probe, nonce)?,
-            Probe::Ping { from, to, len } => {
-                let (sender, receiver) = (self.at(Party::of(from))?, self.at(Party::of(to))?);
-                let mut incoming = sockets::ping((sender, from), (receiver, to), &nonce.payload(len))?;
-                self.watch_for(mark, &mut incoming, nonce)?
-            }
-            Probe::Arp { from, to } => self.arp(mark, from, to)?,
-            Probe::Raw { from, to, frame } => {
-                let frame = sockets::raw_frame(&frame, to, nonce)?;
-                self.raw(mark, from, to, &frame, nonce)?
-            }
-        };
+    fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<bool> {
+        let delivered = Attempt::new(self, probe, nonce).run()?;
         self.fabric.wait_for_quiet(QUIET, sockets::PATIENCE);
-        let crossings: Vec<Crossing> = self.fabric.since(mark);
-        Ok(Observation { delivered, crossings })
+        Ok(delivered)
+    }
+
+    fn crossed(&self) -> usize {
+        self.fabric.mark()
+    }
+
+    fn crossings(&self, numbers: Range<usize>) -> Vec<Crossing> {
+        self.fabric.between(numbers)
     }
 }

@@ -1,7 +1,6 @@
 //! Configures the interfaces of a namespace over rtnetlink.
 
 use std::io;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use netlink_packet_core::{
@@ -83,7 +82,7 @@ fn address_message(index: u32, address: IpNet) -> AddressMessage {
     message.header.flags = AddressHeaderFlags::Nodad;
     message.header.index = index;
     message.attributes.push(AddressAttribute::Address(address.addr()));
-    if let IpAddr::V4(_) = address.addr() {
+    if address.addr().is_ipv4() {
         message.attributes.push(AddressAttribute::Local(address.addr()));
     }
     message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));

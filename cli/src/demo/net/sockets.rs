@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::endpoint::Endpoint;
 use crate::demo::cast::Party;
-use crate::demo::exchange::{Nonce, RawUdp};
+use crate::demo::exchange::Nonce;
 use crate::demo::frames;
 
 /// A socket that is asked again and again what it received; `Ok(None)` = nothing yet.
@@ -147,12 +147,13 @@ pub fn datagrams(socket: UdpSocket) -> Receiver {
     })
 }
 
-/// Sends an echo request over a raw socket; the receiver is a raw socket at the far end, which sees what its stack answers.
+/// Sends an echo request over a raw socket. The first receiver is a raw socket at the far end, which sees what its stack
+/// answers; the second is the sender's, which sees the answer.
 pub fn ping(
     (sender, from): (&Endpoint, IpAddr),
     (receiver, to): (&Endpoint, IpAddr),
     payload: &[u8],
-) -> io::Result<Receiver> {
+) -> io::Result<(Receiver, Receiver)> {
     let raw = |at: IpAddr| {
         let protocol = if at.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
         bound(Type::RAW, protocol, SocketAddr::new(at, 0))
@@ -160,7 +161,7 @@ pub fn ping(
     let receiver = receiver.within(move || raw(to))?;
     let sender = sender.within(move || raw(from))?;
     sender.send_to(&frames::echo_request(from, to, payload)?, &SocketAddr::new(to, 0).into())?;
-    Ok(reader(receiver))
+    Ok((reader(receiver), reader(sender)))
 }
 
 /// Puts one frame on the sender's cable past its stack; the receiver is a packet socket.
@@ -168,14 +169,4 @@ pub fn raw(sender: &Endpoint, receiver: &Endpoint, frame: &[u8]) -> io::Result<R
     let receiver = File::from(receiver.packet_socket()?);
     File::from(sender.injector()?).write_all(frame)?;
     Ok(reader(receiver))
-}
-
-/// The frame of a raw probe.
-pub fn raw_frame(frame: &RawUdp, to: Party, nonce: Nonce) -> io::Result<Vec<u8>> {
-    frames::udp(frame, to.mac(), &nonce.payload(0))
-}
-
-/// A deadline for one probe.
-pub fn deadline() -> Instant {
-    Instant::now() + PATIENCE
 }
