@@ -45,6 +45,8 @@ pub enum Command {
     Explain(Explain),
     /// Lists the flows that a second policy file newly allows and newly denies
     Diff(Diff),
+    /// Says what a policy file costs, who uses how much of each table, and which commands a change to it takes
+    Plan(Plan),
     /// Judges every frame of a capture
     Replay(Replay),
     /// Plays a capture through the emulated adapter and prints what its counters counted
@@ -110,6 +112,30 @@ pub struct Diff {
     pub after: PathBuf,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Policy file
+    pub file: PathBuf,
+    /// Policy file that the adapter holds; without it the adapter is empty
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Whose shares of the tables to list
+    #[arg(long, value_enum, default_value_t = By::Policy)]
+    pub by: By,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Whose shares of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// Those of the policies
+    Policy,
+    /// Those of the bindings, by container
+    Binding,
 }
 
 /// A policy file and a capture.
