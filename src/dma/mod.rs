@@ -2,8 +2,12 @@
 //!
 //! Such memory is never a `&[u8]`: the device may write it at any time. All access is by volatile or atomic copies.
 
+mod iova;
+mod mapped;
 mod shared;
 
+pub use iova::{DEFAULT_WINDOW, IovaSpace};
+pub use mapped::{MapError, MappedMem};
 pub use shared::SharedMem;
 
 /// An address as the device sees it (bus address behind the IOMMU).
