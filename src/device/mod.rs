@@ -1,5 +1,7 @@
 //! One PCI function of an adapter, however it is reached: in process, by a vfio-user socket, or through VFIO.
 
+pub mod vfio_user;
+
 use std::fmt;
 use std::sync::Arc;
 
