@@ -1,9 +1,12 @@
 //! One PCI function of an adapter, however it is reached: in process, by a vfio-user socket, or through VFIO.
 
+mod interrupt;
 pub mod vfio_user;
 
 use std::fmt;
 use std::sync::Arc;
+
+pub use interrupt::Interrupt;
 
 use crate::bar::Mmio;
 use crate::dma::DmaBuf;

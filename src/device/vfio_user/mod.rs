@@ -16,5 +16,6 @@
 //! Neither side trusts the other: any bytes give a typed error, use bounded memory and time, and never a panic.
 
 pub mod capabilities;
+pub mod server;
 pub mod socket;
 pub mod wire;
