@@ -1,11 +1,14 @@
 //! One PCI function of an adapter, however it is reached: in process, by a vfio-user socket, or through VFIO.
 
+mod config;
+mod ids;
 mod interrupt;
 pub mod vfio_user;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use ids::{MODELS, Model, Support};
 pub use interrupt::Interrupt;
 
 use crate::bar::Mmio;
@@ -30,6 +33,15 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::Reset`] when the function cannot be reset; its state is then unknown.
     fn reset(&self) -> Result<(), Error>;
+    /// Connects the first `count` interrupt vectors and takes the place of what was connected before. Fewer when the
+    /// function has fewer, none when the backend has no interrupts: the driver polls then.
+    ///
+    /// # Errors
+    /// [`Error::Interrupt`] when a vector could not be connected.
+    fn interrupts(&self, count: usize) -> Result<Vec<Interrupt>, Error> {
+        let _ = count;
+        Ok(Vec::new())
+    }
 }
 
 /// PCI vendor and device id of a function.

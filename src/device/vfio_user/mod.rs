@@ -16,6 +16,12 @@
 //! Neither side trusts the other: any bytes give a typed error, use bounded memory and time, and never a panic.
 
 pub mod capabilities;
+mod client;
+mod registers;
 pub mod server;
 pub mod socket;
+#[cfg(test)]
+mod toy;
 pub mod wire;
+
+pub use client::{REPLY, VfioUser, VfioUserError};

@@ -27,7 +27,7 @@ pub const MAJOR: u16 = 0;
 pub const MINOR: u16 = 0;
 
 /// Precedes every message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Header {
     /// Message ID: chosen by the sender, echoed in the reply.
@@ -71,6 +71,12 @@ impl Header {
     pub fn is_command(&self) -> bool {
         self.flags.get() & TYPE_MASK == TYPE_COMMAND
     }
+}
+
+/// The `argsz` of a message that is a `T` and expects no more than a `T` in reply.
+#[must_use]
+pub fn argsz<T>() -> U32 {
+    u32::try_from(size_of::<T>()).unwrap_or(u32::MAX).into()
 }
 
 /// A command number.
@@ -147,7 +153,7 @@ impl fmt::Display for Errno {
 }
 
 /// `VFIO_USER_VERSION`, request and reply: followed by the capabilities as JSON with a final NUL, or by nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 #[expect(missing_docs, reason = "field names of the specification")]
 pub struct Version {
@@ -156,7 +162,7 @@ pub struct Version {
 }
 
 /// `VFIO_USER_DMA_MAP`: a window of the client's memory; with a file descriptor if the server may map it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct DmaMap {
     /// Length of this structure.
@@ -177,7 +183,7 @@ pub const DMA_READABLE: u32 = 1;
 pub const DMA_WRITEABLE: u32 = 2;
 
 /// `VFIO_USER_DMA_UNMAP`, request and reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct DmaUnmap {
     /// Room for the reply.
@@ -194,7 +200,7 @@ pub struct DmaUnmap {
 pub const DMA_UNMAP_ALL: u32 = 2;
 
 /// `VFIO_USER_DEVICE_GET_INFO`, request and reply (`struct vfio_device_info`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct DeviceInfo {
     /// Room for the reply; in the reply, what it needs.
@@ -213,7 +219,7 @@ pub const DEVICE_RESETS: u32 = 1;
 pub const DEVICE_IS_PCI: u32 = 2;
 
 /// `VFIO_USER_DEVICE_GET_REGION_INFO`, request and reply (`struct vfio_region_info`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct RegionInfo {
     /// Room for the reply; in the reply, what it needs with all capabilities.
@@ -240,7 +246,7 @@ pub const REGION_MMAP: u32 = 4;
 pub const REGION_CAPS: u32 = 8;
 
 /// Head of a region capability (`struct vfio_info_cap_header`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct CapHeader {
     /// What capability, for example [`CAP_SPARSE_MMAP`].
@@ -255,7 +261,7 @@ pub struct CapHeader {
 pub const CAP_SPARSE_MMAP: u16 = 1;
 
 /// `struct vfio_region_info_cap_sparse_mmap` behind its header; `nr_areas` [`MmapArea`]s follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 #[expect(missing_docs, reason = "field names of the specification")]
 pub struct SparseMmap {
@@ -264,7 +270,7 @@ pub struct SparseMmap {
 }
 
 /// A part of a region that may be mapped (`struct vfio_region_sparse_mmap_area`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct MmapArea {
     /// Offset in the region.
@@ -274,7 +280,7 @@ pub struct MmapArea {
 }
 
 /// `VFIO_USER_DEVICE_GET_IRQ_INFO`, request and reply (`struct vfio_irq_info`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct IrqInfo {
     /// Room for the reply; in the reply, what it needs.
@@ -294,7 +300,7 @@ pub const IRQ_MASKABLE: u32 = 2;
 
 /// `VFIO_USER_DEVICE_SET_IRQS` (`struct vfio_irq_set`): followed by `count` bytes with [`IRQ_DATA_BOOL`]; accompanied by
 /// descriptors with [`IRQ_DATA_EVENTFD`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct IrqSet {
     /// Length of this structure and what follows it.
@@ -323,7 +329,7 @@ pub const IRQ_ACTION_UNMASK: u32 = 16;
 pub const IRQ_ACTION_TRIGGER: u32 = 32;
 
 /// `VFIO_USER_REGION_READ` and `VFIO_USER_REGION_WRITE`, request and reply: data follow a write and the reply to a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct RegionAccess {
     /// Offset in the region.
@@ -335,7 +341,7 @@ pub struct RegionAccess {
 }
 
 /// `VFIO_USER_DMA_READ` and `VFIO_USER_DMA_WRITE`, sent by the server: data follow a write and the reply to a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct DmaAccess {
     /// IOVA.

@@ -299,7 +299,7 @@ impl Session {
         let (count, maskable) = self.host.irqs.describe(info.index.get()).ok_or(Errno::EINVAL)?;
         // Never NORESIZE: a vector can be added without taking the others away, which would lose interrupts.
         let flags = if maskable { wire::IRQ_EVENTFD | wire::IRQ_MASKABLE } else { wire::IRQ_EVENTFD };
-        info.argsz = u32::try_from(size_of::<wire::IrqInfo>()).unwrap_or(u32::MAX).into();
+        info.argsz = wire::argsz::<wire::IrqInfo>();
         info.flags = flags.into();
         info.count = count.into();
         Ok(Answer::of(&info))
@@ -369,7 +369,7 @@ fn exactly<T: FromBytes + KnownLayout + Immutable + Unaligned>(body: &[u8]) -> R
 
 fn device_info(body: &[u8]) -> Result<Answer<'static>, Errno> {
     let (mut info, _) = wire::DeviceInfo::read_from_prefix(body).map_err(|_| Errno::EINVAL)?;
-    info.argsz = u32::try_from(size_of::<wire::DeviceInfo>()).unwrap_or(u32::MAX).into();
+    info.argsz = wire::argsz::<wire::DeviceInfo>();
     info.flags = (wire::DEVICE_RESETS | wire::DEVICE_IS_PCI).into();
     info.num_regions = region::COUNT.into();
     info.num_irqs = irq::COUNT.into();
