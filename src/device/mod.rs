@@ -1,15 +1,19 @@
 //! One PCI function of an adapter, however it is reached: in process, by a vfio-user socket, or through VFIO.
 
+mod address;
 mod config;
 mod ids;
 mod interrupt;
+mod probe;
 pub mod vfio_user;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use address::{AddressError, PciAddress};
 pub use ids::{MODELS, Model, Support};
 pub use interrupt::Interrupt;
+pub use probe::{Firmware, Group, Machine, Member, Obstacle, PINNED, ProbeError, Suitability, Verdict};
 
 use crate::bar::Mmio;
 use crate::dma::DmaBuf;
