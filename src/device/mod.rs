@@ -4,7 +4,9 @@ mod address;
 mod config;
 mod ids;
 mod interrupt;
+mod pool;
 mod probe;
+mod registers;
 pub mod vfio_user;
 
 use std::fmt;

@@ -13,19 +13,17 @@ use log::{debug, error, warn};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::capabilities::{Capabilities, CapabilityError};
-use super::registers::{self, Registers};
 use super::socket::{Message, Socket, SocketError};
 use super::wire::{self, Command, Errno, Header, MAX_DATA, MAX_FDS, irq, region};
-use crate::bar::{Mmio, Region};
+use crate::bar::{MappedBar, Mmio, Region};
+use crate::device::pool::{Cause, DmaPool, Mapper};
+use crate::device::registers::{self, Registers};
 use crate::device::{Device, Interrupt, Model, PciId, config};
-use crate::dma::{DEFAULT_WINDOW, DmaBuf, Iova, IovaSpace, MapError, MappedMem};
+use crate::dma::{DEFAULT_WINDOW, DmaBuf, Iova, IovaSpace, MappedMem};
 use crate::error::Error;
 
 /// How long the server may take to answer a command. It works through a doorbell's firmware command before it answers.
 pub const REPLY: Duration = Duration::from_secs(10);
-
-/// IOVA windows are whole pages, as an IOMMU maps them.
-const PAGE: usize = 4096;
 
 /// Room for the reply to a region's description, in bytes: the fixed part and a list of areas.
 const REGION_INFO_ROOM: u32 = 4096;
@@ -98,13 +96,11 @@ pub enum VfioUserError {
         /// The BAR that should hold them.
         bar: u32,
     },
-    /// No memory file.
-    #[error("no memory to share with the vfio-user server")]
-    Memory(#[from] MapError),
 }
 
 /// A PCI function behind a vfio-user socket.
 pub struct VfioUser {
+    pool: Arc<DmaPool<Arc<Connection>>>,
     connection: Arc<Connection>,
     id: PciId,
     bar: Arc<dyn Mmio>,
@@ -115,7 +111,6 @@ pub struct VfioUser {
 #[derive(Debug)]
 struct Connection {
     link: Mutex<Link>,
-    iova: Mutex<IovaSpace>,
     /// First IOVA -> memory: what the server may ask for by message.
     windows: Mutex<BTreeMap<u64, Arc<MappedMem>>>,
 }
@@ -144,7 +139,6 @@ impl VfioUser {
     pub fn over(stream: UnixStream) -> Result<Self, VfioUserError> {
         let connection = Arc::new(Connection {
             link: Mutex::new(Link { socket: Some(Socket::new(stream)?), next_id: 0 }),
-            iova: Mutex::new(IovaSpace::new([DEFAULT_WINDOW])),
             windows: Mutex::default(),
         });
         connection.agree_on_version()?;
@@ -161,7 +155,8 @@ impl VfioUser {
         let bar = connection.registers(id, model.register_bar)?;
         let vectors = if info.num_irqs.get() > irq::MSIX { connection.vectors()? } else { 0 };
         connection.become_bus_master()?;
-        Ok(Self { connection, id, bar, vectors })
+        let pool = Arc::new(DmaPool::new(Arc::clone(&connection), IovaSpace::new([DEFAULT_WINDOW])));
+        Ok(Self { pool, connection, id, bar, vectors })
     }
 
     /// Reads the function's configuration space.
@@ -176,6 +171,10 @@ impl VfioUser {
 impl Connection {
     fn link(&self) -> MutexGuard<'_, Link> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn windows(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<MappedMem>>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a command and returns its reply. A connection that breaks is given up for good.
@@ -241,7 +240,7 @@ impl Connection {
     }
 
     fn shared_memory(&self, command: Command, access: &wire::DmaAccess, data: &[u8]) -> Result<Vec<u8>, Errno> {
-        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let windows = self.windows();
         let (first, memory) = windows.range(..=access.address.get()).next_back().ok_or(Errno::EFAULT)?;
         let offset = usize::try_from(access.address.get() - first).map_err(|_| Errno::EFAULT)?;
         let count = usize::try_from(access.count.get()).ok().filter(|count| *count <= MAX_DATA).ok_or(Errno::EINVAL)?;
@@ -293,8 +292,14 @@ impl Connection {
         let len = usize::try_from(info.size.get()).ok().filter(|len| *len > 0);
         let len = len.ok_or(VfioUserError::NoRegisters { id, bar })?;
         let region = Messages { connection: Arc::clone(self), region: bar, len };
-        let areas = registers::areas(&info, &reply.body);
-        Ok(Arc::new(Registers::new(region, reply.fds.first(), info.offset.get(), &areas)))
+        // A file that the server could cut short is not mapped: messages reach the registers as well.
+        let map = |start, len| {
+            let file = reply.fds.first()?.as_fd();
+            let start = info.offset.get().checked_add(start)?;
+            let holds = MappedBar::seals_hold(file, start.checked_add(to_u64(len))?);
+            holds.then(|| MappedBar::map(file, start, len).ok())?
+        };
+        Ok(Arc::new(Registers::new(region, &registers::areas(&info, &reply.body), map)))
     }
 
     fn vectors(&self) -> Result<u32, VfioUserError> {
@@ -333,55 +338,38 @@ impl Connection {
         }
         Ok(())
     }
+}
 
-    /// Shares `len` bytes with the server at an IOVA aligned to `align`.
-    fn share(self: &Arc<Self>, len: usize, align: usize) -> Result<SharedBuf, ShareError> {
-        let whole = len.max(1).checked_next_multiple_of(PAGE).ok_or(ShareError::NoRoom)?;
-        let (bytes, align) = (to_u64(whole), to_u64(align.max(PAGE)));
-        let mut space = self.iova.lock().unwrap_or_else(PoisonError::into_inner);
-        let iova = space.take(bytes, align).ok_or(ShareError::NoRoom)?;
-        drop(space);
-        match self.map(iova, whole) {
-            Ok(memory) => Ok(SharedBuf { connection: Arc::clone(self), memory, iova }),
-            Err(e) => {
-                self.iova.lock().unwrap_or_else(PoisonError::into_inner).give_back(iova, bytes);
-                Err(e.into())
-            }
-        }
-    }
-
-    fn map(&self, iova: Iova, len: usize) -> Result<Arc<MappedMem>, VfioUserError> {
-        let (memory, file) = MappedMem::create(len)?;
-        let memory = Arc::new(memory);
+impl Mapper for Arc<Connection> {
+    fn map(&self, iova: Iova, memory: &Arc<MappedMem>, file: BorrowedFd<'_>) -> Result<(), Cause> {
         let map = wire::DmaMap {
             argsz: wire::argsz::<wire::DmaMap>(),
             flags: (wire::DMA_READABLE | wire::DMA_WRITEABLE).into(),
             offset: 0.into(),
             address: iova.0.into(),
-            size: to_u64(len).into(),
+            size: to_u64(memory.len()).into(),
         };
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.insert(iova.0, Arc::clone(&memory));
-        drop(windows);
-        let mapped = self.call(Command::DMA_MAP, &[map.as_bytes()], &[file.as_fd()]);
+        self.windows().insert(iova.0, Arc::clone(memory));
+        let mapped = self.call(Command::DMA_MAP, &[map.as_bytes()], &[file]);
         if mapped.is_err() {
-            self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(&iova.0);
+            self.windows().remove(&iova.0);
         }
-        mapped.map(|_| memory)
+        Ok(mapped.map(drop)?)
     }
 
-    /// Takes a window back. Where the server does not confirm it, the IOVA is never used again.
-    fn unmap(&self, iova: Iova, len: usize) -> Result<(), VfioUserError> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(&iova.0);
+    fn unmap(&self, iova: Iova, len: usize) -> Result<(), Cause> {
+        self.windows().remove(&iova.0);
         let unmap = wire::DmaUnmap {
             argsz: wire::argsz::<wire::DmaUnmap>(),
             flags: 0.into(),
             address: iova.0.into(),
             size: to_u64(len).into(),
         };
-        self.call(Command::DMA_UNMAP, &[unmap.as_bytes()], &[])?;
-        self.iova.lock().unwrap_or_else(PoisonError::into_inner).give_back(iova, to_u64(len));
-        Ok(())
+        match self.call(Command::DMA_UNMAP, &[unmap.as_bytes()], &[]) {
+            // A server that is gone has lost the window with the connection.
+            Ok(_) | Err(VfioUserError::Lost | VfioUserError::Socket(_)) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
     }
 }
 
@@ -395,11 +383,7 @@ impl Device for VfioUser {
     }
 
     fn dma_alloc(&self, len: usize, align: usize) -> Result<Arc<dyn DmaBuf>, Error> {
-        match self.connection.share(len, align) {
-            Ok(shared) => Ok(Arc::new(shared)),
-            Err(ShareError::NoRoom) => Err(Error::Dma { len, align }),
-            Err(ShareError::Refused(e)) => Err(Error::DmaRefused { len, source: Box::new(e) }),
-        }
+        self.pool.alloc(len, align)
     }
 
     fn reset(&self) -> Result<(), Error> {
@@ -455,64 +439,6 @@ impl Region for Messages {
 
     fn write(&self, off: usize, from: &[u8]) -> io::Result<()> {
         self.connection.region_write(self.region, to_u64(off), from).map_err(io::Error::other)
-    }
-}
-
-/// Why memory could not be shared.
-#[derive(Debug)]
-enum ShareError {
-    /// No IOVA space is left.
-    NoRoom,
-    Refused(VfioUserError),
-}
-
-impl From<VfioUserError> for ShareError {
-    fn from(e: VfioUserError) -> Self {
-        Self::Refused(e)
-    }
-}
-
-/// DMA memory shared with the server. Taken back on drop.
-#[derive(Debug)]
-struct SharedBuf {
-    connection: Arc<Connection>,
-    memory: Arc<MappedMem>,
-    iova: Iova,
-}
-
-impl DmaBuf for SharedBuf {
-    fn iova(&self) -> Iova {
-        self.iova
-    }
-
-    fn len(&self) -> usize {
-        self.memory.len()
-    }
-
-    fn read(&self, off: usize, into: &mut [u8]) {
-        assert!(self.memory.read(off, into).is_some(), "read of {} bytes at {off:#x}", into.len());
-    }
-
-    fn write(&self, off: usize, from: &[u8]) {
-        assert!(self.memory.write(off, from).is_some(), "write of {} bytes at {off:#x}", from.len());
-    }
-
-    fn read32(&self, off: usize) -> u32 {
-        self.memory.read32(off).unwrap_or_else(|| panic!("read of a dword at {off:#x}"))
-    }
-
-    fn write32(&self, off: usize, value: u32) {
-        assert!(self.memory.write32(off, value).is_some(), "write of a dword at {off:#x}");
-    }
-}
-
-impl Drop for SharedBuf {
-    fn drop(&mut self) {
-        match self.connection.unmap(self.iova, self.memory.len()) {
-            // A server that is gone has lost the window with the connection.
-            Ok(()) | Err(VfioUserError::Lost | VfioUserError::Socket(_)) => {}
-            Err(e) => warn!("the window at {:#x} stays with the vfio-user server: {e}", self.iova.0),
-        }
     }
 }
 

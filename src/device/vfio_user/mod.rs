@@ -17,7 +17,6 @@
 
 pub mod capabilities;
 mod client;
-mod registers;
 pub mod server;
 pub mod socket;
 #[cfg(test)]

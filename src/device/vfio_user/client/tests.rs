@@ -56,7 +56,7 @@ fn a_driver_finds_registers_memory_and_interrupts() {
 fn dma_memory_is_accounted_for() {
     let (stream, thread) = serve(Toy::new());
     let device = VfioUser::over(stream).unwrap();
-    let whole = device.connection.iova.lock().unwrap().free_bytes();
+    let whole = device.pool.free_bytes();
     let kept: Vec<_> = (1..40).map(|i| device.dma_alloc(i * 1000, 1 << (i % 20)).unwrap()).collect();
     let mut taken: Vec<_> = kept.iter().map(|buf| (buf.iova().0, buf.iova().0 + buf.len() as u64)).collect();
     taken.sort_unstable();
@@ -64,7 +64,7 @@ fn dma_memory_is_accounted_for() {
     assert!(matches!(device.dma_alloc(1 << 40, 4096), Err(Error::Dma { .. })), "more than the address space holds");
     assert!(matches!(device.dma_alloc(usize::MAX, 4096), Err(Error::Dma { .. })));
     drop(kept);
-    assert_eq!(device.connection.iova.lock().unwrap().free_bytes(), whole);
+    assert_eq!(device.pool.free_bytes(), whole);
     assert!(device.connection.windows.lock().unwrap().is_empty());
     drop(device);
     thread.join().unwrap();
@@ -100,8 +100,7 @@ fn scripted(script: &[u8]) -> (Connection, UnixStream) {
     theirs.write_all(script).unwrap();
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let link = Link { socket: Some(Socket::new(ours).unwrap()), next_id: 0 };
-    let iova = Mutex::new(IovaSpace::new([DEFAULT_WINDOW]));
-    (Connection { link: Mutex::new(link), iova, windows: Mutex::default() }, theirs)
+    (Connection { link: Mutex::new(link), windows: Mutex::default() }, theirs)
 }
 
 fn message(id: u16, command: Command, flags: u32, body: &[u8]) -> Vec<u8> {

@@ -1,11 +1,10 @@
-//! A BAR behind a vfio-user socket: by message, except where the server lets it be mapped.
+//! The BAR of a function behind VFIO or vfio-user: mapped where that is allowed, one message or system call otherwise.
 
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
 
 use zerocopy::FromBytes;
 
-use super::wire::{self, CapHeader, MmapArea, RegionInfo, SparseMmap};
+use super::vfio_user::wire::{self, CapHeader, MmapArea, RegionInfo, SparseMmap};
 use crate::bar::{MappedBar, Mmio, Region, TrappedBar};
 
 /// Most capabilities of a region that are looked at, and most areas of one.
@@ -14,26 +13,21 @@ const MOST: usize = 64;
 /// A BAR of which parts are mapped.
 #[derive(Debug)]
 pub(super) struct Registers<R> {
-    by_message: TrappedBar<R>,
+    trapped: TrappedBar<R>,
     mapped: Vec<(Range<usize>, MappedBar)>,
 }
 
 impl<R: Region> Registers<R> {
-    /// Registers in `region`, of which `areas` in `file` (with the region's offset 0 at `base`) can be mapped. An area
-    /// whose file could be cut short is not mapped: messages reach it as well.
-    pub(super) fn new(region: R, file: Option<&OwnedFd>, base: u64, areas: &[Range<u64>]) -> Self {
+    /// Registers in `region`. `map` is asked for each of `areas` that lies inside; one that it does not map is reached
+    /// like the rest.
+    pub(super) fn new(region: R, areas: &[Range<u64>], map: impl Fn(u64, usize) -> Option<MappedBar>) -> Self {
         let len = region.len();
         let map = |area: &Range<u64>| {
             let range = usize::try_from(area.start).ok()?..usize::try_from(area.end).ok()?;
-            let start = base.checked_add(area.start)?;
-            let holds = file.filter(|file| {
-                base.checked_add(area.end).is_some_and(|end| MappedBar::seals_hold(file.as_fd(), end))
-            })?;
             let inside = range.end <= len && !range.is_empty();
-            let bar = inside.then(|| MappedBar::map(holds.as_fd(), start, range.len()))?;
-            Some((range, bar.ok()?))
+            Some((range.clone(), inside.then(|| map(area.start, range.len()))??))
         };
-        Self { by_message: TrappedBar::new(region), mapped: areas.iter().filter_map(map).collect() }
+        Self { trapped: TrappedBar::new(region), mapped: areas.iter().filter_map(map).collect() }
     }
 
     /// The mapping that holds an access whole, and the offset in it.
@@ -46,32 +40,32 @@ impl<R: Region> Registers<R> {
 
 impl<R: Region> Mmio for Registers<R> {
     fn len(&self) -> usize {
-        self.by_message.len()
+        self.trapped.len()
     }
 
     fn read32(&self, off: usize) -> u32 {
         match self.mapped(off, 4) {
             Some((bar, off)) => bar.read32(off),
-            None => self.by_message.read32(off),
+            None => self.trapped.read32(off),
         }
     }
 
     fn write32(&self, off: usize, value: u32) {
         match self.mapped(off, 4) {
             Some((bar, off)) => bar.write32(off, value),
-            None => self.by_message.write32(off, value),
+            None => self.trapped.write32(off, value),
         }
     }
 
     fn write64(&self, off: usize, value: u64) {
         match self.mapped(off, 8) {
             Some((bar, off)) => bar.write64(off, value),
-            None => self.by_message.write64(off, value),
+            None => self.trapped.write64(off, value),
         }
     }
 }
 
-/// The parts of a region that its server lets be mapped: all of it, or what the sparse mmap capability lists.
+/// The parts of a region that may be mapped: all of it, or what the sparse mmap capability lists.
 ///
 /// `body` is the whole reply, whose head is `info`. A list that leads nowhere ends there.
 pub(super) fn areas(info: &RegionInfo, body: &[u8]) -> Vec<Range<u64>> {
@@ -105,6 +99,7 @@ mod tests {
     use crate::dma::MappedMem;
     use proptest::prelude::*;
     use std::io;
+    use std::os::fd::AsFd;
     use std::sync::Mutex;
 
     /// A region that answers every read with its offset.
@@ -129,7 +124,8 @@ mod tests {
     fn mapped_parts_need_no_message() {
         let echo = Echo::default();
         let (mem, file) = MappedMem::create(0x4000).unwrap();
-        let bar = Registers::new(&echo, Some(&file), 0x1000, &[0x1000..0x2000, 0x2000..0x8000]);
+        let map = |start, len| MappedBar::map(file.as_fd(), 0x1000 + start, len).ok();
+        let bar = Registers::new(&echo, &[0x1000..0x2000, 0x2000..0x8000], map);
         bar.write32(0x1004, 7);
         bar.write64(0x1ff8, 9);
         bar.write32(0x0ffc, 1);
@@ -137,15 +133,6 @@ mod tests {
         assert_eq!((mem.read32(0x2004), mem.read32(0x2ff8)), (Some(7), Some(9)));
         assert_eq!(*echo.0.lock().unwrap(), [0xffc, 0x2000], "an area past the region is not mapped");
         assert_eq!((bar.read32(0x1004), bar.read32(0x2ffc)), (7, 0x2ffc));
-    }
-
-    #[test]
-    fn a_file_that_may_shrink_is_reached_by_message() {
-        let echo = Echo::default();
-        let file = rustix::fs::memfd_create("bar", rustix::fs::MemfdFlags::empty()).unwrap();
-        rustix::fs::ftruncate(&file, 0x3000).unwrap();
-        let bar = Registers::new(&echo, Some(&file), 0, &[0..0x3000]);
-        assert_eq!(bar.read32(0x10), 0x10);
     }
 
     fn info(flags: u32, cap_offset: u32) -> RegionInfo {
