@@ -7,6 +7,7 @@ mod interrupt;
 mod pool;
 mod probe;
 mod registers;
+pub mod vfio;
 pub mod vfio_user;
 
 use std::fmt;

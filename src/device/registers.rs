@@ -13,8 +13,9 @@ const MOST: usize = 64;
 /// A BAR of which parts are mapped.
 #[derive(Debug)]
 pub(super) struct Registers<R> {
-    trapped: TrappedBar<R>,
+    /// Dropped before the region: a mapping keeps a device's descriptor in use.
     mapped: Vec<(Range<usize>, MappedBar)>,
+    trapped: TrappedBar<R>,
 }
 
 impl<R: Region> Registers<R> {
