@@ -135,8 +135,11 @@ enum Failed {
 
 impl Courier for Link {
     fn fetch(&self, address: u64, into: &mut [u8]) -> Result<(), DmaFault> {
-        for (chunk, at) in into.chunks_mut(self.chunk()).zip((address..).step_by(self.chunk())) {
-            let count = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        let mut next = address;
+        for chunk in into.chunks_mut(self.chunk()) {
+            let (at, count) = (next, u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+            // The window reaches to the end of the access, so only the address behind the last chunk may wrap.
+            next = at.wrapping_add(count);
             let access = DmaAccess { address: at.into(), count: count.into() };
             let answer = self.ask(Command::DMA_READ, access, &[]).and_then(|body| {
                 let (told, data) = DmaAccess::read_from_prefix(&body).map_err(|_| Failed::Answer)?;
@@ -149,8 +152,10 @@ impl Courier for Link {
     }
 
     fn deliver(&self, address: u64, from: &[u8]) -> Result<(), DmaFault> {
-        for (chunk, at) in from.chunks(self.chunk()).zip((address..).step_by(self.chunk())) {
-            let count = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        let mut next = address;
+        for chunk in from.chunks(self.chunk()) {
+            let (at, count) = (next, u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+            next = at.wrapping_add(count);
             let access = DmaAccess { address: at.into(), count: count.into() };
             self.ask(Command::DMA_WRITE, access, chunk).map_err(|e| fault(at, chunk.len(), &e))?;
         }

@@ -45,6 +45,8 @@ pub trait Function {
     fn write(&mut self, region: u32, offset: u64, from: &[u8]);
     /// Resets the function, as FLR does.
     fn reset(&mut self);
+    /// The client connected or disconnected interrupt vectors: what is pending can be raised again.
+    fn irqs_changed(&mut self) {}
 }
 
 /// What a client brings.
@@ -236,7 +238,11 @@ impl Session {
             Command::DEVICE_GET_INFO => device_info(body),
             Command::DEVICE_GET_REGION_INFO => self.region_info(body),
             Command::DEVICE_GET_IRQ_INFO => self.irq_info(body),
-            Command::DEVICE_SET_IRQS => self.host.irqs.set(body, message.fds).map(|()| Answer::default()),
+            Command::DEVICE_SET_IRQS => {
+                self.host.irqs.set(body, message.fds)?;
+                function.irqs_changed();
+                Ok(Answer::default())
+            }
             Command::REGION_READ => self.region_read(body, function),
             Command::REGION_WRITE => {
                 let (access, data) = self.checked_write(body)?;
