@@ -94,9 +94,11 @@ impl ClientMemory {
         self.windows.read().unwrap_or_else(PoisonError::into_inner).by_iova.len()
     }
 
-    /// Whether the function may have to write to memory that only messages reach.
+    /// Whether the client shares its memory by message only. A client that shares files has windows without one too
+    /// (QEMU: ROM, other devices' BARs), but its memory is not there.
     pub(super) fn needs_messages(&self) -> bool {
-        self.windows.read().unwrap_or_else(PoisonError::into_inner).by_message > 0
+        let windows = self.windows.read().unwrap_or_else(PoisonError::into_inner);
+        windows.by_message > 0 && windows.files.values().all(|file| file.strong_count() == 0)
     }
 
     /// Carries out `VFIO_USER_DMA_MAP`.
@@ -377,6 +379,10 @@ mod tests {
             memory.map(&window(address, 0x1000, 0, BOTH), None).unwrap();
         }
         assert!(memory.needs_messages());
+        let (_, file) = MappedMem::create(0x1000).unwrap();
+        memory.map(&window(0x10_0000, 0x1000, 0, BOTH), Some(file)).unwrap();
+        assert!(!memory.needs_messages(), "its memory comes by descriptor");
+        memory.unmap(&range(0x10_0000, 0x1000, 0)).unwrap();
         assert_eq!(memory.unmap(&range(0x1800, 0x1000, 0)), Err(Errno::EINVAL), "a window is not cut");
         assert_eq!(memory.unmap(&range(0x1000, 0x800, 0)), Err(Errno::EINVAL));
         memory.unmap(&range(0x1000, 0x2000, 0)).unwrap();

@@ -6,7 +6,7 @@
 //! and the session goes on; only broken framing ends it.
 //!
 //! What a command sets off is done before its reply is sent, so a driver that rings a doorbell finds the answer in its
-//! memory. The exception: a client that shares writable memory without a descriptor gets the reply to a write first, as
+//! memory. The exception: a client that shares its memory without a single descriptor gets the reply to a write first, as
 //! it does not answer DMA messages while it waits.
 
 mod irqs;
@@ -19,7 +19,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::{debug, trace, warn};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub use irqs::Irqs;
@@ -30,6 +30,9 @@ use super::capabilities::Capabilities;
 use super::socket::{Message, Socket, SocketError};
 use super::wire::{self, Command, Errno, MAX_DATA, MAX_FDS, irq, region};
 use link::Link;
+
+/// Most bytes of a message that a log line shows.
+const TRACED: usize = 48;
 
 /// A PCI function to be served. Called by one thread at a time.
 pub trait Function {
@@ -151,6 +154,12 @@ impl Session {
             return Ok(true);
         }
         let command = message.command();
+        trace!(
+            "{command}, flags {:#x}, {} descriptors: {:02x?}",
+            message.header.flags.get(),
+            message.fds.len(),
+            message.body.get(..message.body.len().min(TRACED)).unwrap_or_default()
+        );
         if !self.greeted && command != Command::VERSION {
             self.refuse(&message, Errno::EINVAL)?;
             return Err(SocketError::Closed);
