@@ -17,7 +17,29 @@ pub mod bar;
 pub mod device;
 pub mod dma;
 
-pub mod policy;
+#[cfg(feature = "raw")]
+pub mod mcdi;
+#[cfg(not(feature = "raw"))]
+#[expect(dead_code, reason = "messages and fields that only the model and diagnostics read")]
+mod mcdi;
+#[cfg(feature = "raw")]
+pub mod regs;
+#[cfg(not(feature = "raw"))]
+#[expect(dead_code, reason = "registers that only the model and diagnostics reach")]
+mod regs;
+#[cfg(feature = "raw")]
 pub mod tables;
+#[cfg(not(feature = "raw"))]
+#[expect(dead_code, reason = "decoding, which only the model and diagnostics do")]
+mod tables;
+
+pub mod nic;
+pub mod policy;
 
 pub use error::Error;
+pub use nic::Adapter;
+pub use tables::{
+    Action, Assumption, CounterId, CounterValue, Direction, EngineProfile, LookupOrder, MacAddr, MacAddrError,
+    MatchFields, PortMap, PortRangeId, PortTreeEntry, RuleKey, Sizes, SubnetId, SubnetMap, SubnetNode, TableOp, Target,
+    Verdict,
+};

@@ -1,12 +1,18 @@
 //! The adapter's rule tables: what their entries are, how they go over the wire, and how full they get.
 
 mod addr;
+pub mod codec;
+#[cfg(test)]
+mod codec_tests;
+pub mod counters;
+pub mod ops;
 mod port_map;
 mod profile;
 mod rules;
 mod subnet_map;
 
 pub use addr::{MacAddr, MacAddrError};
+pub use counters::CounterValue;
 pub use port_map::{PortMap, PortRangeId, PortTreeEntry};
 pub use profile::{Assumption, EngineProfile, LookupOrder, Sizes, Target};
 pub use rules::{Action, CounterId, Direction, MatchFields, RuleKey, Verdict};

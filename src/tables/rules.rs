@@ -110,6 +110,8 @@ bitflags! {
 impl MatchFields {
     /// The fields that a base entry may name: one that names more ranks above it (assumption A1).
     pub const BASE: Self = Self::LOCAL_IP.union(Self::LOCAL_MAC).union(Self::PHYSICAL_PORT);
+    /// The fields that a rule may name: bits 0 to 14 but RESERVED.
+    pub const NAMED: Self = Self::from_bits_retain(0x77ff);
 }
 
 /// What an entry matches; a field that is `None` is not looked at. The key of an entry: the tables hold one entry a key.

@@ -1,0 +1,507 @@
+//! The rules engine: tables as the commands wrote them, and the judgement of frames.
+//!
+//! Everything that is assumed about the real engine comes from one [`EngineProfile`] (design: assumptions A1 to A14, each
+//! with its opposite). The engine shares types with the driver, but no code that turns a policy into tables or a frame
+//! into a verdict: the two sides check each other.
+
+mod hash;
+mod maps;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use nicfw::tables::{
+    Action, Assumption, CounterId, Direction, EngineProfile, PortTreeEntry, RuleKey, Sizes, SubnetNode, Verdict,
+};
+
+use crate::packet::{ETHER_ARP, Headers};
+use hash::Fnv;
+use maps::{PortTree, Trie};
+pub use table::{Entry, ProbeLimit};
+use table::{RuleTable, Rules};
+
+/// How the engine works and how large it is.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// What is assumed, or its opposite.
+    pub profile: EngineProfile,
+    /// Sizes of the maps.
+    pub sizes: Sizes,
+    /// How the hash behind the rule table gives up before the table is full; `None` = it does not.
+    pub probe_limit: Option<ProbeLimit>,
+    /// Width of a counter in bits, 1 to 64; it wraps.
+    pub counter_width: u32,
+    /// Shuffles the lookup order, where the profile leaves it open.
+    pub seed: u64,
+}
+
+impl EngineConfig {
+    /// Profile 0 with its default sizes.
+    #[must_use]
+    pub fn profile0() -> Self {
+        Self {
+            profile: EngineProfile::profile0(),
+            sizes: Sizes::profile0(),
+            probe_limit: None,
+            counter_width: 48,
+            seed: 0,
+        }
+    }
+}
+
+/// Why a command did not change the tables. The tables are as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A value that the table cannot hold.
+    Invalid,
+    /// An id of a map that nobody wrote, or a counter that nobody allocated.
+    Unknown,
+    /// No room.
+    Full,
+    /// The key has an entry (only where assumption A11 does not hold).
+    Exists,
+    /// A counter that entries use.
+    Busy,
+}
+
+/// STATE of TSA_RULESET_OVERRIDE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Override {
+    /// The rules decide.
+    #[default]
+    None,
+    /// Everything but ARP is dropped.
+    Block,
+    /// Everything passes.
+    Allow,
+}
+
+/// What became of a frame in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether it passes.
+    pub verdict: Verdict,
+    /// What decided.
+    pub by: By,
+    /// The counter that moved.
+    pub counter: Option<CounterId>,
+}
+
+/// What decided about a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// An entry.
+    Entry(RuleKey),
+    /// No entry (assumption A3).
+    NoMatch,
+    /// TSA_RULESET_OVERRIDE.
+    Override,
+    /// The frame shows no IP header and is not judged (only where assumption A8 does not hold).
+    NotJudged,
+}
+
+/// The content of all tables: the model's read-back, which no adapter offers. For tests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// Entries: actions for received and for transmitted frames, and the counter.
+    pub rules: BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>,
+    /// Nodes of the subnet trie that were written, by rising id.
+    pub subnet_nodes: Vec<SubnetNode>,
+    /// Remote port-range tree, once written.
+    pub remote_ports: Option<Vec<PortTreeEntry>>,
+    /// Local port-range tree, once written.
+    pub local_ports: Option<Vec<PortTreeEntry>>,
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (key, (rx, tx, counter)) in &self.rules {
+            writeln!(f, "{key:?}: rx {rx:?}, tx {tx:?}, counter {counter:?}")?;
+        }
+        for node in &self.subnet_nodes {
+            writeln!(f, "node {}: {:?}", node.id, node.entries)?;
+        }
+        for (name, tree) in [("remote", &self.remote_ports), ("local", &self.local_ports)] {
+            if let Some(tree) = tree {
+                writeln!(f, "{name} ports: {} entries", tree.len())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tables that a version hash, a snapshot and the cache speak of.
+#[derive(Debug, Clone, Default)]
+struct Tables {
+    rules: RuleTable,
+    subnets: Trie,
+    remote_ports: PortTree,
+    local_ports: PortTree,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counter {
+    tx: u64,
+    rx: u64,
+    /// Entries that use it.
+    users: u32,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    tables: Tables,
+    cache: Option<Tables>,
+    counters: BTreeMap<CounterId, Counter>,
+    overridden: Override,
+    /// Commands that changed a table: part of the version hash where assumption A13 does not hold.
+    writes: u64,
+}
+
+impl Engine {
+    /// An engine with empty tables.
+    #[must_use]
+    pub fn new(config: EngineConfig) -> Self {
+        Self {
+            config,
+            tables: Tables::default(),
+            cache: None,
+            counters: BTreeMap::new(),
+            overridden: Override::None,
+            writes: 0,
+        }
+    }
+
+    /// How it works.
+    #[must_use]
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// Judges a frame at a physical port, and counts it.
+    pub fn judge(&mut self, headers: &Headers, direction: Direction, physical_port: u32) -> Judgement {
+        let by = |verdict, by| Judgement { verdict, by, counter: None };
+        match self.overridden {
+            Override::None => {}
+            Override::Block if headers.ether_type != ETHER_ARP => return by(Verdict::Deny, By::Override),
+            Override::Block | Override::Allow => return by(Verdict::Allow, By::Override),
+        }
+        if headers.ip.is_none() && !self.config.profile.holds(Assumption::NonIpIsJudged) {
+            return by(Verdict::Allow, By::NotJudged);
+        }
+        let view = self.view(headers, direction, physical_port);
+        let decided = self.tables.rules.decide(&rules(&self.config), &view, direction);
+        let Some((key, entry)) = decided else { return by(self.no_match(), By::NoMatch) };
+        let counter = entry.counter.filter(|id| self.count(*id, direction));
+        let verdict = entry.action(direction).verdict().unwrap_or(Verdict::Deny);
+        Judgement { verdict, by: By::Entry(key), counter }
+    }
+
+    fn no_match(&self) -> Verdict {
+        match (self.config.profile.no_match, self.config.profile.holds(Assumption::NoMatchAccepts)) {
+            (verdict, true) => verdict,
+            (Verdict::Allow, false) => Verdict::Deny,
+            (Verdict::Deny, false) => Verdict::Allow,
+        }
+    }
+
+    /// Every field that the frame shows, oriented.
+    fn view(&self, headers: &Headers, direction: Direction, physical_port: u32) -> RuleKey {
+        let profile = &self.config.profile;
+        let local_is_destination = (direction == Direction::Rx) == profile.holds(Assumption::LocalIsHostSide);
+        fn oriented<T>(local_is_destination: bool, src: T, dst: T) -> (T, T) {
+            if local_is_destination { (dst, src) } else { (src, dst) }
+        }
+        let (local_mac, remote_mac) = oriented(local_is_destination, headers.src_mac, headers.dst_mac);
+        let mut view = RuleKey {
+            local_mac: Some(local_mac),
+            remote_mac: Some(remote_mac),
+            physical_port: Some(physical_port),
+            outer_vlan: headers.outer_vlan,
+            inner_vlan: headers.inner_vlan,
+            ether_type: Some(headers.ether_type),
+            ..RuleKey::default()
+        };
+        let Some(ip) = &headers.ip else { return view };
+        let (local, remote) = oriented(local_is_destination, ip.src, ip.dst);
+        view.local_ip = Some(local);
+        view.remote_ip = Some(remote);
+        view.ip_proto = ip.proto;
+        if let IpAddr::V4(remote) = remote {
+            view.remote_subnet = self.tables.subnets.lookup(profile, &self.config.sizes, remote.to_bits());
+        }
+        let ports = if profile.holds(Assumption::LaterFragmentHasNoPorts) { ip.ports } else { ip.raw_ports };
+        if let Some((src, dst)) = ports {
+            let (local, remote) = oriented(local_is_destination, src, dst);
+            view.local_port = Some(local);
+            view.remote_port = Some(remote);
+            view.remote_portrange = self.tables.remote_ports.lookup(profile, remote);
+            view.local_portrange = self.tables.local_ports.lookup(profile, local);
+        }
+        view
+    }
+
+    fn count(&mut self, id: CounterId, direction: Direction) -> bool {
+        let Some(counter) = self.counters.get_mut(&id) else { return false };
+        let side = match direction {
+            Direction::Rx => &mut counter.rx,
+            Direction::Tx => &mut counter.tx,
+        };
+        *side = side.wrapping_add(1);
+        true
+    }
+
+    /// Writes the entry of a key; `writer` is the number of the function that asks.
+    ///
+    /// # Errors
+    /// [`Refused`]; the tables are as before.
+    pub fn set_rule(&mut self, key: RuleKey, entry: Entry) -> Result<(), Refused> {
+        self.check_ids(&key)?;
+        if entry.counter.is_some_and(|id| !self.counters.contains_key(&id)) {
+            return Err(Refused::Unknown);
+        }
+        let before = self.tables.rules.get(&key).and_then(|entry| entry.counter);
+        self.tables.rules.set(&rules(&self.config), key, entry)?;
+        let after = self.tables.rules.get(&key).and_then(|entry| entry.counter);
+        self.recount_users(before, after);
+        self.writes += 1;
+        Ok(())
+    }
+
+    /// Ids lie in their range, and their map is written (ef10.md 7.2: it must be set up before).
+    fn check_ids(&self, key: &RuleKey) -> Result<(), Refused> {
+        let sizes = &self.config.sizes;
+        let subnets = sizes.subnet_id_min..=sizes.subnet_id_max;
+        let ranges = sizes.portrange_id_min..=sizes.portrange_id_max;
+        let ids = [
+            key.remote_subnet.map(|id| (subnets.contains(&id.0.into()), self.tables.subnets.is_set())),
+            key.remote_portrange
+                .map(|id| (ranges.contains(&id.0.into()), self.tables.remote_ports.entries().is_some())),
+            key.local_portrange.map(|id| (ranges.contains(&id.0.into()), self.tables.local_ports.entries().is_some())),
+        ];
+        for (in_range, written) in ids.into_iter().flatten() {
+            if !in_range {
+                return Err(Refused::Invalid);
+            }
+            if !written {
+                return Err(Refused::Unknown);
+            }
+        }
+        Ok(())
+    }
+
+    fn recount_users(&mut self, before: Option<CounterId>, after: Option<CounterId>) {
+        if let Some(counter) = before.and_then(|id| self.counters.get_mut(&id)) {
+            counter.users = counter.users.saturating_sub(1);
+        }
+        if let Some(counter) = after.and_then(|id| self.counters.get_mut(&id)) {
+            counter.users += 1;
+        }
+    }
+
+    /// The entry of a key.
+    #[must_use]
+    pub fn rule(&self, key: &RuleKey) -> Option<&Entry> {
+        self.tables.rules.get(key)
+    }
+
+    /// Drops the entries of one physical port (those that name it), or all of them; the maps stay.
+    pub fn reset_rules(&mut self, physical_port: Option<u32>) {
+        let keep = |key: &RuleKey| physical_port.is_some() && key.physical_port != physical_port;
+        self.tables.rules.retain(&rules(&self.config), |key, _| keep(key));
+        self.recount_all_users();
+        self.writes += 1;
+    }
+
+    fn recount_all_users(&mut self) {
+        for counter in self.counters.values_mut() {
+            counter.users = 0;
+        }
+        let used: Vec<CounterId> = self.tables.rules.iter().filter_map(|(_, entry)| entry.counter).collect();
+        for id in used {
+            self.recount_users(None, Some(id));
+        }
+    }
+
+    /// Writes a node of the subnet trie.
+    ///
+    /// # Errors
+    /// [`Refused::Invalid`]; the node is as before.
+    pub fn set_subnet_node(&mut self, id: u32, entries: &[u16]) -> Result<(), Refused> {
+        self.tables.subnets.set(&self.config.sizes, id, entries)?;
+        self.writes += 1;
+        Ok(())
+    }
+
+    /// Writes the tree over remote ports.
+    ///
+    /// # Errors
+    /// [`Refused::Invalid`]; the tree is as before.
+    pub fn set_remote_ports(&mut self, entries: &[PortTreeEntry]) -> Result<(), Refused> {
+        self.tables.remote_ports.set(&self.config.sizes, entries)?;
+        self.writes += 1;
+        Ok(())
+    }
+
+    /// Writes the tree over local ports.
+    ///
+    /// # Errors
+    /// [`Refused::Invalid`]; the tree is as before.
+    pub fn set_local_ports(&mut self, entries: &[PortTreeEntry]) -> Result<(), Refused> {
+        self.tables.local_ports.set(&self.config.sizes, entries)?;
+        self.writes += 1;
+        Ok(())
+    }
+
+    /// Allocates up to `count` counter pairs, which start at 0.
+    ///
+    /// # Errors
+    /// [`Refused::Full`] if not even one is left.
+    pub fn alloc_counters(&mut self, count: u32) -> Result<Vec<CounterId>, Refused> {
+        let free = (1..=self.config.profile.counters).map(CounterId).filter(|id| !self.counters.contains_key(id));
+        let ids: Vec<CounterId> = free.take(usize::try_from(count).unwrap_or(usize::MAX)).collect();
+        if ids.is_empty() && count > 0 {
+            return Err(Refused::Full);
+        }
+        self.counters.extend(ids.iter().map(|id| (*id, Counter::default())));
+        Ok(ids)
+    }
+
+    /// Frees counter pairs, all or none.
+    ///
+    /// # Errors
+    /// [`Refused::Unknown`] if one is not allocated, [`Refused::Busy`] if an entry uses one.
+    pub fn free_counters(&mut self, ids: &[CounterId]) -> Result<(), Refused> {
+        for id in ids {
+            let counter = self.counters.get(id).ok_or(Refused::Unknown)?;
+            if counter.users > 0 {
+                return Err(Refused::Busy);
+            }
+        }
+        self.counters.retain(|id, _| !ids.contains(id));
+        Ok(())
+    }
+
+    /// Entries that use a counter; `None` if it is not allocated.
+    #[must_use]
+    pub fn counter_users(&self, id: CounterId) -> Option<u32> {
+        self.counters.get(&id).map(|counter| counter.users)
+    }
+
+    /// Reads a counter pair, transmitted frames first, each modulo its width; `None` if it is not allocated.
+    #[must_use]
+    pub fn counter(&self, id: CounterId) -> Option<(u64, u64)> {
+        let width = self.config.counter_width.clamp(1, 64);
+        let wrapped = |value: u64| value & (u64::MAX >> (64 - width));
+        self.counters.get(&id).map(|counter| (wrapped(counter.tx), wrapped(counter.rx)))
+    }
+
+    /// Sets a counter pair, transmitted frames first. For tests of wrapping counters.
+    pub fn preset_counter(&mut self, id: CounterId, tx: u64, rx: u64) {
+        if let Some(counter) = self.counters.get_mut(&id) {
+            (counter.tx, counter.rx) = (tx, rx);
+        }
+    }
+
+    /// Overrides the rules, or no longer.
+    pub fn set_override(&mut self, state: Override) {
+        self.overridden = state;
+    }
+
+    /// The override that is on.
+    #[must_use]
+    pub fn overridden(&self) -> Override {
+        self.overridden
+    }
+
+    /// Version hash of the active tables.
+    #[must_use]
+    pub fn version(&self) -> [u8; 16] {
+        let writes = if self.config.profile.holds(Assumption::VersionIsContent) { 0 } else { self.writes };
+        self.tables.hash(writes)
+    }
+
+    /// Version hash of the cached tables, if the cache is valid.
+    #[must_use]
+    pub fn cached_version(&self) -> Option<[u8; 16]> {
+        self.cache.as_ref().map(|tables| tables.hash(0))
+    }
+
+    /// Copies the active tables to the cache, which a reboot loads.
+    pub fn commit_cache(&mut self) {
+        self.cache = Some(self.tables.clone());
+    }
+
+    /// Forgets the cached tables.
+    pub fn invalidate_cache(&mut self) {
+        self.cache = None;
+    }
+
+    /// Makes the cached tables the active ones.
+    ///
+    /// # Errors
+    /// [`Refused::Unknown`] without a valid cache; the tables are as before.
+    pub fn roll_back_to_cache(&mut self) -> Result<(), Refused> {
+        self.tables = self.cache.clone().ok_or(Refused::Unknown)?;
+        self.recount_all_users();
+        self.writes += 1;
+        Ok(())
+    }
+
+    /// What an MC reboot does: the cache, or nothing, becomes active; override and counters are lost (A12, A14).
+    pub fn reboot(&mut self) {
+        self.tables = self.cache.clone().unwrap_or_default();
+        if self.config.profile.holds(Assumption::RebootClearsCounters) {
+            self.overridden = Override::None;
+            self.counters.clear();
+        }
+        self.recount_all_users();
+    }
+
+    /// What a reset or detach of a function does to the rules it wrote: nothing, if assumption A12 holds.
+    pub fn function_reset(&mut self, writer: usize) {
+        if !self.config.profile.holds(Assumption::RulesSurviveReset) {
+            self.tables.rules.retain(&rules(&self.config), |_, entry| entry.writer != writer);
+            self.recount_all_users();
+        }
+    }
+
+    /// Reads all tables back.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.tables.snapshot()
+    }
+}
+
+fn rules(config: &EngineConfig) -> Rules<'_> {
+    Rules { profile: &config.profile, probe: config.probe_limit, seed: config.seed }
+}
+
+impl Tables {
+    fn snapshot(&self) -> Snapshot {
+        let rules = self.rules.iter().map(|(key, entry)| (*key, (entry.rx, entry.tx, entry.counter)));
+        let node = |(id, entries): (u32, &[u16])| SubnetNode { id, entries: entries.to_vec() };
+        Snapshot {
+            rules: rules.collect(),
+            subnet_nodes: self.subnets.nodes().map(node).collect(),
+            remote_ports: self.remote_ports.entries().map(<[_]>::to_vec),
+            local_ports: self.local_ports.entries().map(<[_]>::to_vec),
+        }
+    }
+
+    fn hash(&self, salt: u64) -> [u8; 16] {
+        use std::hash::Hash;
+        let mut hash = Fnv::new().u64(salt);
+        let snapshot = self.snapshot();
+        snapshot.rules.hash(&mut hash);
+        snapshot.subnet_nodes.hash(&mut hash);
+        snapshot.remote_ports.hash(&mut hash);
+        snapshot.local_ports.hash(&mut hash);
+        let low = hash.finish();
+        let high = hash.u64(low).finish();
+        (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
+    }
+}

@@ -1,0 +1,169 @@
+//! The adapter as a whole: functions for drivers, ports for frames, and the test bench's view of the inside.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nicfw::tables::{CounterId, Direction};
+
+use crate::device::{ModelCore, ModelFunction};
+use crate::engine::{Engine, EngineConfig, Judgement, Override, Snapshot};
+use crate::fault::{Fault, Faults};
+use crate::mc::{FirmwareVariant, Function, FunctionConfig, Mc, Switching};
+use crate::packet::{Runt, parse};
+use crate::pci::endpoint::Endpoint;
+use crate::pipeline::{self, Crossing, Place};
+
+/// What an adapter is made of.
+#[derive(Debug, Clone)]
+pub struct ModelConfig {
+    /// How the rules engine works.
+    pub engine: EngineConfig,
+    /// RULES_VERSION that the adapter reports.
+    pub rules_version: u32,
+    /// Number of physical ports.
+    pub physical_ports: u32,
+    /// Its functions, in the order of their numbers here.
+    pub functions: Vec<FunctionConfig>,
+    /// The firmware variant that runs at first.
+    pub variant: FirmwareVariant,
+    /// Whether attaching may switch it.
+    pub switching: Switching,
+    /// Bound to a controller.
+    pub bound: bool,
+}
+
+impl ModelConfig {
+    /// Two ports, the rules engine under profile 0, and these functions.
+    #[must_use]
+    pub fn new(functions: Vec<FunctionConfig>) -> Self {
+        Self {
+            engine: EngineConfig::profile0(),
+            rules_version: 0,
+            physical_ports: 2,
+            functions,
+            variant: FirmwareVariant::RulesEngine,
+            switching: Switching::Fixed,
+            bound: false,
+        }
+    }
+}
+
+/// All state of an adapter.
+pub(crate) struct State {
+    pub mc: Mc,
+}
+
+pub(crate) type Shared = Mutex<State>;
+
+/// A panic elsewhere does not make the adapter unreadable.
+pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, State> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An adapter. Cloning gives another handle to the same one.
+#[derive(Clone)]
+pub struct Model {
+    shared: Arc<Shared>,
+}
+
+impl Model {
+    /// An adapter with empty tables, switched on.
+    #[must_use]
+    pub fn new(config: ModelConfig) -> Self {
+        let mc = Mc {
+            engine: Engine::new(config.engine),
+            functions: config.functions.into_iter().map(Function::new).collect(),
+            faults: Faults::default(),
+            variant: config.variant,
+            switching: config.switching,
+            bound: config.bound,
+            boot_count: 1,
+            physical_ports: config.physical_ports,
+            rules_version: config.rules_version,
+            executed: 0,
+        };
+        Self { shared: Arc::new(Mutex::new(State { mc })) }
+    }
+
+    /// A function for a driver, by its number in [`ModelConfig::functions`]; a number that none has is a function that is
+    /// gone from the bus.
+    #[must_use]
+    pub fn function(&self, index: usize) -> ModelFunction {
+        ModelFunction::new(Arc::clone(&self.shared), index)
+    }
+
+    /// The same function with its PCI side, for a driver that is attached by a vfio-user socket.
+    #[must_use]
+    pub fn endpoint(&self, index: usize) -> Endpoint<ModelCore> {
+        let core = ModelCore::new(Arc::clone(&self.shared), index);
+        Endpoint::new(core.identity(), core)
+    }
+
+    /// Carries a frame that came in at `from` through the adapter: steer, judge, deliver.
+    ///
+    /// # Errors
+    /// [`Runt`]; nothing was judged or counted.
+    pub fn carry(&self, from: Place, frame: &[u8]) -> Result<Crossing, Runt> {
+        let headers = parse(frame)?;
+        Ok(pipeline::carry(&mut lock(&self.shared).mc, from, headers))
+    }
+
+    /// Judges a frame in one direction at a physical port, wherever its MACs would steer it, and counts it.
+    ///
+    /// # Errors
+    /// [`Runt`]; nothing was judged or counted.
+    pub fn judge(&self, frame: &[u8], direction: Direction, physical_port: u32) -> Result<Judgement, Runt> {
+        let headers = parse(frame)?;
+        Ok(lock(&self.shared).mc.engine.judge(&headers, direction, physical_port))
+    }
+
+    /// Adds a fault.
+    pub fn inject(&self, fault: Fault) {
+        lock(&self.shared).mc.faults.add(fault);
+    }
+
+    /// Faults that have not gone off.
+    #[must_use]
+    pub fn faults_waiting(&self) -> usize {
+        lock(&self.shared).mc.faults.waiting()
+    }
+
+    /// Reboots the MC.
+    pub fn reboot(&self) {
+        lock(&self.shared).mc.reboot();
+    }
+
+    /// Reads all tables back.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        lock(&self.shared).mc.engine.snapshot()
+    }
+
+    /// Reads a counter pair, transmitted frames first.
+    #[must_use]
+    pub fn counter(&self, id: CounterId) -> Option<(u64, u64)> {
+        lock(&self.shared).mc.engine.counter(id)
+    }
+
+    /// Sets a counter pair, transmitted frames first.
+    pub fn preset_counter(&self, id: CounterId, tx: u64, rx: u64) {
+        lock(&self.shared).mc.engine.preset_counter(id, tx, rx);
+    }
+
+    /// The override that is on.
+    #[must_use]
+    pub fn overridden(&self) -> Override {
+        lock(&self.shared).mc.engine.overridden()
+    }
+
+    /// The firmware variant that runs.
+    #[must_use]
+    pub fn variant(&self) -> FirmwareVariant {
+        lock(&self.shared).mc.variant
+    }
+
+    /// Commands that were executed so far, by all functions; refused ones count only if a command's own checks refused them.
+    #[must_use]
+    pub fn commands_executed(&self) -> u64 {
+        lock(&self.shared).mc.executed
+    }
+}

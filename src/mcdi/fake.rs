@@ -1,0 +1,274 @@
+//! A function for unit tests: it records register accesses and answers each request with scripted bytes.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::Channel;
+use super::wire::BUFFER_LEN;
+use crate::bar::Mmio;
+use crate::clock::{Clock, VirtualClock};
+use crate::device::{Device, PciId};
+use crate::dma::{DmaBuf, Iova, SharedMem};
+use crate::error::{Error, MCDI_TIMEOUT};
+
+/// Address of the one buffer; both halves differ from zero and from each other.
+pub const IOVA: u64 = 0x0000_0012_3456_7800;
+
+/// What becomes of one request.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// These bytes, header first, replace the request.
+    Bytes(Vec<u8>),
+    /// The same, after a time.
+    After(Duration, Vec<u8>),
+    /// Nothing happens.
+    Silence,
+    /// Every register reads all ones from here on, and the bytes arrive.
+    Gone(Vec<u8>),
+    /// MC_SFT_STATUS takes this value, and no reply comes.
+    Status(u32),
+}
+
+/// Bytes typed as hexadecimal text.
+pub fn hex(text: &str) -> Vec<u8> {
+    text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+/// A reply of the request's form, sequence number and command.
+pub fn respond(request: &[u8], payload: &[u8]) -> Reply {
+    let mut bytes = request[..if request[0] == 0xff { 8 } else { 4 }].to_vec();
+    let len = u16::try_from(payload.len()).unwrap().to_le_bytes();
+    if request[0] == 0xff {
+        bytes[6..8].copy_from_slice(&len);
+    } else {
+        bytes[1] = len[0];
+    }
+    bytes[2] |= 0x80;
+    bytes.extend(payload);
+    Reply::Bytes(bytes)
+}
+
+/// An error reply to the request.
+pub fn refuse(request: &[u8], errno: u32) -> Reply {
+    let Reply::Bytes(mut bytes) = respond(request, &errno.to_le_bytes()) else { unreachable!() };
+    bytes[2] |= 0x40;
+    Reply::Bytes(bytes)
+}
+
+type Script = Box<dyn FnMut(&[u8]) -> Reply + Send>;
+
+struct State {
+    status: u32,
+    gone: bool,
+    bar_len: usize,
+    writes: Vec<(usize, u32)>,
+    requests: Vec<Vec<u8>>,
+    resets: u32,
+    due: VecDeque<(Duration, Vec<u8>)>,
+}
+
+/// The function. Clones share it; it is its own device, BAR, buffer and clock.
+#[derive(Clone)]
+pub struct FakeNic {
+    state: Arc<Mutex<State>>,
+    /// Apart from the state, which a script may look at and change.
+    script: Arc<Mutex<Script>>,
+    mem: SharedMem,
+    clock: Arc<VirtualClock>,
+    id: PciId,
+}
+
+impl FakeNic {
+    pub fn new(script: impl FnMut(&[u8]) -> Reply + Send + 'static) -> Self {
+        let state = State {
+            status: 0xb007_0003,
+            gone: false,
+            bar_len: 0x1000,
+            writes: Vec::new(),
+            requests: Vec::new(),
+            resets: 0,
+            due: VecDeque::new(),
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            script: Arc::new(Mutex::new(Box::new(script))),
+            mem: SharedMem::zeroed(BUFFER_LEN),
+            clock: Arc::default(),
+            id: PciId { vendor: 0x1924, device: 0x0a03 },
+        }
+    }
+
+    pub fn with_id(mut self, vendor: u16, device: u16) -> Self {
+        self.id = PciId { vendor, device };
+        self
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(self.clone())
+    }
+
+    pub fn channel(&self) -> Channel {
+        Channel::open(self, self.clock(), MCDI_TIMEOUT).unwrap()
+    }
+
+    pub fn set_status(&self, status: u32) {
+        self.state().status = status;
+    }
+
+    pub fn set_bar_len(&self, len: usize) {
+        self.state().bar_len = len;
+    }
+
+    pub fn set_gone(&self) {
+        self.state().gone = true;
+    }
+
+    /// Register writes so far, and forgets them.
+    pub fn take_writes(&self) -> Vec<(usize, u32)> {
+        std::mem::take(&mut self.state().writes)
+    }
+
+    /// Requests so far, header first, and forgets them.
+    pub fn take_requests(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.state().requests)
+    }
+
+    pub fn resets(&self) -> u32 {
+        self.state().resets
+    }
+
+    fn request(&self) -> Vec<u8> {
+        let mut bytes = vec![0; BUFFER_LEN];
+        self.mem.read(0, &mut bytes).unwrap();
+        let len = if bytes[0] == 0xff {
+            8 + usize::from(u16::from_le_bytes([bytes[6], bytes[7]]) & 0x3ff)
+        } else {
+            4 + usize::from(bytes[1])
+        };
+        bytes.truncate(len);
+        bytes
+    }
+
+    fn deliver(&self, bytes: &[u8]) {
+        let bytes = &bytes[..bytes.len().min(BUFFER_LEN)];
+        self.mem.write(0, bytes).unwrap();
+    }
+
+    fn doorbell(&self) {
+        let request = self.request();
+        self.mem.write(request.len(), &vec![0xa5; BUFFER_LEN - request.len()]).unwrap();
+        let reply = (self.script.lock().unwrap())(&request);
+        let mut state = self.state();
+        state.requests.push(request);
+        match reply {
+            Reply::Bytes(bytes) => self.deliver(&bytes),
+            Reply::After(delay, bytes) => state.due.push_back((self.clock.now() + delay, bytes)),
+            Reply::Silence => {}
+            Reply::Gone(bytes) => {
+                state.gone = true;
+                self.deliver(&bytes);
+            }
+            Reply::Status(status) => state.status = status,
+        }
+    }
+}
+
+impl Mmio for FakeNic {
+    fn len(&self) -> usize {
+        self.state().bar_len
+    }
+
+    fn read32(&self, off: usize) -> u32 {
+        let state = self.state();
+        match off {
+            _ if state.gone => u32::MAX,
+            0x000 => 0xeb14_face,
+            0x010 => state.status,
+            _ => panic!("read of {off:#x}"),
+        }
+    }
+
+    fn write32(&self, off: usize, value: u32) {
+        self.state().writes.push((off, value));
+        if off == 0x204 && value != 1 {
+            self.doorbell();
+        }
+    }
+
+    fn write64(&self, off: usize, _: u64) {
+        panic!("wide write to {off:#x}");
+    }
+}
+
+impl DmaBuf for FakeNic {
+    fn iova(&self) -> Iova {
+        Iova(IOVA)
+    }
+
+    fn len(&self) -> usize {
+        self.mem.len()
+    }
+
+    fn read(&self, off: usize, into: &mut [u8]) {
+        self.mem.read(off, into).unwrap();
+    }
+
+    fn write(&self, off: usize, from: &[u8]) {
+        self.mem.write(off, from).unwrap();
+    }
+
+    fn read32(&self, off: usize) -> u32 {
+        self.mem.read32(off).unwrap()
+    }
+
+    fn write32(&self, off: usize, value: u32) {
+        self.mem.write32(off, value).unwrap();
+    }
+}
+
+impl Clock for FakeNic {
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration);
+        let mut state = self.state();
+        while state.due.front().is_some_and(|(at, _)| *at <= self.clock.now()) {
+            let (_, bytes) = state.due.pop_front().unwrap();
+            self.deliver(&bytes);
+        }
+    }
+}
+
+impl Device for FakeNic {
+    fn pci_id(&self) -> PciId {
+        self.id
+    }
+
+    fn bar(&self) -> Arc<dyn Mmio> {
+        Arc::new(self.clone())
+    }
+
+    fn dma_alloc(&self, len: usize, align: usize) -> Result<Arc<dyn DmaBuf>, Error> {
+        assert_eq!((len, align), (1032, 256));
+        Ok(Arc::new(self.clone()))
+    }
+
+    fn reset(&self) -> Result<(), Error> {
+        self.state().resets += 1;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for FakeNic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeNic")
+    }
+}

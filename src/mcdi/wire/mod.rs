@@ -1,0 +1,35 @@
+//! MCDI bytes: the header in its two forms, command codes, error codes, and one struct per message in use.
+//!
+//! Structs only, no behaviour beside encoding. All scalars are little-endian but where a field's type says network
+//! order; every struct has alignment 1 and no padding, so a struct is its bytes. Offsets and codes: ef10.md 4 to 7 and
+//! mcdi.json; struct names are those of the messages, `SetSecurityRuleIn` for `MC_CMD_SET_SECURITY_RULE_IN`.
+//!
+//! Driver and firmware model share these structs. What catches a mistake in them are the golden byte vectors in the
+//! tests, which are typed from the documents.
+
+mod code;
+mod counters;
+mod errno;
+mod function;
+mod header;
+mod maps;
+mod rules;
+
+pub use code::Cmd;
+pub use counters::*;
+pub use errno::McErrno;
+pub use function::*;
+pub use header::{BUFFER_ALIGN, BUFFER_LEN, Header, HeaderForm, MAX_PAYLOAD, MAX_PAYLOAD_V1, Status, XFlags};
+pub use maps::*;
+pub use rules::*;
+
+use zerocopy::{FromBytes, IntoBytes};
+
+/// The reply as a `T`, whose fields beyond the end of `bytes` read as zero: older firmware sends shorter replies.
+#[must_use]
+pub fn zero_extended<T: FromBytes + IntoBytes>(bytes: &[u8]) -> T {
+    let mut value = T::new_zeroed();
+    let len = bytes.len().min(size_of::<T>());
+    value.as_mut_bytes()[..len].copy_from_slice(&bytes[..len]);
+    value
+}
