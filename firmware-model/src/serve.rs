@@ -28,7 +28,7 @@ pub fn serve(model: &Model, index: usize, listener: &Listener, stop: &AtomicBool
     while !stop.load(Ordering::Relaxed) {
         let Some(stream) = listener.accept(LOOK)? else { continue };
         info!("function {index}: a client is there");
-        match attend(stream, &mut endpoint, stop) {
+        match attend(stream, &mut endpoint, stop, Some(listener)) {
             Ok(()) => info!("function {index}: the client has left"),
             Err(e) => warn!("function {index}: the client is given up: {e}"),
         }
@@ -36,18 +36,29 @@ pub fn serve(model: &Model, index: usize, listener: &Listener, stop: &AtomicBool
     Ok(())
 }
 
-/// Serves one client until it leaves or `stop` is set.
-fn attend(stream: UnixStream, function: &mut dyn Function, stop: &AtomicBool) -> Result<(), SocketError> {
+/// Serves one client until it leaves or `stop` is set. Whoever else comes to `listener` meanwhile is hung up on.
+fn attend(
+    stream: UnixStream,
+    function: &mut dyn Function,
+    stop: &AtomicBool,
+    listener: Option<&Listener>,
+) -> Result<(), SocketError> {
     let mut session = Session::start(stream, function)?;
-    let mut ended = Ok(());
-    while ended.is_ok() && !stop.load(Ordering::Relaxed) {
-        ended = session.step(function, LOOK).map(drop);
-    }
+    let ended = loop {
+        match session.step(function, LOOK) {
+            _ if stop.load(Ordering::Relaxed) => break Ok(()),
+            Ok(true) => {}
+            Ok(false) => {
+                if let Some(Ok(Some(_))) = listener.map(|listener| listener.accept(Duration::ZERO)) {
+                    warn!("another client is hung up on: the function has one already");
+                }
+            }
+            Err(SocketError::Closed) => break Ok(()),
+            Err(e) => break Err(e),
+        }
+    };
     session.finish(function);
-    match ended {
-        Err(SocketError::Closed) => Ok(()),
-        other => other,
-    }
+    ended
 }
 
 /// The function `index` of `model` as a driver in another process would have it: over a socket, served by a thread that
@@ -59,7 +70,7 @@ pub fn over_socket(model: &Model, index: usize) -> Result<VfioUser, VfioUserErro
     let (driver, server) = UnixStream::pair().map_err(SocketError::Io)?;
     let mut endpoint = model.endpoint(index);
     thread::spawn(move || {
-        if let Err(e) = attend(server, &mut endpoint, &AtomicBool::new(false)) {
+        if let Err(e) = attend(server, &mut endpoint, &AtomicBool::new(false), None) {
             warn!("the driver is given up: {e}");
         }
     });

@@ -4,6 +4,7 @@ mod address;
 mod config;
 mod ids;
 mod interrupt;
+mod locator;
 mod pool;
 mod probe;
 mod registers;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use address::{AddressError, PciAddress};
 pub use ids::{MODELS, Model, Support};
 pub use interrupt::Interrupt;
+pub use locator::{Locator, OpenError};
 pub use probe::{Firmware, Group, Machine, Member, Obstacle, PINNED, ProbeError, Suitability, Verdict};
 
 use crate::bar::Mmio;

@@ -40,6 +40,9 @@ pub enum VfioUserError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// The server closed the connection before it said anything.
+    #[error("the vfio-user server hung up at once: it serves another driver")]
+    Busy,
     /// The connection cannot go on.
     #[error("the vfio-user connection is lost")]
     Socket(#[from] SocketError),
@@ -270,7 +273,10 @@ impl Connection {
     fn agree_on_version(&self) -> Result<(), VfioUserError> {
         let ours = Capabilities { max_msg_fds: MAX_FDS as u64, ..Capabilities::default() };
         let version = wire::Version { major: wire::MAJOR.into(), minor: wire::MINOR.into() };
-        let reply = self.call(Command::VERSION, &[version.as_bytes(), &ours.to_bytes()], &[])?;
+        let reply = self.call(Command::VERSION, &[version.as_bytes(), &ours.to_bytes()], &[]).map_err(|e| match e {
+            VfioUserError::Socket(SocketError::Closed) => VfioUserError::Busy,
+            other => other,
+        })?;
         let told = wire::Version::read_from_prefix(&reply.body);
         let len = reply.body.len();
         let (told, text) = told.map_err(|_| VfioUserError::Reply { command: Command::VERSION, len })?;

@@ -94,6 +94,11 @@ fn nobody_there_names_the_way_out() {
     assert_eq!(error.to_string(), expected);
 }
 
+#[test]
+fn a_server_that_hangs_up_at_once_serves_somebody_else() {
+    assert!(matches!(hostile(&[]), Err(VfioUserError::Busy)));
+}
+
 /// A connection whose server's messages are already there: `script` is what it says.
 fn scripted(script: &[u8]) -> (Connection, UnixStream) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
