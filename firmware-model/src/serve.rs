@@ -76,3 +76,74 @@ pub fn over_socket(model: &Model, index: usize) -> Result<VfioUser, VfioUserErro
     });
     VfioUser::over(driver)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FunctionConfig, ModelConfig};
+    use nicfw::device::Device;
+    use nicfw::regs::ef10;
+    use nicfw::tables::MacAddr;
+    use proptest::prelude::*;
+
+    fn model() -> Model {
+        let mac = |last| MacAddr([2, 0, 0, 0, 0, last]);
+        Model::new(ModelConfig::new(vec![FunctionConfig::admin(0, mac(1)), FunctionConfig::container(0, 1, mac(2))]))
+    }
+
+    #[test]
+    fn each_function_is_itself_over_a_socket() {
+        let model = model();
+        for (index, id) in [(0, "1924:0a03"), (1, "1924:1a03")] {
+            let device = over_socket(&model, index).unwrap();
+            assert_eq!(device.pci_id().to_string(), id);
+            assert_eq!(device.bar().read32(ef10::HW_REV_ID.offset()), ef10::HW_REV_ID_RESET);
+            assert_eq!(device.bar().len(), model.function(index).bar().len());
+        }
+    }
+
+    #[test]
+    fn a_doorbell_to_memory_that_is_not_there_is_survived() {
+        let model = model();
+        let device = over_socket(&model, 0).unwrap();
+        let bar = device.bar();
+        for (high, low) in [(0, 0x100_0000), (u32::MAX, 0xffff_fff8), (0, 0)] {
+            bar.write32(ef10::MC_DB_LWRD.offset(), high);
+            bar.write32(ef10::MC_DB_HWRD.offset(), low);
+        }
+        assert_eq!(bar.read32(ef10::HW_REV_ID.offset()), ef10::HW_REV_ID_RESET);
+        assert_eq!(model.commands_executed(), 0);
+    }
+
+    /// One access of a client: region, offset, data to write or a length to read.
+    fn access() -> impl Strategy<Value = (u32, u64, Vec<u8>)> {
+        let offset = prop_oneof![
+            0u64..0x100,
+            Just(ef10::MC_DB_LWRD.offset() as u64),
+            Just(ef10::MC_DB_HWRD.offset() as u64),
+            any::<u64>()
+        ];
+        let width = prop_oneof![Just(1usize), Just(2), Just(4), Just(8)];
+        (0u32..9, offset, width, any::<[u8; 8]>()).prop_map(|(region, offset, width, bytes)| {
+            (region, offset - offset % width as u64, bytes[..width].to_vec())
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_access_panics(accesses in prop::collection::vec(access(), 1..60)) {
+            let (_client, server) = UnixStream::pair().unwrap();
+            let mut endpoint = model().endpoint(0);
+            let session = Session::start(server, &mut endpoint).unwrap();
+            let sizes = endpoint.shape().regions.map(|region| region.map_or(0, |region| region.size));
+            for (region, offset, mut bytes) in accesses {
+                // What the session lets through: inside the region.
+                let size = sizes[usize::try_from(region).unwrap()];
+                let offset = if size == 0 { continue } else { offset % size };
+                endpoint.write(region, offset, &bytes);
+                endpoint.read(region, offset, &mut bytes);
+            }
+            session.finish(&mut endpoint);
+        }
+    }
+}

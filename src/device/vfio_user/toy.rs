@@ -15,6 +15,8 @@ pub(super) struct Toy {
     pub(super) command: u8,
     pub(super) host: Option<Host>,
     pub(super) calls: Vec<String>,
+    /// Lets the second half of the registers be mapped from this file.
+    pub(super) registers: Option<OwnedFd>,
     pub(super) shared: Option<OwnedFd>,
 }
 
@@ -42,7 +44,12 @@ impl Function for Toy {
             file: file.try_clone().unwrap(),
             areas: vec![(0x1000, 0x2000), (0x8000, 0x1000)],
         });
-        shape.regions[2] = Some(RegionShape { size: 0x1000, writable: true, shared: None });
+        let registers = self
+            .registers
+            .as_ref()
+            .map(|file| SharedRegion { file: file.try_clone().unwrap(), areas: vec![(0x1000, 0x1000)] });
+        let size = if registers.is_some() { 0x2000 } else { 0x1000 };
+        shape.regions[2] = Some(RegionShape { size, writable: true, shared: registers });
         shape.regions[4] = Some(RegionShape { size: 0x10_0000, writable: true, shared });
         shape.regions[6] = Some(RegionShape { size: 0x400, writable: false, shared: None });
         shape.regions[7] = Some(RegionShape { size: 256, writable: true, shared: None });

@@ -53,6 +53,32 @@ fn a_driver_finds_registers_memory_and_interrupts() {
 }
 
 #[test]
+fn registers_that_may_be_mapped_are_unless_their_file_may_shrink() {
+    let (memory, sealed) = MappedMem::create(0x2000).unwrap();
+    let (stream, thread) = serve(Toy { registers: Some(sealed), ..Toy::new() });
+    let device = VfioUser::over(stream).unwrap();
+    let bar = device.bar();
+    bar.write32(0x1008, 7);
+    bar.write32(0x0008, 9);
+    assert_eq!((memory.read32(0x1008), memory.read32(8)), (Some(7), Some(0)), "only the area is mapped");
+    drop((device, bar));
+    let calls = thread.join().unwrap().calls;
+    assert!(calls.contains(&"write 2 0x8 [09, 00, 00, 00]".to_owned()));
+    assert!(!calls.iter().any(|call| call.starts_with("write 2 0x1008")));
+
+    let unsealed = rustix::fs::memfd_create("registers", rustix::fs::MemfdFlags::empty()).unwrap();
+    rustix::fs::ftruncate(&unsealed, 0x2000).unwrap();
+    let regs = vec![0; 0x2000];
+    let (stream, thread) = serve(Toy { registers: Some(unsealed), regs, ..Toy::new() });
+    let device = VfioUser::over(stream).unwrap();
+    device.bar().write32(0x1008, 7);
+    assert_eq!(device.bar().read32(0x1008), 7);
+    drop(device);
+    let calls = thread.join().unwrap().calls;
+    assert!(calls.contains(&"write 2 0x1008 [07, 00, 00, 00]".to_owned()), "by message");
+}
+
+#[test]
 fn dma_memory_is_accounted_for() {
     let (stream, thread) = serve(Toy::new());
     let device = VfioUser::over(stream).unwrap();

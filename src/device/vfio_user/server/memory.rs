@@ -19,6 +19,9 @@ use crate::dma::{DmaFault, DmaSpace, Iova, MapError, MappedMem};
 /// Most windows at one time (`max_dma_maps`). A vIOMMU makes one for each page that a driver has mapped.
 pub const MAX_WINDOWS: usize = 65_535;
 
+/// Most files at one time. A client's memory is one file, or a few; each costs a mapping or a descriptor here.
+pub const MAX_FILES: usize = 64;
+
 /// Reaches windows that the client shared without a descriptor.
 pub(super) trait Courier: Send + Sync + fmt::Debug {
     /// Reads `into.len()` bytes at `address`, by message.
@@ -166,6 +169,10 @@ impl Windows {
         let key = (stat.st_dev, stat.st_ino);
         if let Some(known) = self.files.get(&key).and_then(Weak::upgrade) {
             return Ok(known);
+        }
+        self.files.retain(|_, file| file.strong_count() > 0);
+        if self.files.len() >= MAX_FILES {
+            return Err(Errno::ENOSPC);
         }
         let backing = Arc::new(match MappedMem::map(fd.as_fd()) {
             Ok(map) => Backing::Mapped(map),
@@ -370,6 +377,20 @@ mod tests {
         let (pipe, _) = std::io::pipe().unwrap();
         assert_eq!(memory.map(&window(0x8000, 0x1000, 0, BOTH), Some(pipe.into())), Err(Errno::EINVAL));
         assert_eq!(memory.windows(), 1);
+    }
+
+    #[test]
+    fn files_are_counted() {
+        let memory = memory();
+        for i in 0..MAX_FILES as u64 {
+            let (_, file) = MappedMem::create(0x1000).unwrap();
+            memory.map(&window(i * 0x1000, 0x1000, 0, BOTH), Some(file)).unwrap();
+        }
+        let (_, file) = MappedMem::create(0x1000).unwrap();
+        let more = window(0x100_0000, 0x1000, 0, BOTH);
+        assert_eq!(memory.map(&more, Some(file.try_clone().unwrap())), Err(Errno::ENOSPC));
+        memory.unmap(&range(0, 0x1000, 0)).unwrap();
+        memory.map(&more, Some(file)).expect("a file that no window uses is let go");
     }
 
     #[test]

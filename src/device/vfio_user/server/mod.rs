@@ -24,7 +24,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub use irqs::Irqs;
 pub use listener::{BindError, Listener};
-pub use memory::{ClientMemory, MAX_WINDOWS};
+pub use memory::{ClientMemory, MAX_FILES, MAX_WINDOWS};
 
 use super::capabilities::Capabilities;
 use super::socket::{Message, Socket, SocketError};
