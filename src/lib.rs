@@ -33,6 +33,7 @@ pub mod tables;
 #[expect(dead_code, reason = "decoding, which only the model and diagnostics do")]
 mod tables;
 
+pub mod firewall;
 pub mod nic;
 pub mod policy;
 
@@ -40,6 +41,6 @@ pub use error::Error;
 pub use nic::Adapter;
 pub use tables::{
     Action, Assumption, CounterId, CounterValue, Direction, EngineProfile, LookupOrder, MacAddr, MacAddrError,
-    MatchFields, PortMap, PortRangeId, PortTreeEntry, RuleKey, Sizes, SubnetId, SubnetMap, SubnetNode, TableOp, Target,
-    Verdict,
+    MapError, MatchFields, PortMap, PortRangeId, PortTreeEntry, RuleKey, Sizes, SubnetId, SubnetMap, SubnetNode,
+    TableOp, Target, Verdict,
 };

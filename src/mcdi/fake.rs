@@ -57,6 +57,15 @@ pub fn refuse(request: &[u8], errno: u32) -> Reply {
     Reply::Bytes(bytes)
 }
 
+/// Runs one command against a reply typed from the documents, and compares the request with one typed from there.
+pub fn golden<T, E>(request: &str, reply: &str, run: impl FnOnce(&mut Channel) -> Result<T, E>) -> Result<T, E> {
+    let reply = hex(reply);
+    let nic = FakeNic::new(move |_| Reply::Bytes(reply.clone()));
+    let outcome = run(&mut nic.channel());
+    assert_eq!(nic.take_requests(), [hex(request)]);
+    outcome
+}
+
 type Script = Box<dyn FnMut(&[u8]) -> Reply + Send>;
 
 struct State {

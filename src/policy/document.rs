@@ -9,10 +9,21 @@
 //!    their replies, and at last deny.
 //! 2. **The solicited-node group of a binding with open neighbour discovery**: ICMPv6 is received.
 //! 3. **A management rule for a local address that nobody bound** allows.
-//! 4. **ARP**: frames from or to the MAC of an IPv4 binding, and received broadcasts, pass.
+//! 4. **ARP**: frames from or to the MAC of an IPv4 binding or of a management rule, and received broadcasts, pass.
 //! 5. **A MAC that a container alone owns**, with no IP that is bound: denied.
 //! 6. Everything else: as `unbound` says.
 //!
+//! # Replies
+//! The management rules are one list, the policy's rules another; in each the first rule that decides wins. Rule `i` of
+//! direction `d` admits the reverse packet at place `i` of the other direction's list exactly when it is the first rule of
+//! `d` in that list that matches the mirrored packet, is an allow and does not say `replies: no`. Rules of the other
+//! direction that stand earlier win. Two limits:
+//!
+//! - Replies of TCP, UDP and SCTP to an `allow out` without local ports reach only [`Document::ephemeral`] ports; so a later
+//!   fragment, which shows no ports, is no such reply.
+//! - Under `multicast: deny` nothing that comes from a group address is a reply.
+//!
+//! # Groups
 //! Groups are no range that a table could match as *local* address: a frame received for a group falls under rule 6.
 //! Therefore `multicast: allow` needs `unbound: allow`.
 
@@ -88,7 +99,7 @@ pub struct Remote {
 }
 
 /// Ports of a rule that names any. A side that is not named is full.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortPair {
     /// Remote ports.
     pub remote: PortSet,
@@ -158,9 +169,9 @@ pub struct Origin {
 }
 
 impl fmt::Display for Origin {
-    /// As in `web.yaml:9`.
+    /// As in `web.yaml:9`; the name alone where there is no line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        if self.line == 0 { f.write_str(&self.file) } else { write!(f, "{}:{}", self.file, self.line) }
     }
 }
 
@@ -220,6 +231,20 @@ impl Attach {
     #[must_use]
     pub fn local_traffic_reaches_adapter(self) -> bool {
         matches!(self, Self::Sriov | Self::None | Self::Macvlan(MacvlanMode::Vepa | MacvlanMode::Private))
+    }
+}
+
+impl fmt::Display for Attach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Macvlan(MacvlanMode::Vepa) => "macvlan vepa",
+            Self::Macvlan(MacvlanMode::Private) => "macvlan private",
+            Self::Macvlan(MacvlanMode::Bridge) => "macvlan bridge",
+            Self::Ipvlan => "ipvlan",
+            Self::Bridge => "bridge",
+            Self::Sriov => "sriov",
+            Self::None => "none",
+        })
     }
 }
 

@@ -276,6 +276,19 @@ impl From<IpAddr> for AddrSet {
     }
 }
 
+impl FromIterator<IpAddr> for AddrSet {
+    fn from_iter<I: IntoIterator<Item = IpAddr>>(addrs: I) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for addr in addrs {
+            match addr {
+                IpAddr::V4(addr) => v4.push(Interval { first: addr.to_bits(), last: addr.to_bits() }),
+                IpAddr::V6(addr) => v6.push(Interval { first: addr.to_bits(), last: addr.to_bits() }),
+            }
+        }
+        Self { v4: IntervalSet::from_intervals(v4), v6: IntervalSet::from_intervals(v6) }
+    }
+}
+
 impl From<IpNet> for AddrSet {
     fn from(net: IpNet) -> Self {
         match net {

@@ -1,6 +1,25 @@
 //! The adapter's rule tables: what their entries are, how they go over the wire, and how full they get.
+//!
+//! The types say what the tables hold, [`codec`] turns an operation into a command, [`ops`] and [`counters`] carry it out.
+//!
+//! ```
+//! use nicfw::mcdi::wire::{Cmd, MAX_PAYLOAD};
+//! use nicfw::tables::{Action, RuleKey, TableOp, Target, codec};
+//!
+//! // Whatever goes to or comes from 10.30.1.17 is dropped, unless an entry that names more lets it through.
+//! let key = RuleKey { local_ip: Some("10.30.1.17".parse().unwrap()), ..RuleKey::default() };
+//! let deny = Action::Deny { sample: false };
+//! let op = TableOp::SetRule { key, rx: deny, tx: deny, counter: None };
+//!
+//! let mut payload = [0; MAX_PAYLOAD];
+//! let encoded = codec::encode(&op, &Target::profile0(), &mut payload)?;
+//! assert_eq!((encoded.cmd, encoded.len), (Cmd::SET_SECURITY_RULE, 92));
+//! assert_eq!(codec::decode(encoded.cmd, &payload[..encoded.len])?, op);
+//! # Ok::<(), codec::CodecError>(())
+//! ```
 
 mod addr;
+mod classes;
 pub mod codec;
 #[cfg(test)]
 mod codec_tests;
@@ -12,6 +31,7 @@ mod rules;
 mod subnet_map;
 
 pub use addr::{MacAddr, MacAddrError};
+pub use classes::MapError;
 pub use counters::CounterValue;
 pub use port_map::{PortMap, PortRangeId, PortTreeEntry};
 pub use profile::{Assumption, EngineProfile, LookupOrder, Sizes, Target};

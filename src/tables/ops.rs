@@ -32,12 +32,33 @@ pub fn execute(channel: &mut Channel, target: &Target, op: &TableOp) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mcdi::fake::{FakeNic, refuse, respond};
+    use crate::mcdi::fake::{FakeNic, golden, refuse, respond};
     use crate::mcdi::wire::McErrno;
-    use crate::tables::{Action, RuleKey, SubnetNode};
+    use crate::tables::{Action, PortTreeEntry, RuleKey, SubnetNode};
 
     fn rule() -> TableOp {
         TableOp::SetRule { key: RuleKey::default(), rx: Action::None, tx: Action::None, counter: None }
+    }
+
+    /// Whole frames: a v2 header each. SET_SECURITY_RULE_IN with no field, TX_ACTION and RX_ACTION NONE, COUNTER_ID NONE; OUT:
+    /// COUNTER_REFCNT 0, the LUE fields, COUNTER_ID 0. The maps have empty replies.
+    #[test]
+    fn frames_are_those_of_the_documents() {
+        let run = |op: &TableOp, request: &str, reply: &str| {
+            golden(request, reply, |channel| execute(channel, &Target::profile0(), op)).unwrap();
+        };
+        let request = format!("ff 00 00 00 0f 01 5c 00 {}", " 00".repeat(92));
+        let reply = "ff 00 80 00 0f 01 20 00  00 00 00 00  01 02 03 04 05 06 07 08 09 0a 0b 0c  0d 00 00 00 \
+                     10 00 00 00  01 00 00 00  00 00 00 00";
+        run(&rule(), &request, reply);
+        let node = TableOp::SetSubnetNode(SubnetNode { id: 2, entries: vec![56_000; 16] });
+        let request = format!("ff 00 00 00 14 01 24 00  02 00 00 00 {}", " c0 da".repeat(16));
+        run(&node, &request, "ff 00 80 00 14 01 00 00");
+        let tree = vec![PortTreeEntry { branch_key: 0xffff, leaf_id: 3 }];
+        let remote = TableOp::SetRemotePortTree(tree.clone());
+        run(&remote, "ff 00 00 00 15 01 04 00  ff ff 03 00", "ff 00 80 00 15 01 00 00");
+        let local = TableOp::SetLocalPortTree(tree);
+        run(&local, "ff 00 00 00 16 01 04 00  ff ff 03 00", "ff 00 80 00 16 01 00 00");
     }
 
     #[test]

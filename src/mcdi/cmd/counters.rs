@@ -115,8 +115,8 @@ fn number(count: usize) -> U32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::golden;
     use super::*;
+    use crate::mcdi::fake::golden;
 
     /// TSA_STATISTICS_IN_GET_CONFIG: OP_CODE 0. OUT: MAX_STATS 1024, STATS_WIDTH 40.
     #[test]

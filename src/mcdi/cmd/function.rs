@@ -151,8 +151,8 @@ pub fn get_mac_address(channel: &mut Channel) -> Result<[u8; 6], McdiError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::golden;
     use super::*;
+    use crate::mcdi::fake::golden;
 
     /// GET_VERSION_OUT: FIRMWARE 0x6501_0203, PCOL 1, SUPPORTED_FUNCS, VERSION 8.2.2.1006.
     #[test]

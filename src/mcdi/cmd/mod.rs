@@ -8,29 +8,15 @@ pub mod ruleset;
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{FakeNic, Reply, hex};
-    use super::super::{Channel, McdiError};
+    use super::super::fake::{FakeNic, respond};
     use super::*;
     use proptest::prelude::*;
-
-    /// Runs one command against a reply typed from the documents, and compares the request with one typed from there.
-    pub fn golden<T>(
-        request: &str,
-        reply: &str,
-        run: impl FnOnce(&mut Channel) -> Result<T, McdiError>,
-    ) -> Result<T, McdiError> {
-        let reply = hex(reply);
-        let nic = FakeNic::new(move |_| Reply::Bytes(reply.clone()));
-        let outcome = run(&mut nic.channel());
-        assert_eq!(nic.take_requests(), [hex(request)]);
-        outcome
-    }
 
     proptest! {
         /// Sound headers around arbitrary payloads: every command takes or refuses them, none panics.
         #[test]
         fn no_payload_makes_a_command_panic(payload in prop::collection::vec(any::<u8>(), 0..252)) {
-            let nic = FakeNic::new(move |request| super::super::fake::respond(request, &payload));
+            let nic = FakeNic::new(move |request| respond(request, &payload));
             let channel = &mut nic.channel();
             let mut entries = Vec::new();
             let _ = function::get_version(channel);

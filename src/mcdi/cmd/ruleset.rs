@@ -140,8 +140,8 @@ pub fn manage_cache(channel: &mut Channel, op: CacheOp) -> Result<Option<Ruleset
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::golden;
     use super::*;
+    use crate::mcdi::fake::golden;
 
     /// GET_PARSER_DISP_INFO_IN: OP 3. OUT: OP 3, RULES_VERSION 0, 3500 nodes of 16, subnet ids 56000 to 65534, trees of 255,
     /// port-range ids 1 to 254.

@@ -1,0 +1,126 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done or same, 1 usage or input/output, 2 differs or newly allowed, 3 does not fit or cannot be expressed, \
+4 drift.";
+
+const FLOW_HELP: &str = "\
+A flow is one packet, in words: what it is, SOURCE > DESTINATION, and options.
+
+    tcp 10.20.3.4:51000 > 10.30.1.17:443
+    udp [2001:db8::4]:40000 > [2001:db8::17]:53 in vlan=100
+    tcp 10.20.3.4 > 10.30.1.17 fragment
+    arp 02:00:0a:1e:01:11 > ff:ff:ff:ff:ff:ff out
+
+Options: in, out, fragment (not the first), src-mac=, dst-mac=, vlan=, inner-vlan=, physical-port=. Without in or out the
+side of a bound address judges; between two bindings both do.
+";
+
+/// Container firewalls in the adapter.
+#[derive(Debug, Parser)]
+#[command(name = "nicfw", version, after_help = EXIT_CODES, arg_required_else_help = false)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands. Where a command needs an adapter, it is a fresh emulated one.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows the firewall at work: containers and peers with real traffic through the emulated adapter
+    Demo(Demo),
+    /// Checks a policy file, and whether it fits the adapter's tables
+    Check(OneFile),
+    /// Loads a policy file into a fresh emulated adapter, and reads the tables back to prove it
+    Apply(OneFile),
+    /// Prints the tables that a policy file becomes, entry by entry with its origin
+    Show(OneFile),
+    /// Says what becomes of a flow, by which rule and which entry
+    #[command(after_help = FLOW_HELP)]
+    Explain(Explain),
+    /// Lists the flows that a second policy file newly allows and newly denies
+    Diff(Diff),
+    /// Judges every frame of a capture
+    Replay(Replay),
+    /// Plays a capture through the emulated adapter and prints what its counters counted
+    Counters(Replay),
+    /// Describes the emulated adapter
+    Info(Output),
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Also run with frames in memory and with shuffled lookup orders
+    #[arg(long)]
+    pub all: bool,
+    /// Keep the namespaces for looking around, until Enter
+    #[arg(long, conflicts_with = "in_process")]
+    pub keep: bool,
+    /// Make the frames in memory, without namespaces and TAP devices
+    #[arg(long)]
+    pub in_process: bool,
+    /// Expect the opposite of one flow, by its number: the demo must fail
+    #[arg(long, hide = true, value_name = "FLOW")]
+    pub contradict: Option<usize>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// A policy file.
+#[derive(Debug, Args)]
+pub struct OneFile {
+    /// Policy file
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Policy file
+    pub file: PathBuf,
+    /// The flow, one or more words
+    #[arg(required = true, num_args = 1..)]
+    pub flow: Vec<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Policy file before
+    pub before: PathBuf,
+    /// Policy file after
+    pub after: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// A policy file and a capture.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Policy file
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// Capture (pcap, Ethernet)
+    #[arg(long, value_name = "FILE")]
+    pub pcap: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+}

@@ -1,0 +1,45 @@
+//! `nicfw check`: is the file sound, and does it fit the adapter's tables?
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{UsageReport, compile, document, usage, usage_table};
+use crate::args::OneFile;
+use crate::failure::{Exit, Failure};
+use crate::output::Report;
+
+#[derive(Serialize)]
+struct CheckReport {
+    file: String,
+    policies: usize,
+    rules: usize,
+    bindings: usize,
+    usage: Vec<UsageReport>,
+    warnings: Vec<String>,
+}
+
+pub fn run(args: &OneFile) -> Result<Report, Failure> {
+    let document = document(&args.file)?;
+    let compiled = compile(&document)?;
+    let report = CheckReport {
+        file: document.name.to_string(),
+        policies: document.policies.len(),
+        rules: document.policies.iter().map(|policy| policy.rules.len()).sum(),
+        bindings: document.bindings.len(),
+        usage: usage(&compiled),
+        warnings: compiled.warnings(),
+    };
+    if args.output.json {
+        return Report::json(&report, Exit::Done);
+    }
+    // Writing to a string cannot fail.
+    let mut text = String::new();
+    let CheckReport { file, policies, rules, bindings, .. } = &report;
+    let _ = writeln!(text, "{file}: sound, and it fits: {policies} policies, {rules} rules, {bindings} bindings\n");
+    let _ = writeln!(text, "{}", usage_table(&report.usage));
+    for warning in &report.warnings {
+        let _ = writeln!(text, "note: {warning}");
+    }
+    Ok(Report::done(text))
+}

@@ -1,0 +1,98 @@
+//! `nicfw info`: what the emulated adapter is.
+
+use std::fmt::Write as _;
+
+use nicfw::tables::{MacAddr, Target};
+use serde::Serialize;
+
+use crate::args::Output;
+use crate::emulated::Emulated;
+use crate::failure::{Exit, Failure};
+use crate::output::Report;
+
+#[derive(Serialize)]
+struct InfoReport {
+    emulated: bool,
+    pci_id: String,
+    function: String,
+    mac: String,
+    firmware: String,
+    variant: String,
+    rules_version: u32,
+    rules: u32,
+    combinations: u32,
+    counters: u32,
+    counter_bits: u32,
+    subnet_nodes: u32,
+    entries_per_node: u32,
+    subnet_ids: u32,
+    port_range_ids: u32,
+    port_tree_entries: u32,
+    /// Each assumption about the rules engine, and the first measurement on a card that would refute it.
+    assumptions: Vec<AssumptionReport>,
+}
+
+#[derive(Serialize)]
+struct AssumptionReport {
+    assumption: String,
+    refuted_by: &'static str,
+}
+
+pub fn run(output: &Output) -> Result<Report, Failure> {
+    let mut adapter = Emulated::new(&[MacAddr([0x02, 0, 0, 0, 0, 1])])?;
+    let info = adapter.info().ok_or_else(|| Failure::usage("the emulated adapter tells nothing about itself"))?;
+    let Target { profile, sizes, .. } = adapter.target();
+    let ids = |min: u32, max: u32| (max + 1).saturating_sub(min);
+    let [a, b, c, d] = info.firmware.version;
+    let assumptions = nicfw::tables::Assumption::ALL.iter().zip(1..).map(|(assumption, number)| AssumptionReport {
+        assumption: format!("A{number} {assumption:?}"),
+        refuted_by: assumption.refuted_by(),
+    });
+    let report = InfoReport {
+        emulated: true,
+        pci_id: info.pci_id.to_string(),
+        function: info.function.to_string(),
+        mac: info.mac.to_string(),
+        firmware: format!("{a}.{b}.{c}.{d}"),
+        variant: info.variant.to_string(),
+        rules_version: info.rules_version,
+        rules: profile.rules,
+        combinations: profile.combinations,
+        counters: info.counters,
+        counter_bits: info.counter_width,
+        subnet_nodes: sizes.subnet_nodes,
+        entries_per_node: sizes.entries_per_node,
+        subnet_ids: ids(sizes.subnet_id_min, sizes.subnet_id_max),
+        port_range_ids: ids(sizes.portrange_id_min, sizes.portrange_id_max),
+        port_tree_entries: sizes.port_tree_entries,
+        assumptions: assumptions.collect(),
+    };
+    if output.json {
+        return Report::json(&report, Exit::Done);
+    }
+    Ok(Report::done(screen(&report)))
+}
+
+fn screen(report: &InfoReport) -> String {
+    let lines: [(&str, String); 9] = [
+        ("function", format!("{} {}, MAC {}", report.pci_id, report.function, report.mac)),
+        ("firmware", format!("{}, {}", report.firmware, report.variant)),
+        ("rules version", report.rules_version.to_string()),
+        ("rules", format!("{}, in at most {} combinations of match fields", report.rules, report.combinations)),
+        ("counter pairs", format!("{} of {} bits", report.counters, report.counter_bits)),
+        ("subnet map", format!("{} nodes of {} entries", report.subnet_nodes, report.entries_per_node)),
+        ("subnet ids", report.subnet_ids.to_string()),
+        ("port-range maps", format!("2 trees of {} entries", report.port_tree_entries)),
+        ("port-range ids", format!("{} each", report.port_range_ids)),
+    ];
+    let mut text = "EMULATED adapter\n".to_owned();
+    // Writing to a string cannot fail.
+    for (name, value) in lines {
+        let _ = writeln!(text, "  {name:<16} {value}");
+    }
+    text.push_str("Assumed about its rules engine, and the first measurement on a card that would refute it:\n");
+    for line in &report.assumptions {
+        let _ = writeln!(text, "  {}: {}", line.assumption, line.refuted_by);
+    }
+    text
+}

@@ -1,0 +1,114 @@
+//! One file per command. Each turns its arguments into a report, or says why it cannot.
+
+mod apply;
+mod check;
+mod counters;
+mod demo;
+mod diff;
+mod explain;
+mod info;
+mod replay;
+mod show;
+
+use std::path::Path;
+
+use nicfw::policy::{Compiled, Document};
+use nicfw::tables::MacAddr;
+use serde::Serialize;
+
+use crate::args::Command;
+use crate::emulated::{Emulated, Loaded};
+use crate::failure::{Exit, Failure};
+use crate::output::{Report, table, text};
+
+/// MAC of the host's own function: a locally administered one.
+const HOST: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0xfe]);
+
+/// Runs a command.
+///
+/// # Errors
+/// Text for stderr and an exit code.
+pub fn run(command: Command) -> Result<Report, Failure> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Apply(args) => apply::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Counters(args) => counters::run(&args),
+        Command::Info(output) => info::run(&output),
+    }
+}
+
+/// Use of one table.
+#[derive(Debug, Clone, Serialize)]
+pub struct UsageReport {
+    /// Table.
+    pub table: String,
+    /// Used.
+    pub used: u64,
+    /// There are this many.
+    pub size: u64,
+    /// Who uses most of it.
+    pub largest_user: Option<String>,
+}
+
+/// How full the tables get.
+pub fn usage(compiled: &Compiled) -> Vec<UsageReport> {
+    let one = |usage: &nicfw::policy::Usage| UsageReport {
+        table: usage.table.to_string(),
+        used: usage.used(),
+        size: usage.available,
+        largest_user: usage
+            .by_policy
+            .first()
+            .filter(|(_, used)| *used > 0)
+            .map(|(policy, used)| format!("policy {policy}, {used}")),
+    };
+    compiled.usage().iter().map(one).collect()
+}
+
+/// What passes although nobody asked for it.
+pub fn openings(compiled: &Compiled) -> Vec<String> {
+    compiled.openings().iter().map(ToString::to_string).collect()
+}
+
+/// Use of the tables for people.
+pub fn usage_table(usage: &[UsageReport]) -> String {
+    let mut table = table(["table", "used", "of", "largest user"]);
+    for line in usage {
+        let largest = line.largest_user.clone().unwrap_or_default();
+        table.add_row([line.table.clone(), line.used.to_string(), line.size.to_string(), largest]);
+    }
+    text(&table)
+}
+
+/// Reads a policy file. It is named in errors and origins as it was on the command line.
+fn document(path: &Path) -> Result<Document, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read(path).map_err(|error| {
+        Failure::usage(format!("{name}: cannot be read: {error}; expected a policy file; check the path"))
+    })?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = valid.filter(|byte| **byte == b'\n').count() + 1;
+        Failure::usage(format!("{name}:{line}: not UTF-8; expected a policy in UTF-8; save the file as UTF-8"))
+    })?;
+    Document::parse(&text, &name).map_err(|errors| Failure::new(Exit::Usage, errors))
+}
+
+/// Compiles for the emulated adapter.
+fn compile(document: &Document) -> Result<Compiled, Failure> {
+    let adapter = Emulated::new(&[HOST])?;
+    Compiled::new(document, adapter.target(), None).map_err(|error| Failure::new(Exit::DoesNotFit, error))
+}
+
+/// A fresh emulated adapter, with a function for each binding, that holds the policy.
+fn load(document: &Document) -> Result<(Emulated, Loaded), Failure> {
+    let macs = document.bindings.iter().map(|binding| binding.mac);
+    let mut adapter = Emulated::new(&[HOST].into_iter().chain(macs).collect::<Vec<_>>())?;
+    let loaded = adapter.load(document)?;
+    Ok((adapter, loaded))
+}

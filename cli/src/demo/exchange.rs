@@ -1,0 +1,170 @@
+//! One attempt to communicate: what is tried, and what came of it. The same for real stacks and for frames in memory.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+use nicfw::tables::{Direction, MacAddr};
+
+use super::cast::{Party, Place};
+
+/// What carries a frame from a cable's end to others: the adapter.
+pub trait Switch: Send {
+    /// Puts one frame in at `from`.
+    fn carry(&mut self, from: Place, frame: &[u8]) -> Carried;
+}
+
+/// What became of one frame in the adapter, which does not change frames.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// Where it came out. Empty = it was dropped, or it was for nobody.
+    pub reached: Vec<Place>,
+    /// Which sides judged it, in their order.
+    pub judged: Vec<Direction>,
+}
+
+/// One frame that somebody put on a cable, and where it came out of the adapter.
+#[derive(Debug, Clone)]
+pub struct Crossing {
+    /// Who sent it.
+    pub from: Party,
+    /// The whole frame, without FCS.
+    pub frame: Vec<u8>,
+    /// What became of it.
+    pub carried: Carried,
+}
+
+/// What is tried.
+#[derive(Debug, Clone, Copy)]
+pub enum Probe {
+    /// A TCP connection and a line each way.
+    Tcp {
+        /// Address and port that connect.
+        from: SocketAddr,
+        /// Address and port that listen.
+        to: SocketAddr,
+    },
+    /// A UDP datagram of `len` bytes, and one back.
+    Udp {
+        /// Who sends first.
+        from: SocketAddr,
+        /// Who answers.
+        to: SocketAddr,
+        /// Payload length; past the MTU it goes in fragments.
+        len: usize,
+    },
+    /// A UDP datagram to a group.
+    Group {
+        /// Who sends.
+        from: SocketAddr,
+        /// Who listens.
+        listener: Party,
+        /// The group and the port.
+        group: SocketAddr,
+    },
+    /// An ICMP or ICMPv6 echo request of `len` bytes, and its reply.
+    Ping {
+        /// Who asks.
+        from: IpAddr,
+        /// Who answers.
+        to: IpAddr,
+        /// Payload length.
+        len: usize,
+    },
+    /// Who has this address?
+    Arp {
+        /// Who asks.
+        from: Party,
+        /// Who answers.
+        to: Party,
+    },
+    /// One frame put on the cable past the sender's network stack, as a kernel-bypass application does.
+    Raw {
+        /// Whose cable.
+        from: Party,
+        /// Who is to receive it.
+        to: Party,
+        /// What the frame says.
+        frame: RawUdp,
+    },
+}
+
+/// A UDP datagram with any addresses.
+#[derive(Debug, Clone, Copy)]
+pub struct RawUdp {
+    /// Source MAC.
+    pub src_mac: MacAddr,
+    /// VLAN tag.
+    pub vlan: Option<u16>,
+    /// Source address and port.
+    pub src: SocketAddr,
+    /// Destination address and port.
+    pub dst: SocketAddr,
+}
+
+impl Probe {
+    /// Who starts.
+    pub fn sender(&self) -> Option<Party> {
+        match *self {
+            Self::Tcp { from, .. } | Self::Udp { from, .. } | Self::Group { from, .. } => Party::of(from.ip()),
+            Self::Ping { from, .. } => Party::of(from),
+            Self::Arp { from, .. } | Self::Raw { from, .. } => Some(from),
+        }
+    }
+
+    /// Who is to receive.
+    pub fn receiver(&self) -> Option<Party> {
+        match *self {
+            Self::Tcp { to, .. } | Self::Udp { to, .. } => Party::of(to.ip()),
+            Self::Ping { to, .. } => Party::of(to),
+            Self::Group { listener: to, .. } | Self::Arp { to, .. } | Self::Raw { to, .. } => Some(to),
+        }
+    }
+}
+
+/// What came of a probe.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// The receiver has it.
+    pub delivered: bool,
+    /// Every frame that crossed meanwhile, in order.
+    pub crossings: Vec<Crossing>,
+}
+
+/// What a probe carries and is recognised by. No two probes of a run have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nonce(pub u64);
+
+impl Nonce {
+    /// Length of the recognisable part in bytes.
+    pub const LEN: usize = 16;
+
+    /// The recognisable bytes, followed by zeros up to `len`; never shorter than the recognisable part.
+    pub fn payload(self, len: usize) -> Vec<u8> {
+        let mut bytes =
+            format!("{:0width$x}", self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15), width = Self::LEN).into_bytes();
+        bytes.resize(len.max(Self::LEN), 0);
+        bytes
+    }
+
+    /// True if the bytes contain the recognisable part.
+    pub fn is_in(self, bytes: &[u8]) -> bool {
+        let own = self.payload(0);
+        bytes.windows(Self::LEN).any(|window| window == own)
+    }
+}
+
+/// Where probes run: on the kernel's stacks, or in memory.
+pub trait Lab {
+    /// One probe. True if it was delivered: the receiver's socket returned the nonce.
+    ///
+    /// # Errors
+    /// A probe that could not be started; one that was only not delivered is no error.
+    fn run(&mut self, probe: &Probe, nonce: Nonce) -> io::Result<bool>;
+
+    /// How many frames have crossed so far. A frame that the adapter has judged is among them.
+    fn crossed(&self) -> usize;
+
+    /// The frames with these numbers, in the order in which they crossed.
+    fn crossings(&self, numbers: Range<usize>) -> Vec<Crossing>;
+}

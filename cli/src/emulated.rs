@@ -1,0 +1,221 @@
+//! The emulated adapter and the firewall in it: what commands use where a machine would have a card.
+//!
+//! The firewall reaches the model as it would reach a card, by registers and DMA memory. The model's read-back of its tables
+//! is an oracle that no card offers: it is used to check, never to decide what to send.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use nicfw::Adapter;
+use nicfw::clock::{Clock, VirtualClock};
+use nicfw::firewall::{Adopt, Firewall, Settings};
+use nicfw::nic::{AdapterInfo, AttachOptions};
+use nicfw::policy::{Compiled, Document, Image, IpHeader, Packet};
+use nicfw::tables::{Action, CounterId, CounterValue, Direction, MacAddr, Target, Verdict};
+use nicfw_model::engine::Snapshot;
+use nicfw_model::packet::{Headers, parse};
+use nicfw_model::{FunctionConfig, Model, ModelConfig};
+
+use crate::demo::cast::Place;
+use crate::demo::exchange::{Carried, Switch};
+use crate::failure::{Exit, Failure};
+
+/// What each counter pair has counted, by its place in the image.
+pub type Counts = BTreeMap<CounterId, CounterValue>;
+
+/// What loading a policy took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Commands that changed the tables; without those that blocked, reset and released the adapter at first.
+    pub commands: usize,
+    /// Containers whose flows may have been denied meanwhile although old and new policy allow them.
+    pub closed_meanwhile: Vec<String>,
+}
+
+/// An emulated adapter of its own. It holds no rules until a policy is loaded.
+pub struct Emulated {
+    model: Model,
+    target: Target,
+    state: State,
+}
+
+enum State {
+    /// `None` only while the adapter changes hands, or after it was refused.
+    Attached(Option<Box<Adapter>>),
+    Running(Box<Firewall<Adapter>>, Box<Compiled>),
+}
+
+impl Emulated {
+    /// An adapter whose functions have these MACs. The first is the host's own; nicfw drives the adapter through it.
+    ///
+    /// # Errors
+    /// The adapter is refused.
+    pub fn new(macs: &[MacAddr]) -> Result<Self, Failure> {
+        Self::with_order(macs, 0)
+    }
+
+    /// As [`Emulated::new`], with a lookup order of its own for each seed.
+    ///
+    /// # Errors
+    /// The adapter is refused.
+    pub fn with_order(macs: &[MacAddr], seed: u64) -> Result<Self, Failure> {
+        let functions = macs.iter().zip(0..).map(|(mac, number)| match number {
+            0 => FunctionConfig::admin(0, *mac),
+            vf => FunctionConfig::container(0, vf - 1, *mac),
+        });
+        let mut config = ModelConfig::new(functions.collect());
+        config.engine.seed = seed;
+        let model = Model::new(config);
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new());
+        let device = Box::new(model.function(0));
+        let adapter = Adapter::from_device(device, clock, AttachOptions::default()).map_err(Failure::usage)?;
+        let target = adapter.target().clone();
+        Ok(Self { model, target, state: State::Attached(Some(Box::new(adapter))) })
+    }
+
+    /// The adapter's cables.
+    pub fn switch(&self) -> Arc<Mutex<dyn Switch>> {
+        Arc::new(Mutex::new(Cables(self.model.clone())))
+    }
+
+    /// Brings the tables to a policy: by adopting the adapter at first, then by the commands that the difference takes.
+    ///
+    /// # Errors
+    /// The policy does not fit, or the adapter refuses a command.
+    pub fn load(&mut self, document: &Document) -> Result<Loaded, Failure> {
+        let previous = match &self.state {
+            State::Running(_, compiled) => Some(&**compiled),
+            State::Attached(_) => None,
+        };
+        let new = Compiled::new(document, &self.target, previous).map_err(|e| Failure::new(Exit::DoesNotFit, e))?;
+        match &mut self.state {
+            State::Running(firewall, compiled) => {
+                let change = firewall.plan(&new, "load");
+                let change = change.map_err(|e| Failure::new(Exit::DoesNotFit, e))?;
+                let report = firewall.apply(change).map_err(Failure::usage)?;
+                **compiled = new;
+                Ok(Loaded { commands: report.commands, closed_meanwhile: report.closed_meanwhile })
+            }
+            State::Attached(adapter) => {
+                let adapter =
+                    adapter.take().ok_or_else(|| Failure::usage("the emulated adapter was refused before"))?;
+                let clock = Arc::new(VirtualClock::new());
+                let firewall =
+                    Firewall::attach(*adapter, Adopt(&new), clock, Settings::default()).map_err(Failure::usage)?;
+                let commands = commands_to_load(new.image());
+                self.state = State::Running(Box::new(firewall), Box::new(new));
+                Ok(Loaded { commands, closed_meanwhile: Vec::new() })
+            }
+        }
+    }
+
+    /// What every counter in use has counted.
+    ///
+    /// # Errors
+    /// The adapter refuses to tell.
+    pub fn counts(&mut self) -> Result<Counts, Failure> {
+        let State::Running(firewall, _) = &mut self.state else { return Ok(Counts::new()) };
+        let counts = firewall.counters().map_err(Failure::usage)?;
+        Ok(counts.into_iter().map(|count| (count.counter, count.total)).collect())
+    }
+
+    /// What policies are compiled for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What is loaded.
+    pub fn compiled(&self) -> Option<&Compiled> {
+        match &self.state {
+            State::Running(_, compiled) => Some(compiled),
+            State::Attached(_) => None,
+        }
+    }
+
+    /// The model's own read-back of its tables.
+    pub fn read_back(&self) -> Snapshot {
+        self.model.snapshot()
+    }
+
+    /// What of the loaded policy's image is not in the adapter as it should be, and what is there beside it.
+    ///
+    /// # Errors
+    /// An image whose maps cannot be written, which the compiler rules out.
+    pub fn drift(&self) -> Result<Vec<String>, Failure> {
+        let Some(compiled) = self.compiled() else { return Ok(Vec::new()) };
+        let (image, held) = (compiled.image(), self.read_back());
+        let mut drift = Vec::new();
+        for (key, entry) in &image.rules {
+            let there = held.rules.get(key).map(|(rx, tx, counter)| (*rx, *tx, counter.is_some()));
+            if there != Some((entry.rx.action, entry.tx.action, entry.counter.is_some())) {
+                drift.push(format!("entry {key} is {there:?}"));
+            }
+        }
+        let actions = |(rx, tx, _): &(Action, Action, Option<CounterId>)| *rx != Action::None || *tx != Action::None;
+        let beside = held.rules.iter().filter(|(key, entry)| actions(entry) && !image.rules.contains_key(key));
+        drift.extend(beside.map(|(key, _)| format!("entry {key} is there unasked")));
+        let sizes = &compiled.target().sizes;
+        let trees =
+            [("remote", &image.remote_ports, &held.remote_ports), ("local", &image.local_ports, &held.local_ports)];
+        for (name, map, tree) in trees {
+            let asked = map.as_ref().map(|map| map.tree(sizes)).transpose().map_err(Failure::usage)?;
+            if asked.is_some() && asked != *tree {
+                drift.push(format!("the {name} port-range tree differs"));
+            }
+        }
+        let nodes = image.subnets.iter().flat_map(|map| &map.nodes);
+        let missing = nodes.filter(|node| !held.subnet_nodes.contains(node));
+        drift.extend(missing.map(|node| format!("subnet node {} differs", node.id)));
+        Ok(drift)
+    }
+
+    /// Judges a frame at one side of the adapter, wherever its MACs would steer it, and counts it. `None` for a frame too
+    /// short to be judged.
+    pub fn judge(&self, frame: &[u8], side: Direction) -> Option<Verdict> {
+        self.model.judge(frame, side, 0).ok().map(|judgement| judgement.verdict)
+    }
+
+    /// What the adapter is.
+    pub fn info(&mut self) -> Option<AdapterInfo> {
+        match &mut self.state {
+            State::Attached(adapter) => adapter.as_ref().map(|adapter| adapter.info().clone()),
+            State::Running(firewall, _) => Some(firewall.engine().info().clone()),
+        }
+    }
+}
+
+/// Loading into empty tables takes one command an entry, a node of the subnet map, and a port-range tree.
+fn commands_to_load(image: &Image) -> usize {
+    let nodes = image.subnets.as_ref().map_or(0, |map| map.nodes.len());
+    let trees = usize::from(image.remote_ports.is_some()) + usize::from(image.local_ports.is_some());
+    image.rules.len() + nodes + trees
+}
+
+/// The headers of a frame as the adapter's parser sees them; `None` for one too short to be a frame.
+pub fn packet(frame: &[u8]) -> Option<Packet> {
+    let Headers { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip } = parse(frame).ok()?;
+    let ip = ip.map(|ip| IpHeader { src: ip.src, dst: ip.dst, proto: ip.proto, ports: ip.ports });
+    Some(Packet { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip })
+}
+
+/// The model's ends of the cables: frames in, frames out.
+struct Cables(Model);
+
+impl Switch for Cables {
+    fn carry(&mut self, from: Place, frame: &[u8]) -> Carried {
+        let from = match from {
+            Place::Wire => nicfw_model::Place::Wire(0),
+            Place::Function(index) => nicfw_model::Place::Host(index.into()),
+        };
+        // A frame too short for an Ethernet header goes nowhere, as on a wire.
+        let Ok(crossing) = self.0.carry(from, frame) else { return Carried::default() };
+        let place = |place: &nicfw_model::Place| match *place {
+            nicfw_model::Place::Wire(_) => Some(Place::Wire),
+            nicfw_model::Place::Host(index) => u16::try_from(index).ok().map(Place::Function),
+        };
+        Carried {
+            reached: crossing.delivered.iter().filter_map(place).collect(),
+            judged: crossing.judgements.iter().map(|judged| judged.direction).collect(),
+        }
+    }
+}

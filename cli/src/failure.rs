@@ -1,0 +1,71 @@
+//! How a command ends.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// What the program's exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or the same.
+    Done,
+    /// Wrong usage, or input or output failed.
+    Usage,
+    /// Differs from what was expected, or newly allows something.
+    Differs,
+    /// Does not fit the tables, or cannot be expressed by them.
+    DoesNotFit,
+    /// The adapter holds something else than it should.
+    Drift,
+}
+
+impl Exit {
+    /// The number.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Usage => 1,
+            Self::Differs => 2,
+            Self::DoesNotFit => 3,
+            Self::Drift => 4,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.number())
+    }
+}
+
+/// Why a command could not do its work: text for stderr, each line with place, expectation and way out.
+#[derive(Debug)]
+pub struct Failure {
+    /// What the exit code says.
+    pub exit: Exit,
+    /// Without a newline at the end.
+    pub text: String,
+}
+
+impl Failure {
+    /// A failure with its exit code.
+    pub fn new(exit: Exit, text: impl fmt::Display) -> Self {
+        Self { exit, text: text.to_string() }
+    }
+
+    /// Wrong usage, or input or output failed.
+    pub fn usage(text: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, text)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::usage(error)
+    }
+}

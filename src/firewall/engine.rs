@@ -1,0 +1,93 @@
+//! What the firewall needs of an adapter.
+
+use crate::nic::{Adapter, AdapterError, Override, Recovered, RulesetVersion};
+use crate::tables::{CounterId, CounterValue, TableOp, Target};
+
+/// The rules engine of one adapter, as [`Adapter`] drives it. [`AdapterError::state`] tells what a failure leaves.
+pub trait Engine {
+    /// Why the adapter cannot be made usable again.
+    type RecoverError: std::error::Error + Send + Sync + 'static;
+
+    /// How the engine works and how large its tables are.
+    fn target(&self) -> &Target;
+    /// Changes the tables by one command.
+    ///
+    /// # Errors
+    /// See [`AdapterError`].
+    fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError>;
+    /// Puts a fixed verdict in the place of the rules, or the rules back.
+    ///
+    /// # Errors
+    /// See [`AdapterError`].
+    fn set_override(&mut self, state: Override) -> Result<(), AdapterError>;
+    /// Drops all rules.
+    ///
+    /// # Errors
+    /// See [`AdapterError`].
+    fn reset_rules(&mut self) -> Result<(), AdapterError>;
+    /// The hash over all rules and maps.
+    ///
+    /// # Errors
+    /// See [`AdapterError`]. The adapter is unchanged.
+    fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError>;
+    /// Makes the tables what a reboot of the management controller loads.
+    ///
+    /// # Errors
+    /// See [`AdapterError`]. The tables are unchanged.
+    fn commit_cache(&mut self) -> Result<(), AdapterError>;
+    /// Allocates counter pairs, fewer if there are no more.
+    ///
+    /// # Errors
+    /// See [`AdapterError`]. The tables are unchanged.
+    fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError>;
+    /// Totals of counter pairs, in the order of `ids`. They never wrap, and outlast a reboot of the management controller.
+    ///
+    /// # Errors
+    /// See [`AdapterError`]. The adapter is unchanged.
+    fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError>;
+    /// Makes the adapter usable again after a command without an answer, and tells what has happened to it.
+    ///
+    /// # Errors
+    /// The adapter stays unusable.
+    fn recover(&mut self) -> Result<Recovered, Self::RecoverError>;
+}
+
+impl Engine for Adapter {
+    type RecoverError = crate::nic::AttachError;
+
+    fn target(&self) -> &Target {
+        self.target()
+    }
+
+    fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {
+        self.execute(op)
+    }
+
+    fn set_override(&mut self, state: Override) -> Result<(), AdapterError> {
+        self.set_override(state)
+    }
+
+    fn reset_rules(&mut self) -> Result<(), AdapterError> {
+        self.reset_rules()
+    }
+
+    fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError> {
+        self.ruleset_version()
+    }
+
+    fn commit_cache(&mut self) -> Result<(), AdapterError> {
+        self.commit_cache()
+    }
+
+    fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError> {
+        self.alloc_counters(count)
+    }
+
+    fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError> {
+        self.read_counters(ids)
+    }
+
+    fn recover(&mut self) -> Result<Recovered, crate::nic::AttachError> {
+        self.recover()
+    }
+}

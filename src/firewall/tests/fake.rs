@@ -1,0 +1,165 @@
+//! An engine for unit tests: tables as values, and faults by command.
+
+use std::collections::BTreeMap;
+
+use crate::nic::{AdapterError, Cmd, McErrno, McdiError, Override, Recovered, RulesetVersion};
+use crate::tables::{Action, CounterId, CounterValue, PortTreeEntry, RuleKey, TableOp, Target};
+
+use super::super::Engine;
+
+/// What the tables hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tables {
+    pub rules: BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>,
+    pub nodes: BTreeMap<u32, Vec<u16>>,
+    pub trees: [Vec<PortTreeEntry>; 2],
+}
+
+impl Tables {
+    pub fn execute(&mut self, op: &TableOp) {
+        match op.clone() {
+            TableOp::SetRule { key, rx: Action::None, tx: Action::None, .. } => {
+                self.rules.remove(&key);
+            }
+            TableOp::SetRule { key, rx, tx, counter } => {
+                self.rules.insert(key, (rx, tx, counter));
+            }
+            TableOp::SetSubnetNode(node) => {
+                self.nodes.insert(node.id, node.entries);
+            }
+            TableOp::SetRemotePortTree(tree) => self.trees[0] = tree,
+            TableOp::SetLocalPortTree(tree) => self.trees[1] = tree,
+        }
+    }
+}
+
+/// What becomes of one table command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Refused with ENOSPC.
+    Full,
+    /// Not carried out and not answered.
+    LostBefore,
+    /// Carried out and not answered.
+    LostAfter,
+    /// The management controller reboots and comes back with rules of its own.
+    Reboot,
+}
+
+#[derive(Debug)]
+pub struct FakeEngine {
+    pub target: Target,
+    pub tables: Tables,
+    /// Table commands so far, those that failed too.
+    pub sent: usize,
+    pub faults: BTreeMap<usize, Fault>,
+    /// The last commands but those of tables.
+    pub log: Vec<String>,
+    pub counters: Vec<CounterValue>,
+    poisoned: bool,
+    rebooted: bool,
+}
+
+impl FakeEngine {
+    pub fn new() -> Self {
+        let mut tables = Tables::default();
+        let foreign = RuleKey { ip_proto: Some(99), ..RuleKey::default() };
+        tables.rules.insert(foreign, (Action::Allow { sample: false }, Action::None, None));
+        Self {
+            target: Target::profile0(),
+            tables,
+            sent: 0,
+            faults: BTreeMap::new(),
+            log: Vec::new(),
+            counters: Vec::new(),
+            poisoned: false,
+            rebooted: false,
+        }
+    }
+
+    /// The `n`th table command from here on, from 0, meets a fault.
+    pub fn fault(&mut self, n: usize, fault: Fault) {
+        self.faults.insert(self.sent + n, fault);
+    }
+
+    fn lost(&mut self, error: McdiError) -> AdapterError {
+        self.poisoned = true;
+        error.into()
+    }
+
+    fn alive(&self) -> Result<(), AdapterError> {
+        if self.poisoned { Err(McdiError::Poisoned { cmd: Cmd::SET_SECURITY_RULE }.into()) } else { Ok(()) }
+    }
+}
+
+impl Engine for FakeEngine {
+    type RecoverError = McdiError;
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {
+        let cmd = Cmd::SET_SECURITY_RULE;
+        self.alive()?;
+        self.sent += 1;
+        match self.faults.get(&(self.sent - 1)) {
+            None => self.tables.execute(op),
+            Some(Fault::Full) => return Err(McdiError::Refused { cmd, errno: McErrno::ENOSPC, arg: None }.into()),
+            Some(fault) => {
+                if *fault == Fault::LostAfter {
+                    self.tables.execute(op);
+                }
+                if *fault == Fault::Reboot {
+                    self.tables = Self::new().tables;
+                    self.rebooted = true;
+                    return Err(self.lost(McdiError::Rebooted { cmd }));
+                }
+                return Err(self.lost(McdiError::Timeout { cmd, after: crate::error::MCDI_TIMEOUT }));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_override(&mut self, state: Override) -> Result<(), AdapterError> {
+        self.log.push(format!("override {state:?} with {} entries", self.tables.rules.len()));
+        self.alive()
+    }
+
+    fn reset_rules(&mut self) -> Result<(), AdapterError> {
+        self.alive()?;
+        self.log.push("reset".to_owned());
+        self.tables = Tables::default();
+        Ok(())
+    }
+
+    fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError> {
+        self.alive()?;
+        let Tables { rules, nodes, trees } = &self.tables;
+        Ok(RulesetVersion::from_bytes(format!("{rules:?}{nodes:?}{trees:?}").as_bytes()))
+    }
+
+    fn commit_cache(&mut self) -> Result<(), AdapterError> {
+        self.alive()?;
+        self.log.push("commit".to_owned());
+        Ok(())
+    }
+
+    fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError> {
+        self.alive()?;
+        let first = self.counters.len();
+        self.counters.resize(first + count, CounterValue { rx: 1000, tx: 1000 });
+        // Pairs have numbers that no image uses.
+        Ok((first..first + count).map(|i| CounterId(500 + u32::try_from(i).unwrap())).collect())
+    }
+
+    fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError> {
+        self.alive()?;
+        Ok(ids.iter().map(|id| self.counters[id.0 as usize - 500]).collect())
+    }
+
+    fn recover(&mut self) -> Result<Recovered, McdiError> {
+        self.poisoned = false;
+        Ok(Recovered { rebooted: std::mem::take(&mut self.rebooted), target_changed: false })
+    }
+}

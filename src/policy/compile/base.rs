@@ -1,0 +1,103 @@
+//! Entries that no rule of a policy makes: the base denies, ARP, and the solicited-node groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::policy::{Binding, Document};
+use crate::tables::{MacAddr, RuleKey, Target, Verdict};
+
+pub(super) const ETHER_TYPE_IPV4: u16 = 0x0800;
+const ETHER_TYPE_ARP: u16 = 0x0806;
+pub(super) const ETHER_TYPE_IPV6: u16 = 0x86dd;
+
+/// An entry that bindings or management rules ask for, or the document as a whole where neither does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fixed {
+    pub verdict: Verdict,
+    /// False: it decides about received frames only.
+    pub tx: bool,
+    /// Indices of bindings.
+    pub bindings: BTreeSet<usize>,
+    /// Indices of management rules.
+    pub management: BTreeSet<usize>,
+}
+
+impl Fixed {
+    fn new(verdict: Verdict, tx: bool) -> Self {
+        Self { verdict, tx, bindings: BTreeSet::new(), management: BTreeSet::new() }
+    }
+}
+
+/// All such entries of a document.
+pub(super) fn fixed(document: &Document, target: &Target) -> BTreeMap<RuleKey, Fixed> {
+    let mut out: BTreeMap<RuleKey, Fixed> = BTreeMap::new();
+    let closed = document.unbound == Verdict::Deny;
+    if closed {
+        let port = |port| RuleKey { physical_port: Some(port), ..RuleKey::default() };
+        out.extend((0..target.physical_ports).map(|at| (port(at), Fixed::new(Verdict::Deny, true))));
+        out.insert(arp(MacAddr::BROADCAST), Fixed::new(Verdict::Allow, false));
+    }
+    for (index, binding) in document.bindings.iter().enumerate() {
+        for (key, fixed) in of_binding(binding, closed) {
+            out.entry(key).or_insert(fixed).bindings.insert(index);
+        }
+    }
+    let macs = document.management.iter().enumerate().filter_map(|(i, m)| Some((i, m.mac?)));
+    for (index, mac) in macs.filter(|_| closed) {
+        out.entry(arp(mac)).or_insert(Fixed::new(Verdict::Allow, true)).management.insert(index);
+    }
+    out
+}
+
+fn of_binding(binding: &Binding, closed: bool) -> Vec<(RuleKey, Fixed)> {
+    let ip = |ip| RuleKey { local_ip: Some(ip), ..RuleKey::default() };
+    let mut out: Vec<_> = binding.ips.iter().map(|at| (ip(*at), Fixed::new(Verdict::Deny, true))).collect();
+    if binding.owns_mac {
+        let mac = RuleKey { local_mac: Some(binding.mac), ..RuleKey::default() };
+        out.push((mac, Fixed::new(Verdict::Deny, true)));
+    }
+    // Elsewhere nothing denies ARP.
+    if (closed || binding.owns_mac) && binding.ips.iter().any(IpAddr::is_ipv4) {
+        out.push((arp(binding.mac), Fixed::new(Verdict::Allow, true)));
+    }
+    if binding.open_nd {
+        let groups = binding.ips.iter().filter_map(|ip| match ip {
+            IpAddr::V6(ip) => Some(solicited_node(*ip)),
+            IpAddr::V4(_) => None,
+        });
+        out.extend(groups.map(|group| (received_icmpv6(group), Fixed::new(Verdict::Allow, false))));
+    }
+    out
+}
+
+fn arp(mac: MacAddr) -> RuleKey {
+    RuleKey { local_mac: Some(mac), ether_type: Some(ETHER_TYPE_ARP), ..RuleKey::default() }
+}
+
+fn received_icmpv6(group: IpAddr) -> RuleKey {
+    RuleKey { local_ip: Some(group), ether_type: Some(ETHER_TYPE_IPV6), ip_proto: Some(58), ..RuleKey::default() }
+}
+
+/// The solicited-node group of an address (RFC 4291, 2.7.1): ff02::1:ff and its low 24 bits.
+pub(in crate::policy) fn solicited_node(ip: Ipv6Addr) -> IpAddr {
+    let [.., a, b, c] = ip.octets();
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c])).into()
+}
+
+/// The local sides for which the entries of a bound address are made: one for each physical port that it is bound at,
+/// or one where that is any.
+pub(super) fn local_keys(binding: &Binding, ip: IpAddr, target: &Target) -> Vec<RuleKey> {
+    let key =
+        RuleKey { local_mac: binding.owns_mac.then_some(binding.mac), outer_vlan: binding.vlan, ..unbound_key(ip) };
+    let all = (0..target.physical_ports).all(|port| binding.physical_ports.contains(&port));
+    if binding.physical_ports.is_empty() || all {
+        return vec![key];
+    }
+    binding.physical_ports.iter().map(|port| RuleKey { physical_port: Some(*port), ..key }).collect()
+}
+
+/// The local side of an address that nobody bound.
+pub(super) fn unbound_key(ip: IpAddr) -> RuleKey {
+    let ether_type = if ip.is_ipv4() { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 };
+    RuleKey { local_ip: Some(ip), ether_type: Some(ether_type), ..RuleKey::default() }
+}

@@ -1,0 +1,171 @@
+//! Cuts a space into classes: points that the same sets hold are one class.
+
+use std::collections::BTreeMap;
+
+use crate::policy::{Interval, IntervalSet, sets::Point};
+
+/// A set of small numbers: places in a list of rules or of sets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(in crate::policy) struct Mask(Vec<u64>);
+
+impl Mask {
+    pub fn of_len(len: usize) -> Self {
+        Self(vec![0; len.div_ceil(64)])
+    }
+
+    pub fn flip(&mut self, at: usize) {
+        if let Some(word) = self.0.get_mut(at / 64) {
+            *word ^= 1 << (at % 64);
+        }
+    }
+
+    pub fn contains(&self, at: usize) -> bool {
+        self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    pub fn and(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(a, b)| a & b).collect())
+    }
+
+    /// All places, in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().flat_map(|(i, word)| Bits(*word).map(move |bit| i * 64 + bit))
+    }
+
+    /// The mask with one more place.
+    pub fn with(&self, at: usize) -> Self {
+        let mut mask = self.clone();
+        if !mask.contains(at) {
+            mask.flip(at);
+        }
+        mask
+    }
+
+    /// Words that it takes.
+    pub fn words(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What all three have, in rising order.
+    pub fn common<'a>(a: &'a Self, b: &'a Self, c: &'a Self) -> impl Iterator<Item = usize> + 'a {
+        let words = a.0.iter().zip(&b.0).zip(&c.0).map(|((a, b), c)| a & b & c);
+        words.enumerate().flat_map(|(i, word)| Bits(word).map(move |bit| i * 64 + bit))
+    }
+}
+
+/// The places of the ones in a word, in rising order.
+struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let bit = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(bit)
+    }
+}
+
+/// Points that the same sets hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::policy) struct Class<T> {
+    /// Places of those sets.
+    pub within: Mask,
+    /// The points, at least one.
+    pub set: IntervalSet<T>,
+}
+
+/// The pieces of the whole domain between the ends of the sets: first point, and which sets hold the piece.
+pub(in crate::policy) fn cut<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<(T, Mask)> {
+    let mut ends: Vec<(T, usize)> = Vec::new();
+    for (i, interval) in sets.iter().enumerate().flat_map(|(i, set)| set.intervals().iter().map(move |at| (i, at))) {
+        ends.push((interval.first, i));
+        ends.extend(interval.last.next().map(|after| (after, i)));
+    }
+    ends.sort_unstable();
+    let mut pieces = Vec::new();
+    let (mut at, mut within) = (T::MIN, Mask::of_len(sets.len()));
+    for (point, set) in ends {
+        if point > at {
+            pieces.push((at, within.clone()));
+            at = point;
+        }
+        within.flip(set);
+    }
+    pieces.push((at, within));
+    pieces
+}
+
+/// The classes into which the sets cut the domain, by their smallest points.
+pub(in crate::policy) fn classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
+    let pieces = cut(sets);
+    let lasts: Vec<T> = pieces.iter().skip(1).filter_map(|(first, _)| first.prev()).chain([T::MAX]).collect();
+    let pieces = pieces.into_iter().zip(lasts).map(|((first, within), last)| (within, Interval { first, last }));
+    collect(pieces.map(|(within, piece)| (within, vec![piece])))
+}
+
+/// The classes that are left if only the sets of `which` count.
+pub(in crate::policy) fn regroup<T: Point>(classes: &[Class<T>], which: &Mask) -> Vec<Class<T>> {
+    collect(classes.iter().map(|class| (class.within.and(which), class.set.intervals().to_vec())))
+}
+
+fn collect<T: Point>(pieces: impl Iterator<Item = (Mask, Vec<Interval<T>>)>) -> Vec<Class<T>> {
+    let mut by_mask: BTreeMap<Mask, Vec<Interval<T>>> = BTreeMap::new();
+    for (within, piece) in pieces {
+        by_mask.entry(within).or_default().extend(piece);
+    }
+    let class = |(within, set)| Class { within, set: IntervalSet::from_intervals(set) };
+    let mut out: Vec<Class<T>> = by_mask.into_iter().map(class).collect();
+    out.sort_unstable_by_key(|class| class.set.intervals().first().map(|i| i.first));
+    out
+}
+
+/// The points of a set, if there are at most `most`.
+pub(in crate::policy) fn few_points<T: Point>(set: &IntervalSet<T>, most: usize) -> Option<Vec<T>> {
+    let mut points = Vec::new();
+    for interval in set.intervals() {
+        let mut at = Some(interval.first);
+        while let Some(point) = at.filter(|at| *at <= interval.last) {
+            if points.len() == most {
+                return None;
+            }
+            points.push(point);
+            at = point.next();
+        }
+    }
+    Some(points)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PortSet;
+
+    fn set(intervals: &[(u16, u16)]) -> PortSet {
+        PortSet::from_intervals(intervals.iter().map(|&(first, last)| Interval { first, last }))
+    }
+
+    #[test]
+    fn points_that_no_set_tells_apart_are_one_class() {
+        let (a, b) = (set(&[(10, 20), (65535, 65535)]), set(&[(15, 30)]));
+        let classes = classes(&[&a, &b]);
+        let sets: Vec<_> = classes.iter().map(|class| class.set.to_string()).collect();
+        assert_eq!(sets, ["0-9,31-65534", "10-14,65535", "15-20", "21-30"]);
+        let within: Vec<_> = classes.iter().map(|c| (c.within.contains(0), c.within.contains(1))).collect();
+        assert_eq!(within, [(false, false), (true, false), (true, true), (false, true)]);
+        let mut only_b = Mask::of_len(2);
+        only_b.flip(1);
+        assert_eq!(regroup(&classes, &only_b).len(), 2);
+    }
+
+    #[test]
+    fn few_points_stops_at_the_limit() {
+        assert_eq!(few_points(&set(&[(7, 7), (65534, 65535)]), 3), Some(vec![7, 65534, 65535]));
+        assert_eq!(few_points(&set(&[(7, 7), (65534, 65535)]), 2), None);
+        assert_eq!(few_points(&PortSet::full(), 100), None);
+    }
+}

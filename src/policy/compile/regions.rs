@@ -1,0 +1,306 @@
+//! What a document says about the frames of one local address, as disjoint regions.
+//!
+//! A [`Shape`] is all that a local address takes from the document: addresses of one shape are judged alike. Its rules
+//! cut the remote addresses and the ports into classes; one decision for each combination of classes, and what is
+//! decided alike by the same rule is put together again.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::classes::{Class, Mask, classes, regroup};
+use crate::policy::sets::Point;
+use crate::policy::{AddrSet, Binding, Document, Interval, IntervalSet, PortPair, PortSet, Proto, Rule, RulePlace};
+use crate::tables::{Direction, Verdict};
+
+pub(in crate::policy) const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
+/// The protocols with ports.
+const PORTED: [u8; 3] = [6, 17, 132];
+
+/// All that decides about the IP frames of a local address, but for its link (MAC, VLAN, physical ports).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::policy) struct Shape {
+    pub v6: bool,
+    /// The rules that apply to the address: first the management's, then the policy's.
+    pub rules: Vec<RulePlace>,
+    /// ICMPv6 is open for neighbour discovery.
+    pub open_nd: bool,
+    /// Nothing goes to groups, and nothing from a group is a reply.
+    pub closed_groups: bool,
+}
+
+impl Shape {
+    /// The shape of a bound address.
+    pub fn bound(document: &Document, binding: &Binding, ip: IpAddr) -> Self {
+        let applies = |rule: &Rule| rule.local.as_ref().is_none_or(|local| local.contains(ip));
+        let management = document.management.iter().enumerate().filter(|(_, m)| applies(&m.rule));
+        let policy = document.policies.get(binding.policy).into_iter().flat_map(|p| p.rules.iter().enumerate());
+        let policy = policy.filter(|(_, rule)| applies(rule)).map(|(i, _)| RulePlace::Policy(binding.policy, i));
+        Self {
+            v6: ip.is_ipv6(),
+            rules: management.map(|(i, _)| RulePlace::Management(i)).chain(policy).collect(),
+            open_nd: binding.open_nd && ip.is_ipv6(),
+            closed_groups: document.multicast == Verdict::Deny,
+        }
+    }
+
+    /// The shape of an address that nobody bound: only management rules that name it.
+    pub fn unbound(document: &Document, ip: IpAddr) -> Self {
+        let names = |rule: &Rule| rule.local.as_ref().is_some_and(|local| local.contains(ip));
+        let rules = document.management.iter().enumerate().filter(|(_, m)| names(&m.rule));
+        let rules = rules.map(|(i, _)| RulePlace::Management(i)).collect();
+        Self { v6: ip.is_ipv6(), rules, open_nd: false, closed_groups: false }
+    }
+
+    /// The protocols that decisions may depend on.
+    pub fn protocols(&self, document: &Document) -> Vec<u8> {
+        let mut out = Vec::new();
+        for rule in self.rules.iter().filter_map(|place| document.rule(*place)) {
+            match rule.proto {
+                Proto::Any => out.extend(PORTED),
+                Proto::Is(number) => out.push(number),
+            }
+        }
+        out.extend(self.open_nd.then_some(58));
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+}
+
+/// What decided about a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::policy) enum Cause {
+    /// A rule, perhaps by admitting replies.
+    Rule { place: RulePlace, reply: bool },
+    /// Open neighbour discovery.
+    NeighbourDiscovery,
+    /// `multicast: deny`.
+    Multicast,
+    /// No rule matches.
+    NoRule,
+}
+
+/// Frames that are decided alike by one cause.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::policy) struct Region {
+    pub direction: Direction,
+    /// `None`: all protocols that the list given to [`regions`] does not name, and unknown ones.
+    pub proto: Option<u8>,
+    /// `None`: frames that show no ports, and all frames of unnamed protocols.
+    pub ports: Option<PortPair>,
+    pub verdict: Verdict,
+    pub cause: Cause,
+    pub remote: AddrSet,
+}
+
+/// The regions of a shape: disjoint, and together all IP frames of the family. `protocols` are told apart; they hold at
+/// least those of [`Shape::protocols`].
+pub(in crate::policy) fn regions(document: &Document, shape: &Shape, protocols: &[u8]) -> Vec<Region> {
+    regions_within(document, shape, protocols, &mut u64::MAX.clone()).unwrap_or_default()
+}
+
+/// As [`regions`], within a budget of steps (some nanoseconds each); `None` if that is spent.
+pub(super) fn regions_within(
+    document: &Document,
+    shape: &Shape,
+    protocols: &[u8],
+    steps: &mut u64,
+) -> Option<Vec<Region>> {
+    if shape.v6 {
+        Cutter::<u128>::new(document, shape).all(protocols, steps)
+    } else {
+        Cutter::<u32>::new(document, shape).all(protocols, steps)
+    }
+}
+
+/// Takes `count` steps from a budget.
+fn spend(steps: &mut u64, count: usize) -> Option<()> {
+    *steps = steps.checked_sub(count as u64)?;
+    Some(())
+}
+
+/// The points of one address family.
+trait Family: Point {
+    fn of(set: &AddrSet) -> &IntervalSet<Self>;
+    fn wrap(set: IntervalSet<Self>) -> AddrSet;
+}
+
+impl Family for u32 {
+    fn of(set: &AddrSet) -> &IntervalSet<Self> {
+        &set.v4
+    }
+
+    fn wrap(v4: IntervalSet<Self>) -> AddrSet {
+        AddrSet { v4, ..AddrSet::empty() }
+    }
+}
+
+impl Family for u128 {
+    fn of(set: &AddrSet) -> &IntervalSet<Self> {
+        &set.v6
+    }
+
+    fn wrap(v6: IntervalSet<Self>) -> AddrSet {
+        AddrSet { v6, ..AddrSet::empty() }
+    }
+}
+
+type Decided = (Verdict, Cause);
+
+/// Regions by all but their remote addresses.
+type Found<T> = BTreeMap<(Option<(PortSet, PortSet)>, Decided), Vec<Interval<T>>>;
+
+/// The classes of a shape. Places in masks are places in the list of rules; the one behind it is that of the groups
+/// among remote addresses, of the ephemeral ports among local ports, and always set among remote ports.
+struct Cutter<'a, T> {
+    shape: &'a Shape,
+    rules: Vec<(RulePlace, &'a Rule)>,
+    remotes: Vec<Class<T>>,
+    remote_ports: Vec<Class<u16>>,
+    local_ports: Vec<Class<u16>>,
+}
+
+impl<'a, T: Family> Cutter<'a, T> {
+    fn new(document: &'a Document, shape: &'a Shape) -> Self {
+        let rules: Vec<_> = shape.rules.iter().filter_map(|place| Some((*place, document.rule(*place)?))).collect();
+        let (groups, full) = (AddrSet::groups(), PortSet::full());
+        let mut remotes: Vec<_> = rules.iter().map(|(_, rule)| T::of(&rule.remote.set)).collect();
+        remotes.push(T::of(&groups));
+        let side = |of: fn(&PortPair) -> &PortSet, last| {
+            let sides = rules.iter().map(|(_, rule)| rule.ports.as_ref().map_or(&full, of));
+            classes(&sides.chain([last]).collect::<Vec<_>>())
+        };
+        let remote_ports = side(|ports| &ports.remote, &full);
+        let local_ports = side(|ports| &ports.local, &document.ephemeral);
+        let remotes = classes(&remotes);
+        Self { shape, remotes, remote_ports, local_ports, rules }
+    }
+
+    fn all(&self, protocols: &[u8], steps: &mut u64) -> Option<Vec<Region>> {
+        let mut out = Vec::new();
+        for direction in DIRECTIONS {
+            for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
+                for ((ports, (verdict, cause)), remote) in self.of_protocol(direction, proto, steps)? {
+                    let ports = ports.map(|(remote, local)| PortPair { remote, local });
+                    let remote = T::wrap(IntervalSet::from_intervals(remote));
+                    out.push(Region { direction, proto, ports, verdict, cause, remote });
+                }
+            }
+        }
+        Some(out)
+    }
+
+    fn of_protocol(&self, direction: Direction, proto: Option<u8>, steps: &mut u64) -> Option<Found<T>> {
+        let ported = proto.is_some_and(Proto::has_ports);
+        let fits = |rule: &Rule| match rule.proto {
+            Proto::Any => ported || rule.ports.is_none(),
+            Proto::Is(number) => proto == Some(number) && (ported || rule.ports.is_none()),
+        };
+        let (with_ports, without) = (self.mask(fits), self.mask(|rule| fits(rule) && rule.ports.is_none()));
+        let mut found = Found::new();
+        let effort = with_ports.words() + 16;
+        spend(steps, (self.remotes.len() + self.remote_ports.len() + self.local_ports.len()) * effort)?;
+        let rows = regroup(&self.remote_ports, &with_ports);
+        let columns = regroup(&self.local_ports, &with_ports);
+        for remote in regroup(&self.remotes, &with_ports) {
+            spend(steps, effort)?;
+            let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
+            found.entry((None, none)).or_default().extend_from_slice(remote.set.intervals());
+            if ported {
+                let here = remote.within.and(&with_ports).with(self.rules.len());
+                spend(steps, (rows.len() + columns.len()) * effort)?;
+                let (rows, columns) = (regroup(&rows, &here), regroup(&columns, &here));
+                spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
+                for (ports, decided) in self.grid(direction, proto, &remote.within, &rows, &columns) {
+                    found.entry((Some(ports), decided)).or_default().extend_from_slice(remote.set.intervals());
+                }
+            }
+        }
+        Some(found)
+    }
+
+    fn mask(&self, fits: impl Fn(&Rule) -> bool) -> Mask {
+        let mut mask = Mask::of_len(self.rules.len() + 1);
+        for at in (0..self.rules.len()).filter(|at| fits(self.rules[*at].1)).chain([self.rules.len()]) {
+            mask.flip(at);
+        }
+        mask
+    }
+
+    /// What the ports decide for one class of remote addresses, as boxes.
+    fn grid(
+        &self,
+        direction: Direction,
+        proto: Option<u8>,
+        remote: &Mask,
+        rows: &[Class<u16>],
+        columns: &[Class<u16>],
+    ) -> Vec<((PortSet, PortSet), Decided)> {
+        let decide = |row: &Class<u16>, column: &Class<u16>| {
+            let ephemeral = column.within.contains(self.rules.len());
+            self.decide(direction, proto, [remote, &row.within, &column.within], ephemeral)
+        };
+        let by_row = boxes(rows, columns, decide);
+        if by_row.len() <= 2 {
+            return by_row.into_iter().map(|(rows, columns, decided)| ((rows, columns), decided)).collect();
+        }
+        let by_column = boxes(columns, rows, |column, row| decide(row, column));
+        if by_row.len() <= by_column.len() {
+            by_row.into_iter().map(|(rows, columns, decided)| ((rows, columns), decided)).collect()
+        } else {
+            by_column.into_iter().map(|(columns, rows, decided)| ((rows, columns), decided)).collect()
+        }
+    }
+
+    /// Decides one combination of classes; `matching` has in common the rules that match.
+    fn decide(&self, direction: Direction, proto: Option<u8>, matching: [&Mask; 3], ephemeral: bool) -> Decided {
+        if self.shape.open_nd && proto == Some(58) {
+            return (Verdict::Allow, Cause::NeighbourDiscovery);
+        }
+        let closed_group = self.shape.closed_groups && matching[0].contains(self.rules.len());
+        if closed_group && direction == Direction::Tx {
+            return (Verdict::Deny, Cause::Multicast);
+        }
+        let ported = proto.is_some_and(Proto::has_ports);
+        // Management rules and policy rules are two lists: only the list that a rule stands in can hide its mirror.
+        let (mut mirror_is_open, mut list) = (!closed_group, None);
+        for at in Mask::common(matching[0], matching[1], matching[2]) {
+            let Some((place, rule)) = self.rules.get(at) else { continue };
+            let this_list = matches!(place, RulePlace::Management(_));
+            if list.replace(this_list) != Some(this_list) {
+                mirror_is_open = !closed_group;
+            }
+            if rule.direction == direction {
+                return (rule.action, Cause::Rule { place: *place, reply: false });
+            }
+            let confined = ported && rule.direction == Direction::Tx && !rule.names_local_ports;
+            if mirror_is_open && rule.replies && (!confined || ephemeral) {
+                return (Verdict::Allow, Cause::Rule { place: *place, reply: true });
+            }
+            mirror_is_open = false;
+        }
+        (Verdict::Deny, Cause::NoRule)
+    }
+}
+
+/// Puts rows together that are decided alike in the same columns: `(rows, columns, decision)`.
+fn boxes(
+    rows: &[Class<u16>],
+    columns: &[Class<u16>],
+    decide: impl Fn(&Class<u16>, &Class<u16>) -> Decided,
+) -> Vec<(PortSet, PortSet, Decided)> {
+    let mut same: BTreeMap<(Decided, Vec<usize>), Vec<Interval<u16>>> = BTreeMap::new();
+    for row in rows {
+        let mut by_decision: BTreeMap<Decided, Vec<usize>> = BTreeMap::new();
+        for (i, column) in columns.iter().enumerate() {
+            by_decision.entry(decide(row, column)).or_default().push(i);
+        }
+        for key in by_decision {
+            same.entry(key).or_default().extend_from_slice(row.set.intervals());
+        }
+    }
+    let union = |columns_in: &[usize]| {
+        PortSet::from_intervals(columns_in.iter().flat_map(|i| columns[*i].set.intervals().iter().copied()))
+    };
+    same.into_iter().map(|((decided, at), rows)| (PortSet::from_intervals(rows), union(&at), decided)).collect()
+}

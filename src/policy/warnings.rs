@@ -1,0 +1,123 @@
+//! What is allowed to be said but may not do what it seems to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::document::{Binding, Document, Origin, Policy, Rule};
+use super::sets::AddrSet;
+use crate::tables::{Direction, Verdict};
+
+/// One thing of a document that may surprise, as `web.yaml:12: ...`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Where it was said.
+    pub origin: Arc<Origin>,
+    /// What may surprise.
+    pub text: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.origin, self.text)
+    }
+}
+
+impl Document {
+    /// What may surprise: bindings first, then rules, each in the order of the document.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut warnings: Vec<_> = self.bindings.iter().flat_map(binding_warnings).collect();
+        let mut users = vec![Vec::new(); self.policies.len()];
+        for binding in &self.bindings {
+            if let Some(ips) = users.get_mut(binding.policy) {
+                ips.extend(binding.ips.iter().copied());
+            }
+        }
+        for (policy, ips) in self.policies.iter().zip(users) {
+            let ips = ips.into_iter().collect();
+            warnings.extend(policy.rules.iter().filter_map(|rule| self.rule_warning(policy, &ips, rule)));
+        }
+        warnings
+    }
+
+    fn rule_warning(&self, policy: &Policy, users: &AddrSet, rule: &Rule) -> Option<Warning> {
+        let elsewhere = rule.local.as_ref().is_some_and(|local| local.subtract(users) == *local);
+        let only_groups = rule.remote.set.subtract(&AddrSet::groups()).is_empty();
+        let sends = rule.direction == Direction::Tx && rule.action == Verdict::Allow;
+        let text = if elsewhere && !users.is_empty() {
+            format!("the rule never applies: no binding with policy {} has an address in its local", policy.name)
+        } else if only_groups && sends && self.multicast == Verdict::Deny {
+            "the rule never applies: it allows sending to groups only, and multicast is denied".to_owned()
+        } else {
+            return None;
+        };
+        Some(Warning { origin: rule.origin.clone(), text })
+    }
+}
+
+fn binding_warnings(binding: &Binding) -> Vec<Warning> {
+    let name = &binding.container;
+    let mut texts = Vec::new();
+    if !binding.attach.local_traffic_reaches_adapter() {
+        texts.push(format!(
+            "{name} is attached by {}: between it and others inside this host no policy is enforced",
+            binding.attach
+        ));
+    }
+    if !binding.owns_mac {
+        texts.push(format!(
+            "{name} shares its MAC: only its IPs are guarded, and a frame with that MAC may have others"
+        ));
+    }
+    texts.into_iter().map(|text| Warning { origin: binding.origin.clone(), text }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_surprise_is_said_with_its_place() {
+        let text = r#"nicfw: 1
+unbound: allow
+multicast: deny
+policies:
+  web:
+    - {allow: in, local: 10.30.1.99}
+    - {allow: in, local: 10.30.1.0/24}
+    - {allow: out, remote: [224.0.0.251, "ff02::fb"]}
+    - {deny: out, remote: 224.0.0.251}
+  spare: [{allow: in, local: 10.30.1.99}]
+bindings:
+  - {container: a, ip: 10.30.1.17, mac: "02:00:0a:1e:01:11", attach: {macvlan: bridge}, policy: web}
+  - {container: b, ip: 10.30.1.18, mac: "02:00:0a:1e:01:12", attach: ipvlan, policy: web, unprotected: accepted}
+"#;
+        let refused = Document::parse(text, "t.yaml").unwrap_err().to_string();
+        assert!(refused.starts_with("t.yaml:12:5: a and b can reach each other inside the host"), "{refused}");
+        let document = Document::parse(&text.replace("bridge}", "bridge}, unprotected: accepted"), "t.yaml").unwrap();
+        let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "t.yaml:12: a is attached by macvlan bridge: between it and others inside this host no policy is enforced",
+                "t.yaml:13: b is attached by ipvlan: between it and others inside this host no policy is enforced",
+                "t.yaml:13: b shares its MAC: only its IPs are guarded, and a frame with that MAC may have others",
+                "t.yaml:6: the rule never applies: no binding with policy web has an address in its local",
+                "t.yaml:8: the rule never applies: it allows sending to groups only, and multicast is denied",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_container_inside_the_host_is_a_warning_only() {
+        let text = r#"nicfw: 1
+unbound: allow
+multicast: deny
+policies: {web: []}
+bindings:
+  - {container: a, ip: 10.30.1.17, mac: "02:00:0a:1e:01:11", attach: {macvlan: bridge}, policy: web}
+  - {container: b, ip: 10.30.1.18, mac: "02:00:0a:1e:01:12", attach: {macvlan: vepa}, policy: web}
+"#;
+        assert_eq!(Document::parse(text, "t.yaml").unwrap().warnings().len(), 1);
+    }
+}

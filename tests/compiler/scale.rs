@@ -1,0 +1,144 @@
+//! Size: what many bindings cost, and what entries cost against the naive expansion.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+use nicfw::policy::{
+    AddrSet, Attach, Binding, Compiled, Document, Interval, Policy, PortPair, PortSet, Proto, Remote, Rule,
+};
+use nicfw::tables::{Direction, MacAddr, Target, Verdict};
+
+use crate::documents::{origin, set};
+
+pub fn port_set(ports: &[(u16, u16)]) -> PortSet {
+    PortSet::from_intervals(ports.iter().map(|&(first, last)| Interval { first, last }))
+}
+
+fn allow(direction: Direction, remote: AddrSet, remote_ports: Option<PortSet>, local_ports: Option<PortSet>) -> Rule {
+    let names_local_ports = local_ports.is_some();
+    let full = PortSet::full;
+    Rule {
+        direction,
+        action: Verdict::Allow,
+        sample: false,
+        proto: Proto::TCP,
+        remote: Remote { text: "remote".to_owned(), set: remote },
+        ports: Some(PortPair { remote: remote_ports.unwrap_or_else(full), local: local_ports.unwrap_or_else(full) }),
+        local: None,
+        replies: true,
+        names_local_ports,
+        origin: origin(1),
+    }
+}
+
+fn bindings(count: u32, policies: usize) -> Vec<Binding> {
+    let binding = |(i, at): (u32, usize)| Binding {
+        container: format!("c{i}"),
+        ips: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0a1e_0000 + i))],
+        mac: {
+            let [_, a, b, c] = i.to_be_bytes();
+            MacAddr([2, 0, 0, a, b, c])
+        },
+        owns_mac: true,
+        vlan: None,
+        physical_ports: Vec::new(),
+        policy: at % policies,
+        attach: Attach::Sriov,
+        open_nd: false,
+        unprotected_accepted: false,
+        origin: origin(1000 + i),
+    };
+    (0..count).zip(0..).map(binding).collect()
+}
+
+pub fn document(policies: Vec<Vec<Rule>>, count: u32) -> Document {
+    let many = policies.len();
+    Document {
+        name: "scale.yaml".into(),
+        unbound: Verdict::Allow,
+        multicast: Verdict::Deny,
+        ephemeral: port_set(&[(32768, 60999)]),
+        management: Vec::new(),
+        policies: policies
+            .into_iter()
+            .enumerate()
+            .map(|(i, rules)| Policy { name: format!("p{i}"), rules, line: 1 })
+            .collect(),
+        bindings: bindings(count, many),
+    }
+}
+
+/// Twenty rules; a tenth of the bindings' policies differ from each other.
+fn twenty_rules(seed: u32) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for i in 0..20u32 {
+        let net = format!("10.{}.{}.0/24", 64 + seed % 10, i * 10 + seed % 7);
+        let port = u16::try_from(1000 + i % 4).unwrap();
+        if i % 2 == 0 {
+            rules.push(allow(Direction::Rx, set(&[&net]), None, Some(port_set(&[(port, port)]))));
+        } else {
+            rules.push(Rule {
+                action: Verdict::Deny,
+                replies: false,
+                ..allow(Direction::Rx, set(&[&net]), None, None)
+            });
+        }
+    }
+    rules
+}
+
+#[test]
+fn many_bindings_of_many_rules_compile() {
+    let mut target = Target::profile0();
+    target.profile.rules = 1 << 20;
+    let mut times = Vec::new();
+    for count in [125, 1000] {
+        let document = document((0..count / 10 + 1).map(twenty_rules).collect(), count);
+        let start = Instant::now();
+        let compiled = Compiled::new(&document, &target, None).unwrap_or_else(|e| panic!("{e}"));
+        times.push((count, start.elapsed(), compiled.image().rules.len()));
+    }
+    let (small, large) = (times[0].1.as_secs_f64(), times[1].1.as_secs_f64());
+    assert!(
+        large < small * 8.0 * 5.0,
+        "eight times as many bindings take far more than eight times as long: {times:?}"
+    );
+    println!("{times:?}");
+}
+
+/// Prefixes times ports times directions: what one entry for each combination would take.
+#[test]
+fn fewer_entries_than_the_naive_expansion() {
+    let nets: Vec<String> = (0..20).map(|i| format!("10.{i}.0.0/16")).collect();
+    let nets: Vec<&str> = nets.iter().map(|net| net.as_str()).step_by(2).collect();
+    let ports = port_set(&[(80, 80), (443, 443), (8000, 8099)]);
+    let rules = vec![allow(Direction::Rx, set(&nets), None, Some(ports))];
+    let compiled = Compiled::new(&document(vec![rules], 1), &Target::profile0(), None).unwrap();
+    // Naive: 10 prefixes x 102 ports x 2 directions. Here: one class of remotes, one of ports, both directions in one
+    // entry; beside it the base denies of IP and MAC, and ARP.
+    assert_eq!(compiled.image().rules.len(), 4);
+}
+
+#[test]
+fn single_values_take_no_ids() {
+    let remote = set(&["10.1.2.3/32"]);
+    let rules = vec![allow(Direction::Tx, remote, Some(port_set(&[(53, 53)])), Some(port_set(&[(1024, 1024)])))];
+    let compiled = Compiled::new(&document(vec![rules], 1), &Target::profile0(), None).unwrap();
+    let image = compiled.image();
+    assert_eq!((image.rules.len(), &image.subnets, &image.remote_ports, &image.local_ports), (4, &None, &None, &None));
+}
+
+#[test]
+fn bindings_share_ids_but_not_entries() {
+    let rules =
+        || vec![allow(Direction::Rx, set(&["10.20.0.0/16", "10.40.0.0/16"]), None, Some(port_set(&[(80, 81)])))];
+    let ids = |count, policies: Vec<_>| {
+        let compiled = Compiled::new(&document(policies, count), &Target::profile0(), None).unwrap();
+        let classes = &compiled.image().subnets.as_ref().unwrap().classes;
+        let ids: std::collections::BTreeSet<_> = classes.iter().map(|(_, id)| *id).collect();
+        (ids.len(), compiled.image().rules.len())
+    };
+    assert_eq!(ids(1, vec![rules()]), (2, 4));
+    assert_eq!(ids(10, vec![rules()]), (2, 40));
+    assert_eq!(ids(10, vec![rules(), rules()]), (2, 40), "two policies of one meaning share classes");
+}
