@@ -371,7 +371,9 @@ impl Machine {
         }
         let mut obstacles = Vec::new();
         let bound = function.driver.as_deref() == Some("vfio-pci");
-        if function.group.is_none() {
+        // Some IOMMUs make a function's group only when a driver is bound to it.
+        let later = !bound && list(&self.root.join("sys/class/iommu")).is_ok_and(|iommus| !iommus.is_empty());
+        if function.group.is_none() && !later {
             obstacles.push(Obstacle::NoIommu { parameter: self.iommu_parameter() });
         }
         if !self.root.join("sys/bus/pci/drivers/vfio-pci").exists() {

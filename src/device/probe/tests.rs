@@ -126,6 +126,11 @@ fn without_an_iommu_the_kernel_parameter_is_named() {
     let function = tree.one("0000:65:00.0");
     assert_eq!(function.obstacles, [Obstacle::NoIommu { parameter: "amd_iommu=on" }]);
     assert!(commands(&function)[0].contains("amd_iommu=on"));
+    let later = Tree::new();
+    later.medford("0000:65:00.0", None, None);
+    later.write("sys/class/iommu/virtio0/type", "");
+    later.write("sys/bus/pci/drivers/vfio-pci/bind", "");
+    assert_eq!(later.one("0000:65:00.0").obstacles, [Obstacle::NotBound], "the group comes with the driver");
     let unguarded = Tree::new();
     unguarded.medford("0000:65:00.0", Some("vfio-pci"), Some(0));
     unguarded.write("sys/kernel/iommu_groups/0/name", "vfio-noiommu\n");
