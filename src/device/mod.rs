@@ -1,4 +1,13 @@
 //! One PCI function of an adapter, however it is reached: in process, by a vfio-user socket, or through VFIO.
+//!
+//! A [`Locator`] names a function and opens it; what comes out is a [`Device`], and nobody to the right of this room asks
+//! what kind. [`Machine::probe`] looks at the machine without opening anything.
+//!
+//! ```text
+//! Locator -> vfio: the kernel's system calls   -> pool (DMA), registers (BAR) -> Device
+//!         -> vfio_user: the same, as messages  -> pool (DMA), registers (BAR) -> Device
+//! Machine -> probe: who holds what, what stands in the way, which commands clear it -> Suitability
+//! ```
 
 mod address;
 mod config;
