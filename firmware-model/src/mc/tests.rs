@@ -15,10 +15,18 @@ fn mc() -> Mc {
         switching: Switching::Fixed,
         bound: false,
         boot_count: 1,
-        physical_ports: 2,
+        ports: vec![Port::default(); 2],
         rules_version: 0,
         executed: 0,
+        next_filter: 1,
+        next_context: 0,
+        generation: 0,
     }
+}
+
+/// Every command that the model knows.
+fn all() -> impl Iterator<Item = &'static Command> {
+    COMMANDS.into_iter().chain([rules::COMMANDS]).flatten()
 }
 
 /// A v2 request with NEWEPOCH and sequence number 5: CODE 0x7f, RESYNC; EXTENDED_CMD, ACTUAL_LEN.
@@ -77,7 +85,7 @@ fn unknown_commands_answer_enosys() {
 
 #[test]
 fn every_command_checks_its_length() {
-    for command in &COMMANDS {
+    for command in all() {
         let (shortest, longest) = command.request;
         let mut lengths = vec![longest + 1];
         lengths.extend(shortest.checked_sub(1));
@@ -253,11 +261,11 @@ proptest::proptest! {
 
     #[test]
     fn any_payload_of_a_known_command_is_taken(
-        command in 0..COMMANDS.len(),
+        command in 0..all().count(),
         payload in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..1020),
     ) {
         let mut mc = mc();
-        let cmd = COMMANDS[command].cmd.0;
+        let cmd = all().nth(command).unwrap().cmd.0;
         let Answer::Bytes(answer) = mc.take(0, &v2(cmd, &payload)) else { panic!("no answer") };
         proptest::prop_assert!(answer.len() <= 8 + MAX_PAYLOAD);
     }
