@@ -188,7 +188,12 @@ impl Mc {
 
     fn execute(&mut self, function: usize, header: &Header, payload: &[u8], fault: Option<FaultKind>) -> Answer {
         match fault {
-            None => done(header, self.run(function, header.cmd, payload)),
+            None => {
+                let boots = self.boot_count;
+                let reply = self.run(function, header.cmd, payload);
+                // A command that reboots the MC is answered as every request that a reboot cuts off.
+                if self.boot_count == boots { done(header, reply) } else { rebooted(header) }
+            }
             Some(FaultKind::Error(code)) => done(header, Err(code)),
             Some(FaultKind::ErrorAfterEffect(code)) => {
                 let _ = self.run(function, header.cmd, payload);
