@@ -167,6 +167,7 @@ impl Mc {
                 let spec = spec(ask)?;
                 own.check_spec(&spec, vadaptor.mac)?;
                 let dest = dest(own, ask)?;
+                log::debug!("function {function}: filter {next}: {spec:?} to {dest:?}");
                 own.steering.insert(next, spec, dest, op == op::SUBSCRIBE)?;
                 self.next_filter += 1;
                 next

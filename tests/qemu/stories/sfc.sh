@@ -3,7 +3,7 @@
 peer=192.0.2.1 own=192.0.2.2
 fail() {
     echo "STORY FAILED: $*"
-    dmesg | grep -v '\[ *[0-2]\.' | tail -60
+    dmesg | tail -40
     exit 1
 }
 
@@ -32,12 +32,13 @@ up() {
 }
 # Has the driver complained since the mark? Lines that it prints with every adapter are no complaints.
 mark=0
+# Extra argument: a complaint that belongs to the step.
 complaints() {
     dmesg | tail -n +$((mark + 1)) | grep -E 'sfc |eth[0-9]|BUG|WARNING|Call Trace|Oops' |
-        grep -vE 'NIC detected|Unable to read VPD|no PTP support|link (up|down)|Solarflare|NETDEV|entered|left'
+        grep -vE "NIC detected|Unable to read VPD|no PTP support|link (up|down)|entered|left${1:+|$1}"
 }
 quiet() {
-    complaints && fail "the driver complains"
+    complaints "$@" && fail "the driver complains"
     mark=$(dmesg | wc -l)
 }
 
@@ -74,13 +75,13 @@ before=$(stat port_rx_packets)
 reached || fail "ping"
 within 30 grown port_rx_packets "$before" || fail "port_rx_packets stays at $before"
 ethtool -S "$net" | grep -E 'port_(tx|rx)_(packets|bytes|unicast|good)|nodesc'
-[ "$(stat rx_nodesc_drops)" = 0 ] || fail "frames found no buffer"
+[ "$(stat port_rx_nodesc_drops)" = 0 ] || fail "frames found no buffer"
 [ "$(ethtool -S "$net" | grep -E 'rx_(ip_hdr|tcp_udp)_chksum_err|rx_reset|tx_(ok|err).*err' | grep -vc ': 0$')" = 0 ] || fail "errors are counted"
 quiet
 
-echo "STEP ethtool: features, channels, rings, filters, hash, coalescing"
+echo "STEP ethtool: features, rings, filters, hash, coalescing"
 ethtool -k "$net" | grep -E '^(rx-checksumming|tx-checksumming|tcp-segmentation-offload|receive-hashing):' || fail "-k"
-ethtool -l "$net" > /tmp/l && ethtool -g "$net" > /tmp/g && ethtool -n "$net" && ethtool -x "$net" > /tmp/x || fail "-l -g -n -x"
+ethtool -g "$net" > /tmp/g && ethtool -n "$net" && ethtool -x "$net" > /tmp/x || fail "-g -n -x"
 ethtool -c "$net" > /tmp/c && ethtool -a "$net" && ethtool -C "$net" rx-usecs 30 || fail "-c -a -C"
 ethtool -K "$net" rx off tx off && fetch_file && ethtool -K "$net" rx on tx on && fetch_file || fail "-K"
 ethtool -G "$net" rx 512 && within 50 link_is 1 && within 20 reached && fetch_file || fail "-G"
@@ -88,10 +89,19 @@ quiet
 
 echo "STEP ethtool: online self-test"
 ethtool -t "$net" online || fail "self-test"
-quiet
+# The driver asks whether workaround 41750 keeps it from testing interrupts, and goes on when that is refused.
+quiet 'online (testing|self-tests)|Passed phy selftest|MC command 0x4a inlen 8 failed rc=-95'
 
 echo "STEP a rule of ethtool drops, and no longer when it is gone"
-ask() { printf 'GET /sum HTTP/1.0\r\n\r\n' | nc -w 3 -p "$1" $peer 8000 2> /dev/null | grep -q file; }
+# Asks the peer for a file, from this local port.
+range=$(cat /proc/sys/net/ipv4/ip_local_port_range)
+ask() {
+    echo "$1 $1" > /proc/sys/net/ipv4/ip_local_port_range
+    timeout 3 wget -q -O /tmp/sum http://$peer:8000/sum
+    rc=$?
+    echo "$range" > /proc/sys/net/ipv4/ip_local_port_range
+    return $rc
+}
 ask 4000 || fail "the peer does not answer"
 rule=$(ethtool -N "$net" flow-type tcp4 dst-ip $own dst-port 4001 action -1 2>&1) || fail "-N: $rule"
 echo "$rule"
