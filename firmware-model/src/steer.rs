@@ -224,6 +224,11 @@ impl Steering {
         Ok(())
     }
 
+    pub fn remove_filters(&mut self) {
+        self.filters.clear();
+        self.by_spec.clear();
+    }
+
     /// Gives a filter another destination.
     pub fn retarget(&mut self, handle: u64, dest: Dest) -> Result<(), McErrno> {
         self.check(dest)?;

@@ -119,13 +119,14 @@ impl Mc {
         Ok(Vec::new())
     }
 
+    /// Takes the filters with it. RSS contexts stay: the kernel's driver frees them afterwards.
     fn vadaptor_free(&mut self, function: usize, payload: &[u8]) -> Reply {
         let own = self.with_vadaptor(function, In(payload).u32(0))?;
         if own.vnic.has_dma_queue() {
             return Err(McErrno::EBUSY);
         }
         own.vadaptor = None;
-        own.steering = Default::default();
+        own.steering.remove_filters();
         Ok(Vec::new())
     }
 
@@ -193,11 +194,13 @@ impl Mc {
         Ok(out)
     }
 
+    /// Needs no vadaptor: after a reboot the kernel's driver makes its context first.
     fn rss_context_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
         const EXCLUSIVE: u32 = 0;
         let ask = In(payload);
+        check_port(ask.u32(0))?;
         let id = self.next_context;
-        let own = self.with_vadaptor(function, ask.u32(0))?;
+        let own = self.own(function)?;
         if ask.u32(4) != EXCLUSIVE {
             return Err(McErrno::ENOTSUP);
         }
