@@ -351,4 +351,6 @@ fn respond(request: &Header, status: Status, len: usize, payload: &[u8]) -> Answ
 }
 
 #[cfg(test)]
+mod host_tests;
+#[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use crate::engine::EngineConfig;
 
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
-fn mc() -> Mc {
+pub(super) fn mc() -> Mc {
     let functions = [FunctionConfig::admin(0, MAC), FunctionConfig::container(0, 3, MacAddr([2, 0, 0, 0, 0, 2]))];
     Mc {
         engine: Engine::new(EngineConfig::profile0()),
@@ -25,25 +25,25 @@ fn mc() -> Mc {
 }
 
 /// Every command that the model knows.
-fn all() -> impl Iterator<Item = &'static Command> {
+pub(super) fn all() -> impl Iterator<Item = &'static Command> {
     COMMANDS.into_iter().chain([rules::COMMANDS]).flatten()
 }
 
 /// A v2 request with NEWEPOCH and sequence number 5: CODE 0x7f, RESYNC; EXTENDED_CMD, ACTUAL_LEN.
-fn v2(cmd: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn v2(cmd: u16, payload: &[u8]) -> Vec<u8> {
     let [c0, c1] = cmd.to_le_bytes();
     let [l0, l1] = u16::try_from(payload.len()).unwrap().to_le_bytes();
     [&[0xff, 0x00, 0x05, 0x00, c0, c1, l0, l1], payload].concat()
 }
 
 /// The answer to it: RESPONSE is bit 23, ERROR bit 22.
-fn done(cmd: u16, payload: &[u8]) -> Answer {
+pub(super) fn done(cmd: u16, payload: &[u8]) -> Answer {
     let mut bytes = v2(cmd, payload);
     bytes[2] = 0x85;
     Answer::Bytes(bytes)
 }
 
-fn failed(cmd: u16, errno: u32) -> Answer {
+pub(super) fn failed(cmd: u16, errno: u32) -> Answer {
     let mut bytes = v2(cmd, &errno.to_le_bytes());
     bytes[2] = 0xc5;
     Answer::Bytes(bytes)

@@ -133,10 +133,10 @@ impl Mc {
     fn vadaptor_set_mac(&mut self, function: usize, payload: &[u8]) -> Reply {
         let own = self.own(function)?;
         let vadaptor = own.vadaptor(In(payload).u32(0))?;
+        let mac = mac_to_take(own, MacAddr(In(payload).bytes(4)))?;
         if own.steering.has_filters() && !vadaptor.permit_set_mac {
             return Err(McErrno::FILTERS_PRESENT);
         }
-        let mac = mac_to_take(own, MacAddr(In(payload).bytes(4)))?;
         own.vadaptor = Some(Vadaptor { mac, ..vadaptor });
         Ok(Vec::new())
     }
