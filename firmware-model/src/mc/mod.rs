@@ -190,7 +190,7 @@ impl Mc {
         match fault {
             None => {
                 let boots = self.boot_count;
-                let reply = self.run(function, header.cmd, payload);
+                let reply = self.run_logged(function, header.cmd, payload);
                 // A command that reboots the MC is answered as every request that a reboot cuts off.
                 if self.boot_count == boots { done(header, reply) } else { rebooted(header) }
             }
@@ -258,6 +258,16 @@ impl Mc {
         }
         self.executed += 1;
         (command.run)(self, function, payload)
+    }
+
+    /// Runs a command, with a line in the log for whoever wants to see what a driver does.
+    fn run_logged(&mut self, function: usize, cmd: Cmd, payload: &[u8]) -> Reply {
+        let reply = self.run(function, cmd, payload);
+        match &reply {
+            Ok(answer) => log::debug!("function {function}: {cmd}, {} bytes: {} bytes", payload.len(), answer.len()),
+            Err(code) => log::debug!("function {function}: {cmd}, {} bytes: {code}", payload.len()),
+        }
+        reply
     }
 
     /// Reboots the MC: see ef10.md 4.7 and assumptions A12, A14. Drivers are told before their queues are gone.
