@@ -29,7 +29,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// The commands. Where a command needs an adapter, it is a fresh emulated one.
+/// The commands. Where a command needs an adapter and is told none, it is a fresh emulated one.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Shows the firewall at work: containers and peers with real traffic through the emulated adapter
@@ -51,8 +51,10 @@ pub enum Command {
     Replay(Replay),
     /// Plays a capture through the emulated adapter and prints what its counters counted
     Counters(Replay),
-    /// Describes the emulated adapter
-    Info(Output),
+    /// Describes an adapter
+    Info(Info),
+    /// Says which adapters this machine has and whether nicfw can use them; only reads
+    Doctor(Doctor),
 }
 
 /// How to print.
@@ -136,6 +138,28 @@ pub enum By {
     Policy,
     /// Those of the bindings, by container
     Binding,
+}
+
+/// Options of `info`.
+#[derive(Debug, Args)]
+pub struct Info {
+    /// Function to attach to: a PCI address, its folder in sysfs, or vfio-user:PATH; without it an emulated one
+    #[arg(long, value_name = "FUNCTION")]
+    pub device: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// PCI address of one function, as 0000:65:00.0
+    pub address: Option<String>,
+    /// A folder that stands for the machine
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// A policy file and a capture.

@@ -5,6 +5,7 @@ mod check;
 mod counters;
 mod demo;
 mod diff;
+mod doctor;
 mod explain;
 mod info;
 mod plan;
@@ -40,7 +41,8 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Counters(args) => counters::run(&args),
-        Command::Info(output) => info::run(&output),
+        Command::Info(args) => info::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     }
 }
 
