@@ -6,6 +6,7 @@ mod counters;
 mod demo;
 mod diff;
 mod explain;
+mod import;
 mod info;
 mod replay;
 mod show;
@@ -39,6 +40,7 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Replay(args) => replay::run(&args),
         Command::Counters(args) => counters::run(&args),
         Command::Info(output) => info::run(&output),
+        Command::Import(args) => import::run(&args),
     }
 }
 

@@ -102,7 +102,7 @@ fn rule(item: &Json<'_>, settings: &Settings) -> Option<(i64, ChainRule)> {
         .collect();
     let never = vlan == Given::No || domain == Given::No;
     let rule = ChainRule {
-        place: place(item.line, &item.text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")),
+        place: place(item.line, item.text),
         when: if never { Vec::new() } else { vec![when] },
         doubt: (!doubts.is_empty()).then(|| doubts.join(", ")),
         action,

@@ -49,6 +49,8 @@ struct Conditions<'a> {
     /// `--ports`: either side.
     either: Option<PortSet>,
     doubts: Vec<String>,
+    /// The options that follow belong to a match that is in doubt already.
+    in_doubt: bool,
     never: bool,
 }
 
@@ -65,7 +67,7 @@ pub(super) fn rule(
     let Some((first, rest)) = words.split_first() else { return Ok(None) };
     let Some((chain, rest)) = rest.split_first().filter(|_| first == "-A") else { return Ok(None) };
     let mut conditions =
-        Conditions { settings, is_v6, when: Match::any(), either: None, doubts: Vec::new(), never: false };
+        Conditions { settings, is_v6, when: Match::any(), either: None, doubts: Vec::new(), in_doubt: false, never: false };
     let Some(target) = conditions.read(rest) else { return Ok(None) };
     let (mut doubts, mut target) = (conditions.doubts.clone(), target);
     if let Target::Named(name) = &target
@@ -136,6 +138,7 @@ impl Conditions<'_> {
                     words.next()?;
                     words.next()?;
                 }
+                _ if word.starts_with('-') && self.in_doubt => {}
                 _ if word.starts_with('-') => self.doubt(&format!("the condition {word} cannot be said")),
                 // The rest of a condition that cannot be said.
                 _ if !self.doubts.is_empty() => {}
@@ -149,7 +152,8 @@ impl Conditions<'_> {
 
     fn module(&mut self, name: &str) {
         const SAID: &str = "tcp udp sctp udplite dccp multiport comment state conntrack iprange icmp icmp6";
-        if !SAID.split_ascii_whitespace().any(|known| known == name) {
+        self.in_doubt = !SAID.split_ascii_whitespace().any(|known| known == name);
+        if self.in_doubt {
             self.doubt(&format!("the match {name} cannot be said"));
         }
     }

@@ -24,8 +24,8 @@ pub(super) struct Said {
     pub remote: Option<AddrSet>,
     pub remote_ports: Option<PortSet>,
     pub local_ports: Option<PortSet>,
-    /// `None` = all bound addresses.
-    pub local: Option<AddrSet>,
+    /// Some of the bound addresses, or all.
+    pub local: AddrSet,
     pub replies: bool,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn say(placed: &Placed, bound: &AddrSet, report: &mut Report) -> Vec<
         remote: (remote != families(bound)).then_some(remote),
         remote_ports: None,
         local_ports: None,
-        local: (local != *bound).then_some(local),
+        local,
         replies: placed.replies && placed.flat.verdict == Verdict::Allow,
     };
     match ports {
@@ -60,12 +60,30 @@ pub(super) fn say(placed: &Placed, bound: &AddrSet, report: &mut Report) -> Vec<
 
 fn without_ports(rule: &Said, protos: &Protos, report: &mut Report) -> Vec<Said> {
     match protos {
+        Protos::Any if rule.replies && rule.direction == Direction::Tx => replied(rule, report),
         Protos::Any => vec![rule.clone()],
         Protos::Of(numbers) if numbers.len() <= MOST_PROTOCOLS => {
             numbers.iter().map(|number| Said { proto: Proto::Is(*number), ..rule.clone() }).collect()
         }
         Protos::Of(numbers) => cannot_say(rule, &format!("{} protocols in one rule", numbers.len()), report),
     }
+}
+
+/// An allow of everything that is sent, with the replies that can be said. Replies of TCP, UDP and SCTP reach certain ports
+/// alone, and the tables cannot say "any protocol, but of these only with such ports".
+fn replied(rule: &Said, report: &mut Report) -> Vec<Said> {
+    let local = &rule.local;
+    let icmp = [(!local.v4.is_empty(), Proto::ICMP), (!local.v6.is_empty(), Proto::ICMPV6)];
+    let icmp = icmp.into_iter().filter_map(|(bound, proto)| bound.then_some(proto));
+    let reason = "replies of protocols other than tcp, udp, sctp and icmp cannot be said beside theirs";
+    report.line(&rule.place, Effect::RepliesDenied, reason);
+    let mut rules: Vec<_> = [Proto::TCP, Proto::UDP, Proto::SCTP]
+        .into_iter()
+        .chain(icmp)
+        .map(|proto| Said { proto, ..rule.clone() })
+        .collect();
+    rules.push(Said { replies: false, ..rule.clone() });
+    rules
 }
 
 fn with_ports(rule: &Said, protos: &Protos, ports: &(PortSet, PortSet), report: &mut Report) -> Vec<Said> {

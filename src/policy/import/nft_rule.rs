@@ -51,10 +51,7 @@ impl Reader<'_> {
         let handle = rule.get("handle").and_then(Json::number).map_or(String::new(), |n| format!("handle {n}: "));
         let body = rule.get("expr").map_or("", |expr| expr.text);
         let mut growing = Growing {
-            place: place(
-                rule.line,
-                &format!("{handle}{}", body.split_ascii_whitespace().collect::<Vec<_>>().join(" ")),
-            ),
+            place: place(rule.line, &format!("{handle}{body}")),
             when: vec![Match::any()],
             doubts: Vec::new(),
             beside: Vec::new(),

@@ -63,8 +63,9 @@ impl Split {
         Ok(split)
     }
 
+    /// Whether replies to allows of this direction meet denies of the other, which must come first.
     fn has_conflict(&self, other: &Self) -> bool {
-        allows(&self.before).any(|allow| meets(allow, self.before.len(), &other.before))
+        other.established && allows(&self.before).any(|allow| meets(allow, self.before.len(), &other.before))
     }
 }
 

@@ -45,9 +45,10 @@ pub(super) fn bounded(line: usize) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }
 
-/// Foreign text, escaped and cut.
+/// Foreign text, on one line, escaped and cut.
 pub(super) fn shown(text: &str) -> String {
-    let mut out = harmless(text.trim());
+    let words: Vec<_> = text.split_ascii_whitespace().take(LONGEST_SHOWN).collect();
+    let mut out = harmless(&words.join(" "));
     if out.len() > LONGEST_SHOWN {
         let end = (0..=LONGEST_SHOWN).rev().find(|end| out.is_char_boundary(*end)).unwrap_or(0);
         out.truncate(end);

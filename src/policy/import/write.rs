@@ -46,8 +46,10 @@ fn fields(rule: &Said, settings: &Settings, name: &str) -> Vec<String> {
     fields.extend(rule.remote.as_ref().map(|set| format!("remote: {}", remote(set))));
     fields.extend(rule.remote_ports.as_ref().map(|set| format!("remote_ports: {}", ports(set))));
     fields.extend(rule.local_ports.as_ref().map(|set| format!("local_ports: {}", ports(set))));
-    let local = |set| list(addresses(set, &settings.ips).into_iter().map(|ip| AddrTerm::from(ip).to_string()));
-    fields.extend(rule.local.as_ref().map(|set| format!("local: {}", local(set))));
+    let local = addresses(&rule.local, &settings.ips);
+    if local.len() < settings.ips.len() {
+        fields.push(format!("local: {}", list(local.into_iter().map(|ip| AddrTerm::from(ip).to_string()))));
+    }
     if rule.action == Verdict::Allow && !rule.replies {
         fields.push("replies: no".to_owned());
     }
