@@ -43,7 +43,11 @@ fn lines_that_cannot_be_said_exit_3() {
 fn what_is_no_rules_file_has_a_line_a_reason_and_no_output() {
     let ran = import("iptables", "filters.rules", &[]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
-    assert!(ran.stderr.starts_with("cli/tests/imports/filters.rules:1: a line outside of a table; expected"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("cli/tests/imports/filters.rules:1: a line outside of a table; expected"),
+        "{}",
+        ran.stderr
+    );
     let ran = import("nft", "no-such-file", &[]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
 }

@@ -114,7 +114,8 @@ impl Rules {
 
     fn as_iptables(&self) -> String {
         let policy = |i: usize| if self.accept[i] { "ACCEPT" } else { "DROP" };
-        let mut text = format!("*filter\n:INPUT {} [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT {} [0:0]\n", policy(0), policy(1));
+        let mut text =
+            format!("*filter\n:INPUT {} [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT {} [0:0]\n", policy(0), policy(1));
         for chain in 2..self.chains.len() {
             writeln!(text, ":{} - [0:0]", self.name(chain)).unwrap();
         }

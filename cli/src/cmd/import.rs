@@ -71,12 +71,8 @@ fn refused(name: &str, error: &ImportError) -> Failure {
 }
 
 fn report(imported: Import) -> ImportReport {
-    let one = |NotCarried { line, text, effect, reason }| NotCarriedReport {
-        line,
-        effect: effect.to_string(),
-        reason,
-        text,
-    };
+    let one =
+        |NotCarried { line, text, effect, reason }| NotCarriedReport { line, effect: effect.to_string(), reason, text };
     ImportReport {
         rules: imported.document.policies.iter().map(|policy| policy.rules.len()).sum(),
         policy: imported.yaml,

@@ -66,8 +66,15 @@ pub(super) fn rule(
     };
     let Some((first, rest)) = words.split_first() else { return Ok(None) };
     let Some((chain, rest)) = rest.split_first().filter(|_| first == "-A") else { return Ok(None) };
-    let mut conditions =
-        Conditions { settings, is_v6, when: Match::any(), either: None, doubts: Vec::new(), in_doubt: false, never: false };
+    let mut conditions = Conditions {
+        settings,
+        is_v6,
+        when: Match::any(),
+        either: None,
+        doubts: Vec::new(),
+        in_doubt: false,
+        never: false,
+    };
     let Some(target) = conditions.read(rest) else { return Ok(None) };
     let (mut doubts, mut target) = (conditions.doubts.clone(), target);
     if let Target::Named(name) = &target

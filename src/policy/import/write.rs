@@ -129,3 +129,99 @@ fn quoted(text: &str) -> String {
 fn verdict(verdict: Verdict) -> &'static str {
     if verdict == Verdict::Allow { "allow" } else { "deny" }
 }
+
+#[cfg(test)]
+mod tests {
+    use ipnet::IpNet;
+    use proptest::prelude::*;
+
+    use super::super::super::document::{Document, Proto, Rule};
+    use super::super::super::sets::Interval;
+    use super::super::rules::Place;
+    use super::*;
+
+    const IPS: [&str; 3] = ["10.30.1.17", "10.30.1.18", "2001:db8::17"];
+
+    fn settings(name: &str) -> Settings {
+        let ips = IPS.map(|ip| ip.parse().unwrap()).to_vec();
+        Settings { open_nd: true, vlan: Some(7), ..Settings::new(name, ips, "02:00:0a:1e:01:11".parse().unwrap()) }
+    }
+
+    fn addrs() -> impl Strategy<Value = AddrSet> {
+        let net = (any::<u32>(), 0u8..=32, any::<u128>(), 0u8..=128, any::<bool>());
+        let net = net.prop_map(|(v4, short, v6, long, is_v6)| {
+            let net = if is_v6 {
+                IpNet::new(std::net::Ipv6Addr::from_bits(v6).into(), long)
+            } else {
+                IpNet::new(std::net::Ipv4Addr::from_bits(v4).into(), short)
+            };
+            AddrSet::from(net.unwrap())
+        });
+        (prop::collection::vec(net, 1..4), any::<bool>()).prop_map(|(sets, inverse)| {
+            let set = sets.iter().fold(AddrSet::empty(), |all, set| all.union(set));
+            let other = AddrSet::full().subtract(&set);
+            if inverse && !other.is_empty() { other } else { set }
+        })
+    }
+
+    fn ports() -> impl Strategy<Value = PortSet> {
+        prop::collection::vec((any::<u16>(), any::<u16>()), 1..4).prop_map(|ranges| {
+            PortSet::from_intervals(ranges.iter().map(|(a, b)| Interval { first: *a.min(b), last: *a.max(b) }))
+        })
+    }
+
+    fn said() -> impl Strategy<Value = Said> {
+        let proto = prop_oneof![Just(Proto::Any), prop::sample::select(vec![6, 17, 132]).prop_map(Proto::Is)];
+        let verdicts = (any::<bool>(), any::<bool>(), any::<bool>());
+        let local = prop::sample::subsequence(IPS.to_vec(), 1..=3);
+        let ports = (prop::option::of(ports()), prop::option::of(ports()));
+        (verdicts, proto, prop::option::of(addrs()), ports, local, ".{0,300}", any::<u32>()).prop_map(
+            |((rx, allow, replies), proto, remote, (remote_ports, local_ports), local, text, line)| Said {
+                place: Place { line, text: text.into() },
+                direction: if rx { Direction::Rx } else { Direction::Tx },
+                action: if allow { Verdict::Allow } else { Verdict::Deny },
+                proto,
+                remote,
+                remote_ports,
+                local_ports,
+                local: local.iter().map(|ip| ip.parse::<std::net::IpAddr>().unwrap()).collect(),
+                replies: replies && allow,
+            },
+        )
+    }
+
+    fn means(rule: &Rule, said: &Said, all: &AddrSet) -> bool {
+        let ports = rule.ports.as_ref();
+        let side = |ports: &Option<PortSet>| ports.clone().unwrap_or_else(PortSet::full);
+        rule.direction == said.direction
+            && rule.action == said.action
+            && rule.proto == said.proto
+            && rule.replies == said.replies
+            && rule.names_local_ports == said.local_ports.is_some()
+            && rule.remote.set == said.remote.clone().unwrap_or_else(AddrSet::full)
+            && rule.local.as_ref().unwrap_or(all) == &said.local
+            && ports.is_some() == (said.remote_ports.is_some() || said.local_ports.is_some())
+            && ports.is_none_or(|p| p.remote == side(&said.remote_ports) && p.local == side(&said.local_ports))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_it_was_meant(
+            rules in prop::collection::vec(said(), 0..6),
+            file in ".{0,40}",
+            container in "[!-~]{1,40}",
+        ) {
+            let settings = settings(&container);
+            let text = document(&settings, &file, &rules);
+            let document = Document::parse(&text, "t.yaml");
+            let document = document.map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;
+            let all: AddrSet = settings.ips.iter().copied().collect();
+            prop_assert_eq!(document.policies[0].rules.len(), rules.len());
+            for (rule, said) in document.policies[0].rules.iter().zip(&rules) {
+                prop_assert!(means(rule, said, &all), "{rule:?}\n{said:?}\n{text}");
+            }
+            let binding = &document.bindings[0];
+            prop_assert_eq!((&binding.container, &binding.ips, binding.vlan), (&container, &settings.ips, Some(7)));
+        }
+    }
+}
