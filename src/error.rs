@@ -19,6 +19,24 @@ pub enum Error {
         /// Alignment asked for, in bytes.
         align: usize,
     },
+    /// Whoever stands between the driver and the function did not let it reach DMA memory.
+    #[error("no DMA memory: {len} bytes could not be shared with the adapter")]
+    DmaRefused {
+        /// Bytes asked for.
+        len: usize,
+        /// Who refused, and why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An interrupt vector could not be connected.
+    #[error("interrupt vector {vector} could not be connected")]
+    Interrupt {
+        /// The vector.
+        vector: u32,
+        /// Who refused, and why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The function could not be reset.
     #[error("the function could not be reset")]
     Reset,

@@ -1,5 +1,7 @@
 //! The driver against the firmware model: attach and its refusals, every table operation, recovery.
 
+mod backend;
+
 use std::sync::Arc;
 
 use nicfw::Adapter;
@@ -23,7 +25,7 @@ fn config() -> ModelConfig {
 
 fn attach_to(model: &Model, function: usize) -> Result<Adapter, AttachError> {
     let clock = Arc::new(VirtualClock::new());
-    Adapter::from_device(Box::new(model.function(function)), clock, AttachOptions::default())
+    Adapter::from_device(backend::function(model, function), clock, AttachOptions::default())
 }
 
 fn attached() -> (Model, Adapter) {
@@ -87,7 +89,7 @@ fn the_firmware_variant_is_switched_only_when_told_to() {
     assert_eq!(model.variant(), FirmwareVariant::LowLatency);
     let told = AttachOptions { switch_firmware: true, ..AttachOptions::default() };
     let attach =
-        |model: &Model| Adapter::from_device(Box::new(model.function(0)), Arc::new(VirtualClock::new()), told.clone());
+        |model: &Model| Adapter::from_device(backend::function(model, 0), Arc::new(VirtualClock::new()), told.clone());
     attach(&model).unwrap();
     assert_eq!(model.variant(), FirmwareVariant::RulesEngine);
     config.switching = Switching::Fixed;

@@ -1,5 +1,7 @@
 //! The firewall on the firmware model: what it puts there, what frames meet while it changes, and what faults leave.
 
+mod backend;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
@@ -223,7 +225,7 @@ impl Bench {
         let model = Model::new(config);
         let clock = Arc::new(VirtualClock::new());
         let options = AttachOptions::default();
-        let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), options).unwrap();
+        let adapter = Adapter::from_device(backend::function(&model, 0), clock.clone(), options).unwrap();
         let (old, new) = compile(adapter.target());
         let (before, after) = (decided(old.document(), &[], &probes), decided(new.document(), &[2], &probes));
         let engine = Watched { adapter, model: model.clone(), probes: probes.clone(), seen: Vec::new() };

@@ -39,7 +39,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// The commands. Where a command needs an adapter, it is a fresh emulated one.
+/// The commands. Where a command needs an adapter and is told none, it is a fresh emulated one.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Shows the firewall at work: containers and peers with real traffic through the emulated adapter
@@ -55,12 +55,16 @@ pub enum Command {
     Explain(Explain),
     /// Lists the flows that a second policy file newly allows and newly denies
     Diff(Diff),
+    /// Says what a policy file costs, who uses how much of each table, and which commands a change to it takes
+    Plan(Plan),
     /// Judges every frame of a capture
     Replay(Replay),
     /// Plays a capture through the emulated adapter and prints what its counters counted
     Counters(Replay),
-    /// Describes the emulated adapter
-    Info(Output),
+    /// Describes an adapter
+    Info(Info),
+    /// Says which adapters this machine has and whether nicfw can use them; only reads
+    Doctor(Doctor),
     /// Turns rules of another firewall into a policy file, and lists what it cannot say
     #[command(after_help = IMPORT_HELP)]
     Import(Import),
@@ -121,6 +125,52 @@ pub struct Diff {
     pub before: PathBuf,
     /// Policy file after
     pub after: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Policy file
+    pub file: PathBuf,
+    /// Policy file that the adapter holds; without it the adapter is empty
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Whose shares of the tables to list
+    #[arg(long, value_enum, default_value_t = By::Policy)]
+    pub by: By,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Whose shares of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// Those of the policies
+    Policy,
+    /// Those of the bindings, by container
+    Binding,
+}
+
+/// Options of `info`.
+#[derive(Debug, Args)]
+pub struct Info {
+    /// Function to attach to: a PCI address, its folder in sysfs, or vfio-user:PATH; without it an emulated one
+    #[arg(long, value_name = "FUNCTION")]
+    pub device: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// PCI address of one function, as 0000:65:00.0
+    pub address: Option<String>,
+    /// A folder that stands for the machine
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }

@@ -34,6 +34,23 @@ fn check() {
 }
 
 #[test]
+fn plan_counts_the_commands_of_a_change() {
+    both("plan", &["plan", SHOP], 0);
+    let json = both("plan-change", &["plan", "cli/tests/policies/shop-changed.yaml", "--from", SHOP], 0);
+    assert_eq!(json[0]["change"]["closed_meanwhile"], serde_json::json!([]));
+    let same = nicfw(&["plan", SHOP, "--from", SHOP, "--json"]);
+    let same: Value = serde_json::from_str(&same.stdout).unwrap();
+    assert_eq!(same["change"]["commands"], 0);
+}
+
+#[test]
+fn plan_says_who_fills_a_table_that_is_too_small() {
+    let json = both("plan-too-large", &["plan", "cli/tests/policies/too-large.yaml", "--by", "binding"], 3);
+    let rules = &json[0]["tables"][0];
+    assert_eq!((&rules["missing"], &json[0]["fits"]), (&Value::from(3988), &Value::from(false)));
+}
+
+#[test]
 fn apply_reads_the_tables_back() {
     let json = both("apply", &["apply", SHOP], 0);
     assert_eq!(json[0]["drift"], serde_json::json!([]));

@@ -70,7 +70,7 @@ fn every_wrong_expectation_makes_it_exit_2() {
     }
     let ran = nicfw(&["demo", "--in-process", "--contradict", "1"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.stdout.contains("FAIL: flows 1 are not as expected") && ran.stdout.contains("WRONG: expected deny"));
+    assert!(ran.stdout.contains("FAIL: #1 not as expected") && ran.stdout.contains("WRONG: expected deny"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A function of the model as a [`Device`]: its registers, and the memory that it reaches.
+//! A function of the model: its registers, and the memory that it reaches. In process it is a [`Device`] with memory of
+//! its own; behind the PCI side ([`ModelCore`]) it reaches the memory of whoever is attached.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,62 +7,123 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nicfw::bar::Mmio;
 use nicfw::device::{Device, PciId};
-use nicfw::dma::{DmaBuf, Iova, SharedMem};
+use nicfw::dma::{DmaBuf, DmaFault, DmaSpace, Iova, SharedMem};
 use nicfw::error::Error;
 use nicfw::mcdi::wire::BUFFER_LEN;
 use nicfw::regs::ef10;
 
 use crate::mc::{Answer, Mc};
 use crate::model::{Shared, lock};
+use crate::pci::config_space::Identity;
+use crate::pci::endpoint::{Core, MSIX_LEN};
 
 /// Solarflare Medford, physical and virtual function (ef10.md 1.1).
 const PF_ID: PciId = PciId { vendor: 0x1924, device: 0x0a03 };
 const VF_ID: PciId = PciId { vendor: 0x1924, device: 0x1a03 };
 /// Length of the memory BAR: 128 VI windows of 8 KiB.
 const BAR_LEN: usize = 128 * 8192;
+/// Length of the first two dwords of a request in bytes: enough to tell how long it is.
+const HEADER_LEN: usize = 8;
 /// Where IOVA space starts, and the distance between two buffers' starts.
 const FIRST_IOVA: u64 = 1 << 20;
 const IOVA_PAGE: u64 = 4096;
 
+/// MSI-X vectors of a function. The model's own choice.
+const VECTORS: u16 = 32;
+/// Vendor and device id of the board. The model's own choice.
+const BOARD: (u16, u16) = (0x1924, 0x8011);
+
 /// One function, in process. Dropping it leaves the adapter as it is.
 pub struct ModelFunction {
-    shared: Arc<Shared>,
-    memory: Arc<Mutex<Memory>>,
-    bar: Arc<Bar>,
-    index: usize,
+    core: ModelCore,
+    buffers: Arc<Buffers>,
 }
 
 impl ModelFunction {
     pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
-        let memory = Arc::new(Mutex::new(Memory { buffers: BTreeMap::new(), next: FIRST_IOVA }));
-        let doorbell = Mutex::new(None);
-        let bar = Arc::new(Bar { shared: Arc::clone(&shared), memory: Arc::clone(&memory), index, doorbell });
-        Self { shared, memory, bar, index }
+        let buffers = Arc::new(Buffers(Mutex::new(Memory { buffers: BTreeMap::new(), next: FIRST_IOVA })));
+        let core = ModelCore::new(shared, index);
+        core.set_memory(Some(Arc::clone(&buffers) as _));
+        Self { core, buffers }
     }
 }
 
-impl fmt::Debug for ModelFunction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelFunction").field("index", &self.index).finish_non_exhaustive()
-    }
+/// One function without memory of its own, to be put behind a PCI side ([`Endpoint`](crate::pci::endpoint::Endpoint)).
+pub struct ModelCore {
+    shared: Arc<Shared>,
+    bar: Arc<Bar>,
+    index: usize,
 }
 
-impl Device for ModelFunction {
+impl ModelCore {
+    pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
+        let (memory, doorbell) = (Mutex::new(None), Mutex::new(None));
+        let bar = Arc::new(Bar { shared: Arc::clone(&shared), memory, index, doorbell });
+        Self { shared, bar, index }
+    }
+
     fn pci_id(&self) -> PciId {
         let virtual_function =
             lock(&self.shared).mc.functions.get(self.index).is_some_and(|own| own.config.vf.is_some());
         if virtual_function { VF_ID } else { PF_ID }
     }
 
+    /// What the function looks like on the bus: registers in BAR 2, those of a virtual function in BAR 0 (ef10.md 1.2).
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let PciId { vendor, device } = self.pci_id();
+        let (registers, msix) = if device == VF_ID.device { (0, 2) } else { (2, 4) };
+        Identity {
+            vendor,
+            device,
+            subsystem: BOARD,
+            registers: (registers, BAR_LEN as u64),
+            msix: (msix, MSIX_LEN),
+            vectors: VECTORS,
+        }
+    }
+}
+
+impl Core for ModelCore {
+    fn registers(&self) -> Arc<dyn Mmio> {
+        Arc::clone(&self.bar) as _
+    }
+
+    fn set_memory(&self, memory: Option<Arc<dyn DmaSpace>>) {
+        *self.bar.memory.lock().unwrap_or_else(PoisonError::into_inner) = memory;
+    }
+
+    fn reset(&self) {
+        lock(&self.shared).mc.reset_function(self.index);
+    }
+}
+
+impl fmt::Debug for ModelCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelCore").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ModelFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelFunction").field("index", &self.core.index).finish_non_exhaustive()
+    }
+}
+
+impl Device for ModelFunction {
+    fn pci_id(&self) -> PciId {
+        self.core.pci_id()
+    }
+
     fn bar(&self) -> Arc<dyn Mmio> {
-        Arc::clone(&self.bar) as Arc<dyn Mmio>
+        self.core.registers()
     }
 
     fn dma_alloc(&self, len: usize, align: usize) -> Result<Arc<dyn DmaBuf>, Error> {
         let refused = Error::Dma { len, align };
         let length = u64::try_from(len).ok().filter(|len| *len > 0 && align.is_power_of_two());
         let (Some(length), Ok(align)) = (length, u64::try_from(align)) else { return Err(refused) };
-        let mut memory = hold(&self.memory);
+        let mut memory = self.buffers.hold();
         let start = memory.next.checked_next_multiple_of(align.max(IOVA_PAGE));
         let Some((start, end)) = start.and_then(|start| Some((start, start.checked_add(length)?))) else {
             return Err(refused);
@@ -69,17 +131,39 @@ impl Device for ModelFunction {
         memory.next = end;
         let mem = SharedMem::zeroed(len);
         memory.buffers.insert(start, mem.clone());
-        Ok(Arc::new(Buffer { mem, start, memory: Arc::clone(&self.memory) }))
+        Ok(Arc::new(Buffer { mem, start, buffers: Arc::clone(&self.buffers) }))
     }
 
     fn reset(&self) -> Result<(), Error> {
-        let mut state = lock(&self.shared);
-        state.mc.reset_function(self.index);
+        self.core.reset();
         Ok(())
     }
 }
 
-/// The memory of one function, by IOVA.
+/// The memory that a driver in this process gave to one function.
+struct Buffers(Mutex<Memory>);
+
+impl Buffers {
+    fn hold(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DmaSpace for Buffers {
+    fn read(&self, iova: Iova, into: &mut [u8]) -> Result<(), DmaFault> {
+        let fault = DmaFault { iova, len: into.len() };
+        let (mem, off) = self.hold().find(iova.0).ok_or(fault)?;
+        mem.read(off, into).ok_or(fault)
+    }
+
+    fn write(&self, iova: Iova, from: &[u8]) -> Result<(), DmaFault> {
+        let fault = DmaFault { iova, len: from.len() };
+        let (mem, off) = self.hold().find(iova.0).ok_or(fault)?;
+        mem.write(off, from).ok_or(fault)
+    }
+}
+
+/// Buffers by IOVA.
 struct Memory {
     buffers: BTreeMap<u64, SharedMem>,
     next: u64,
@@ -94,20 +178,16 @@ impl Memory {
     }
 }
 
-fn hold(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
-    memory.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A buffer of the driver. Unmapped when dropped.
 struct Buffer {
     mem: SharedMem,
     start: u64,
-    memory: Arc<Mutex<Memory>>,
+    buffers: Arc<Buffers>,
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        hold(&self.memory).buffers.remove(&self.start);
+        self.buffers.hold().buffers.remove(&self.start);
     }
 }
 
@@ -142,7 +222,8 @@ impl DmaBuf for Buffer {
 /// The registers of one function.
 struct Bar {
     shared: Arc<Shared>,
-    memory: Arc<Mutex<Memory>>,
+    /// What DMA reaches, as long as anything is there.
+    memory: Mutex<Option<Arc<dyn DmaSpace>>>,
     index: usize,
     /// The high half of a request's address, once written.
     doorbell: Mutex<Option<u32>>,
@@ -159,32 +240,47 @@ impl Bar {
         // Bit 0 marks no address; the value 1 alone cancels, and there is never anything outstanding to cancel.
         let (Some(high), 0) = (high, low & 1) else { return };
         let address = u64::from(high) << 32 | u64::from(low);
-        let Some((mem, off)) = hold(&self.memory).find(address) else {
-            log::warn!("doorbell with the address {address:#x}, which is not mapped");
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(memory) = memory else {
+            log::warn!("doorbell with the address {address:#x}, but the function is no bus master");
             return;
         };
-        let mut request = [0; BUFFER_LEN];
-        let dword = |at| mem.read32(off + at).unwrap_or(0);
-        let len = Mc::request_len([dword(0), dword(4)]).min(BUFFER_LEN);
-        let Some(request) = request.get_mut(..len) else { return };
-        if mem.read(off, request).is_none() {
-            return;
+        if let Err(e) = self.take(&*memory, address) {
+            log::warn!("doorbell with the address {address:#x}: {e}");
         }
-        let answer = lock(&self.shared).mc.take(self.index, request);
-        if let Answer::Bytes(bytes) = answer
-            && !self.is_gone()
-        {
-            respond(&mem, off, &bytes);
+    }
+
+    /// Takes the request at `address` and writes the answer over it.
+    fn take(&self, memory: &dyn DmaSpace, address: u64) -> Result<(), DmaFault> {
+        let mut request = [0; BUFFER_LEN];
+        let (head, rest) = request.split_at_mut(HEADER_LEN);
+        memory.read(Iova(address), head)?;
+        let len = Mc::request_len(dwords(head)).clamp(HEADER_LEN, BUFFER_LEN);
+        memory.read(
+            Iova(address.saturating_add(HEADER_LEN as u64)),
+            rest.get_mut(..len - HEADER_LEN).unwrap_or_default(),
+        )?;
+        let answer = lock(&self.shared).mc.take(self.index, request.get(..len).unwrap_or_default());
+        match answer {
+            Answer::Bytes(bytes) if !self.is_gone() => respond(memory, address, &bytes),
+            _ => Ok(()),
         }
     }
 }
 
+/// The two dwords of a request's header.
+fn dwords(head: &[u8]) -> [u32; 2] {
+    [0, 4].map(|at| {
+        let bytes = head.get(at..).and_then(|rest| rest.first_chunk::<4>());
+        bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    })
+}
+
 /// Writes an answer, its first dword last: the driver may look at any time.
-fn respond(mem: &SharedMem, off: usize, bytes: &[u8]) {
-    let Some((first, rest)) = bytes.split_first_chunk::<4>() else { return };
-    if mem.write(off + 4, rest).is_none() || mem.write32(off, u32::from_le_bytes(*first)).is_none() {
-        log::warn!("an answer of {} bytes does not fit its request's memory", bytes.len());
-    }
+fn respond(memory: &dyn DmaSpace, address: u64, bytes: &[u8]) -> Result<(), DmaFault> {
+    let Some((first, rest)) = bytes.split_first_chunk::<4>() else { return Ok(()) };
+    memory.write(Iova(address + 4), rest)?;
+    memory.write(Iova(address), first)
 }
 
 impl Mmio for Bar {

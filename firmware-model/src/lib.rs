@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! driver -> device (registers, DMA) -> mc (commands, privileges, faults) -> engine (tables)
+//! driver in another process, or QEMU -> serve (vfio-user) -> pci (configuration space, MSI-X) -> device
 //! frame  -> packet (parser) -> pipeline (steer, judge, deliver) -> ports (TAP, pcap, memory)
 //! ```
 //!
@@ -31,13 +32,15 @@ pub mod engine;
 pub mod fault;
 pub mod mc;
 pub mod packet;
+pub mod pci;
 pub mod ports;
+pub mod serve;
 
 mod device;
 mod model;
 mod pipeline;
 
-pub use device::ModelFunction;
+pub use device::{ModelCore, ModelFunction};
 pub use mc::FunctionConfig;
 pub use model::{Model, ModelConfig};
 pub use pipeline::{Crossing, Judged, Place};

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nicfw::tables::{CounterId, Direction};
 
-use crate::device::ModelFunction;
+use crate::device::{ModelCore, ModelFunction};
 use crate::engine::{Engine, EngineConfig, Judgement, Override, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mc::{FirmwareVariant, Function, FunctionConfig, Mc, Switching};
 use crate::packet::{Runt, parse};
+use crate::pci::endpoint::Endpoint;
 use crate::pipeline::{self, Crossing, Place};
 
 /// What an adapter is made of.
@@ -88,6 +89,13 @@ impl Model {
     #[must_use]
     pub fn function(&self, index: usize) -> ModelFunction {
         ModelFunction::new(Arc::clone(&self.shared), index)
+    }
+
+    /// The same function with its PCI side, for a driver that is attached by a vfio-user socket.
+    #[must_use]
+    pub fn endpoint(&self, index: usize) -> Endpoint<ModelCore> {
+        let core = ModelCore::new(Arc::clone(&self.shared), index);
+        Endpoint::new(core.identity(), core)
     }
 
     /// Carries a frame that came in at `from` through the adapter: steer, judge, deliver.

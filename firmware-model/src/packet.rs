@@ -2,8 +2,8 @@
 //!
 //! The parser is our own, and lenient on purpose: a packet library refuses a header that contradicts itself, but an adapter
 //! reads fields at their offsets, and a frame that is wrong somewhere else must not escape a deny of its address. So an
-//! address counts as soon as its bytes are there. What cannot be reached is absent: then fewer entries match, and above
-//! the base those are all allows.
+//! address counts as soon as its bytes are there, and a frame that ends in its IP header is read as if zeros followed.
+//! What cannot be reached is absent: then fewer entries match, and above the base those are all allows.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,6 +17,9 @@ const ETHER_IPV6: u16 = 0x86dd;
 pub const ETHER_ARP: u16 = 0x0806;
 
 const VLAN_ID: u16 = 0x0fff;
+/// Bytes up to the end of an IPv6 header behind two tags. The adapter pads a host's short frame with zeros (to 60 bytes), so
+/// a header that is cut reaches the wire whole: it has to be judged as it will be there.
+const SHORTEST: usize = 14 + 2 * 4 + 40;
 /// IPv6 extension headers that the parser walks through.
 const MAX_EXTENSIONS: usize = 8;
 
@@ -63,6 +66,14 @@ pub struct Runt(pub usize);
 /// [`Runt`]: too short for an Ethernet header. An adapter discards such a frame before it looks at it.
 pub fn parse(frame: &[u8]) -> Result<Headers, Runt> {
     let runt = Runt(frame.len());
+    let mut padded = [0; SHORTEST];
+    let frame = match padded.get_mut(..frame.len()) {
+        Some(start) if frame.len() >= 14 => {
+            start.copy_from_slice(frame);
+            &padded
+        }
+        _ => frame,
+    };
     let dst_mac = MacAddr(bytes(frame, 0).ok_or(runt)?);
     let src_mac = MacAddr(bytes(frame, 6).ok_or(runt)?);
     let mut ether_type = word(frame, 12).ok_or(runt)?;
@@ -222,6 +233,22 @@ mod tests {
         for (first, total) in [(0x40, 28), (0x44, 28), (0x4f, 28), (0x45, 0), (0x45, 65535)] {
             let ip = ip(&[&[8, 0], &v4(first, total, 0, 17), &PORTS]).unwrap();
             assert_eq!(ip.dst, IpAddr::from([10, 0, 0, 2]), "first byte {first:#x}, total length {total}");
+        }
+    }
+
+    /// A frame from a host is padded with zeros on its way out, so a cut header becomes a whole one.
+    #[test]
+    fn a_cut_header_shows_the_addresses_that_it_has() {
+        let whole = frame(&[&[8, 0], &v4(0x45, 20, 0, 17)]);
+        for len in 30..=whole.len() {
+            let ip = parse(&whole[..len]).unwrap().ip;
+            assert_eq!(ip.map(|ip| ip.src), Some(IpAddr::from([10, 0, 0, 1])), "IPv4, {len} bytes");
+        }
+        let tags = [0x88, 0xa8, 0, 7, 0x81, 0, 0, 9];
+        let whole = frame(&[&tags, &v6(59, &[])]);
+        for len in 46..=whole.len() {
+            let ip = parse(&whole[..len]).unwrap().ip;
+            assert_eq!(ip.map(|ip| ip.src), Some(IpAddr::from([0xfe; 16])), "IPv6, {len} bytes");
         }
     }
 

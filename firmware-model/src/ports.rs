@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pcap_file::DataLink;
 use pcap_file::pcap::{PcapPacket, PcapReader, PcapWriter};
 
 use crate::pipeline::{Crossing, Place};
@@ -121,9 +122,14 @@ impl<R: Read, W: Write> PcapPort<R, W> {
     /// A port between two captures, each of which may be absent.
     ///
     /// # Errors
-    /// The input is no pcap file, or the output's header cannot be written.
+    /// The input is no pcap file or holds something else than Ethernet frames, or the output's header cannot be written.
     pub fn new(input: Option<R>, output: Option<W>) -> io::Result<Self> {
         let input = input.map(PcapReader::new).transpose().map_err(invalid)?;
+        let link = input.as_ref().map_or(DataLink::ETHERNET, |reader| reader.header().datalink);
+        if link != DataLink::ETHERNET {
+            let text = format!("capture with link type {}; only Ethernet (1) can be played", u32::from(link));
+            return Err(io::Error::new(ErrorKind::InvalidData, text));
+        }
         let output = output.map(PcapWriter::new).transpose().map_err(invalid)?;
         Ok(Self { input, output, written: 0 })
     }
@@ -213,6 +219,7 @@ mod tests {
     use std::io::Cursor;
 
     use nicfw::tables::MacAddr;
+    use pcap_file::pcap::PcapHeader;
 
     use super::*;
     use crate::{FunctionConfig, ModelConfig};
@@ -288,6 +295,15 @@ mod tests {
         assert_eq!(host.take(), Some(frame(HOST, PEER, 60)));
         assert_eq!(pump.round(|_, _| {}).unwrap(), 0);
         assert!(PcapPort::new(Some(&[1, 2, 3][..]), None::<Vec<u8>>).is_err());
+    }
+
+    #[test]
+    fn a_capture_of_another_link_type_is_refused() {
+        let header = PcapHeader { datalink: DataLink::LINUX_SLL, ..PcapHeader::default() };
+        let file = PcapWriter::with_header(Vec::new(), header).unwrap().into_writer();
+        let refused = PcapPort::new(Some(&file[..]), None::<Vec<u8>>).err().expect("no Ethernet");
+        assert_eq!(refused.kind(), ErrorKind::InvalidData);
+        assert_eq!(refused.to_string(), "capture with link type 113; only Ethernet (1) can be played");
     }
 
     #[test]

@@ -1,5 +1,11 @@
 //! Access to a PCI memory BAR.
 
+mod mapped;
+mod trapped;
+
+pub use mapped::MappedBar;
+pub use trapped::{Region, TrappedBar};
+
 /// One PCI BAR, or a page-aligned window of one.
 ///
 /// Values are in host order, registers little-endian. Each call is exactly one access of that width, in program order

@@ -5,10 +5,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::compile::Compiled;
 use super::compile::regions::{Cause, Region, Shape, regions};
 use super::document::{Binding, Document, Origin, Proto};
-use super::sets::{AddrSet, PortSet};
+use super::sets::{AddrSet, IntervalSet, PortSet};
 use crate::tables::{Direction, Verdict};
 
 /// Prefixes that an opening names one by one.
@@ -115,14 +117,28 @@ fn words(ports: &PortSet) -> String {
     if ports.is_full() { String::new() } else { format!(" {ports}") }
 }
 
-/// A set of addresses in words.
+/// A set of addresses in words: what it holds, or what of one family it lacks, whichever is shorter.
 pub(super) fn prefixes(set: &AddrSet) -> String {
     if set.v4.is_full() || set.v6.is_full() {
         return "any".to_owned();
     }
-    let all = set.prefixes();
-    let named: Vec<_> = all.iter().take(NAMED_PREFIXES).map(ToString::to_string).collect();
-    let more = all.len().saturating_sub(NAMED_PREFIXES);
+    let all = AddrSet::full();
+    let lacks = match (set.v4.is_empty(), set.v6.is_empty()) {
+        (false, true) => AddrSet { v4: all.v4.subtract(&set.v4), v6: IntervalSet::empty() },
+        (true, false) => AddrSet { v4: IntervalSet::empty(), v6: all.v6.subtract(&set.v6) },
+        _ => return list(&set.prefixes()),
+    };
+    let (has, lacks) = (set.prefixes(), lacks.prefixes());
+    if has.len() <= NAMED_PREFIXES || has.len() <= lacks.len() {
+        list(&has)
+    } else {
+        format!("any but {}", list(&lacks))
+    }
+}
+
+fn list(prefixes: &[IpNet]) -> String {
+    let named: Vec<_> = prefixes.iter().take(NAMED_PREFIXES).map(ToString::to_string).collect();
+    let more = prefixes.len().saturating_sub(NAMED_PREFIXES);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{}{more}", named.join(","))
 }

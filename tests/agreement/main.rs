@@ -5,6 +5,7 @@
 
 mod assumptions;
 mod bench;
+mod damage;
 mod documents;
 mod frames;
 mod packets;

@@ -1,6 +1,8 @@
 //! The compiler from outside: what it makes decides as the reference evaluator does, or it refuses.
 
 mod documents;
+#[path = "../agreement/frames.rs"]
+mod frames;
 mod scale;
 mod universe;
 mod words;

@@ -1,11 +1,17 @@
-//! A small universe, exhaustively: four remote addresses, two ports, two protocols, every policy of up to two rules.
+//! A small universe, exhaustively: four remote addresses, two ports, two protocols, every policy of up to two rules; in the
+//! image and in the model.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use nicfw::policy::{Compiled, Document, Flow, IpFlow, PortPair, PortSet, Ports, Proto, Remote, Rule};
+use nicfw::policy::{
+    Compiled, Document, Flow, Image, IpFlow, IpHeader, Packet, PortPair, PortSet, Ports, Proto, Remote, Rule,
+};
 use nicfw::tables::{Direction, MacAddr, Target, Verdict};
+use nicfw_model::engine::{Engine, EngineConfig, Entry};
+use nicfw_model::packet::{Headers, parse};
 
 use crate::documents::{origin, set};
+use crate::frames::{Shape, frame};
 use crate::scale::{document, port_set};
 
 const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
@@ -78,9 +84,42 @@ fn flows() -> Vec<Flow> {
     out
 }
 
-/// How many of the policies compile; each of them decides all flows as the evaluator does.
+/// What the model's parser sees of a flow's frame.
+fn seen(flow: &Flow) -> Headers {
+    let ip = flow.ip.unwrap();
+    let rx = flow.direction == Direction::Rx;
+    let turn = |local, remote| if rx { (remote, local) } else { (local, remote) };
+    let (src_mac, dst_mac) = turn(flow.local_mac, flow.remote_mac);
+    let (src, dst) = if rx { (ip.remote, ip.local) } else { (ip.local, ip.remote) };
+    let ports = ip.ports.map(|ports| if rx { (ports.remote, ports.local) } else { (ports.local, ports.remote) });
+    let ip = Some(IpHeader { src, dst, proto: ip.proto, ports });
+    let packet = Packet { src_mac, dst_mac, outer_vlan: None, inner_vlan: None, ether_type: flow.ether_type, ip };
+    parse(&frame(&packet, Shape::default())).unwrap()
+}
+
+/// The model's engine with an image in its tables.
+fn engine(image: &Image, target: &Target, seed: u64) -> Engine {
+    let mut engine = Engine::new(EngineConfig { seed, ..EngineConfig::profile0() });
+    for node in image.subnets.iter().flat_map(|map| &map.nodes) {
+        engine.set_subnet_node(node.id, &node.entries).unwrap();
+    }
+    if let Some(map) = &image.remote_ports {
+        engine.set_remote_ports(&map.tree(&target.sizes).unwrap()).unwrap();
+    }
+    if let Some(map) = &image.local_ports {
+        engine.set_local_ports(&map.tree(&target.sizes).unwrap()).unwrap();
+    }
+    for (key, entry) in &image.rules {
+        let entry = Entry { rx: entry.rx.action, tx: entry.tx.action, counter: None, writer: 0 };
+        engine.set_rule(*key, entry).unwrap();
+    }
+    engine
+}
+
+/// How many of the policies compile; image and model decide all flows of each as the evaluator does.
 fn check(policies: impl Iterator<Item = Vec<Rule>>) -> (usize, usize) {
     let (flows, target) = (flows(), Target::profile0());
+    let frames: Vec<Headers> = flows.iter().map(seen).collect();
     let (mut all, mut compile) = (0, 0);
     for rules in policies {
         // Ephemeral ports: 1, of the two.
@@ -88,8 +127,13 @@ fn check(policies: impl Iterator<Item = Vec<Rule>>) -> (usize, usize) {
         all += 1;
         let Ok(compiled) = Compiled::new(&document, &target, None) else { continue };
         compile += 1;
-        for (flow, judged) in flows.iter().zip(compiled.image().judge_all(&flows, &target.profile, all as u64)) {
-            assert_eq!(judged.verdict, document.decide(flow).verdict, "{flow:?} {document:?}");
+        let judged = compiled.image().judge_all(&flows, &target.profile, all as u64);
+        let mut engine = engine(compiled.image(), &target, all as u64);
+        for ((flow, headers), judged) in flows.iter().zip(&frames).zip(judged) {
+            let expected = document.decide(flow).verdict;
+            assert_eq!(judged.verdict, expected, "image: {flow:?} {document:?}");
+            let model = engine.judge(headers, flow.direction, flow.physical_port);
+            assert_eq!(model.verdict, expected, "model: {flow:?} {document:?}");
         }
     }
     (all, compile)

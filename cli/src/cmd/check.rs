@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{UsageReport, compile, document, usage, usage_table};
+use super::{UsageReport, compile, document, openings, usage, usage_table};
 use crate::args::OneFile;
 use crate::failure::{Exit, Failure};
-use crate::output::Report;
+use crate::output::{Report, wrapped};
 
 #[derive(Serialize)]
 struct CheckReport {
@@ -16,6 +16,8 @@ struct CheckReport {
     rules: usize,
     bindings: usize,
     usage: Vec<UsageReport>,
+    /// What passes although nobody asked for it, because frames are judged without connection state.
+    openings: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -28,6 +30,7 @@ pub fn run(args: &OneFile) -> Result<Report, Failure> {
         rules: document.policies.iter().map(|policy| policy.rules.len()).sum(),
         bindings: document.bindings.len(),
         usage: usage(&compiled),
+        openings: openings(&compiled),
         warnings: compiled.warnings(),
     };
     if args.output.json {
@@ -38,6 +41,12 @@ pub fn run(args: &OneFile) -> Result<Report, Failure> {
     let CheckReport { file, policies, rules, bindings, .. } = &report;
     let _ = writeln!(text, "{file}: sound, and it fits: {policies} policies, {rules} rules, {bindings} bindings\n");
     let _ = writeln!(text, "{}", usage_table(&report.usage));
+    if !report.openings.is_empty() {
+        let _ = writeln!(text, "\nJudged without connection state, this stays open:");
+    }
+    for opening in &report.openings {
+        let _ = writeln!(text, "{}", wrapped(opening, 2));
+    }
     for warning in &report.warnings {
         let _ = writeln!(text, "note: {warning}");
     }

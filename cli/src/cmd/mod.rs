@@ -5,15 +5,17 @@ mod check;
 mod counters;
 mod demo;
 mod diff;
+mod doctor;
 mod explain;
 mod import;
 mod info;
+mod plan;
 mod replay;
 mod show;
 
 use std::path::Path;
 
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::{Compiled, Document, Table, Usage};
 use nicfw::tables::MacAddr;
 use serde::Serialize;
 
@@ -37,9 +39,11 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Counters(args) => counters::run(&args),
-        Command::Info(output) => info::run(&output),
+        Command::Info(args) => info::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Import(args) => import::run(&args),
     }
 }
@@ -59,7 +63,7 @@ pub struct UsageReport {
 
 /// How full the tables get.
 pub fn usage(compiled: &Compiled) -> Vec<UsageReport> {
-    let one = |usage: &nicfw::policy::Usage| UsageReport {
+    let one = |usage: &Usage| UsageReport {
         table: usage.table.to_string(),
         used: usage.used(),
         size: usage.available,
@@ -67,9 +71,14 @@ pub fn usage(compiled: &Compiled) -> Vec<UsageReport> {
             .by_policy
             .first()
             .filter(|(_, used)| *used > 0)
-            .map(|(policy, used)| format!("policy {policy}, {used}")),
+            .map(|(policy, used)| format!("policy {policy}, {}", share(usage.table, *used))),
     };
     compiled.usage().iter().map(one).collect()
+}
+
+/// A share of a table, with its unit where it has one of its own.
+fn share(table: Table, used: u64) -> String {
+    table.share_unit().map_or_else(|| used.to_string(), |unit| format!("{used} {unit}"))
 }
 
 /// What passes although nobody asked for it.

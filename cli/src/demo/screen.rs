@@ -88,7 +88,7 @@ fn change(change: &ChangeReport) -> String {
     let outcome = if change.good() { "only its flows changed" } else { "WRONG" };
     let tables = if change.tables_identical { "identical to before" } else { "WRONG: not as before" };
     format!(
-        "Live change: {} taken out with {} commands: flows{} came out otherwise, {outcome}{}.\nPut back with {} commands: \
+        "Live change: {} taken out with {} commands:{} came out otherwise, {outcome}{}.\nPut back with {} commands: \
          tables {tables}.",
         change.rule,
         change.commands_out,
@@ -106,10 +106,10 @@ fn verdict(report: &DemoReport) -> String {
             report.flows.len()
         )
     } else {
-        format!("FAIL: flows{} are not as expected; see the lines marked WRONG.", numbers(&wrong))
+        format!("FAIL:{} not as expected; see the lines marked WRONG.", numbers(&wrong))
     }
 }
 
 fn numbers(numbers: &[usize]) -> String {
-    numbers.iter().map(|number| format!(" {number}")).collect()
+    numbers.iter().map(|number| format!(" #{number}")).collect()
 }

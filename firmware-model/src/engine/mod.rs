@@ -118,7 +118,7 @@ pub struct Snapshot {
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (key, (rx, tx, counter)) in &self.rules {
-            writeln!(f, "{key:?}: rx {rx:?}, tx {tx:?}, counter {counter:?}")?;
+            writeln!(f, "{key}: rx {rx:?}, tx {tx:?}, counter {counter:?}")?;
         }
         for node in &self.subnet_nodes {
             writeln!(f, "node {}: {:?}", node.id, node.entries)?;

@@ -132,7 +132,12 @@ impl Mc {
             COUNTER_SW_AUTO => self.engine.alloc_counters(1)?.first().copied(),
             id => Some(CounterId(id)),
         };
-        self.engine.set_rule(key, Entry { rx, tx, counter, writer: function })?;
+        if let Err(refused) = self.engine.set_rule(key, Entry { rx, tx, counter, writer: function }) {
+            if rule.counter_id.get() == COUNTER_SW_AUTO {
+                self.engine.free_counters(counter.as_slice())?;
+            }
+            return Err(refused.into());
+        }
         let mut out = SetSecurityRuleOut::new_zeroed();
         if let Some(id) = counter {
             out.counter_id = id.0.into();

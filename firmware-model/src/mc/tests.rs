@@ -184,6 +184,18 @@ fn an_automatic_counter_is_told() {
 }
 
 #[test]
+fn a_refused_rule_takes_no_automatic_counter() {
+    let mut mc = mc();
+    let mut rule = base_deny();
+    // REMOTE_SUBNET_ID 56000, but nobody wrote a subnet map.
+    rule[1] = 0x10;
+    rule[68..72].copy_from_slice(&56_000_u32.to_le_bytes());
+    rule[88..92].copy_from_slice(&0xeeee_eeee_u32.to_le_bytes());
+    assert_eq!(mc.take(0, &v2(0x10f, &rule)), failed(0x10f, 0x2));
+    assert_eq!(mc.take(0, &v2(0x112, &[1, 0, 0, 0])), done(0x112, &[1, 0, 0, 0, 1, 0, 0, 0]), "the first id is free");
+}
+
+#[test]
 fn counters_are_read_and_cleared() {
     let mut mc = mc();
     assert_eq!(mc.take(0, &v2(0x130, &[0; 4])), done(0x130, &[0, 4, 0, 0, 48, 0, 0, 0]), "1024 pairs of 48 bits");

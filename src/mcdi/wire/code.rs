@@ -1,29 +1,12 @@
 //! Command codes.
 
-use std::fmt;
-
 /// An MCDI command code (`MC_CMD_*`). Open: any number is a code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cmd(pub u16);
 
-macro_rules! commands {
-    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
-        impl Cmd {
-            $($(#[$doc])* pub const $name: Self = Self($code);)*
+open_numbers! {
+    Cmd: else "command";
 
-            /// The name without `MC_CMD_`, if the driver knows the command.
-            #[must_use]
-            pub fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($code => Some(stringify!($name)),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-commands! {
     /// Firmware version (ef10.md 5.1).
     GET_VERSION = 0x8,
     /// Announces the driver and its wish for a firmware variant (ef10.md 5.2).
@@ -64,21 +47,6 @@ commands! {
     TSA_RULESET_OVERRIDE = 0x12a,
     /// Reads or clears counter pairs (ef10.md 7.4).
     TSA_STATISTICS = 0x130,
-}
-
-impl fmt::Display for Cmd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "command {:#x}", self.0),
-        }
-    }
-}
-
-impl fmt::Debug for Cmd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }
 
 #[cfg(test)]

@@ -1,29 +1,12 @@
 //! Error codes of the management controller.
 
-use std::fmt;
-
 /// An MCDI error code (`MC_CMD_ERR_*`, ef10.md 4.5). Open: a number that nobody has named is kept and printed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct McErrno(pub u32);
 
-macro_rules! errors {
-    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
-        impl McErrno {
-            $($(#[$doc])* pub const $name: Self = Self($code);)*
+open_numbers! {
+    McErrno: else "unknown error";
 
-            /// The name without `MC_CMD_ERR_`, if the code has one.
-            #[must_use]
-            pub fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($code => Some(stringify!($name)),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-errors! {
     /// Not permitted.
     EPERM = 0x1,
     /// No such object.
@@ -136,21 +119,6 @@ errors! {
     PIOBUFS_PRESENT = 0x101b,
     /// The filter clashes with another.
     FILTER_CLASH = 0x101c,
-}
-
-impl fmt::Display for McErrno {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "unknown error {:#x}", self.0),
-        }
-    }
-}
-
-impl fmt::Debug for McErrno {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }
 
 #[cfg(test)]

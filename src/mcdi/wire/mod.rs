@@ -7,6 +7,39 @@
 //! Driver and firmware model share these structs. What catches a mistake in them are the golden byte vectors in the
 //! tests, which are typed from the documents.
 
+/// A number of the protocol whose values have names. Open: one that nobody has named is kept and printed.
+macro_rules! open_numbers {
+    ($type:ident: else $unnamed:literal; $($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        impl $type {
+            $($(#[$doc])* pub const $name: Self = Self($code);)*
+
+            /// The name as the protocol's headers spell it, without their prefix; `None` for a number without one.
+            #[must_use]
+            pub fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($code => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self.name() {
+                    Some(name) => f.write_str(name),
+                    None => write!(f, concat!($unnamed, " {:#x}"), self.0),
+                }
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
 mod code;
 mod counters;
 mod errno;

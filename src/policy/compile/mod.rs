@@ -86,14 +86,10 @@ impl Compiled {
         let layout = request.layout();
         let own = per_binding(&fixed);
         let shares = Shares { document, layout: &layout, locals: &shapes.locals, pieces: &pieces, base: &own };
+        let mut usage = shares.usage();
         if let Some((table, missing)) = layout.missing().next() {
-            return Err(does_not_fit(&shares, table, missing));
+            return Err(does_not_fit(&shares, usage, table, missing));
         }
-        let usage = layout.needs.iter().map(|&(table, needed, available)| {
-            let (by_policy, by_binding) = shares.of(table);
-            Usage { table, needed, available, by_policy, by_binding }
-        });
-        let mut usage: Vec<Usage> = usage.collect();
         let maps = Maps::build(&layout, &target.sizes, previous.map(|before| (&before.image, before.elsewhere)))?;
         let origins = Origins::of(document);
         let mut image = entries(document, &origins, &layout, &shapes.locals, &fixed, &maps);
@@ -208,7 +204,7 @@ fn per_binding(fixed: &BTreeMap<RuleKey, Fixed>) -> BTreeMap<usize, u64> {
     out
 }
 
-fn does_not_fit(shares: &Shares<'_>, table: Table, missing: u64) -> CompileError {
+fn does_not_fit(shares: &Shares<'_>, usage: Vec<Usage>, table: Table, missing: u64) -> CompileError {
     let document = shares.document;
     let largest = shares.of(table).0.into_iter().next().filter(|(_, used)| *used > 0);
     let policy = largest.as_ref().and_then(|(name, _)| document.policies.iter().position(|p| p.name == *name));
@@ -216,5 +212,5 @@ fn does_not_fit(shares: &Shares<'_>, table: Table, missing: u64) -> CompileError
     let at = place.and_then(|place| document.rule(place)).map(|rule| rule.origin.clone());
     let used = largest.as_ref().map_or(0, |(_, used)| *used);
     let largest = LargestUser { policy: largest.map(|(name, _)| name), used };
-    CompileError::DoesNotFit { at: at.unwrap_or_else(|| document_origin(document)), table, missing, largest }
+    CompileError::DoesNotFit { at: at.unwrap_or_else(|| document_origin(document)), table, missing, largest, usage }
 }

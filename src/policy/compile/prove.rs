@@ -138,24 +138,16 @@ impl<'a> Classes<'a> {
         let (groups, full) = (AddrSet::groups(), PortSet::full());
         let remotes = if shape.v6 {
             let sets: Vec<_> = rules.iter().map(|rule| &rule.remote.set.v6).chain([&groups.v6]).collect();
-            let exact = keys.iter().filter_map(|key| match key.remote_ip? {
-                IpAddr::V6(at) => Some(at.to_bits()),
-                IpAddr::V4(_) => None,
-            });
-            Remotes::V6(Points::new(&sets, &[], exact))
+            Remotes::V6(Points::new(&sets, &[], exact(&keys, |key| v6(key.remote_ip?))))
         } else {
             let sets: Vec<_> = rules.iter().map(|rule| &rule.remote.set.v4).chain([&groups.v4]).collect();
-            let exact = keys.iter().filter_map(|key| match key.remote_ip? {
-                IpAddr::V4(at) => Some(at.to_bits()),
-                IpAddr::V6(_) => None,
-            });
             let map: Vec<_> = image.subnets.iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
-            Remotes::V4(Points::new(&sets, &map, exact))
+            Remotes::V4(Points::new(&sets, &map, exact(&keys, |key| v4(key.remote_ip?))))
         };
-        let side = |of: fn(&PortPair) -> &PortSet, last, map: &Option<PortMap>, exact: fn(&RuleKey) -> Option<u16>| {
+        let side = |of: fn(&PortPair) -> &PortSet, last, map: &Option<PortMap>, named: fn(&RuleKey) -> Option<u16>| {
             let sets = rules.iter().map(|rule| rule.ports.as_ref().map_or(&full, of));
             let map: Vec<_> = map.iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
-            Points::new(&sets.chain([last]).collect::<Vec<_>>(), &map, keys.iter().filter_map(|key| exact(key)))
+            Points::new(&sets.chain([last]).collect::<Vec<_>>(), &map, exact(&keys, named))
         };
         let remote_ports = side(|ports| &ports.remote, &full, &image.remote_ports, |key| key.remote_port);
         let local_ports = side(|ports| &ports.local, &document.ephemeral, &image.local_ports, |key| key.local_port);
@@ -177,11 +169,13 @@ impl<'a> Classes<'a> {
             let which = self.which(proto);
             let remotes: Vec<(IpAddr, &Mask, Option<u16>)> = match &self.remotes {
                 Remotes::V4(points) => {
-                    let points = points.choose(&which, &named).into_iter();
+                    let exact = exact(&keys, |key| v4(key.remote_ip?));
+                    let points = points.choose(&which, &named, &exact).into_iter();
                     points.map(|point| (Ipv4Addr::from_bits(point.at).into(), &point.within, point.id)).collect()
                 }
                 Remotes::V6(points) => {
-                    let points = points.choose(&which, &named).into_iter();
+                    let exact = exact(&keys, |key| v6(key.remote_ip?));
+                    let points = points.choose(&which, &named, &exact).into_iter();
                     points.map(|point| (Ipv6Addr::from_bits(point.at).into(), &point.within, point.id)).collect()
                 }
             };
@@ -218,8 +212,10 @@ impl<'a> Classes<'a> {
         let which = which.with(self.rules.len());
         let remote_ids = keys.iter().filter_map(|key| Some(key.remote_portrange?.0)).collect();
         let local_ids = keys.iter().filter_map(|key| Some(key.local_portrange?.0)).collect();
-        let local: Vec<u16> = self.local_ports.choose(&which, &local_ids).into_iter().map(|point| point.at).collect();
-        for remote in self.remote_ports.choose(&which, &remote_ids) {
+        let (remote_exact, local_exact) = (exact(keys, |key| key.remote_port), exact(keys, |key| key.local_port));
+        let local = self.local_ports.choose(&which, &local_ids, &local_exact);
+        let local: Vec<u16> = local.into_iter().map(|point| point.at).collect();
+        for remote in self.remote_ports.choose(&which, &remote_ids, &remote_exact) {
             out.extend(local.iter().map(|local| Some(Ports { local: *local, remote: remote.at })));
         }
         out
@@ -239,41 +235,57 @@ fn flow(local: IpAddr, remote: IpAddr, proto: Option<u8>, ports: Option<Ports>) 
     }
 }
 
+/// The points that entries name.
+fn exact<T: Ord>(keys: &[&RuleKey], named: impl Fn(&RuleKey) -> Option<T>) -> BTreeSet<T> {
+    keys.iter().filter_map(|key| named(key)).collect()
+}
+
+fn v4(ip: IpAddr) -> Option<u32> {
+    match ip {
+        IpAddr::V4(ip) => Some(ip.to_bits()),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn v6(ip: IpAddr) -> Option<u128> {
+    match ip {
+        IpAddr::V6(ip) => Some(ip.to_bits()),
+        IpAddr::V4(_) => None,
+    }
+}
+
 /// A point of a space, with all that could tell it from others.
 struct Spot<T> {
     at: T,
     /// The sets that hold it.
     within: Mask,
     id: Option<u16>,
-    /// An entry names just this point.
-    exact: bool,
 }
 
 /// The first point of each piece of a space.
 struct Points<T>(Vec<Spot<T>>);
 
 impl<T: Point> Points<T> {
-    fn new(sets: &[&IntervalSet<T>], map: &[(T, u16)], exact: impl Iterator<Item = T>) -> Self {
+    fn new(sets: &[&IntervalSet<T>], map: &[(T, u16)], exact: BTreeSet<T>) -> Self {
         let pieces = cut(sets);
-        let exact: BTreeSet<T> = exact.collect();
         let after = exact.iter().filter_map(|point| point.next());
         let starts = pieces.iter().map(|(at, _)| *at).chain(map.iter().map(|(at, _)| *at));
         let points: BTreeSet<T> = starts.chain(exact.iter().copied()).chain(after).collect();
         let point = |at: T| {
             let id = map.partition_point(|(first, _)| *first <= at).checked_sub(1).map(|place| map[place].1);
             let place = pieces.partition_point(|(first, _)| *first <= at).saturating_sub(1);
-            Spot { at, within: pieces[place].1.clone(), id, exact: exact.contains(&at) }
+            Spot { at, within: pieces[place].1.clone(), id }
         };
         Self(points.into_iter().map(point).collect())
     }
 
-    /// One point of each class, if only the sets of `which` count and entries name the ids of `named`: all others are
-    /// alike to them. Each exact point is a class of its own.
-    fn choose(&self, which: &Mask, named: &BTreeSet<u16>) -> Vec<&Spot<T>> {
+    /// One point of each class, if only the sets of `which` count and entries name the ids of `named` and the points of
+    /// `exact`: all others are alike to them. Each exact point is a class of its own.
+    fn choose(&self, which: &Mask, named: &BTreeSet<u16>, exact: &BTreeSet<T>) -> Vec<&Spot<T>> {
         let mut seen = BTreeSet::new();
         let class = |point: &Spot<T>| {
             let id = point.id.filter(|id| named.contains(id));
-            (point.within.and(which), id, point.exact.then_some(point.at))
+            (point.within.and(which), id, exact.contains(&point.at).then_some(point.at))
         };
         self.0.iter().filter(|point| seen.insert(class(point))).collect()
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::regions::{Cause, Region, Shape};
-use super::usage::Table;
+use super::usage::{Table, Usage};
 use crate::policy::{Document, Flow, Origin, PortPair, Proto};
 use crate::tables::{MapError, MatchFields, Verdict};
 
@@ -26,6 +26,8 @@ pub enum CompileError {
         missing: u64,
         /// Who uses most of it.
         largest: LargestUser,
+        /// What all tables would need but the counters; empty where one rule alone is too much to tell.
+        usage: Vec<Usage>,
     },
     /// An allow without ports beside a deny by ports: entries of unordered tables cannot name "no ports".
     #[error(

@@ -54,7 +54,7 @@ impl Shapes {
                 let missing = size(all).saturating_sub(u64::from(target.profile.rules));
                 let largest = LargestUser { policy: None, used: size(all) };
                 let at = management.rule.origin.clone();
-                return Err(CompileError::DoesNotFit { at, table: Table::Rules, missing, largest });
+                return Err(CompileError::DoesNotFit { at, table: Table::Rules, missing, largest, usage: Vec::new() });
             }
         }
         for (mac, all) in by_mac {

@@ -31,6 +31,15 @@ pub enum Table {
     Counters,
 }
 
+impl Table {
+    /// What the shares of policies and bindings count, where it is something else than what the table holds: how many
+    /// nodes an interval takes depends on all others.
+    #[must_use]
+    pub fn share_unit(self) -> Option<&'static str> {
+        matches!(self, Self::SubnetNodes | Self::RemotePortTree | Self::LocalPortTree).then_some("intervals")
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -56,7 +65,8 @@ pub struct Usage {
     pub needed: u64,
     /// What there is.
     pub available: u64,
-    /// Policies by what they use, the largest first. A class that two policies name counts for both.
+    /// Policies by what they use, the largest first, in the table's own unit or in [`Table::share_unit`]. A class that two
+    /// policies name counts for both.
     pub by_policy: Vec<(String, u64)>,
     /// Bindings (container ids) by what they use, the largest first.
     pub by_binding: Vec<(String, u64)>,
@@ -96,6 +106,15 @@ pub(super) struct Shares<'a> {
 }
 
 impl Shares<'_> {
+    /// What the layout needs of every table.
+    pub fn usage(&self) -> Vec<Usage> {
+        let one = |&(table, needed, available): &(Table, u64, u64)| {
+            let (by_policy, by_binding) = self.of(table);
+            Usage { table, needed, available, by_policy, by_binding }
+        };
+        self.layout.needs.iter().map(one).collect()
+    }
+
     /// What each policy and each binding uses of a table.
     pub fn of(&self, table: Table) -> (Users, Users) {
         let mut shapes_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

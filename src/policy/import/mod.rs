@@ -20,10 +20,10 @@
 //! ```
 //!
 //! # The way of a rule
-//! A reader per format makes chains of rules over source, destination, protocol, ports and connection state ([`rules`]).
+//! A reader per format makes chains of rules over source, destination, protocol, ports and connection state (`rules`).
 //! They are expanded from the hooks to a flat first-match list for each direction, where chains, returns and several
-//! tables on a hook become plain order ([`expand`]). Connection states become `replies` ([`state`]), each rule is said in
-//! the document's words ([`lower`]) and written as YAML ([`write`]), which is then parsed like any other document.
+//! tables on a hook become plain order (`expand`). Connection states become `replies` (`state`), each rule is said in
+//! the document's words (`lower`) and written as YAML (`write`), which is then parsed like any other document.
 //!
 //! # What cannot be said
 //! Nothing is rounded towards open, and nothing goes in silence: [`Import::not_carried`] lists it line by line.

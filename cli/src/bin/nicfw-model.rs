@@ -1,0 +1,94 @@
+//! The `nicfw-model` program: an emulated adapter whose functions other processes, or QEMU, reach by vfio-user sockets.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use clap::Parser;
+use nicfw::device::vfio_user::server::Listener;
+use nicfw::tables::MacAddr;
+use nicfw_model::serve::serve;
+use nicfw_model::{FunctionConfig, Model, ModelConfig};
+
+/// An emulated adapter behind vfio-user sockets.
+#[derive(Debug, Parser)]
+#[command(name = "nicfw-model", version)]
+enum Arguments {
+    /// Serves one adapter until the process is ended; each socket is one of its functions.
+    Serve {
+        /// Socket of the privileged function, the one that nicfw drives.
+        #[arg(long, value_name = "PATH")]
+        socket: PathBuf,
+        /// Socket of an unprivileged virtual function, as a container has it; may be repeated.
+        #[arg(long, value_name = "PATH")]
+        container: Vec<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            // Nobody is left to be told when the terminal is closed.
+            let _ = e.print();
+            return if e.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let Arguments::Serve { socket, container } = arguments;
+    match run(&[vec![socket], container].concat()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            let _ = writeln!(io::stderr(), "nicfw-model: {}", chain(&*e));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Listens at every path, says so, and serves function n at path n.
+fn run(paths: &[PathBuf]) -> Result<(), Box<dyn std::error::Error>> {
+    let virtual_functions = (1..).zip(paths.iter().skip(1)).map(|(vf, _)| FunctionConfig::container(0, vf, mac(vf)));
+    let functions = std::iter::once(FunctionConfig::admin(0, mac(0))).chain(virtual_functions).collect();
+    let model = Model::new(ModelConfig::new(functions));
+    let listeners = paths.iter().map(|path| Listener::bind(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "EMULATED adapter")?;
+    for (function, path) in paths.iter().enumerate() {
+        let kind = if function == 0 { "privileged" } else { "container's" };
+        writeln!(out, "function {function} ({kind}): vfio-user:{}", path.display())?;
+    }
+    out.flush()?;
+    drop(out);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let serve_one = |(function, listener)| {
+            let (model, stop) = (&model, &stop);
+            scope.spawn(move || {
+                let served = serve(model, function, listener, stop);
+                // One socket that is lost ends the program: half an adapter is none.
+                stop.store(true, Ordering::Relaxed);
+                served
+            })
+        };
+        let threads: Vec<_> = listeners.iter().enumerate().map(serve_one).collect();
+        for thread in threads {
+            thread.join().map_err(|_| "a serving thread panicked")??;
+        }
+        Ok(())
+    })
+}
+
+/// MAC address of function `number`: locally administered. The model's own choice.
+fn mac(number: u16) -> MacAddr {
+    let [high, low] = number.to_be_bytes();
+    MacAddr([0x02, 0, 0, 0, high, low])
+}
+
+/// An error with what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
