@@ -7,6 +7,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod explain;
+mod import;
 mod info;
 mod plan;
 mod replay;
@@ -43,6 +44,7 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Counters(args) => counters::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Import(args) => import::run(&args),
     }
 }
 
