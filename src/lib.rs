@@ -8,7 +8,8 @@
 //!                device implements bar + dma
 //! ```
 //!
-//! `tables` stands left of `nic`, because attaching reads the sizes that `tables` defines. `policy` is pure: it compiles a document to the content of the adapter's tables with no device at all.
+//! `tables` stands left of `nic`, because attaching reads the sizes that `tables` defines. `policy` is pure: it compiles a
+//! document to the content of the adapter's tables with no device at all.
 
 pub mod clock;
 pub mod error;

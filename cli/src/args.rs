@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nicfw::tables::MacAddr;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done or same, 1 usage or input/output, 2 differs or newly allowed, 3 does not fit or cannot be expressed, \
@@ -20,6 +22,14 @@ Options: in, out, fragment (not the first), src-mac=, dst-mac=, vlan=, inner-vla
 side of a bound address judges; between two bindings both do.
 ";
 
+const IMPORT_HELP: &str = "\
+The policy goes to standard output, what it does not say to standard error, line by line. An allow that cannot be said is
+left out, a deny that cannot be said denies more; exit code 3 if there is any such line, or if there is no policy.
+
+    iptables-save > rules.v4
+    nicfw import --format iptables rules.v4 --container shop-1 --ip 10.30.1.17 --mac 02:00:0a:1e:01:11 > shop-1.yaml
+";
+
 /// Container firewalls in the adapter.
 #[derive(Debug, Parser)]
 #[command(name = "nicfw", version, after_help = EXIT_CODES, arg_required_else_help = false)]
@@ -29,7 +39,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// The commands. Where a command needs an adapter, it is a fresh emulated one.
+/// The commands. Where a command needs an adapter and is told none, it is a fresh emulated one.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Shows the firewall at work: containers and peers with real traffic through the emulated adapter
@@ -51,8 +61,13 @@ pub enum Command {
     Replay(Replay),
     /// Plays a capture through the emulated adapter and prints what its counters counted
     Counters(Replay),
-    /// Describes the emulated adapter
-    Info(Output),
+    /// Describes an adapter
+    Info(Info),
+    /// Says which adapters this machine has and whether nicfw can use them; only reads
+    Doctor(Doctor),
+    /// Turns rules of another firewall into a policy file, and lists what it cannot say
+    #[command(after_help = IMPORT_HELP)]
+    Import(Import),
 }
 
 /// How to print.
@@ -138,6 +153,28 @@ pub enum By {
     Binding,
 }
 
+/// Options of `info`.
+#[derive(Debug, Args)]
+pub struct Info {
+    /// Function to attach to: a PCI address, its folder in sysfs, or vfio-user:PATH; without it an emulated one
+    #[arg(long, value_name = "FUNCTION")]
+    pub device: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// PCI address of one function, as 0000:65:00.0
+    pub address: Option<String>,
+    /// A folder that stands for the machine
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// A policy file and a capture.
 #[derive(Debug, Args)]
 pub struct Replay {
@@ -149,4 +186,96 @@ pub struct Replay {
     pub pcap: PathBuf,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Form of the file
+    #[arg(long, value_enum)]
+    pub format: ImportFormat,
+    /// File with the rules
+    pub file: PathBuf,
+    /// Container that the rules are for
+    #[arg(long, value_name = "ID")]
+    pub container: String,
+    /// Its address; again for each further one
+    #[arg(long, value_name = "IP", required = true)]
+    pub ip: Vec<IpAddr>,
+    /// Its MAC
+    #[arg(long)]
+    pub mac: MacAddr,
+    /// How it is attached
+    #[arg(long, value_enum, default_value = "none")]
+    pub attach: ImportAttach,
+    /// Where the rules stood: on the host of the addresses (INPUT, OUTPUT), or on a router before it (FORWARD)
+    #[arg(long, value_enum, default_value = "host")]
+    pub view: ImportView,
+    /// Interface of the old firewall through which the container's traffic went; again for each further one
+    #[arg(long, value_name = "INTERFACE")]
+    pub uplink: Vec<String>,
+    /// VLAN of its frames; 0 vouches that they have no tag
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=4094))]
+    pub vlan: Option<u16>,
+    /// Value of the field domain in DPDK rules that stands for its traffic
+    #[arg(long)]
+    pub domain: Option<u16>,
+    /// Verdict for addresses that nobody bound
+    #[arg(long, value_enum, default_value = "deny")]
+    pub unbound: ImportVerdict,
+    /// Whether the container may send to groups
+    #[arg(long, value_enum, default_value = "deny")]
+    pub multicast: ImportVerdict,
+    /// Open ICMPv6 for neighbour discovery, which IPv6 addresses need
+    #[arg(long)]
+    pub open_nd: bool,
+    /// Leave out denies of connection states, which the adapter does not see
+    #[arg(long)]
+    pub accept_stateless: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Forms that can be imported.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ImportFormat {
+    /// ClassBench filter set
+    Classbench,
+    /// Output of iptables-save or ip6tables-save
+    Iptables,
+    /// Output of nft -j list ruleset
+    Nft,
+    /// DPDK-style access list in JSON
+    DpdkAcl,
+}
+
+/// Attachments, in one word.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ImportAttach {
+    /// MACVLAN, VEPA mode
+    MacvlanVepa,
+    /// MACVLAN, private mode
+    MacvlanPrivate,
+    /// A virtual function of its own
+    Sriov,
+    /// Not by any of these
+    None,
+}
+
+/// Where rules stood.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ImportView {
+    /// INPUT and OUTPUT
+    Host,
+    /// FORWARD
+    Router,
+}
+
+/// A verdict.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ImportVerdict {
+    /// Pass
+    Allow,
+    /// Drop
+    Deny,
 }

@@ -92,3 +92,21 @@ fn a_socket_in_use_and_a_bad_path_are_named() {
     let text = format!("nicfw-model: no socket at {}: No such file or directory (os error 2)\n", nowhere.display());
     assert_eq!(fails(&nowhere), text);
 }
+
+#[test]
+fn the_program_describes_the_adapter_in_another_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let (socket, container) = (dir.path().join("nic.sock"), dir.path().join("vf.sock"));
+    let _server = Server::start(&socket, &container);
+    let info = |path: &Path| {
+        let device = format!("vfio-user:{}", path.display());
+        let out = Command::new(env!("CARGO_BIN_EXE_nicfw")).args(["info", "--device", &device]).output().unwrap();
+        (out.status.code(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+    };
+    let (code, text, _) = info(&socket);
+    assert_eq!((code, text.lines().next()), (Some(0), Some(&*format!("adapter vfio-user:{}", socket.display()))));
+    assert!(!text.contains("EMULATED"), "another process says what it is: {text}");
+    assert_eq!(info(&socket).0, Some(0), "it was let go of");
+    let (code, _, error) = info(&container);
+    assert!(code == Some(1) && error.contains("lacks ADMIN and ADMIN_TSA_UNBOUND"), "{error}");
+}

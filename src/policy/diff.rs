@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::compile::regions::{DIRECTIONS, Region, Shape, regions};
 use super::compile::{Compiled, solicited_node};
-use super::document::{Binding, Document, PortPair, Proto};
+use super::document::{Binding, Document, Management, PortPair, Proto};
 use super::flow::{Flow, IpFlow, Ports};
 use super::openings::prefixes;
 use super::sets::{AddrSet, PortSet};
@@ -118,8 +118,12 @@ fn links(old: &Document, new: &Document, ip: IpAddr) -> Vec<Link> {
         let physical_port = a.physical_ports.first().copied().unwrap_or(0);
         return vec![Link { mac: a.mac, vlan: a.vlan, physical_port }];
     }
-    let near = || sides.into_iter().flatten().map(|binding| binding.mac);
-    let macs: BTreeSet<MacAddr> = near().chain([OTHER_MAC]).chain(owned_elsewhere(old, new, near)).collect();
+    let bound = sides.into_iter().flatten().map(|binding| binding.mac);
+    let names = |management: &&Management| management.rule.local.as_ref().is_some_and(|local| local.contains(ip));
+    let hosts = [old, new].into_iter().flat_map(|document| document.management.iter().filter(names));
+    let near: BTreeSet<MacAddr> = bound.chain(hosts.filter_map(|management| management.mac)).collect();
+    let elsewhere = owned_elsewhere(old, new, || near.iter().copied());
+    let macs: BTreeSet<MacAddr> = near.iter().copied().chain([OTHER_MAC]).chain(elsewhere).collect();
     let vlans: BTreeSet<_> = sides.into_iter().flatten().map(|binding| binding.vlan).chain([None]).collect();
     let ports = sides.into_iter().flatten().flat_map(|binding| binding.physical_ports.iter().copied());
     let ports: BTreeSet<u32> = ports.collect();

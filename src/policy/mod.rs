@@ -36,6 +36,7 @@ mod explain;
 mod flow;
 mod flow_text;
 mod image;
+pub mod import;
 mod judge;
 mod openings;
 mod parse;

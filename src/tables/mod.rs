@@ -24,6 +24,8 @@ pub mod codec;
 #[cfg(test)]
 mod codec_tests;
 pub mod counters;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod ops;
 mod port_map;
 mod profile;

@@ -79,7 +79,7 @@ fn refusals() {
             V4,
             &full,
             "web.yaml:7: every protocol is allowed here, but icmp is denied by web.yaml:6; an entry without a \
-             protocol would allow both. Name protocols in this rule, or say replies: no. Nothing was sent",
+             protocol would allow both. Name protocols in this rule. Nothing was sent",
         ),
         (
             &["allow: in, proto: tcp, local_ports: 80, remote: \"2001:db8::/32\""],

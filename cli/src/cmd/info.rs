@@ -1,11 +1,17 @@
-//! `nicfw info`: what the emulated adapter is.
+//! `nicfw info`: what an adapter is. It is attached to and let go of again; its rules are not touched.
 
 use std::fmt::Write as _;
 
+use std::sync::Arc;
+
+use nicfw::Adapter;
+use nicfw::clock::SystemClock;
+use nicfw::device::Locator;
+use nicfw::nic::{AdapterInfo, AttachOptions};
 use nicfw::tables::{MacAddr, Target};
 use serde::Serialize;
 
-use crate::args::Output;
+use crate::args::Info;
 use crate::emulated::Emulated;
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
@@ -13,6 +19,8 @@ use crate::output::Report;
 #[derive(Serialize)]
 struct InfoReport {
     emulated: bool,
+    /// Where it is, if it is not emulated in this process.
+    device: Option<String>,
     pci_id: String,
     function: String,
     mac: String,
@@ -38,10 +46,36 @@ struct AssumptionReport {
     refuted_by: &'static str,
 }
 
-pub fn run(output: &Output) -> Result<Report, Failure> {
+/// An emulated adapter of this process.
+fn emulated() -> Result<(AdapterInfo, Target), Failure> {
     let mut adapter = Emulated::new(&[MacAddr([0x02, 0, 0, 0, 0, 1])])?;
     let info = adapter.info().ok_or_else(|| Failure::usage("the emulated adapter tells nothing about itself"))?;
-    let Target { profile, sizes, .. } = adapter.target();
+    Ok((info, adapter.target().clone()))
+}
+
+/// The adapter behind a function.
+fn attached(locator: &Locator) -> Result<(AdapterInfo, Target), Failure> {
+    let failed = |error: &dyn std::error::Error| {
+        let mut text = format!("{locator}: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text += &format!(": {error}");
+            cause = error.source();
+        }
+        Failure::usage(text)
+    };
+    let device = locator.open().map_err(|e| failed(&e))?;
+    let clock = Arc::new(SystemClock::new());
+    let adapter = Adapter::from_device(device, clock, AttachOptions::default()).map_err(|e| failed(&e))?;
+    let told = (adapter.info().clone(), adapter.target().clone());
+    adapter.detach().map_err(|e| failed(&e))?;
+    Ok(told)
+}
+
+pub fn run(args: &Info) -> Result<Report, Failure> {
+    let locator: Option<Locator> =
+        args.device.as_deref().map(|text| text.parse().unwrap_or_else(|never| match never {}));
+    let (info, Target { profile, sizes, .. }) = locator.as_ref().map_or_else(emulated, attached)?;
     let ids = |min: u32, max: u32| (max + 1).saturating_sub(min);
     let [a, b, c, d] = info.firmware.version;
     let assumptions = nicfw::tables::Assumption::ALL.iter().zip(1..).map(|(assumption, number)| AssumptionReport {
@@ -49,7 +83,8 @@ pub fn run(output: &Output) -> Result<Report, Failure> {
         refuted_by: assumption.refuted_by(),
     });
     let report = InfoReport {
-        emulated: true,
+        emulated: locator.is_none(),
+        device: locator.map(|locator| locator.to_string()),
         pci_id: info.pci_id.to_string(),
         function: info.function.to_string(),
         mac: info.mac.to_string(),
@@ -67,7 +102,7 @@ pub fn run(output: &Output) -> Result<Report, Failure> {
         port_tree_entries: sizes.port_tree_entries,
         assumptions: assumptions.collect(),
     };
-    if output.json {
+    if args.output.json {
         return Report::json(&report, Exit::Done);
     }
     Ok(Report::done(screen(&report)))
@@ -85,7 +120,8 @@ fn screen(report: &InfoReport) -> String {
         ("port-range maps", format!("2 trees of {} entries", report.port_tree_entries)),
         ("port-range ids", format!("{} each", report.port_range_ids)),
     ];
-    let mut text = "EMULATED adapter\n".to_owned();
+    let mut text =
+        report.device.as_ref().map_or("EMULATED adapter\n".to_owned(), |device| format!("adapter {device}\n"));
     // Writing to a string cannot fail.
     for (name, value) in lines {
         let _ = writeln!(text, "  {name:<16} {value}");

@@ -5,7 +5,9 @@ mod check;
 mod counters;
 mod demo;
 mod diff;
+mod doctor;
 mod explain;
+mod import;
 mod info;
 mod plan;
 mod replay;
@@ -40,7 +42,9 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Counters(args) => counters::run(&args),
-        Command::Info(output) => info::run(&output),
+        Command::Info(args) => info::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Import(args) => import::run(&args),
     }
 }
 

@@ -3,35 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::nic::{AdapterError, Cmd, McErrno, McdiError, Override, Recovered, RulesetVersion};
-use crate::tables::{Action, CounterId, CounterValue, PortTreeEntry, RuleKey, TableOp, Target};
+use crate::tables::fake::Tables;
+use crate::tables::{Action, CounterId, CounterValue, RuleKey, TableOp, Target};
 
 use super::super::Engine;
-
-/// What the tables hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tables {
-    pub rules: BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>,
-    pub nodes: BTreeMap<u32, Vec<u16>>,
-    pub trees: [Vec<PortTreeEntry>; 2],
-}
-
-impl Tables {
-    pub fn execute(&mut self, op: &TableOp) {
-        match op.clone() {
-            TableOp::SetRule { key, rx: Action::None, tx: Action::None, .. } => {
-                self.rules.remove(&key);
-            }
-            TableOp::SetRule { key, rx, tx, counter } => {
-                self.rules.insert(key, (rx, tx, counter));
-            }
-            TableOp::SetSubnetNode(node) => {
-                self.nodes.insert(node.id, node.entries);
-            }
-            TableOp::SetRemotePortTree(tree) => self.trees[0] = tree,
-            TableOp::SetLocalPortTree(tree) => self.trees[1] = tree,
-        }
-    }
-}
 
 /// What becomes of one table command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use super::*;
 use crate::clock::VirtualClock;
 use crate::error::AdapterState;
 use crate::policy::{ImageEntry, OriginId, Side};
+use crate::tables::fake::Tables;
 use crate::tables::{Action, CounterId, CounterValue, RuleKey, SubnetId, SubnetMap, TableOp};
-use fake::{FakeEngine, Fault, Tables};
+use fake::{FakeEngine, Fault};
 
 const ALLOW: Action = Action::Allow { sample: false };
 const DENY: Action = Action::Deny { sample: false };

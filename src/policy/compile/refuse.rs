@@ -47,7 +47,8 @@ pub enum CompileError {
     /// An allow of every protocol beside a deny of one: entries of unordered tables cannot name "all others".
     #[error(
         "{allow}: every protocol is allowed here, but {proto}{ports} is {deny}; an entry without a protocol would \
-         allow both. Name protocols in this rule, or say replies: no. Nothing was sent"
+         allow both. Name protocols in this rule{}. Nothing was sent",
+        if *reply { ", or say replies: no" } else { "" }
     )]
     AnyProtocol {
         /// The rule that allows.
@@ -58,6 +59,8 @@ pub enum CompileError {
         ports: Denied,
         /// What denies.
         deny: DeniedBy,
+        /// It is the rule's replies that cannot be said.
+        reply: bool,
     },
     /// IPv6 remotes other than all and single addresses.
     #[error(
@@ -235,6 +238,7 @@ impl CompileError {
             proto: deny.proto.map_or(Proto::Any, Proto::Is),
             ports: Denied::of(deny),
             deny: denied_by(document, deny.cause),
+            reply: matches!(allow.cause, Cause::Rule { reply: true, .. }),
         }
     }
 

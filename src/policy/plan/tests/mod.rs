@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::{ImageEntry, Side};
+use crate::tables::fake::Tables;
 use crate::tables::{
     Action, CounterId, Direction, EngineProfile, PortMap, PortRangeId, PortTreeEntry, Sizes, SubnetId, SubnetMap,
 };
@@ -51,37 +52,13 @@ fn universe() -> Vec<Judgement> {
     all
 }
 
-/// What an adapter holds, as it was written: raw words, no classes.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Adapter {
-    rules: BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>,
-    nodes: BTreeMap<u32, Vec<u16>>,
-    remote_tree: Vec<PortTreeEntry>,
-    local_tree: Vec<PortTreeEntry>,
-}
-
-impl Adapter {
+/// Judges by what is in the tables as it was written: raw words, no classes.
+impl Tables {
     fn holding(image: &Image, sizes: &Sizes) -> Self {
         let rules = image.rules.iter().map(|(key, e)| (*key, (e.rx.action, e.tx.action, e.counter))).collect();
         let nodes = image.subnets.iter().flat_map(|map| &map.nodes).map(|n| (n.id, n.entries.clone())).collect();
         let tree = |map: &Option<PortMap>| map.as_ref().map(|map| map.tree(sizes).unwrap()).unwrap_or_default();
-        Self { rules, nodes, remote_tree: tree(&image.remote_ports), local_tree: tree(&image.local_ports) }
-    }
-
-    fn execute(&mut self, op: &TableOp) {
-        match op.clone() {
-            TableOp::SetRule { key, rx: Action::None, tx: Action::None, .. } => {
-                self.rules.remove(&key);
-            }
-            TableOp::SetRule { key, rx, tx, counter } => {
-                self.rules.insert(key, (rx, tx, counter));
-            }
-            TableOp::SetSubnetNode(node) => {
-                self.nodes.insert(node.id, node.entries);
-            }
-            TableOp::SetRemotePortTree(tree) => self.remote_tree = tree,
-            TableOp::SetLocalPortTree(tree) => self.local_tree = tree,
-        }
+        Self { rules, nodes, trees: [tree(&image.remote_ports), tree(&image.local_ports)] }
     }
 
     fn subnet(&self, addr: u32, sizes: &Sizes) -> Option<u16> {
@@ -109,7 +86,7 @@ impl Adapter {
             named.is_none() || named == value
         }
         let subnets = REMOTES.map(|remote| (remote, self.subnet(remote, sizes).map(SubnetId)));
-        let [locals, remotes] = [&self.local_tree, &self.remote_tree].map(|t| PORTS.map(|p| (p, Self::range(t, p))));
+        let [remotes, locals] = self.trees.each_ref().map(|t| PORTS.map(|p| (p, Self::range(t, p))));
         fn of<K: PartialEq, V: Copy>(table: &[(K, Option<V>)], key: K) -> Option<V> {
             table.iter().find(|(k, _)| *k == key).and_then(|(_, v)| *v)
         }
@@ -147,9 +124,9 @@ fn closes(plan: &Plan, j: &Judgement) -> bool {
 /// Replays the plan and checks everything that the module promises.
 fn check(old: &Image, new: &Image, target: &Target, plan: &Plan) -> Result<(), TestCaseError> {
     let (universe, sizes) = (universe(), &target.sizes);
-    let mut adapter = Adapter::holding(old, sizes);
+    let mut adapter = Tables::holding(old, sizes);
     let before = adapter.judge(&universe, sizes);
-    let after = Adapter::holding(new, sizes).judge(&universe, sizes);
+    let after = Tables::holding(new, sizes).judge(&universe, sizes);
 
     // Forward: per judgement, and end to end between pauses.
     let mut history = vec![before.clone()];
@@ -172,7 +149,7 @@ fn check(old: &Image, new: &Image, target: &Target, plan: &Plan) -> Result<(), T
         prop_assert!(combinations.len() <= target.profile.combinations as usize);
         history.push(judged);
     }
-    let goal = Adapter::holding(new, sizes);
+    let goal = Tables::holding(new, sizes);
     prop_assert_eq!(&adapter.rules, &goal.rules);
     prop_assert_eq!(history.last().unwrap(), &after);
     for (id, entries) in &goal.nodes {
@@ -188,7 +165,7 @@ fn check(old: &Image, new: &Image, target: &Target, plan: &Plan) -> Result<(), T
         let wrong = universe.iter().enumerate().find(|(at, _)| judged[*at] != history[i][*at]);
         prop_assert!(wrong.is_none(), "undo of step {i}: {wrong:?}\n{:#?}", plan.steps);
     }
-    prop_assert_eq!(adapter.rules, Adapter::holding(old, sizes).rules);
+    prop_assert_eq!(adapter.rules, Tables::holding(old, sizes).rules);
     Ok(())
 }
 

@@ -1,0 +1,121 @@
+//! `nicfw import`: rules of another firewall as a policy file.
+
+use std::io::{self, Write};
+
+use nicfw::policy::import::{Format, Import, ImportError, NotCarried, Settings, View, import};
+use nicfw::policy::{Attach, MacvlanMode};
+use nicfw::tables::Verdict;
+use serde::Serialize;
+
+use crate::args;
+use crate::failure::{Exit, Failure};
+use crate::output::{Progress, Report};
+
+#[derive(Serialize)]
+struct ImportReport {
+    /// The policy file.
+    policy: String,
+    rules: usize,
+    not_carried: Vec<NotCarriedReport>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct NotCarriedReport {
+    line: u32,
+    effect: String,
+    reason: String,
+    text: String,
+}
+
+pub fn run(args: &args::Import) -> Result<Report, Failure> {
+    let name = args.file.display().to_string();
+    let bytes = std::fs::read(&args.file).map_err(|error| {
+        Failure::usage(format!("{name}: cannot be read: {error}; expected a file with rules; check the path"))
+    })?;
+    let imported = {
+        let mut progress = Progress::new();
+        progress.say(&format!("importing {name}"));
+        import(format(args.format), &bytes, &name, &settings(args))
+    };
+    let imported = imported.map_err(|error| refused(&name, &error))?;
+    let exit = if imported.not_carried.is_empty() { Exit::Done } else { Exit::DoesNotFit };
+    if args.output.json {
+        return Report::json(&report(imported), exit);
+    }
+    tell(&name, &imported)?;
+    Ok(Report { text: imported.yaml, exit })
+}
+
+/// The list goes to stderr, so that stdout is the policy file and nothing else.
+fn tell(name: &str, imported: &Import) -> Result<(), Failure> {
+    let mut err = io::stderr().lock();
+    for line in &imported.not_carried {
+        writeln!(err, "{name}:{line}")?;
+    }
+    for note in &imported.notes {
+        writeln!(err, "note: {note}")?;
+    }
+    Ok(())
+}
+
+fn refused(name: &str, error: &ImportError) -> Failure {
+    let exit = match error {
+        ImportError::State { .. } | ImportError::TooMany { .. } | ImportError::Cycle { .. } => Exit::DoesNotFit,
+        _ => Exit::Usage,
+    };
+    // Errors about a line begin with its number.
+    let text = error.to_string();
+    let colon = if text.starts_with(|c: char| c.is_ascii_digit()) { ":" } else { ": " };
+    Failure::new(exit, format!("{name}{colon}{text}"))
+}
+
+fn report(imported: Import) -> ImportReport {
+    let one =
+        |NotCarried { line, text, effect, reason }| NotCarriedReport { line, effect: effect.to_string(), reason, text };
+    ImportReport {
+        rules: imported.document.policies.iter().map(|policy| policy.rules.len()).sum(),
+        policy: imported.yaml,
+        not_carried: imported.not_carried.into_iter().map(one).collect(),
+        notes: imported.notes,
+    }
+}
+
+fn format(format: args::ImportFormat) -> Format {
+    match format {
+        args::ImportFormat::Classbench => Format::Classbench,
+        args::ImportFormat::Iptables => Format::Iptables,
+        args::ImportFormat::Nft => Format::Nft,
+        args::ImportFormat::DpdkAcl => Format::DpdkAcl,
+    }
+}
+
+fn settings(args: &args::Import) -> Settings {
+    Settings {
+        attach: match args.attach {
+            args::ImportAttach::MacvlanVepa => Attach::Macvlan(MacvlanMode::Vepa),
+            args::ImportAttach::MacvlanPrivate => Attach::Macvlan(MacvlanMode::Private),
+            args::ImportAttach::Sriov => Attach::Sriov,
+            args::ImportAttach::None => Attach::None,
+        },
+        view: match args.view {
+            args::ImportView::Host => View::Host,
+            args::ImportView::Router => View::Router,
+        },
+        open_nd: args.open_nd,
+        unbound: verdict(args.unbound),
+        multicast: verdict(args.multicast),
+        uplinks: args.uplink.clone(),
+        vlan: args.vlan,
+        domain: args.domain,
+        accept_stateless: args.accept_stateless,
+        ..Settings::new(&args.container, args.ip.clone(), args.mac)
+    }
+}
+
+fn verdict(verdict: args::ImportVerdict) -> Verdict {
+    match verdict {
+        args::ImportVerdict::Allow => Verdict::Allow,
+        args::ImportVerdict::Deny => Verdict::Deny,
+    }
+}

@@ -1,0 +1,133 @@
+//! A flat rule in the words of a document: what is local and what is remote, and ports only where the adapter sees them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::super::document::Proto;
+use super::super::sets::{AddrSet, PortSet};
+use super::report::{Effect, Report};
+use super::rules::{Place, Protos, both, families};
+use super::state::Placed;
+use crate::tables::{Direction, Verdict};
+
+/// Protocols that one rule may name; more are no list that anybody would write.
+const MOST_PROTOCOLS: usize = 128;
+
+/// A rule of the document.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub place: Place,
+    pub direction: Direction,
+    pub action: Verdict,
+    pub proto: Proto,
+    /// `None` = any.
+    pub remote: Option<AddrSet>,
+    pub remote_ports: Option<PortSet>,
+    pub local_ports: Option<PortSet>,
+    /// Some of the bound addresses, or all.
+    pub local: AddrSet,
+    pub replies: bool,
+}
+
+/// The rules that say what a flat rule says.
+pub(super) fn say(placed: &Placed, bound: &AddrSet, report: &mut Report) -> Vec<Said> {
+    let when = &placed.flat.when;
+    let rx = placed.direction == Direction::Rx;
+    let (local, remote) = if rx { (&when.dst, &when.src) } else { (&when.src, &when.dst) };
+    let local = both(local, bound);
+    let remote = both(remote, &families(&local));
+    if local.is_empty() || remote.is_empty() {
+        return Vec::new();
+    }
+    let ports =
+        when.ports.as_ref().map(|(src, dst)| if rx { (src.clone(), dst.clone()) } else { (dst.clone(), src.clone()) });
+    let rule = Said {
+        place: placed.flat.place.clone(),
+        direction: placed.direction,
+        action: placed.flat.verdict,
+        proto: Proto::Any,
+        remote: (remote != families(bound)).then_some(remote),
+        remote_ports: None,
+        local_ports: None,
+        local,
+        replies: placed.replies && placed.flat.verdict == Verdict::Allow,
+    };
+    match ports {
+        Some(ports) => with_ports(&rule, &when.protos, &ports, report),
+        None => without_ports(&rule, &when.protos, report),
+    }
+}
+
+fn without_ports(rule: &Said, protos: &Protos, report: &mut Report) -> Vec<Said> {
+    match protos {
+        Protos::Any if rule.replies && rule.direction == Direction::Tx => replied(rule, report),
+        Protos::Any => vec![rule.clone()],
+        Protos::Of(numbers) if numbers.len() <= MOST_PROTOCOLS => {
+            numbers.iter().map(|number| Said { proto: Proto::Is(*number), ..rule.clone() }).collect()
+        }
+        Protos::Of(numbers) => cannot_say(rule, &format!("{} protocols in one rule", numbers.len()), report),
+    }
+}
+
+/// An allow of everything that is sent, with the replies that can be said. Replies of TCP, UDP and SCTP reach certain ports
+/// alone, and the tables cannot say "any protocol, but of these only with such ports".
+fn replied(rule: &Said, report: &mut Report) -> Vec<Said> {
+    let local = &rule.local;
+    let icmp = [(!local.v4.is_empty(), Proto::ICMP), (!local.v6.is_empty(), Proto::ICMPV6)];
+    let icmp = icmp.into_iter().filter_map(|(bound, proto)| bound.then_some(proto));
+    let reason = "replies of protocols other than tcp, udp, sctp and icmp cannot be said beside theirs";
+    report.line(&rule.place, Effect::RepliesDenied, reason);
+    let mut rules: Vec<_> = [Proto::TCP, Proto::UDP, Proto::SCTP]
+        .into_iter()
+        .chain(icmp)
+        .map(|proto| Said { proto, ..rule.clone() })
+        .collect();
+    rules.push(Said { replies: false, ..rule.clone() });
+    rules
+}
+
+fn with_ports(rule: &Said, protos: &Protos, ports: &(PortSet, PortSet), report: &mut Report) -> Vec<Said> {
+    // One side is always named, so that the rule does not match packets without ports.
+    let (remote_ports, local_ports) = (&ports.0, &ports.1);
+    let name_local = !local_ports.is_full() || remote_ports.is_full();
+    let rule_with = |proto| Said {
+        proto,
+        remote_ports: (!remote_ports.is_full()).then(|| remote_ports.clone()),
+        local_ports: name_local.then(|| local_ports.clone()),
+        ..rule.clone()
+    };
+    let Protos::Of(numbers) = protos else { return vec![rule_with(Proto::Any)] };
+    let (seen, unseen): (BTreeSet<u8>, BTreeSet<u8>) = numbers.iter().partition(|number| Proto::has_ports(**number));
+    let mut rules: Vec<_> = seen.into_iter().map(|number| rule_with(Proto::Is(number))).collect();
+    if unseen.is_empty() {
+        return rules;
+    }
+    let reason = "the adapter sees the ports of tcp, udp and sctp alone";
+    match rule.action {
+        Verdict::Allow => report.line(&rule.place, Effect::LeftOut, reason),
+        Verdict::Deny => {
+            report.line(&rule.place, Effect::DeniesMore, reason);
+            rules.extend(without_ports(rule, &Protos::Of(unseen), report));
+        }
+    }
+    rules
+}
+
+/// An allow is left out, a deny loses its protocols.
+fn cannot_say(rule: &Said, reason: &str, report: &mut Report) -> Vec<Said> {
+    match rule.action {
+        Verdict::Allow => {
+            report.line(&rule.place, Effect::LeftOut, reason);
+            Vec::new()
+        }
+        Verdict::Deny => {
+            report.line(&rule.place, Effect::DeniesMore, reason);
+            vec![rule.clone()]
+        }
+    }
+}
+
+/// The addresses of a small set, one by one.
+pub(super) fn addresses(set: &AddrSet, of: &[IpAddr]) -> Vec<IpAddr> {
+    of.iter().copied().filter(|ip| set.contains(*ip)).collect()
+}

@@ -1,0 +1,306 @@
+//! Rules of other firewalls, read as a document for one set of bound addresses.
+//!
+//! ```
+//! use nicfw::policy::import::{Format, Settings, import};
+//! use nicfw::policy::{Attach, BindingBuilder};
+//!
+//! let saved = "*filter
+//! :INPUT DROP [0:0]
+//! :FORWARD DROP [0:0]
+//! :OUTPUT DROP [0:0]
+//! -A INPUT -s 10.20.0.0/16 -p tcp -m tcp --dport 443 -j ACCEPT
+//! -A INPUT -p icmp -m icmp --icmp-type 8 -j ACCEPT
+//! COMMIT
+//! ";
+//! let settings = Settings::new("shop-1", vec!["10.30.1.17".parse()?], "02:00:0a:1e:01:11".parse()?);
+//! let import = import(Format::Iptables, saved.as_bytes(), "rules.v4", &settings)?;
+//! assert!(import.yaml.contains("- {allow: in, proto: tcp, remote: 10.20.0.0/16, local_ports: 443, replies: no, reason: "));
+//! let line = "6: left out: the adapter sees no ICMP types: -A INPUT -p icmp -m icmp --icmp-type 8 -j ACCEPT";
+//! assert_eq!(import.not_carried[0].to_string(), line);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The way of a rule
+//! A reader per format makes chains of rules over source, destination, protocol, ports and connection state (`rules`).
+//! They are expanded from the hooks to a flat first-match list for each direction, where chains, returns and several
+//! tables on a hook become plain order (`expand`). Connection states become `replies` (`state`), each rule is said in
+//! the document's words (`lower`) and written as YAML (`write`), which is then parsed like any other document.
+//!
+//! # What cannot be said
+//! Nothing is rounded towards open, and nothing goes in silence: [`Import::not_carried`] lists it line by line.
+//!
+//! - An allow with a condition that cannot be said is left out. A deny with such a condition loses the condition, so it
+//!   denies more. So does a return or goto: the flows that it may concern are denied.
+//! - Translated destinations (DNAT, REDIRECT) are denied: the rules behind judge other addresses than the adapter sees.
+//! - ESTABLISHED becomes replies of the other direction's allows, if one rule accepts it for every flow; where denies of
+//!   the two directions cannot both keep their place, replies are given up. RELATED is left out.
+//! - A deny for states that no table can tell (INVALID, UNTRACKED, RELATED) can be neither kept nor widened: it would close
+//!   everything. The import is refused, unless [`Settings::accept_stateless`] says that it may be left out.
+//! - Rules that no imported hook reaches are listed. Rules about other addresses than the bound ones are counted.
+//!
+//! # Readings
+//! - **ClassBench**: line `i`, from 0, allows if `i` is even and denies if it is odd. The column of flags is not read.
+//! - **DPDK**: two categories, in each the highest priority wins; a packet passes if the category `allow` has a match and the
+//!   category `deny` has none. VLAN and domain are what [`Settings`] vouches for.
+//! - **iptables, nft**: what no chain decides is accepted, as the kernel does; it becomes an explicit allow.
+//! - In the two sets of lines, and wherever no rule accepts ESTABLISHED alone, replies are off.
+
+mod classbench;
+mod dpdk;
+mod expand;
+mod interface;
+mod iptables;
+mod iptables_rule;
+mod json;
+mod lower;
+mod nft;
+mod nft_rule;
+mod nft_value;
+mod report;
+mod rules;
+mod state;
+mod text;
+mod write;
+
+use std::net::IpAddr;
+
+use self::expand::{Base, Program, Seen, expand};
+use self::report::Report;
+use self::rules::{Flat, Match, Sides, both, families};
+use self::state::Split;
+use super::document::{Attach, Document};
+use super::problems::ParseErrors;
+use super::sets::AddrSet;
+use crate::tables::{Direction, MacAddr, Verdict};
+
+pub use self::report::{Effect, NotCarried};
+
+/// Largest file, in bytes.
+const LARGEST_FILE: usize = 16 << 20;
+
+/// A form of rules that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// ClassBench filter set.
+    Classbench,
+    /// Output of `iptables-save` or `ip6tables-save`.
+    Iptables,
+    /// Output of `nft -j list ruleset`.
+    Nft,
+    /// DPDK-style access list in JSON.
+    DpdkAcl,
+}
+
+/// Where the rules of an `iptables` or `nft` file stood as seen from the bound addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    /// On the host that had the addresses: INPUT is in, OUTPUT is out.
+    Host,
+    /// On a router before it: FORWARD is both.
+    Router,
+}
+
+/// What the file does not say.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Container that is bound.
+    pub container: String,
+    /// Its addresses.
+    pub ips: Vec<IpAddr>,
+    /// Its MAC.
+    pub mac: MacAddr,
+    /// How it is attached.
+    pub attach: Attach,
+    /// Says `nd: open-icmpv6`, which IPv6 addresses need.
+    pub open_nd: bool,
+    /// Verdict for IPs that nobody bound.
+    pub unbound: Verdict,
+    /// Whether the container may send to groups.
+    pub multicast: Verdict,
+    /// Which hooks are imported.
+    pub view: View,
+    /// Interfaces through which the container's traffic came and went in the old firewall. If any is named, rules for others
+    /// never match.
+    pub uplinks: Vec<String>,
+    /// VLAN of the container's frames; 0 vouches that they carry no tag. Others than 0 are bound.
+    pub vlan: Option<u16>,
+    /// Value of the `domain` field of DPDK rules that stands for the container's traffic.
+    pub domain: Option<u16>,
+    /// Denies of connection states that no table can tell may be left out.
+    pub accept_stateless: bool,
+}
+
+impl Settings {
+    /// One container, seen from its host, attached in a way that assumes nothing; everything else closed.
+    #[must_use]
+    pub fn new(container: &str, ips: Vec<IpAddr>, mac: MacAddr) -> Self {
+        Self {
+            container: container.to_owned(),
+            ips,
+            mac,
+            attach: Attach::None,
+            open_nd: false,
+            unbound: Verdict::Deny,
+            multicast: Verdict::Deny,
+            view: View::Host,
+            uplinks: Vec::new(),
+            vlan: None,
+            domain: None,
+            accept_stateless: false,
+        }
+    }
+
+    /// True, false or unknown: does a rule for this interface concern the container? `eth+` and `eth*` are prefixes.
+    fn is_uplink(&self, interface: &str) -> Option<bool> {
+        let fits = |uplink: &String| match interface.strip_suffix(['+', '*']) {
+            Some(prefix) => uplink.starts_with(prefix),
+            None => uplink == interface,
+        };
+        (!self.uplinks.is_empty()).then(|| self.uplinks.iter().any(fits))
+    }
+}
+
+/// What became of a file.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// The document as YAML.
+    pub yaml: String,
+    /// The same, parsed.
+    pub document: Document,
+    /// What the document does not say, or says more closed than the file, by line.
+    pub not_carried: Vec<NotCarried>,
+    /// What is true of the whole file.
+    pub notes: Vec<String>,
+}
+
+/// Why there is no document.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The file is larger than any that is read.
+    #[error("the file has {bytes} bytes, and at most {max} are read; split it by address")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// Not a text.
+    #[error("{line}: this is no text: expected UTF-8 without control characters; export the rules again")]
+    Binary {
+        /// Line, from 1.
+        line: u32,
+    },
+    /// A line is not of the format, or the file ends too early.
+    #[error("{line}: {what}; expected {expected}; export the rules again, or choose another format: {text}")]
+    Syntax {
+        /// Line, from 1.
+        line: u32,
+        /// What is wrong.
+        what: String,
+        /// What should stand there.
+        expected: &'static str,
+        /// The line, cut and escaped.
+        text: String,
+    },
+    /// A chain is reached from itself.
+    #[error("{line}: chain {chain} is reached from itself; remove the jump: {text}")]
+    Cycle {
+        /// Line of the jump, from 1.
+        line: u32,
+        /// The chain.
+        chain: String,
+        /// The line, cut and escaped.
+        text: String,
+    },
+    /// More of something than is read or made.
+    #[error("{line}: more than {max} {what}; split the file, or import fewer addresses at a time")]
+    TooMany {
+        /// Line at which it became too much, from 1.
+        line: u32,
+        /// What.
+        what: &'static str,
+        /// The bound.
+        max: usize,
+    },
+    /// A deny that depends on the connection's state.
+    #[error(
+        "{line}: the adapter judges single frames and cannot deny by connection state, and to deny all instead would \
+         close everything; accept that such rules are left out (--accept-stateless): {text}"
+    )]
+    State {
+        /// Line, from 1.
+        line: u32,
+        /// The line, cut and escaped.
+        text: String,
+    },
+    /// The document that the settings and the rules make is refused.
+    #[error("the imported document is refused: {0}")]
+    Document(#[from] ParseErrors),
+}
+
+/// What a reader makes of a file.
+struct Read {
+    program: Program,
+    /// Base chains of each direction, in the order in which a packet meets them.
+    rx: Vec<Base>,
+    tx: Vec<Base>,
+    /// Addresses of the IP versions that the file is about. Others are closed.
+    family: AddrSet,
+    /// Packets may be judged by connection state.
+    stateful: bool,
+}
+
+/// Reads rules of another firewall. `name` stands in reasons and messages, usually the file's.
+///
+/// # Errors
+/// The file is too large, binary, truncated, of another format, has cycles, expands to too much, or denies by connection
+/// state; or the settings make no document. There is no output then.
+pub fn import(format: Format, bytes: &[u8], name: &str, settings: &Settings) -> Result<Import, ImportError> {
+    if bytes.len() > LARGEST_FILE {
+        return Err(ImportError::TooLarge { bytes: bytes.len(), max: LARGEST_FILE });
+    }
+    let text = text::decode(bytes)?;
+    let mut report = Report::default();
+    let read = match format {
+        Format::Classbench => classbench::read(text, &mut report),
+        Format::Iptables => iptables::read(text, settings, &mut report),
+        Format::Nft => nft::read(text, settings),
+        Format::DpdkAcl => dpdk::read(text, settings, &mut report),
+    }?;
+    let (rx, tx) = flatten(&read, settings, &mut report)?;
+    let bound: AddrSet = settings.ips.iter().copied().collect();
+    let placed = if read.stateful {
+        let all = both(&bound, &read.family);
+        let rx = Split::new(rx, &start(&all, Direction::Rx), settings, &mut report)?;
+        let tx = Split::new(tx, &start(&all, Direction::Tx), settings, &mut report)?;
+        state::place(rx, tx, &mut report)
+    } else {
+        state::stateless(rx, tx)
+    };
+    let rules: Vec<_> = placed.iter().flat_map(|placed| lower::say(placed, &bound, &mut report)).collect();
+    let yaml = write::document(settings, name, &rules);
+    let document = Document::parse(&yaml, name)?;
+    let (not_carried, notes) = report.finish();
+    Ok(Import { yaml, document, not_carried, notes })
+}
+
+/// The first-match lists of both directions, for the bound addresses alone.
+fn flatten(read: &Read, settings: &Settings, report: &mut Report) -> Result<(Vec<Flat>, Vec<Flat>), ImportError> {
+    let bound = both(&settings.ips.iter().copied().collect(), &read.family);
+    if bound.is_empty() {
+        report.note("the rules are for the other IP version than the bound addresses: everything is denied");
+    }
+    let mut seen = Seen::new(&read.program);
+    let mut list = |bases, start: &Match| expand(&read.program, bases, start, &mut seen, report);
+    let (rx, tx) = (list(&read.rx, &start(&bound, Direction::Rx))?, list(&read.tx, &start(&bound, Direction::Tx))?);
+    seen.tell(&read.program, report);
+    Ok((rx, tx))
+}
+
+/// Every packet of the bound addresses in one direction.
+fn start(bound: &AddrSet, direction: Direction) -> Match {
+    let remote = families(bound);
+    let (src, dst) = if direction == Direction::Rx { (remote, bound.clone()) } else { (bound.clone(), remote) };
+    Match { src, dst, sides: Sides::of(direction), ..Match::any() }
+}

@@ -1,0 +1,227 @@
+//! Rules as the text of a document.
+//!
+//! One rule a line, in flow style. What comes from outside stands in double quotes, escaped.
+
+use std::fmt::Write as _;
+
+use super::super::document::{Attach, MacvlanMode};
+use super::super::draft::AddrTerm;
+use super::super::sets::{AddrSet, PortSet};
+use super::super::words::harmless;
+use super::Settings;
+use super::lower::{Said, addresses};
+use super::rules::families;
+use crate::tables::{Direction, Verdict};
+
+/// Name of the one policy.
+const POLICY: &str = "imported";
+
+/// Longest reason, in bytes; a document refuses more than 250.
+const LONGEST_REASON: usize = 240;
+
+/// The whole document.
+pub(super) fn document(settings: &Settings, name: &str, rules: &[Said]) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "nicfw: 1");
+    let _ = writeln!(out, "unbound: {}", verdict(settings.unbound));
+    let _ = writeln!(out, "multicast: {}", verdict(settings.multicast));
+    let _ = writeln!(out, "policies:");
+    if rules.is_empty() {
+        let _ = writeln!(out, "  {POLICY}: []");
+    } else {
+        let _ = writeln!(out, "  {POLICY}:");
+    }
+    for rule in rules {
+        let _ = writeln!(out, "    - {{{}}}", fields(rule, settings, name).join(", "));
+    }
+    let _ = writeln!(out, "bindings:");
+    let _ = writeln!(out, "  - {{{}}}", binding(settings).join(", "));
+    out
+}
+
+fn fields(rule: &Said, settings: &Settings, name: &str) -> Vec<String> {
+    let direction = if rule.direction == Direction::Rx { "in" } else { "out" };
+    let mut fields = vec![format!("{}: {direction}", verdict(rule.action)), format!("proto: {}", rule.proto)];
+    fields.extend(rule.remote.as_ref().map(|set| format!("remote: {}", remote(set))));
+    fields.extend(rule.remote_ports.as_ref().map(|set| format!("remote_ports: {}", ports(set))));
+    fields.extend(rule.local_ports.as_ref().map(|set| format!("local_ports: {}", ports(set))));
+    let local = addresses(&rule.local, &settings.ips);
+    if local.len() < settings.ips.len() {
+        fields.push(format!("local: {}", list(local.into_iter().map(|ip| AddrTerm::from(ip).to_string()))));
+    }
+    if rule.action == Verdict::Allow && !rule.replies {
+        fields.push("replies: no".to_owned());
+    }
+    fields.push(format!("reason: {}", quoted(&reason(rule, name))));
+    fields
+}
+
+/// File, line and text of the origin.
+fn reason(rule: &Said, name: &str) -> String {
+    let place = &rule.place;
+    let mut reason = match place.line {
+        0 => harmless(&format!("{name}: {}", place.text)),
+        line => harmless(&format!("{name}:{line}: {}", place.text)),
+    };
+    let end = (0..=LONGEST_REASON).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
+    reason.truncate(end);
+    reason
+}
+
+fn binding(settings: &Settings) -> Vec<String> {
+    let attach = match settings.attach {
+        Attach::Macvlan(MacvlanMode::Vepa) => "{macvlan: vepa}",
+        Attach::Macvlan(MacvlanMode::Private) => "{macvlan: private}",
+        Attach::Macvlan(MacvlanMode::Bridge) => "{macvlan: bridge}",
+        Attach::Ipvlan => "ipvlan",
+        Attach::Bridge => "bridge",
+        Attach::Sriov => "sriov",
+        Attach::None => "none",
+    };
+    let mut fields = vec![
+        format!("container: {}", quoted(&settings.container)),
+        format!("ip: {}", list(settings.ips.iter().map(|ip| AddrTerm::from(*ip).to_string()))),
+        format!("mac: \"{}\"", settings.mac),
+        format!("attach: {attach}"),
+        format!("policy: {POLICY}"),
+    ];
+    fields.extend(settings.vlan.filter(|vlan| *vlan != 0).map(|vlan| format!("vlan: {vlan}")));
+    if settings.open_nd {
+        fields.push("nd: open-icmpv6".to_owned());
+    }
+    fields
+}
+
+/// Prefixes, or all but some prefixes: what is shorter.
+fn remote(set: &AddrSet) -> String {
+    let names = |set: &AddrSet| list(set.prefixes().into_iter().map(|net| AddrTerm::Net(net).to_string()));
+    let all = families(set);
+    let other = all.subtract(set);
+    if other.is_empty() || set.prefixes().len() <= other.prefixes().len() + all.prefixes().len() {
+        return names(set);
+    }
+    format!("{{of: {}, except: {}}}", names(&all), names(&other))
+}
+
+fn ports(set: &PortSet) -> String {
+    list(
+        set.intervals()
+            .iter()
+            .map(|i| if i.first == i.last { i.first.to_string() } else { format!("{}-{}", i.first, i.last) }),
+    )
+}
+
+/// One word, or several in brackets. Quoted: the colons of IPv6 addresses mean something else in YAML.
+fn list(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<_> = words.map(|word| if word.contains(':') { format!("\"{word}\"") } else { word }).collect();
+    match words.as_slice() {
+        [one] => one.clone(),
+        _ => format!("[{}]", words.join(", ")),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let escaped = harmless(text).replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{escaped}\"")
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    if verdict == Verdict::Allow { "allow" } else { "deny" }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipnet::IpNet;
+    use proptest::prelude::*;
+
+    use super::super::super::document::{Document, Proto, Rule};
+    use super::super::super::sets::Interval;
+    use super::super::rules::Place;
+    use super::*;
+
+    const IPS: [&str; 3] = ["10.30.1.17", "10.30.1.18", "2001:db8::17"];
+
+    fn settings(name: &str) -> Settings {
+        let ips = IPS.map(|ip| ip.parse().unwrap()).to_vec();
+        Settings { open_nd: true, vlan: Some(7), ..Settings::new(name, ips, "02:00:0a:1e:01:11".parse().unwrap()) }
+    }
+
+    fn addrs() -> impl Strategy<Value = AddrSet> {
+        let net = (any::<u32>(), 0u8..=32, any::<u128>(), 0u8..=128, any::<bool>());
+        let net = net.prop_map(|(v4, short, v6, long, is_v6)| {
+            let net = if is_v6 {
+                IpNet::new(std::net::Ipv6Addr::from_bits(v6).into(), long)
+            } else {
+                IpNet::new(std::net::Ipv4Addr::from_bits(v4).into(), short)
+            };
+            AddrSet::from(net.unwrap())
+        });
+        (prop::collection::vec(net, 1..4), any::<bool>()).prop_map(|(sets, inverse)| {
+            let set = sets.iter().fold(AddrSet::empty(), |all, set| all.union(set));
+            let other = AddrSet::full().subtract(&set);
+            if inverse && !other.is_empty() { other } else { set }
+        })
+    }
+
+    fn ports() -> impl Strategy<Value = PortSet> {
+        prop::collection::vec((any::<u16>(), any::<u16>()), 1..4).prop_map(|ranges| {
+            PortSet::from_intervals(ranges.iter().map(|(a, b)| Interval { first: *a.min(b), last: *a.max(b) }))
+        })
+    }
+
+    fn said() -> impl Strategy<Value = Said> {
+        let proto = prop_oneof![Just(Proto::Any), prop::sample::select(vec![6, 17, 132]).prop_map(Proto::Is)];
+        let verdicts = (any::<bool>(), any::<bool>(), any::<bool>());
+        let local = prop::sample::subsequence(IPS.to_vec(), 1..=3);
+        let ports = (prop::option::of(ports()), prop::option::of(ports()));
+        (verdicts, proto, prop::option::of(addrs()), ports, local, ".{0,300}", any::<u32>()).prop_map(
+            |((rx, allow, replies), proto, remote, (remote_ports, local_ports), local, text, line)| Said {
+                place: Place { line, text: text.into() },
+                direction: if rx { Direction::Rx } else { Direction::Tx },
+                action: if allow { Verdict::Allow } else { Verdict::Deny },
+                proto,
+                remote,
+                remote_ports,
+                local_ports,
+                local: local.iter().map(|ip| ip.parse::<std::net::IpAddr>().unwrap()).collect(),
+                replies: replies && allow,
+            },
+        )
+    }
+
+    fn means(rule: &Rule, said: &Said, all: &AddrSet) -> bool {
+        let ports = rule.ports.as_ref();
+        let side = |ports: &Option<PortSet>| ports.clone().unwrap_or_else(PortSet::full);
+        rule.direction == said.direction
+            && rule.action == said.action
+            && rule.proto == said.proto
+            && rule.replies == said.replies
+            && rule.names_local_ports == said.local_ports.is_some()
+            && rule.remote.set == said.remote.clone().unwrap_or_else(AddrSet::full)
+            && rule.local.as_ref().unwrap_or(all) == &said.local
+            && ports.is_some() == (said.remote_ports.is_some() || said.local_ports.is_some())
+            && ports.is_none_or(|p| p.remote == side(&said.remote_ports) && p.local == side(&said.local_ports))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_it_was_meant(
+            rules in prop::collection::vec(said(), 0..6),
+            file in ".{0,40}",
+            container in "[!-~]{1,40}",
+        ) {
+            let settings = settings(&container);
+            let text = document(&settings, &file, &rules);
+            let document = Document::parse(&text, "t.yaml");
+            let document = document.map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;
+            let all: AddrSet = settings.ips.iter().copied().collect();
+            prop_assert_eq!(document.policies[0].rules.len(), rules.len());
+            for (rule, said) in document.policies[0].rules.iter().zip(&rules) {
+                prop_assert!(means(rule, said, &all), "{rule:?}\n{said:?}\n{text}");
+            }
+            let binding = &document.bindings[0];
+            prop_assert_eq!((&binding.container, &binding.ips, binding.vlan), (&container, &settings.ips, Some(7)));
+        }
+    }
+}
