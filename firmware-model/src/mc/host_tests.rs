@@ -164,7 +164,7 @@ fn filter(op: u32, handle: u64, fields: u32, to: [u32; 4]) -> Vec<u8> {
 fn filters() {
     const DST_MAC: u32 = 1 << 4;
     let mut mc = ready();
-    let matches: [u32; 10] = [0x26b + 0, 0x262, 0x243, 0x242, 0x50, 0x110, 0x10, 0x4000_0100, 0x4000_0000, 0x8000_0000];
+    let matches: [u32; 10] = [0x26b, 0x262, 0x243, 0x242, 0x50, 0x110, 0x10, 0x4000_0100, 0x4000_0000, 0x8000_0000];
     assert_eq!(mc.take(0, &v2(0xe4, &words(&[1]))), done(0xe4, &words(&[&[1, 10][..], &matches].concat())));
     let mut own = filter(0, 0, DST_MAC, [1, 3, 0, 0]);
     own[52..58].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
