@@ -35,7 +35,7 @@ const VECTORS: u16 = 32;
 /// Vendor and device id of the board. The model's own choice.
 const BOARD: (u16, u16) = (0x1924, 0x8011);
 
-/// One function, in process. Dropping it leaves the adapter as it is.
+/// One function, in process. Dropping it leaves the adapter as it is; whoever takes the function again has the same memory.
 pub struct ModelFunction {
     core: ModelCore,
     buffers: Arc<Buffers>,
@@ -43,7 +43,7 @@ pub struct ModelFunction {
 
 impl ModelFunction {
     pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
-        let buffers = Arc::new(Buffers(Mutex::new(Memory { buffers: BTreeMap::new(), next: FIRST_IOVA })));
+        let buffers = Arc::clone(lock(&shared).buffers.entry(index).or_default());
         let core = ModelCore::new(shared, index);
         core.set_memory(Some(Arc::clone(&buffers) as _));
         Self { core, buffers }
@@ -149,8 +149,9 @@ impl Device for ModelFunction {
     }
 }
 
-/// The memory that a driver in this process gave to one function.
-struct Buffers(Mutex<Memory>);
+/// The memory that drivers in this process gave to one function.
+#[derive(Default)]
+pub(crate) struct Buffers(Mutex<Memory>);
 
 impl Buffers {
     fn hold(&self) -> MutexGuard<'_, Memory> {
@@ -176,6 +177,12 @@ impl DmaSpace for Buffers {
 struct Memory {
     buffers: BTreeMap<u64, SharedMem>,
     next: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { buffers: BTreeMap::new(), next: FIRST_IOVA }
+    }
 }
 
 impl Memory {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nicfw::tables::{CounterId, Direction};
 
-use crate::device::{ModelCore, ModelFunction};
+use crate::device::{Buffers, ModelCore, ModelFunction};
 use crate::engine::{Engine, EngineConfig, Judgement, Override, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mac::Port;
@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub mc: Mc,
     /// Where frames go that leave by a wire.
     pub wires: BTreeMap<u32, Wire>,
+    /// Memory of the functions that drivers in this process have, by their numbers.
+    pub buffers: BTreeMap<usize, Arc<Buffers>>,
 }
 
 /// What takes the frames that leave by a wire. It is called while the adapter stands still, so it must not wait.
@@ -91,7 +93,7 @@ impl Model {
             next_context: 0,
             generation: 0,
         };
-        Self { shared: Arc::new(Mutex::new(State { mc, wires: BTreeMap::new() })) }
+        Self { shared: Arc::new(Mutex::new(State { mc, wires: BTreeMap::new(), buffers: BTreeMap::new() })) }
     }
 
     /// A function for a driver, by its number in [`ModelConfig::functions`]; a number that none has is a function that is
