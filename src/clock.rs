@@ -9,6 +9,14 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Duration;
     /// Waits for `duration` of this clock's time.
     fn sleep(&self, duration: Duration);
+    /// Waits for a signal, but no longer than `duration` of this clock's time; whether it came.
+    fn wait(&self, signal: &dyn Signal, duration: Duration) -> bool;
+}
+
+/// What ends a wait early.
+pub trait Signal {
+    /// Waits for it, no longer than `within` of the machine's time; whether it came.
+    fn wait(&self, within: Duration) -> bool;
 }
 
 /// The machine's monotonic clock.
@@ -36,6 +44,10 @@ impl Clock for SystemClock {
 
     fn sleep(&self, duration: Duration) {
         std::thread::sleep(duration);
+    }
+
+    fn wait(&self, signal: &dyn Signal, duration: Duration) -> bool {
+        signal.wait(duration)
     }
 }
 
@@ -66,6 +78,15 @@ impl Clock for VirtualClock {
 
     fn sleep(&self, duration: Duration) {
         self.advance(duration);
+    }
+
+    /// A signal that is there takes no time; one that is not never comes.
+    fn wait(&self, signal: &dyn Signal, duration: Duration) -> bool {
+        let there = signal.wait(Duration::ZERO);
+        if !there {
+            self.advance(duration);
+        }
+        there
     }
 }
 

@@ -11,6 +11,7 @@ use nicfw::device::vfio_user::VfioUser;
 use nicfw::device::vfio_user::server::Session;
 use nicfw::nic::AttachOptions;
 use nicfw::tables::{Action, MacAddr, RuleKey, TableOp};
+use nicfw_model::mc::Held;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 /// A model with one privileged function, a driver attached to it over a socket, and a handle that cuts the connection.
@@ -57,4 +58,32 @@ fn a_driver_that_comes_back_finds_its_rules() {
     let again = Adapter::from_device(Box::new(device), Arc::new(VirtualClock::new()), AttachOptions::default());
     again.unwrap();
     assert_eq!(model.snapshot(), rules);
+}
+
+#[test]
+fn replies_come_by_interrupt_and_nothing_is_left_behind() {
+    let model = Model::new(ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))]));
+    let attach = || {
+        let device = nicfw_model::serve::over_socket(&model, 0).unwrap();
+        Adapter::from_device(Box::new(device), Arc::new(VirtualClock::new()), AttachOptions::default()).unwrap()
+    };
+    let mut adapter = attach();
+    assert!(adapter.has_interrupts());
+    let held = model.held(0);
+    assert_eq!((held.vis, held.event_queues), (1, 1));
+    for last in 0..=255 {
+        adapter.execute(&deny(last)).unwrap();
+    }
+    model.reboot();
+    assert!(adapter.execute(&deny(1)).is_err());
+    assert!(adapter.recover().unwrap().rebooted);
+    assert!(adapter.has_interrupts(), "the queue went with the reboot, and is made again");
+    adapter.execute(&deny(1)).unwrap();
+    // A driver that is gone without a word: the next one takes its queue away.
+    drop(adapter);
+    let mut adapter = attach();
+    adapter.execute(&deny(2)).unwrap();
+    assert!(adapter.has_interrupts());
+    adapter.detach().unwrap();
+    assert_eq!(model.held(0), Held::default());
 }

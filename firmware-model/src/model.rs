@@ -9,7 +9,7 @@ use crate::device::{Buffers, ModelCore, ModelFunction};
 use crate::engine::{Engine, EngineConfig, Judgement, Override, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mac::Port;
-use crate::mc::{FirmwareVariant, Function, FunctionConfig, Mc, Switching};
+use crate::mc::{FirmwareVariant, Function, FunctionConfig, Held, Mc, Switching};
 use crate::packet::{Runt, parse};
 use crate::pci::endpoint::Endpoint;
 use crate::pipeline::{self, Crossing, Place};
@@ -182,6 +182,12 @@ impl Model {
     #[must_use]
     pub fn overridden(&self) -> Override {
         lock(&self.shared).mc.engine.overridden()
+    }
+
+    /// What a function holds of the adapter; nothing if there is no such function.
+    #[must_use]
+    pub fn held(&self, function: usize) -> Held {
+        lock(&self.shared).mc.functions.get(function).map(Function::held).unwrap_or_default()
     }
 
     /// The firmware variant that runs.

@@ -29,7 +29,7 @@ pub fn serve(model: &Model, index: usize, listener: &Listener, stop: &AtomicBool
         let Some(stream) = listener.accept(LOOK)? else { continue };
         info!("function {index}: a client is there");
         match attend(stream, &mut endpoint, stop, Some(listener)) {
-            Ok(()) => info!("function {index}: the client has left"),
+            Ok(()) => info!("function {index}: the client has left; held: {}", model.held(index)),
             Err(e) => warn!("function {index}: the client is given up: {e}"),
         }
     }

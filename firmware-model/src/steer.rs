@@ -195,6 +195,11 @@ impl Steering {
         !self.filters.is_empty()
     }
 
+    /// Its filters and RSS contexts.
+    pub fn held(&self) -> [usize; 2] {
+        [self.filters.len(), self.contexts.len()]
+    }
+
     /// Inserts a filter under a handle that no other has; `shared` lets others with the same match be there.
     pub fn insert(&mut self, handle: u64, spec: Spec, dest: Dest, shared: bool) -> Result<(), McErrno> {
         if !MATCHES.contains(&spec.fields) {

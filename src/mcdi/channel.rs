@@ -9,6 +9,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use super::McdiError;
+use super::completions::Completions;
 use super::wire::{
     BUFFER_ALIGN, BUFFER_LEN, Cmd, Header, HeaderForm, MAX_PAYLOAD, MAX_PAYLOAD_V1, McErrno, Status, XFlags,
 };
@@ -39,6 +40,8 @@ pub struct Channel {
     new_epoch: bool,
     boot_count: u32,
     poisoned: bool,
+    /// `None`: the reply is polled.
+    completions: Option<Completions>,
 }
 
 impl Channel {
@@ -65,12 +68,13 @@ impl Channel {
             new_epoch: true,
             boot_count: 0,
             poisoned: true,
+            completions: None,
         };
         channel.restart()?;
         Ok(channel)
     }
 
-    /// Makes the channel usable again after a reboot of the MC or a lost command.
+    /// Makes the channel usable again after a reboot of the MC or a lost command. Replies are polled then.
     ///
     /// The next command tells the MC to discard what this function sent before.
     ///
@@ -78,11 +82,28 @@ impl Channel {
     /// The MC does not run within five seconds, or the function is gone. The channel stays unusable.
     pub fn restart(&mut self) -> Result<(), McdiError> {
         self.poisoned = true;
+        self.completions = None;
         self.boot_count = self.await_boot()?;
         self.regs.write(&ef10::MC_DB_HWRD, ef10::MC_DB_CANCEL);
         self.new_epoch = true;
         self.poisoned = false;
         Ok(())
+    }
+
+    /// Waits for replies by the events of a queue.
+    pub(super) fn complete_by(&mut self, completions: Completions) {
+        self.completions = Some(completions);
+    }
+
+    /// Waits for replies by looking at them again and again.
+    pub(super) fn poll(&mut self) {
+        self.completions = None;
+    }
+
+    /// True if replies are announced by interrupts.
+    #[must_use]
+    pub fn has_interrupts(&self) -> bool {
+        self.completions.is_some()
     }
 
     /// True if no command can be sent until [`Channel::restart`].
@@ -131,7 +152,7 @@ impl Channel {
             seq,
             new_epoch: self.new_epoch,
             status: Status::Request,
-            xflags: XFlags::empty(),
+            xflags: if self.completions.is_some() { XFlags::EVREQ } else { XFlags::empty() },
         };
         self.post(&header, request);
         let response = self.await_response(cmd)?;
@@ -146,6 +167,9 @@ impl Channel {
             return Err(McdiError::LongReply { cmd, len: response.len, max });
         }
         self.new_epoch = false;
+        if let Some(completions) = &mut self.completions {
+            completions.answered();
+        }
         let len = response.len;
         self.buffer.read(form.header_len(), &mut self.reply[..len]);
         if response.status == Status::Failed {
@@ -172,8 +196,8 @@ impl Channel {
         self.regs.write(&ef10::MC_DB_HWRD, low);
     }
 
-    /// Polls until the header in DMA memory is a response.
-    fn await_response(&self, cmd: Cmd) -> Result<Header, McdiError> {
+    /// Looks until the header in DMA memory is a response.
+    fn await_response(&mut self, cmd: Cmd) -> Result<Header, McdiError> {
         let deadline = self.clock.now().saturating_add(self.timeout);
         let mut pause = FIRST_PAUSE;
         loop {
@@ -193,7 +217,10 @@ impl Channel {
             if self.clock.now() >= deadline {
                 return Err(McdiError::Timeout { cmd, after: self.timeout });
             }
-            self.clock.sleep(pause);
+            match &mut self.completions {
+                Some(completions) => completions.wait(&*self.clock),
+                None => self.clock.sleep(pause),
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -238,6 +265,7 @@ impl fmt::Debug for Channel {
             .field("regs", &self.regs)
             .field("boot_count", &self.boot_count)
             .field("poisoned", &self.poisoned)
+            .field("interrupts", &self.has_interrupts())
             .finish_non_exhaustive()
     }
 }

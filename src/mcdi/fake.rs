@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::Channel;
 use super::wire::BUFFER_LEN;
 use crate::bar::Mmio;
-use crate::clock::{Clock, VirtualClock};
-use crate::device::{Device, PciId};
+use crate::clock::{Clock, Signal, VirtualClock};
+use crate::device::{Device, Interrupt, PciId};
 use crate::dma::{DmaBuf, Iova, SharedMem};
 use crate::error::{Error, MCDI_TIMEOUT};
 
@@ -29,6 +30,20 @@ pub enum Reply {
     Gone(Vec<u8>),
     /// MC_SFT_STATUS takes this value, and no reply comes.
     Status(u32),
+}
+
+/// Address of the page for an event queue.
+pub const RING_IOVA: u64 = 0x0000_0012_4000_0000;
+const RING_LEN: usize = 4096;
+
+/// An event queue of the function, once it is asked to have interrupts.
+struct Events {
+    interrupt: OwnedFd,
+    /// Interrupts get lost.
+    deaf: bool,
+    /// Next entry.
+    next: usize,
+    armed: bool,
 }
 
 /// Bytes typed as hexadecimal text.
@@ -76,6 +91,9 @@ struct State {
     requests: Vec<Vec<u8>>,
     resets: u32,
     due: VecDeque<(Duration, Vec<u8>)>,
+    has_interrupts: bool,
+    deaf: bool,
+    events: Option<Events>,
 }
 
 /// The function. Clones share it; it is its own device, BAR, buffer and clock.
@@ -85,6 +103,7 @@ pub struct FakeNic {
     /// Apart from the state, which a script may look at and change.
     script: Arc<Mutex<Script>>,
     mem: SharedMem,
+    ring: SharedMem,
     clock: Arc<VirtualClock>,
     id: PciId,
 }
@@ -99,11 +118,15 @@ impl FakeNic {
             requests: Vec::new(),
             resets: 0,
             due: VecDeque::new(),
+            has_interrupts: false,
+            deaf: false,
+            events: None,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
             script: Arc::new(Mutex::new(Box::new(script))),
             mem: SharedMem::zeroed(BUFFER_LEN),
+            ring: SharedMem::zeroed(RING_LEN),
             clock: Arc::default(),
             id: PciId { vendor: 0x1924, device: 0x0a03 },
         }
@@ -116,6 +139,25 @@ impl FakeNic {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// The function has an interrupt vector; with `deaf` nobody hears it.
+    pub fn with_interrupts(self, deaf: bool) -> Self {
+        let mut state = self.state();
+        (state.has_interrupts, state.deaf) = (true, deaf);
+        drop(state);
+        self
+    }
+
+    /// Writes an event and interrupts, if that is armed.
+    pub fn event(&self, event: u64) {
+        let mut state = self.state();
+        let Some(events) = &mut state.events else { return };
+        self.ring.write(8 * events.next, &event.to_le_bytes()).unwrap();
+        events.next = (events.next + 1) % (RING_LEN / 8);
+        if std::mem::take(&mut events.armed) && !events.deaf {
+            rustix::io::write(&events.interrupt, &1u64.to_ne_bytes()).unwrap();
+        }
     }
 
     pub fn clock(&self) -> Arc<dyn Clock> {
@@ -167,6 +209,16 @@ impl FakeNic {
     fn deliver(&self, bytes: &[u8]) {
         let bytes = &bytes[..bytes.len().min(BUFFER_LEN)];
         self.mem.write(0, bytes).unwrap();
+        // XFLAGS.EVREQ, which a reply made of the request still has: CMDDONE, as far as anybody looks at it.
+        if bytes.get(3).is_some_and(|xflags| xflags & 1 != 0) {
+            self.event(0xc000_3000_0000_0000);
+        }
+    }
+
+    fn due_now(&self) -> Option<Vec<u8>> {
+        let mut state = self.state();
+        let due = state.due.front().is_some_and(|(at, _)| *at <= self.clock.now());
+        if due { state.due.pop_front().map(|(_, bytes)| bytes) } else { None }
     }
 
     fn doorbell(&self) {
@@ -176,11 +228,15 @@ impl FakeNic {
         let mut state = self.state();
         state.requests.push(request);
         match reply {
-            Reply::Bytes(bytes) => self.deliver(&bytes),
+            Reply::Bytes(bytes) => {
+                drop(state);
+                self.deliver(&bytes);
+            }
             Reply::After(delay, bytes) => state.due.push_back((self.clock.now() + delay, bytes)),
             Reply::Silence => {}
             Reply::Gone(bytes) => {
                 state.gone = true;
+                drop(state);
                 self.deliver(&bytes);
             }
             Reply::Status(status) => state.status = status,
@@ -205,6 +261,12 @@ impl Mmio for FakeNic {
 
     fn write32(&self, off: usize, value: u32) {
         self.state().writes.push((off, value));
+        if off == 0x400 {
+            let mut state = self.state();
+            let Some(events) = &mut state.events else { return };
+            events.armed = usize::try_from(value).unwrap() == events.next;
+            assert!(events.armed, "events are left in the ring");
+        }
         if off == 0x204 && value != 1 {
             self.doorbell();
         }
@@ -248,11 +310,21 @@ impl Clock for FakeNic {
 
     fn sleep(&self, duration: Duration) {
         self.clock.sleep(duration);
-        let mut state = self.state();
-        while state.due.front().is_some_and(|(at, _)| *at <= self.clock.now()) {
-            let (_, bytes) = state.due.pop_front().unwrap();
+        while let Some(bytes) = self.due_now() {
             self.deliver(&bytes);
         }
+    }
+
+    fn wait(&self, signal: &dyn Signal, duration: Duration) -> bool {
+        let end = self.now() + duration;
+        while !signal.wait(Duration::ZERO) {
+            if self.now() >= end {
+                return false;
+            }
+            let due = self.state().due.front().map_or(end, |(at, _)| *at);
+            self.sleep(due.min(end) - self.now());
+        }
+        true
     }
 }
 
@@ -266,13 +338,56 @@ impl Device for FakeNic {
     }
 
     fn dma_alloc(&self, len: usize, align: usize) -> Result<Arc<dyn DmaBuf>, Error> {
-        assert_eq!((len, align), (1032, 256));
-        Ok(Arc::new(self.clone()))
+        match (len, align) {
+            (1032, 256) => Ok(Arc::new(self.clone())),
+            (RING_LEN, RING_LEN) => Ok(Arc::new(Page(self.ring.clone()))),
+            other => panic!("DMA memory of {other:?}"),
+        }
+    }
+
+    fn interrupts(&self, count: usize) -> Result<Vec<Interrupt>, Error> {
+        let mut state = self.state();
+        if !state.has_interrupts || count == 0 {
+            return Ok(Vec::new());
+        }
+        let vector = Interrupt::new().unwrap();
+        let interrupt = vector.as_fd().try_clone_to_owned().unwrap();
+        state.events = Some(Events { interrupt, deaf: state.deaf, next: 0, armed: false });
+        Ok(vec![vector])
     }
 
     fn reset(&self) -> Result<(), Error> {
         self.state().resets += 1;
         Ok(())
+    }
+}
+
+/// The page of the event queue.
+struct Page(SharedMem);
+
+impl DmaBuf for Page {
+    fn iova(&self) -> Iova {
+        Iova(RING_IOVA)
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read(&self, off: usize, into: &mut [u8]) {
+        self.0.read(off, into).unwrap();
+    }
+
+    fn write(&self, off: usize, from: &[u8]) {
+        self.0.write(off, from).unwrap();
+    }
+
+    fn read32(&self, off: usize) -> u32 {
+        self.0.read32(off).unwrap()
+    }
+
+    fn write32(&self, off: usize, value: u32) {
+        self.0.write32(off, value).unwrap();
     }
 }
 

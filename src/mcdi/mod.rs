@@ -17,6 +17,7 @@ mod channel;
 #[cfg(test)]
 mod channel_tests;
 pub mod cmd;
+pub(crate) mod completions;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;

@@ -23,9 +23,9 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::device::Device;
-use crate::mcdi::Channel;
 use crate::mcdi::cmd::ruleset::CacheOp;
 use crate::mcdi::cmd::{function, ruleset};
+use crate::mcdi::{Channel, completions};
 use crate::tables::counters::{self, CounterTotals, CounterValue};
 use crate::tables::{CounterId, TableOp, Target, ops};
 use attach::Attached;
@@ -67,6 +67,7 @@ impl Adapter {
         attach::check_id(device.pci_id())?;
         let mut channel = Channel::open(&*device, clock, options.timeout)?;
         let attached = attach::attach(&mut channel, device.pci_id(), &options)?;
+        connect(&mut channel, &*device)?;
         let totals = CounterTotals::new(attached.info.counter_width);
         log::info!("attached to {}", attached.info);
         Ok(Self { channel, device, options, attached, totals })
@@ -171,6 +172,12 @@ impl Adapter {
         Ok(ruleset::manage_cache(&mut self.channel, CacheOp::GetVersion)?)
     }
 
+    /// True if the adapter announces replies by interrupts; otherwise they are polled.
+    #[must_use]
+    pub fn has_interrupts(&self) -> bool {
+        self.channel.has_interrupts()
+    }
+
     /// True if operations fail at once until [`Adapter::recover`].
     #[must_use]
     pub fn needs_recovery(&self) -> bool {
@@ -185,9 +192,11 @@ impl Adapter {
     /// See [`AttachError`]. The adapter stays unusable; recovering can be tried again.
     pub fn recover(&mut self) -> Result<Recovered, AttachError> {
         let boot_count = self.channel.boot_count();
-        let again = |adapter: &mut Self| {
+        let again = |adapter: &mut Self| -> Result<Attached, AttachError> {
             adapter.channel.restart()?;
-            attach::attach(&mut adapter.channel, adapter.device.pci_id(), &adapter.options)
+            let attached = attach::attach(&mut adapter.channel, adapter.device.pci_id(), &adapter.options)?;
+            connect(&mut adapter.channel, &*adapter.device)?;
+            Ok(attached)
         };
         let attached = again(self).or_else(|error| {
             if !self.channel.is_poisoned() {
@@ -214,6 +223,21 @@ impl Adapter {
     /// See [`AdapterError`]. The tables are unchanged.
     pub fn detach(mut self) -> Result<(), AdapterError> {
         log::info!("detached from {}", self.attached.info);
+        if self.channel.has_interrupts() {
+            completions::release(&mut self.channel)?;
+        }
         Ok(function::detach(&mut self.channel)?)
+    }
+}
+
+/// Completion events where the function can have them. Polling does as well, so only a channel that is lost is an error.
+fn connect(channel: &mut Channel, device: &dyn Device) -> Result<(), AttachError> {
+    match completions::connect(channel, device) {
+        Err(error) if channel.is_poisoned() => Err(error.into()),
+        Err(error) => {
+            log::warn!("replies are polled, no interrupts: {error}");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }

@@ -12,6 +12,8 @@ mod queues;
 mod rules;
 mod vadaptor;
 
+use std::fmt;
+
 use nicfw::mcdi::wire::{Cmd, Header, HeaderForm, MAX_PAYLOAD, MAX_PAYLOAD_V1, McErrno, Privileges, Status, XFlags};
 use nicfw::tables::MacAddr;
 
@@ -56,6 +58,34 @@ impl FunctionConfig {
     }
 }
 
+/// What a function holds of the adapter, its rules and counters apart. A driver that leaves in good order leaves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Virtual interfaces.
+    pub vis: u32,
+    /// Event queues.
+    pub event_queues: usize,
+    /// Receive queues.
+    pub receive_queues: usize,
+    /// Transmit queues.
+    pub transmit_queues: usize,
+    /// Receive filters.
+    pub filters: usize,
+    /// RSS contexts.
+    pub rss_contexts: usize,
+    /// Vadaptors, at most one.
+    pub vadaptors: usize,
+}
+
+impl fmt::Display for Held {
+    /// As in `vis 0, event queues 0, ...`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vis, event_queues, receive_queues, transmit_queues, filters, rss_contexts, vadaptors } = self;
+        write!(f, "vis {vis}, event queues {event_queues}, receive queues {receive_queues}, transmit queues ")?;
+        write!(f, "{transmit_queues}, filters {filters}, RSS contexts {rss_contexts}, vadaptors {vadaptors}")
+    }
+}
+
 /// What the MC keeps of a function.
 #[derive(Debug)]
 pub(crate) struct Function {
@@ -91,6 +121,15 @@ impl Function {
             events_to: 0,
             periodic: None,
         }
+    }
+
+    /// What the function holds of the adapter.
+    pub fn held(&self) -> Held {
+        let [event_queues, receive_queues, transmit_queues] = self.vnic.queues();
+        let [filters, rss_contexts] = self.steering.held();
+        let vadaptors = usize::from(self.vadaptor.is_some());
+        let vis = self.vnic.vis;
+        Held { vis, event_queues, receive_queues, transmit_queues, filters, rss_contexts, vadaptors }
     }
 
     /// Frees everything that the function holds of the adapter.

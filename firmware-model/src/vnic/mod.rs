@@ -74,6 +74,11 @@ impl Vnic {
         *self = Self { host: std::mem::take(&mut self.host), ..Self::default() };
     }
 
+    /// Its event, receive and transmit queues.
+    pub fn queues(&self) -> [usize; 3] {
+        [self.evqs.len(), self.rxqs.len(), self.txqs.len()]
+    }
+
     /// Whether it has a receive or a transmit queue.
     pub fn has_dma_queue(&self) -> bool {
         !self.rxqs.is_empty() || !self.txqs.is_empty()

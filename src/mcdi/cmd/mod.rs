@@ -4,6 +4,7 @@
 
 pub mod counters;
 pub mod function;
+pub mod queues;
 pub mod ruleset;
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub struct Cmd(pub u16);
 open_numbers! {
     Cmd: else "command";
 
+    /// Where the MC's events go (ef10.md 3.4).
+    LOG_CTRL = 0x7,
     /// Firmware version (ef10.md 5.1).
     GET_VERSION = 0x8,
     /// Announces the driver and its wish for a firmware variant (ef10.md 5.2).
@@ -17,6 +19,14 @@ open_numbers! {
     GET_MAC_ADDRESSES = 0x55,
     /// Reads or changes the privileges of a function (ef10.md 4.9).
     PRIVILEGE_MASK = 0x5a,
+    /// Makes an event queue (ef10.md 5.7).
+    INIT_EVQ = 0x80,
+    /// Takes an event queue away (ef10.md 5.7).
+    FINI_EVQ = 0x83,
+    /// Gives the function virtual interfaces (ef10.md 5.5).
+    ALLOC_VIS = 0x8b,
+    /// Takes them away (ef10.md 5.5).
+    FREE_VIS = 0x8c,
     /// Physical port of the function (ef10.md 5.3).
     GET_PORT_ASSIGNMENT = 0xb8,
     /// Running firmware variant and its flags (ef10.md 5.4).

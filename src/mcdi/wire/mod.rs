@@ -46,6 +46,7 @@ mod errno;
 mod function;
 mod header;
 mod maps;
+mod queues;
 mod rules;
 
 pub use code::Cmd;
@@ -54,6 +55,7 @@ pub use errno::McErrno;
 pub use function::*;
 pub use header::{BUFFER_ALIGN, BUFFER_LEN, Header, HeaderForm, MAX_PAYLOAD, MAX_PAYLOAD_V1, Status, XFlags};
 pub use maps::*;
+pub use queues::*;
 pub use rules::*;
 
 use zerocopy::{FromBytes, IntoBytes};
