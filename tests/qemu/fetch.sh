@@ -6,7 +6,7 @@
 #   Environment:
 #     SUITE           Debian release to take from         (default trixie)
 #     QEMU_SUITE      where qemu comes from               (default SUITE-backports)
-#     EXTRA_PACKAGES  more packages to unpack, no dependencies followed
+#     TOOLS           more packages to unpack, with what they depend on
 #     KEEP_DEBS=1     keep the downloaded packages, in CACHE/apt/archives
 #     KEYRING         Debian's archive keys               (from debian-archive-keyring)
 #   The mirror is the one apt on this machine already uses for Debian.
@@ -16,7 +16,7 @@ SUITE=${SUITE:-trixie}
 QEMU_SUITE=${QEMU_SUITE:-$SUITE-backports}
 mkdir -p "$1"; cache=$(cd "$1" && pwd)
 stamp=$cache/complete
-want="$SUITE $QEMU_SUITE ${EXTRA_PACKAGES:-} v2"
+want="$SUITE $QEMU_SUITE ${TOOLS:-} v3"
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && { echo "already complete: $cache/root"; exit 0; }
 rm -rf "$cache/root" "$stamp"
 
@@ -53,11 +53,13 @@ C
 export APT_CONFIG="$a/apt.conf"
 apt-get -q update
 
-# 2. QEMU with its libraries (dependencies followed, recommendations not) ...
+# 2. QEMU and the tools with their libraries (dependencies followed, recommendations not) ...
 apt-get -q -y --download-only -t "$QEMU_SUITE" install qemu-system-x86
+# shellcheck disable=SC2086
+[ -z "${TOOLS:-}" ] || apt-get -q -y --download-only install $TOOLS
 # ... the kernel and the guest's shell (dependencies not followed).
 kpkg=$(apt-cache depends linux-image-amd64/"$SUITE" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
-(cd "$a/archives" && apt-get -q download "$kpkg/$SUITE" "busybox-static/$SUITE" ${EXTRA_PACKAGES:-})
+(cd "$a/archives" && apt-get -q download "$kpkg/$SUITE" "busybox-static/$SUITE")
 
 # 3. Unpack. Packages that only matter to an installed system are left out.
 for d in "$a"/archives/*.deb; do

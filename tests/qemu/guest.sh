@@ -1,7 +1,7 @@
 #!/bin/sh
-# guest.sh CACHE INITRD SOCKET [options] [-- more qemu arguments]
-#   Boots Debian's kernel under QEMU (TCG) with one vfio-user device behind a
-#   PCIe root port, prints the serial console, and fails unless every test that
+# guest.sh CACHE INITRD SOCKETS [options] [-- more qemu arguments]
+#   Boots Debian's kernel under QEMU (TCG) with a vfio-user device for each of
+#   SOCKETS (paths, divided by commas) behind PCIe root ports, prints the serial console, and fails unless every test that
 #   was asked for ended with rc=0.
 #   --iommu none|intel|virtio   emulated IOMMU in the guest        (none)
 #   --tests a,b                 scripts /tests/a.sh, /tests/b.sh in the initramfs
@@ -9,11 +9,11 @@
 #   --mem MIB                   guest memory                       (512)
 #   --cpus N                                                       (2)
 #   --timeout SECONDS           kill the guest after this long     (180)
-#   --device JSON               more vfio-user-pci properties, e.g. '"x-no-posted-writes":true'
-#   SOCKET "-" starts a guest without the device.
+#   --device JSON               more vfio-user-pci properties without blanks, e.g. '"x-no-posted-writes":true'
+#   SOCKETS "-" starts a guest without a device.
 set -u
 [ $# -ge 3 ] || { sed -n 2,15p "$0"; exit 2; }
-cache=$1 initrd=$2 sock=$3; shift 3
+cache=$1 initrd=$2 socks=$3; shift 3
 iommu=none tests= append= mem=512 cpus=2 limit=180 props=
 while [ $# -gt 0 ]; do
   case $1 in
@@ -34,15 +34,18 @@ case $iommu in
   virtio) i="-device virtio-iommu-pci";;
   *) echo "unknown iommu $iommu" >&2; exit 2;;
 esac
-dev=
-if [ "$sock" != - ]; then
+[ "$socks" != - ] || socks=
+devices= slot=0
+for sock in $(echo "$socks" | tr , ' '); do
   n=0
   while [ ! -S "$sock" ]; do   # QEMU does not wait for a server
     n=$((n + 1)); [ $n -le 50 ] || { echo "no server at $sock" >&2; exit 1; }
     sleep 0.1
   done
-  dev="{\"driver\":\"vfio-user-pci\",\"bus\":\"rp0\",\"socket\":{\"type\":\"unix\",\"path\":\"$sock\"}$props}"
-fi
+  slot=$((slot + 1))
+  devices="$devices -device pcie-root-port,id=rp$slot,chassis=$slot,slot=$slot"
+  devices="$devices -device {\"driver\":\"vfio-user-pci\",\"bus\":\"rp$slot\",\"socket\":{\"type\":\"unix\",\"path\":\"$sock\"}$props}"
+done
 out=$(mktemp); trap 'rm -f "$out"' EXIT
 # Argument order matters: the IOMMU comes before every other PCI device.
 # shellcheck disable=SC2086
@@ -52,8 +55,7 @@ timeout -k 5 "$limit" "$cache/qemu-system-x86_64" \
   -nodefaults -no-user-config -display none -serial stdio -no-reboot \
   -kernel "$cache/vmlinuz" -initrd "$initrd" \
   -append "console=ttyS0 quiet panic=-1 $append test=$tests" \
-  $i -device pcie-root-port,id=rp0,chassis=1,slot=1 \
-  ${dev:+-device "$dev"} "$@" < /dev/null 2>&1 | tee "$out"
+  $i $devices "$@" < /dev/null 2>&1 | tee "$out"
 # When the server dies QEMU goes on and every access reads as ones.
 ! grep -qE 'failed to read header|vfio_user_.*(Unable to write|Timed out|timed out)' "$out" || { echo "FAIL: the server went away"; exit 1; }
 # The pipe hides QEMU's status, so judge by what the guest said.

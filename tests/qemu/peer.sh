@@ -1,22 +1,45 @@
 #!/bin/sh
-# peer.sh CACHE SCRATCH SOCKET MODEL-LOG COMMAND...
-#   Runs COMMAND while the model serves SOCKET with a TAP device as its wire, and a machine is behind the wire: this
-#   network namespace, with the address 192.0.2.1. It serves
+# peer.sh CACHE SCRATCH SOCKETS MODEL-LOG COMMAND...
+#   Runs COMMAND while the model serves SOCKETS (the privileged function's; behind a comma, a shared one's) with a TAP
+#   device as its wire, and a machine is behind the wire: this network namespace, with the addresses 192.0.2.1 and
+#   192.0.2.9. It serves
 #     TCP 8000  two files by HTTP: /file, and /sum, its md5sum
 #     TCP 8001  tells the md5sum of 3,000,000 bytes that it is sent
+#     TCP 8002  tries what a line asks for, and tells how it came out: `curl ADDRESS PORT SOURCE`, `ping ADDRESS SOURCE`,
+#               `iperf3 ADDRESS`
 #   Must be started in user, network and PID namespaces of its own (unshare -Urn --fork --pid --kill-child): whatever it
-#   starts ends with it. Every tool it needs is an applet of the busybox in CACHE.
+#   starts ends with it. Every tool it needs is in CACHE.
 set -eu
-cache=$1 scratch=$2 socket=$3 log=$4
+cache=$1 scratch=$2 sockets=$3 log=$4
 shift 4
 b=$cache/root/usr/bin/busybox
 [ -x "$b" ] || b=$cache/root/bin/busybox
+libs=$cache/root/usr/lib/x86_64-linux-gnu
 www=$scratch/www
 mkdir -p "$www"
 "$b" dd if=/dev/urandom of="$www/file" bs=1000 count=3000 2> /dev/null
 (cd "$www" && "$b" md5sum file > sum)
+
+# What serves port 8002.
+cat > "$scratch/try" << T
+# A line that is too long or has other letters asks for nothing.
+read -r what address port source
+case "\$what\$address\$port\$source" in *[!a-z0-9.]*) what=nothing ;; esac
+run() { "$libs/ld-linux-x86-64.so.2" --library-path "$libs" "$cache/root/usr/bin/\$@"; }
+case \$what in
+    curl) run curl -sS --max-time 3 --interface "\$source" "http://\$address:\$port/" 2>&1 ;;
+    ping) "$b" ping -q -c 2 -W 2 -I "\$port" "\$address" 2>&1 ;;
+    iperf3) run iperf3 --connect-timeout 3000 -t 2 -c "\$address" 2>&1 | "$b" grep receiver ;;
+    *) false ;;
+esac
+echo "rc=\$?"
+T
+
 "$b" ip link set lo up
-target/debug/nicfw-model serve --socket "$socket" --tap wire0 > "$log" 2>&1 &
+shared=
+case $sockets in *,*) shared="--shared ${sockets#*,}" ;; esac
+# shellcheck disable=SC2086
+target/debug/nicfw-model serve --socket "${sockets%%,*}" $shared --tap wire0 > "$log" 2>&1 &
 n=0
 until "$b" ip link set wire0 up mtu 9000 2> /dev/null; do
     n=$((n + 1))
@@ -24,7 +47,9 @@ until "$b" ip link set wire0 up mtu 9000 2> /dev/null; do
     sleep 0.1
 done
 "$b" ip addr add 192.0.2.1/24 dev wire0
+"$b" ip addr add 192.0.2.9/24 dev wire0
 "$b" httpd -f -p 192.0.2.1:8000 -h "$www" &
 # shellcheck disable=SC2016
 "$b" nc -ll -p 8001 -e "$b" sh -c '"$0" head -c 3000000 | "$0" md5sum | "$0" cut -c1-32' "$b" &
+"$b" nc -ll -p 8002 -e "$b" sh "$scratch/try" &
 "$@"

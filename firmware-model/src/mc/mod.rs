@@ -50,6 +50,15 @@ impl FunctionConfig {
         Self { pf: port, vf: None, port: port.into(), mac, privileges: Privileges::all() }
     }
 
+    /// A virtual function that a host shares among containers by MACVLAN: as [`FunctionConfig::container`], and it may
+    /// send and receive with other MACs than its own.
+    #[must_use]
+    pub fn shared(port: u16, vf: u16, mac: MacAddr) -> Self {
+        let mut function = Self::container(port, vf, mac);
+        function.privileges |= Privileges::MAC_SPOOFING_TX | Privileges::INSECURE_FILTERS | Privileges::ALL_MULTICAST;
+        function
+    }
+
     /// A virtual function of a container: it may send and receive, and nothing more.
     #[must_use]
     pub fn container(port: u16, vf: u16, mac: MacAddr) -> Self {

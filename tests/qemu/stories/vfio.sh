@@ -22,7 +22,10 @@ modprobe vfio_iommu_type1 $unsafe
 modprobe vfio-pci
 echo vfio-pci > "/sys/bus/pci/devices/$address/driver_override"
 echo "$address" > /sys/bus/pci/drivers_probe
-/bin/attach "$address" || fail "attach"
+said=$(/bin/attach "$address") || fail "attach: $said"
+echo "$said"
+case $said in *"replies by interrupt"*) ;; *) fail "no interrupts" ;; esac
+[ "$(echo "$said" | sed -n 's/ interrupts by the kernel.*//p')" -gt 0 ] || fail "the kernel has seen no interrupt"
 /bin/attach "/sys/bus/pci/devices/$address" || fail "second attach"
 
 echo "STEP an address without a function, and a text that is none"

@@ -3,6 +3,7 @@
 
 mod wire;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ enum Arguments {
         /// Socket of an unprivileged virtual function, as a container has it; may be repeated.
         #[arg(long, value_name = "PATH")]
         container: Vec<PathBuf>,
+        /// Socket of an unprivileged virtual function that a host shares among containers by MACVLAN; may be repeated.
+        #[arg(long, value_name = "PATH")]
+        shared: Vec<PathBuf>,
         /// TAP device in the place of the cable at physical port 0; made if it is not there. Without it, what leaves the
         /// adapter is lost.
         #[arg(long, value_name = "INTERFACE")]
@@ -49,8 +53,9 @@ fn main() -> ExitCode {
             return if e.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let Arguments::Serve { socket, container, tap } = arguments;
-    match run(&[vec![socket], container].concat(), tap.as_deref()) {
+    let Arguments::Serve { socket, container, shared, tap } = arguments;
+    let kinds = [vec![(Kind::Privileged, socket)], with(Kind::Container, container), with(Kind::Shared, shared)];
+    match run(&kinds.concat(), tap.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             let _ = writeln!(io::stderr(), "nicfw-model: {}", chain(&*e));
@@ -59,20 +64,51 @@ fn main() -> ExitCode {
     }
 }
 
+/// What a function is for.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Privileged,
+    Container,
+    Shared,
+}
+
+impl Kind {
+    /// Function `number`, at physical port 0.
+    fn function(self, number: u16) -> FunctionConfig {
+        match self {
+            Self::Privileged => FunctionConfig::admin(0, mac(number)),
+            Self::Container => FunctionConfig::container(0, number, mac(number)),
+            Self::Shared => FunctionConfig::shared(0, number, mac(number)),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Privileged => "privileged",
+            Self::Container => "container's",
+            Self::Shared => "shared",
+        })
+    }
+}
+
+fn with(kind: Kind, paths: Vec<PathBuf>) -> Vec<(Kind, PathBuf)> {
+    paths.into_iter().map(|path| (kind, path)).collect()
+}
+
 /// Listens at every path, says so, and serves function n at path n.
-fn run(paths: &[PathBuf], tap: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
-    let virtual_functions = (1..).zip(paths.iter().skip(1)).map(|(vf, _)| FunctionConfig::container(0, vf, mac(vf)));
-    let functions = std::iter::once(FunctionConfig::admin(0, mac(0))).chain(virtual_functions).collect();
+fn run(sockets: &[(Kind, PathBuf)], tap: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
+    let functions = (0..).zip(sockets).map(|(number, (kind, _))| kind.function(number)).collect();
     let model = Model::new(ModelConfig::new(functions));
     let cable = tap.map(|name| Cable::open(name).map_err(|e| format!("TAP device {name}: {e}"))).transpose()?;
     if let Some(cable) = &cable {
         cable.plug_into(&model, 0);
     }
-    let listeners = paths.iter().map(|path| Listener::bind(path)).collect::<Result<Vec<_>, _>>()?;
+    let listeners = sockets.iter().map(|(_, path)| Listener::bind(path)).collect::<Result<Vec<_>, _>>()?;
     let mut out = io::stdout().lock();
     writeln!(out, "EMULATED adapter")?;
-    for (function, path) in paths.iter().enumerate() {
-        let kind = if function == 0 { "privileged" } else { "container's" };
+    for (function, (kind, path)) in sockets.iter().enumerate() {
         writeln!(out, "function {function} ({kind}): vfio-user:{}", path.display())?;
     }
     out.flush()?;
