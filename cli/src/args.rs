@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nicfw::device::Locator;
 use nicfw::tables::MacAddr;
 
 const EXIT_CODES: &str = "\
@@ -20,6 +22,16 @@ A flow is one packet, in words: what it is, SOURCE > DESTINATION, and options.
 
 Options: in, out, fragment (not the first), src-mac=, dst-mac=, vlan=, inner-vlan=, physical-port=. Without in or out the
 side of a bound address judges; between two bindings both do.
+";
+
+const APPLY_HELP: &str = "\
+Without --device the adapter is a fresh emulated one, and its tables are read back.
+
+The tables of a card cannot be read back: what it holds is not known to a program that did not write it. --adopt takes it
+over: all its traffic is blocked, its rules are dropped, the policy is loaded, and then the rules decide. They stay when
+the program ends.
+
+    nicfw apply web.yaml --device 0000:65:00.0 --adopt --reason CHG-1042
 ";
 
 const IMPORT_HELP: &str = "\
@@ -46,8 +58,9 @@ pub enum Command {
     Demo(Demo),
     /// Checks a policy file, and whether it fits the adapter's tables
     Check(OneFile),
-    /// Loads a policy file into a fresh emulated adapter, and reads the tables back to prove it
-    Apply(OneFile),
+    /// Loads a policy file into an adapter
+    #[command(after_help = APPLY_HELP)]
+    Apply(Apply),
     /// Prints the tables that a policy file becomes, entry by entry with its origin
     Show(OneFile),
     /// Says what becomes of a flow, by which rule and which entry
@@ -63,6 +76,10 @@ pub enum Command {
     Counters(Replay),
     /// Describes an adapter
     Info(Info),
+    /// Compares an adapter's rules with those that were loaded, by their version
+    Audit(Audit),
+    /// Leaves an adapter: with its rules, blocked, or empty
+    Detach(Detach),
     /// Says which adapters this machine has and whether nicfw can use them; only reads
     Doctor(Doctor),
     /// Turns rules of another firewall into a policy file, and lists what it cannot say
@@ -153,12 +170,73 @@ pub enum By {
     Binding,
 }
 
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Policy file
+    pub file: PathBuf,
+    /// Function to drive the adapter by: a PCI address, its folder in sysfs, or vfio-user:PATH
+    #[arg(long, value_name = "FUNCTION", requires = "reason")]
+    pub device: Option<Locator>,
+    /// Why the adapter is changed
+    #[arg(long, value_name = "TEXT", requires = "device", value_parser = NonEmptyStringValueParser::new())]
+    pub reason: Option<String>,
+    /// Take over an adapter whose rules are not known: an outage of the whole adapter while the policy is loaded
+    #[arg(long, requires = "device")]
+    pub adopt: bool,
+    /// Change to the rules-engine firmware if another variant runs: that disturbs every function of the adapter
+    #[arg(long, requires = "device")]
+    pub switch_firmware: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `audit`.
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Function to ask: a PCI address, its folder in sysfs, or vfio-user:PATH
+    #[arg(long, value_name = "FUNCTION")]
+    pub device: Locator,
+    /// Version of the rules that the adapter should hold, as `nicfw apply` printed it
+    #[arg(long, value_name = "VERSION")]
+    pub expect: String,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `detach`.
+#[derive(Debug, Args)]
+pub struct Detach {
+    /// Function to leave: a PCI address, its folder in sysfs, or vfio-user:PATH
+    #[arg(long, value_name = "FUNCTION")]
+    pub device: Locator,
+    /// What the adapter does afterwards
+    #[arg(long, value_enum)]
+    pub leave: Leave,
+    /// Why
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub reason: String,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What a detached adapter does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Leave {
+    /// What it did before: its rules are not touched
+    Rules,
+    /// It drops all traffic until it is adopted, emptied or rebooted
+    Blocked,
+    /// It has no rules, and everything passes
+    Empty,
+}
+
 /// Options of `info`.
 #[derive(Debug, Args)]
 pub struct Info {
     /// Function to attach to: a PCI address, its folder in sysfs, or vfio-user:PATH; without it an emulated one
     #[arg(long, value_name = "FUNCTION")]
-    pub device: Option<String>,
+    pub device: Option<Locator>,
     #[command(flatten)]
     pub output: Output,
 }

@@ -190,7 +190,7 @@ impl Emulated {
 }
 
 /// Loading into empty tables takes one command an entry, a node of the subnet map, and a port-range tree.
-fn commands_to_load(image: &Image) -> usize {
+pub fn commands_to_load(image: &Image) -> usize {
     let nodes = image.subnets.as_ref().map_or(0, |map| map.nodes.len());
     let trees = usize::from(image.remote_ports.is_some()) + usize::from(image.local_ports.is_some());
     image.rules.len() + nodes + trees

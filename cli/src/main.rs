@@ -1,10 +1,11 @@
-//! The `nicfw` program: the library's verbs on the command line, against files and the emulated adapter.
+//! The `nicfw` program: the library's verbs on the command line, against files, the emulated adapter and a card.
 //!
 //! A command is a function in [`cmd`] that returns a [`Report`](output::Report): what to print and how to exit. Printing,
 //! exit codes and errors are dealt with here, once.
 #![forbid(unsafe_code)]
 
 mod args;
+mod attached;
 mod capture;
 mod cmd;
 mod demo;

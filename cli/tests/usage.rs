@@ -29,6 +29,15 @@ fn wrong_usage_is_one_line_and_exit_code_1() {
         &["replay", "--policy", "cli/demo/shop.yaml", "--pcap", "no.pcap"],
         &["replay", "--policy", "cli/demo/shop.yaml", "--pcap", "cli/demo/shop.yaml"],
         &["info", "--jsn"],
+        &["apply", "cli/demo/shop.yaml", "--device", "0000:65:00.0"],
+        &["apply", "cli/demo/shop.yaml", "--device", "0000:65:00.0", "--reason", ""],
+        &["apply", "cli/demo/shop.yaml", "--adopt"],
+        &["apply", "cli/demo/shop.yaml", "--device", "0000:65:00.0", "--reason", "CHG-1042"],
+        &["apply", "cli/demo/shop.yaml", "--device", "eth0", "--adopt", "--reason", "CHG-1042"],
+        &["apply", "cli/demo/shop.yaml", "--device", "vfio-user:/no/socket", "--adopt", "--reason", "CHG-1042"],
+        &["apply", "cli/demo/shop.yaml", "--device", "ffff:ff:1f.7", "--adopt", "--reason", "CHG-1042"],
+        &["detach", "--device", "0000:65:00.0", "--reason", "CHG-1042"],
+        &["audit", "--device", "vfio-user:/no/socket", "--expect", "00"],
     ];
     let mut all = String::new();
     for line in lines {

@@ -2,16 +2,13 @@
 
 use std::fmt::Write as _;
 
-use std::sync::Arc;
-
-use nicfw::Adapter;
-use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
-use nicfw::nic::{AdapterInfo, AttachOptions};
+use nicfw::nic::AdapterInfo;
 use nicfw::tables::{MacAddr, Target};
 use serde::Serialize;
 
 use crate::args::Info;
+use crate::attached::{Versions, attached};
 use crate::emulated::Emulated;
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
@@ -36,6 +33,8 @@ struct InfoReport {
     subnet_ids: u32,
     port_range_ids: u32,
     port_tree_entries: u32,
+    /// Of the rules that it holds, if it is not emulated in this process.
+    versions: Option<Versions>,
     /// Each assumption about the rules engine, and the first measurement on a card that would refute it.
     assumptions: Vec<AssumptionReport>,
 }
@@ -47,35 +46,22 @@ struct AssumptionReport {
 }
 
 /// An emulated adapter of this process.
-fn emulated() -> Result<(AdapterInfo, Target), Failure> {
+fn emulated() -> Result<(AdapterInfo, Target, Option<Versions>), Failure> {
     let mut adapter = Emulated::new(&[MacAddr([0x02, 0, 0, 0, 0, 1])])?;
     let info = adapter.info().ok_or_else(|| Failure::usage("the emulated adapter tells nothing about itself"))?;
-    Ok((info, adapter.target().clone()))
+    Ok((info, adapter.target().clone(), None))
 }
 
-/// The adapter behind a function.
-fn attached(locator: &Locator) -> Result<(AdapterInfo, Target), Failure> {
-    let failed = |error: &dyn std::error::Error| {
-        let mut text = format!("{locator}: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text += &format!(": {error}");
-            cause = error.source();
-        }
-        Failure::usage(text)
-    };
-    let device = locator.open().map_err(|e| failed(&e))?;
-    let clock = Arc::new(SystemClock::new());
-    let adapter = Adapter::from_device(device, clock, AttachOptions::default()).map_err(|e| failed(&e))?;
-    let told = (adapter.info().clone(), adapter.target().clone());
-    adapter.detach().map_err(|e| failed(&e))?;
-    Ok(told)
+/// The adapter behind a function, and what its rules are.
+fn elsewhere(locator: &Locator) -> Result<(AdapterInfo, Target, Option<Versions>), Failure> {
+    attached(locator, false, |adapter| {
+        Ok((adapter.info().clone(), adapter.target().clone(), Some(Versions::of(adapter)?)))
+    })
 }
 
 pub fn run(args: &Info) -> Result<Report, Failure> {
-    let locator: Option<Locator> =
-        args.device.as_deref().map(|text| text.parse().unwrap_or_else(|never| match never {}));
-    let (info, Target { profile, sizes, .. }) = locator.as_ref().map_or_else(emulated, attached)?;
+    let locator = args.device.as_ref();
+    let (info, Target { profile, sizes, .. }, versions) = locator.map_or_else(emulated, elsewhere)?;
     let ids = |min: u32, max: u32| (max + 1).saturating_sub(min);
     let [a, b, c, d] = info.firmware.version;
     let assumptions = nicfw::tables::Assumption::ALL.iter().zip(1..).map(|(assumption, number)| AssumptionReport {
@@ -100,6 +86,7 @@ pub fn run(args: &Info) -> Result<Report, Failure> {
         subnet_ids: ids(sizes.subnet_id_min, sizes.subnet_id_max),
         port_range_ids: ids(sizes.portrange_id_min, sizes.portrange_id_max),
         port_tree_entries: sizes.port_tree_entries,
+        versions,
         assumptions: assumptions.collect(),
     };
     if args.output.json {
@@ -125,6 +112,9 @@ fn screen(report: &InfoReport) -> String {
     // Writing to a string cannot fail.
     for (name, value) in lines {
         let _ = writeln!(text, "  {name:<16} {value}");
+    }
+    if let Some(versions) = &report.versions {
+        let _ = writeln!(text, "  {:<16} {versions}", "holds");
     }
     text.push_str("Assumed about its rules engine, and the first measurement on a card that would refute it:\n");
     for line in &report.assumptions {

@@ -1,9 +1,11 @@
 //! One file per command. Each turns its arguments into a report, or says why it cannot.
 
 mod apply;
+mod audit;
 mod check;
 mod counters;
 mod demo;
+mod detach;
 mod diff;
 mod doctor;
 mod explain;
@@ -36,6 +38,8 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Apply(args) => apply::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Detach(args) => detach::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Diff(args) => diff::run(&args),

@@ -1,0 +1,53 @@
+//! `nicfw detach`: leaves an adapter as told. Also the way out of a load that failed and left it blocked.
+
+use nicfw::Adapter;
+use nicfw::nic::{AdapterError, Override};
+use serde::Serialize;
+
+use crate::args::{Detach, Leave};
+use crate::attached::{Versions, attached};
+use crate::failure::{Exit, Failure};
+use crate::output::Report;
+
+#[derive(Serialize)]
+struct DetachReport {
+    device: String,
+    reason: String,
+    /// `rules`, `blocked` or `empty`.
+    left: &'static str,
+    versions: Versions,
+}
+
+pub fn run(args: &Detach) -> Result<Report, Failure> {
+    let versions = attached(&args.device, false, |adapter| {
+        leave(adapter, args.leave)?;
+        Versions::of(adapter)
+    })?;
+    let (left, words) = match args.leave {
+        Leave::Rules => ("rules", "its rules are untouched"),
+        Leave::Blocked => {
+            ("blocked", "it drops all traffic until it is adopted or emptied, or its management controller reboots")
+        }
+        Leave::Empty => ("empty", "its rules are dropped: everything passes"),
+    };
+    let report = DetachReport { device: args.device.to_string(), reason: args.reason.clone(), left, versions };
+    if args.output.json {
+        return Report::json(&report, Exit::Done);
+    }
+    let DetachReport { device, reason, versions, .. } = &report;
+    Ok(Report::done(format!("{device}: detached ({reason}); {words}\nIt holds {versions}.\n")))
+}
+
+/// Emptying blocks first, and opens last: a command that fails in between leaves the adapter closed.
+fn leave(adapter: &mut Adapter, leave: Leave) -> Result<(), AdapterError> {
+    match leave {
+        Leave::Rules => Ok(()),
+        Leave::Blocked => adapter.set_override(Override::Block),
+        Leave::Empty => {
+            adapter.set_override(Override::Block)?;
+            adapter.reset_rules()?;
+            adapter.commit_cache()?;
+            adapter.set_override(Override::None)
+        }
+    }
+}

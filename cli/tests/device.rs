@@ -1,0 +1,230 @@
+//! Commands on an adapter that another process holds: the model, served in this process, and the program as its client.
+//! What the program did is seen in the model's own tables, and in what it does to frames.
+
+mod common;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use common::{Ran, golden, nicfw};
+use nicfw::device::vfio_user::server::Listener;
+use nicfw::mcdi::wire::{Cmd, McErrno};
+use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw_model::engine::Override;
+use nicfw_model::fault::{Fault, FaultKind};
+use nicfw_model::mc::FirmwareVariant;
+use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use serde_json::Value;
+
+const SHOP: &str = "cli/demo/shop.yaml";
+
+/// An adapter behind a socket. It stops being served on drop.
+struct Served {
+    model: Model,
+    socket: PathBuf,
+    stop: Arc<AtomicBool>,
+    server: Option<JoinHandle<()>>,
+    _dir: tempfile::TempDir,
+}
+
+impl Served {
+    fn new() -> Self {
+        Self::of(|_| {})
+    }
+
+    fn of(change: fn(&mut ModelConfig)) -> Self {
+        let mut config = ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))]);
+        change(&mut config);
+        let model = Model::new(config);
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("nic.sock");
+        let listener = Listener::bind(&socket).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (served, stopped) = (model.clone(), Arc::clone(&stop));
+        let server = thread::spawn(move || nicfw_model::serve::serve(&served, 0, &listener, &stopped).unwrap());
+        Self { model, socket, stop, server: Some(server), _dir: dir }
+    }
+
+    fn device(&self) -> String {
+        format!("vfio-user:{}", self.socket.display())
+    }
+
+    /// Runs a command on it, and puts a fixed name in the place of the socket's.
+    fn nicfw(&self, arguments: &[&str]) -> Ran {
+        let mut ran = nicfw(&[arguments, &["--device", &self.device()]].concat());
+        for text in [&mut ran.stdout, &mut ran.stderr] {
+            *text = text.replace(&self.device(), "vfio-user:/run/nic.sock");
+        }
+        ran
+    }
+
+    #[track_caller]
+    fn done(&self, arguments: &[&str]) -> String {
+        let ran = self.nicfw(arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+        ran.stdout
+    }
+
+    #[track_caller]
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.done(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    fn apply(&self) -> Ran {
+        self.nicfw(&["apply", SHOP, "--adopt", "--reason", "CHG-1042"])
+    }
+
+    /// Of a TCP segment from the office to a port of shop-1.
+    fn verdict(&self, port: u16) -> Verdict {
+        let mut frame = vec![2, 0, 0x0a, 0x1e, 1, 0x11, 2, 0, 0, 0, 0, 9, 0x08, 0x00];
+        frame.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 20, 3, 4, 10, 30, 1, 17]);
+        frame.extend([0xc7, 0x38]);
+        frame.extend(port.to_be_bytes());
+        frame.resize(60, 0);
+        self.model.judge(&frame, Direction::Rx, 0).unwrap().verdict
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(server) = self.server.take() {
+            let ended = server.join();
+            assert!(ended.is_ok() || thread::panicking(), "the server panicked");
+        }
+    }
+}
+
+#[test]
+fn apply_loads_the_policy_and_the_rules_stay() {
+    let adapter = Served::new();
+    assert_eq!((adapter.verdict(443), adapter.verdict(22)), (Verdict::Allow, Verdict::Allow), "no rules yet");
+    let report = adapter.json(&["apply", SHOP, "--adopt", "--reason", "CHG-1042"]);
+    assert_eq!((adapter.verdict(443), adapter.verdict(22)), (Verdict::Allow, Verdict::Deny));
+    assert_eq!((&report["emulated"], &report["reason"]), (&Value::from(false), &Value::from("CHG-1042")));
+    assert_eq!(report["entries"], adapter.model.snapshot().rules.len());
+    assert_eq!((&report["counters"], &report["counters_missing"]), (&Value::from(20), &Value::from(0)));
+    assert_eq!(adapter.model.overridden(), Override::None);
+    let version = report["versions"]["active"].as_str().unwrap();
+    assert_eq!(report["versions"]["after_reboot"], version);
+
+    let text = adapter.done(&["audit", "--expect", version]);
+    golden("device-audit", &text.replace(version, "VERSION"));
+    let info = adapter.done(&["info"]);
+    assert!(info.contains(&format!("rules of version {version}; a reboot")), "{info}");
+    adapter.model.reboot();
+    assert_eq!(adapter.verdict(22), Verdict::Deny, "the adapter's own copy has them too");
+}
+
+#[test]
+fn the_screen_of_apply() {
+    let adapter = Served::new();
+    let ran = adapter.apply();
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let version = adapter.json(&["info"])["versions"]["active"].as_str().unwrap().to_owned();
+    golden("device-apply", &ran.stdout.replace(&version, "VERSION"));
+}
+
+#[test]
+fn without_adopt_nothing_is_sent() {
+    let adapter = Served::new();
+    let ran = adapter.nicfw(&["apply", SHOP, "--reason", "CHG-1042"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    golden("device-not-adopted", &ran.stderr);
+    assert_eq!(adapter.model.commands_executed(), 0);
+}
+
+#[test]
+fn a_policy_that_does_not_fit_leaves_the_rules_alone() {
+    let adapter = Served::new();
+    assert_eq!(adapter.apply().code, 0);
+    let before = adapter.model.snapshot();
+    let ran = adapter.nicfw(&["apply", "cli/tests/policies/too-large.yaml", "--adopt", "--reason", "CHG-1043"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert_eq!(adapter.model.snapshot(), before);
+    assert_eq!(adapter.model.overridden(), Override::None);
+}
+
+#[test]
+fn rules_that_somebody_else_changed_are_drift() {
+    let adapter = Served::new();
+    let version = adapter.json(&["apply", SHOP, "--adopt", "--reason", "CHG-1042"])["versions"]["active"].clone();
+    adapter.done(&["detach", "--leave", "empty", "--reason", "INC-7"]);
+    let expected = version.as_str().unwrap();
+    let ran = adapter.nicfw(&["audit", "--expect", expected, "--json"]);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &report["same"]), (4, &Value::from(false)));
+    let ran = adapter.nicfw(&["audit", "--expect", expected]);
+    let found = report["found"]["active"].as_str().unwrap();
+    golden("device-drift", &ran.stdout.replace(found, "FOUND").replace(expected, "EXPECTED"));
+}
+
+#[test]
+fn detach_leaves_what_it_was_told_to() {
+    let adapter = Served::new();
+    assert_eq!(adapter.apply().code, 0);
+    let rules = adapter.model.snapshot();
+
+    let report = adapter.json(&["detach", "--leave", "rules", "--reason", "INC-7"]);
+    assert_eq!((&report["left"], &report["reason"]), (&Value::from("rules"), &Value::from("INC-7")));
+    assert_eq!((adapter.model.snapshot(), adapter.model.overridden()), (rules.clone(), Override::None));
+
+    let mut said = adapter.done(&["detach", "--leave", "blocked", "--reason", "INC-7"]);
+    assert_eq!((adapter.model.snapshot(), adapter.model.overridden()), (rules, Override::Block));
+    assert_eq!(adapter.verdict(443), Verdict::Deny);
+
+    said += &adapter.done(&["detach", "--leave", "empty", "--reason", "INC-7"]);
+    assert!(adapter.model.snapshot().rules.is_empty());
+    assert_eq!((adapter.verdict(22), adapter.model.overridden()), (Verdict::Allow, Override::None));
+    adapter.model.reboot();
+    assert!(adapter.model.snapshot().rules.is_empty(), "nor does a reboot bring the rules back");
+    let hashes = |word: &str| word.len() > 16 && word.chars().all(|c| c.is_ascii_hexdigit());
+    let words: Vec<&str> = said
+        .split_inclusive([' ', ';', '\n'])
+        .map(|word| if hashes(&word[..word.len() - 1]) { "VERSION; " } else { word })
+        .collect();
+    golden("device-detach", &words.concat());
+}
+
+/// Whatever fails once traffic is blocked leaves it blocked, is told, and applying again is the way out.
+#[test]
+fn a_load_that_fails_leaves_the_adapter_closed() {
+    let faults = [
+        (Cmd::SET_SECURITY_RULE, 7, FaultKind::Error(McErrno::ENOSPC)),
+        (Cmd::SUBNET_MAP_SET_NODE, 3, FaultKind::RebootBefore),
+        (Cmd::RESET_SECURITY_RULES, 0, FaultKind::Error(McErrno::EPERM)),
+    ];
+    let mut said = String::new();
+    for (cmd, after, kind) in faults {
+        let adapter = Served::new();
+        let rebooted = kind == FaultKind::RebootBefore;
+        adapter.model.inject(Fault { cmd: Some(cmd), after, kind });
+        let ran = adapter.apply();
+        assert_eq!((ran.code, ran.stdout.as_str(), adapter.model.faults_waiting()), (1, "", 0), "{}", ran.stderr);
+        said += &ran.stderr;
+        // A reboot ends every override: no assumption makes that false, and the text above says that it may be so.
+        let expected = if rebooted { Override::None } else { Override::Block };
+        assert_eq!(adapter.model.overridden(), expected, "{cmd:?}");
+        let again = adapter.apply();
+        assert_eq!(again.code, 0, "{}", again.stderr);
+        assert_eq!((adapter.verdict(443), adapter.verdict(22)), (Verdict::Allow, Verdict::Deny));
+    }
+    golden("device-failed", &said);
+}
+
+#[test]
+fn another_firmware_is_changed_only_when_told_to() {
+    let adapter = Served::of(|config| {
+        config.variant = FirmwareVariant::LowLatency;
+        config.switching = nicfw_model::mc::Switching::FirstAttach;
+    });
+    let ran = adapter.apply();
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("low-latency (0x1) firmware, not the rules engine"), "{}", ran.stderr);
+    assert_eq!(adapter.model.variant(), FirmwareVariant::LowLatency);
+    adapter.done(&["apply", SHOP, "--adopt", "--switch-firmware", "--reason", "CHG-1042"]);
+    assert_eq!(adapter.model.variant(), FirmwareVariant::RulesEngine);
+    assert_eq!(adapter.verdict(22), Verdict::Deny);
+}
