@@ -18,6 +18,8 @@ use crate::vnic::toeplitz;
 const MAX_FILTERS: usize = 4096;
 /// RSS contexts of a function at most. The model's own choice.
 const MAX_CONTEXTS: usize = 16;
+/// Key of the shared contexts. The hardware's is not published.
+const SHARED_KEY: [u8; 40] = [0x6d; 40];
 /// Entries of an indirection table.
 pub(crate) const INDIRECTIONS: usize = 128;
 /// Queues that an indirection table can name (ef10.md 5.9).
@@ -144,6 +146,8 @@ pub(crate) struct RssContext {
     pub key: [u8; 40],
     pub table: [u8; INDIRECTIONS],
     pub flags: u32,
+    /// Key and table are given, and stay.
+    pub shared: bool,
 }
 
 /// FLAGS of an RSS context: hash over the addresses, and over the ports of TCP, by family.
@@ -249,21 +253,34 @@ impl Steering {
         }
     }
 
-    /// A new context, with an empty table and key; EXCLUSIVE (ef10.md 5.9).
-    pub fn add_context(&mut self, id: u32, queues: u32) -> Result<(), McErrno> {
-        if !(1..=MAX_SPREAD).contains(&queues) {
+    /// A new context: EXCLUSIVE with an empty table and key; SHARED, for a power of two of queues, with a table that goes
+    /// round and a key that stay (ef10.md 5.9).
+    pub fn add_context(&mut self, id: u32, queues: u32, shared: bool) -> Result<(), McErrno> {
+        let possible = if shared { queues >= 2 && queues.is_power_of_two() } else { queues >= 1 };
+        if !possible || queues > MAX_SPREAD {
             return Err(McErrno::EINVAL);
         }
         if self.contexts.len() >= MAX_CONTEXTS {
             return Err(McErrno::ENOSPC);
         }
-        let context = RssContext { queues, key: [0; 40], table: [0; INDIRECTIONS], flags: rss_flags::ALL };
+        let mut context = RssContext { queues, key: [0; 40], table: [0; INDIRECTIONS], flags: rss_flags::ALL, shared };
+        if shared {
+            context.key = SHARED_KEY;
+            let round = (0..queues).filter_map(|queue| u8::try_from(queue).ok()).cycle();
+            context.table.iter_mut().zip(round).for_each(|(entry, queue)| *entry = queue);
+        }
         self.contexts.insert(id, context);
         Ok(())
     }
 
     pub fn context(&mut self, id: u32) -> Result<&mut RssContext, McErrno> {
         self.contexts.get_mut(&id).ok_or(McErrno::ENOENT)
+    }
+
+    /// A context whose key and table may be changed. No document tells the code for one that is shared.
+    pub fn own_context(&mut self, id: u32) -> Result<&mut RssContext, McErrno> {
+        let context = self.context(id)?;
+        if context.shared { Err(McErrno::EPERM) } else { Ok(context) }
     }
 
     /// Frees a context that no filter uses.
@@ -421,7 +438,7 @@ mod tests {
     #[test]
     fn a_context_spreads_by_its_table() {
         let mut steering = Steering::default();
-        steering.add_context(5, 2).unwrap();
+        steering.add_context(5, 2, false).unwrap();
         steering.context(5).unwrap().key = [0x6d; 40];
         for (slot, entry) in (0u8..).zip(steering.context(5).unwrap().table.iter_mut()) {
             *entry = slot % 2;
@@ -434,6 +451,6 @@ mod tests {
         steering.remove(1).unwrap();
         steering.free_context(5).unwrap();
         assert_eq!(steering.free_context(5), Err(McErrno::ENOENT));
-        assert_eq!(steering.add_context(6, 65), Err(McErrno::EINVAL));
+        assert_eq!(steering.add_context(6, 65, false), Err(McErrno::EINVAL));
     }
 }

@@ -223,6 +223,12 @@ fn lost(interfaces: &[String]) -> String {
 }
 
 impl Obstacle {
+    /// Whether it keeps a driver from opening the function. Any other one is met when attaching.
+    #[must_use]
+    pub fn prevents_opening(&self) -> bool {
+        !matches!(self, Self::Virtual { .. })
+    }
+
     /// The commands that remove the obstacle for the function at `address`, for a root shell; none where nothing helps.
     #[must_use]
     pub fn commands(&self, address: PciAddress) -> Vec<String> {

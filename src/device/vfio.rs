@@ -36,7 +36,7 @@ pub use error::{DmaMapError, VfioError};
 use super::pool::{Cause, DmaPool, Mapper};
 use super::registers::{self, Registers};
 use super::vfio_user::wire::{self, DeviceInfo, IrqInfo, RegionInfo, irq, region};
-use super::{Device, Interrupt, Machine, Model, PciAddress, PciId, config};
+use super::{Device, Interrupt, Machine, Model, Obstacle, PciAddress, PciId, config};
 use crate::bar::{MappedBar, Mmio, Region};
 use crate::dma::{DEFAULT_WINDOW, DmaBuf, Iova, IovaSpace, MappedMem};
 use crate::error::Error;
@@ -82,7 +82,9 @@ impl Vfio {
     pub fn open(address: PciAddress) -> Result<Self, VfioError> {
         let machine = Machine::this();
         let functions = machine.probe(Some(address))?;
-        if let Some(obstacle) = functions.into_iter().flat_map(|function| function.obstacles).next() {
+        if let Some(obstacle) =
+            functions.into_iter().flat_map(|function| function.obstacles).find(Obstacle::prevents_opening)
+        {
             return Err(VfioError::Obstacle { address, obstacle });
         }
         let sysfs = machine.sysfs(address);

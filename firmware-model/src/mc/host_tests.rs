@@ -188,8 +188,9 @@ fn rss_contexts() {
     let mut mc = ready();
     // RSS_CONTEXT_ALLOC: UPSTREAM_PORT_ID, TYPE, NUM_QUEUES.
     let alloc = |kind, queues| [PORT.to_vec(), words(&[kind, queues])].concat();
-    assert_eq!(mc.take(0, &v2(0x9e, &alloc(1, 2))), failed(0x9e, 0x5f), "SHARED");
+    assert_eq!(mc.take(0, &v2(0x9e, &alloc(2, 2))), failed(0x9e, 0x5f), "EVEN_SPREADING");
     assert_eq!(mc.take(0, &v2(0x9e, &alloc(0, 65))), failed(0x9e, 0x16));
+    assert_eq!(mc.take(0, &v2(0x9e, &alloc(1, 3))), failed(0x9e, 0x16), "SHARED, no power of two");
     assert_eq!(mc.take(0, &v2(0x9e, &alloc(0, 2))), done(0x9e, &[0; 4]));
     let with = |bytes: &[u8]| [&[0; 4], bytes].concat();
     assert_eq!(mc.take(0, &v2(0xa2, &with(&[1; 128]))), done(0xa2, &[]));
@@ -202,6 +203,14 @@ fn rss_contexts() {
     assert_eq!(mc.take(0, &v2(0xe1, &words(&[0, 0x100]))), failed(0xe1, 0x16), "no additional modes");
     assert_eq!(mc.take(0, &v2(0xe2, &[0; 4])), done(0xe2, &words(&[0, 3])));
     assert_eq!(mc.take(1, &v2(0x9f, &[0; 4])), failed(0x9f, 2), "another function's");
+    // A shared context goes round its queues, and stays as it is.
+    assert_eq!(mc.take(0, &v2(0x9e, &alloc(1, 4))), done(0x9e, &words(&[1])));
+    let round: Vec<u8> = [0, 1, 2, 3].repeat(32);
+    assert_eq!(mc.take(0, &v2(0xa3, &words(&[1]))), done(0xa3, &[&[0; 4], &round[..]].concat()));
+    assert_eq!(mc.take(0, &v2(0xa2, &[&words(&[1])[..], &[0; 128]].concat())), failed(0xa2, 1));
+    assert_eq!(mc.take(0, &v2(0xa0, &[&words(&[1])[..], &[5; 40]].concat())), failed(0xa0, 1));
+    assert_eq!(mc.take(0, &v2(0xe1, &words(&[1, 3]))), failed(0xe1, 1));
+    assert_eq!(mc.take(0, &v2(0x9f, &words(&[1]))), done(0x9f, &[]));
     // The vadaptor goes first, the context is still there.
     assert_eq!(mc.take(0, &v2(0x99, &PORT)), done(0x99, &[]));
     assert_eq!(mc.take(0, &v2(0x9f, &[0; 4])), done(0x9f, &[]));

@@ -197,14 +197,17 @@ impl Mc {
     /// Needs no vadaptor: after a reboot the kernel's driver makes its context first.
     fn rss_context_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
         const EXCLUSIVE: u32 = 0;
+        const SHARED: u32 = 1;
         let ask = In(payload);
         check_port(ask.u32(0))?;
         let id = self.next_context;
         let own = self.own(function)?;
-        if ask.u32(4) != EXCLUSIVE {
-            return Err(McErrno::ENOTSUP);
-        }
-        own.steering.add_context(id, ask.u32(8))?;
+        let shared = match ask.u32(4) {
+            EXCLUSIVE => false,
+            SHARED => true,
+            _ => return Err(McErrno::ENOTSUP),
+        };
+        own.steering.add_context(id, ask.u32(8), shared)?;
         self.next_context = self.next_context.wrapping_add(1);
         Ok(id.to_le_bytes().to_vec())
     }
@@ -214,7 +217,7 @@ impl Mc {
     }
 
     fn rss_context_set_key(&mut self, function: usize, payload: &[u8]) -> Reply {
-        self.own(function)?.steering.context(In(payload).u32(0))?.key = In(payload).bytes(4);
+        self.own(function)?.steering.own_context(In(payload).u32(0))?.key = In(payload).bytes(4);
         Ok(Vec::new())
     }
 
@@ -224,7 +227,7 @@ impl Mc {
     }
 
     fn rss_context_set_table(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
+        let context = self.own(function)?.steering.own_context(In(payload).u32(0))?;
         let table: [u8; INDIRECTIONS] = In(payload).bytes(4);
         if table.iter().any(|entry| u32::from(*entry) >= context.queues) {
             return Err(McErrno::EINVAL);
@@ -240,7 +243,7 @@ impl Mc {
 
     /// Without the capability ADDITIONAL_RSS_MODES only the four hash bits can be set (ef10.md 5.9).
     fn rss_context_set_flags(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
+        let context = self.own(function)?.steering.own_context(In(payload).u32(0))?;
         match In(payload).u32(4) {
             flags if flags & !rss_flags::ALL == 0 => context.flags = flags,
             _ => return Err(McErrno::EINVAL),

@@ -230,7 +230,7 @@ impl Vnic {
         let Some(memory) = self.host.memory.clone() else { return false };
         let Some(rxq) = self.rxqs.get_mut(&queue) else { return false };
         let evq = rxq.evq;
-        let room = self.evqs.get(&evq).map_or(0, Evq::room);
+        let room = self.evqs.get(&evq).map_or(0, |evq| evq.room(&*memory));
         match rxq.receive(&*memory, frame, hash, offload::classify(frame, headers), room) {
             Received::Events(events) => {
                 events.into_iter().for_each(|event| self.notify(evq, event));

@@ -35,6 +35,7 @@ impl Ring {
     }
 
     /// Number of entries.
+    #[cfg(test)]
     pub fn size(&self) -> u32 {
         self.size
     }
