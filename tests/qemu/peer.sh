@@ -39,7 +39,7 @@ T
 shared=
 case $sockets in *,*) shared="--shared ${sockets#*,}" ;; esac
 # shellcheck disable=SC2086
-target/debug/nicfw-model serve --socket "${sockets%%,*}" $shared --tap wire0 > "$log" 2>&1 &
+RUST_LOG=${RUST_LOG:-warn,nicfw_model::mc=debug} target/debug/nicfw-model serve --socket "${sockets%%,*}" $shared --tap wire0 > "$log" 2>&1 &
 n=0
 until "$b" ip link set wire0 up mtu 9000 2> /dev/null; do
     n=$((n + 1))

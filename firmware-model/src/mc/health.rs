@@ -1,21 +1,21 @@
 //! Commands about the state of the adapter: assertions, reboot, log, workarounds, sensors, NVRAM, licences.
 
-use nicfw::mcdi::wire::{McErrno, Privileges};
+use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 
-use super::message::{In, Out, code};
+use super::message::{In, Out};
 use super::{Command, GENERAL, Mc, Reply};
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[
-    Command { cmd: code::GET_ASSERTS, privilege: Privileges::ADMIN, request: (4, 1020), run: Mc::get_asserts },
-    Command { cmd: code::LOG_CTRL, privilege: GENERAL, request: (8, 1020), run: Mc::log_ctrl },
-    Command { cmd: code::REBOOT, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::reboot_on_command },
-    Command { cmd: code::GET_WORKAROUNDS, privilege: GENERAL, request: (0, 1020), run: Mc::get_workarounds },
-    Command { cmd: code::WORKAROUND, privilege: Privileges::ADMIN, request: (8, 1020), run: Mc::workaround },
-    Command { cmd: code::SENSOR_INFO, privilege: GENERAL, request: (0, 1020), run: Mc::sensor_info },
-    Command { cmd: code::NVRAM_TYPES, privilege: Privileges::ADMIN, request: (0, 1020), run: Mc::nvram_types },
-    Command { cmd: code::NVRAM_PARTITIONS, privilege: Privileges::ADMIN, request: (0, 1020), run: Mc::nvram_partitions },
-    Command { cmd: code::LICENSING_V3, privilege: GENERAL, request: (4, 1020), run: Mc::licensing_v3 },
+    Command { cmd: Cmd::GET_ASSERTS, privilege: Privileges::ADMIN, request: (4, 1020), run: Mc::get_asserts },
+    Command { cmd: Cmd::LOG_CTRL, privilege: GENERAL, request: (8, 1020), run: Mc::log_ctrl },
+    Command { cmd: Cmd::REBOOT, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::reboot_on_command },
+    Command { cmd: Cmd::GET_WORKAROUNDS, privilege: GENERAL, request: (0, 1020), run: Mc::get_workarounds },
+    Command { cmd: Cmd::WORKAROUND, privilege: Privileges::ADMIN, request: (8, 1020), run: Mc::workaround },
+    Command { cmd: Cmd::SENSOR_INFO, privilege: GENERAL, request: (0, 1020), run: Mc::sensor_info },
+    Command { cmd: Cmd::NVRAM_TYPES, privilege: Privileges::ADMIN, request: (0, 1020), run: Mc::nvram_types },
+    Command { cmd: Cmd::NVRAM_PARTITIONS, privilege: Privileges::ADMIN, request: (0, 1020), run: Mc::nvram_partitions },
+    Command { cmd: Cmd::LICENSING_V3, privilege: GENERAL, request: (4, 1020), run: Mc::licensing_v3 },
 ];
 
 impl Mc {

@@ -1,9 +1,9 @@
 //! Commands about the port behind a function: PHY, link, MAC and its statistics (ef10.md 5.8).
 
 use nicfw::dma::Iova;
-use nicfw::mcdi::wire::{McErrno, Privileges};
+use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 
-use super::message::{In, Out, code};
+use super::message::{In, Out};
 use super::{Command, GENERAL, Mc, Reply};
 use crate::mac::{self, CAPABILITIES, STATISTICS};
 use crate::vnic::{link_changed, statistics};
@@ -17,14 +17,14 @@ const BLOCK: usize = 8 * STATISTICS;
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[
-    Command { cmd: code::GET_PHY_CFG, privilege: GENERAL, request: (0, 1020), run: Mc::get_phy_cfg },
-    Command { cmd: code::GET_PHY_STATE, privilege: GENERAL, request: (0, 1020), run: Mc::get_phy_state },
-    Command { cmd: code::GET_LOOPBACK_MODES, privilege: GENERAL, request: (0, 1020), run: Mc::get_loopback_modes },
-    Command { cmd: code::GET_LINK, privilege: GENERAL, request: (0, 1020), run: Mc::get_link },
-    Command { cmd: code::SET_LINK, privilege: Privileges::LINK, request: (16, 1020), run: Mc::set_link },
-    Command { cmd: code::SET_ID_LED, privilege: Privileges::LINK, request: (4, 1020), run: Mc::set_id_led },
-    Command { cmd: code::SET_MAC, privilege: GENERAL, request: (28, 1020), run: Mc::set_mac },
-    Command { cmd: code::MAC_STATS, privilege: GENERAL, request: (20, 1020), run: Mc::mac_stats },
+    Command { cmd: Cmd::GET_PHY_CFG, privilege: GENERAL, request: (0, 1020), run: Mc::get_phy_cfg },
+    Command { cmd: Cmd::GET_PHY_STATE, privilege: GENERAL, request: (0, 1020), run: Mc::get_phy_state },
+    Command { cmd: Cmd::GET_LOOPBACK_MODES, privilege: GENERAL, request: (0, 1020), run: Mc::get_loopback_modes },
+    Command { cmd: Cmd::GET_LINK, privilege: GENERAL, request: (0, 1020), run: Mc::get_link },
+    Command { cmd: Cmd::SET_LINK, privilege: Privileges::LINK, request: (16, 1020), run: Mc::set_link },
+    Command { cmd: Cmd::SET_ID_LED, privilege: Privileges::LINK, request: (4, 1020), run: Mc::set_id_led },
+    Command { cmd: Cmd::SET_MAC, privilege: GENERAL, request: (28, 1020), run: Mc::set_mac },
+    Command { cmd: Cmd::MAC_STATS, privilege: GENERAL, request: (20, 1020), run: Mc::mac_stats },
 ];
 
 /// Statistics that are written to memory again and again.

@@ -1,8 +1,8 @@
 //! Commands about VIs, queues, their timers and events (ef10.md 5.5 and 5.7).
 
-use nicfw::mcdi::wire::{McErrno, Privileges};
+use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 
-use super::message::{In, Out, code};
+use super::message::{In, Out};
 use super::{Command, GENERAL, Mc, Reply};
 use crate::vnic::{Checksums, Ring, Rxq, RxqConfig, Txq, software, start_up};
 
@@ -33,20 +33,20 @@ const TIMER_COUNTS: u32 = 0x3fff;
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[
-    Command { cmd: code::ALLOC_VIS, privilege: GENERAL, request: (8, 1020), run: Mc::alloc_vis },
-    Command { cmd: code::FREE_VIS, privilege: GENERAL, request: (0, 1020), run: Mc::free_vis },
-    Command { cmd: code::GET_VI_ALLOC_INFO, privilege: GENERAL, request: (0, 1020), run: Mc::get_vi_alloc_info },
-    Command { cmd: code::INIT_EVQ, privilege: GENERAL, request: (44, 1020), run: Mc::init_evq },
-    Command { cmd: code::INIT_RXQ, privilege: GENERAL, request: (36, 1020), run: Mc::init_rxq },
-    Command { cmd: code::INIT_TXQ, privilege: GENERAL, request: (36, 1020), run: Mc::init_txq },
-    Command { cmd: code::FINI_EVQ, privilege: GENERAL, request: (4, 1020), run: Mc::fini_evq },
-    Command { cmd: code::FINI_RXQ, privilege: GENERAL, request: (4, 1020), run: Mc::fini_rxq },
-    Command { cmd: code::FINI_TXQ, privilege: GENERAL, request: (4, 1020), run: Mc::fini_txq },
-    Command { cmd: code::DRIVER_EVENT, privilege: GENERAL, request: (12, 1020), run: Mc::driver_event },
-    Command { cmd: code::TRIGGER_INTERRUPT, privilege: Privileges::empty(), request: (4, 1020), run: Mc::trigger_interrupt },
-    Command { cmd: code::SET_EVQ_TMR, privilege: GENERAL, request: (16, 1020), run: Mc::set_evq_tmr },
-    Command { cmd: code::GET_EVQ_TMR_PROPERTIES, privilege: GENERAL, request: (0, 1020), run: Mc::get_evq_tmr_properties },
-    Command { cmd: code::GET_CLOCK, privilege: GENERAL, request: (0, 1020), run: Mc::get_clock },
+    Command { cmd: Cmd::ALLOC_VIS, privilege: GENERAL, request: (8, 1020), run: Mc::alloc_vis },
+    Command { cmd: Cmd::FREE_VIS, privilege: GENERAL, request: (0, 1020), run: Mc::free_vis },
+    Command { cmd: Cmd::GET_VI_ALLOC_INFO, privilege: GENERAL, request: (0, 1020), run: Mc::get_vi_alloc_info },
+    Command { cmd: Cmd::INIT_EVQ, privilege: GENERAL, request: (44, 1020), run: Mc::init_evq },
+    Command { cmd: Cmd::INIT_RXQ, privilege: GENERAL, request: (36, 1020), run: Mc::init_rxq },
+    Command { cmd: Cmd::INIT_TXQ, privilege: GENERAL, request: (36, 1020), run: Mc::init_txq },
+    Command { cmd: Cmd::FINI_EVQ, privilege: GENERAL, request: (4, 1020), run: Mc::fini_evq },
+    Command { cmd: Cmd::FINI_RXQ, privilege: GENERAL, request: (4, 1020), run: Mc::fini_rxq },
+    Command { cmd: Cmd::FINI_TXQ, privilege: GENERAL, request: (4, 1020), run: Mc::fini_txq },
+    Command { cmd: Cmd::DRIVER_EVENT, privilege: GENERAL, request: (12, 1020), run: Mc::driver_event },
+    Command { cmd: Cmd::TRIGGER_INTERRUPT, privilege: Privileges::empty(), request: (4, 1020), run: Mc::trigger_interrupt },
+    Command { cmd: Cmd::SET_EVQ_TMR, privilege: GENERAL, request: (16, 1020), run: Mc::set_evq_tmr },
+    Command { cmd: Cmd::GET_EVQ_TMR_PROPERTIES, privilege: GENERAL, request: (0, 1020), run: Mc::get_evq_tmr_properties },
+    Command { cmd: Cmd::GET_CLOCK, privilege: GENERAL, request: (0, 1020), run: Mc::get_clock },
 ];
 
 impl Mc {

@@ -76,6 +76,28 @@ fn table_sizes() {
     assert_eq!(mc().take(0, &v2(0xe4, &[0, 0, 0, 0])), failed(0xe4, 0x5f));
 }
 
+/// The table in the documents names every command that is answered, and no other one but those it says are unknown.
+#[test]
+fn the_documented_commands_are_those_that_are_answered() {
+    let rows = include_str!("commands.md").lines().filter_map(|line| line.strip_prefix("| 0x"));
+    let mut documented = Vec::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [code, name, _, answer, source, ""] = cells[..] else { panic!("not five cells: {row}") };
+        let cmd = Cmd(u16::from_str_radix(code, 16).unwrap());
+        assert_eq!(cmd.name(), Some(name));
+        assert!(!answer.is_empty() && !source.is_empty(), "{name}");
+        if answer.starts_with("ENOSYS") {
+            assert_eq!(mc().take(0, &v2(cmd.0, &[0; 8])), failed(cmd.0, 38), "{name}");
+        } else {
+            documented.push(cmd);
+        }
+    }
+    let mut answered: Vec<Cmd> = all().map(|command| command.cmd).collect();
+    answered.sort_unstable();
+    assert_eq!(documented, answered);
+}
+
 #[test]
 fn unknown_commands_answer_enosys() {
     for cmd in [0x00, 0x01, 0x7ffe, 0x10e] {

@@ -2,10 +2,10 @@
 //!
 //! Each function has one port, ASSIGNED: there are no vswitches to make (no EVB capability).
 
-use nicfw::mcdi::wire::{McErrno, Privileges};
+use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 use nicfw::tables::MacAddr;
 
-use super::message::{In, Out, code};
+use super::message::{In, Out};
 use super::{Command, Function, GENERAL, Mc, Reply};
 use crate::steer::{Dest, INDIRECTIONS, MATCHES, Match, Spec, rss_flags};
 
@@ -14,21 +14,21 @@ const ASSIGNED: u32 = 0x0100_0000;
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[
-    Command { cmd: code::VADAPTOR_ALLOC, privilege: GENERAL, request: (30, 1020), run: Mc::vadaptor_alloc },
-    Command { cmd: code::VADAPTOR_FREE, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_free },
-    Command { cmd: code::VADAPTOR_SET_MAC, privilege: GENERAL, request: (10, 1020), run: Mc::vadaptor_set_mac },
-    Command { cmd: code::VADAPTOR_GET_MAC, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_get_mac },
-    Command { cmd: code::VADAPTOR_QUERY, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_query },
-    Command { cmd: code::VPORT_GET_MAC_ADDRESSES, privilege: GENERAL, request: (4, 1020), run: Mc::vport_get_mac_addresses },
-    Command { cmd: code::FILTER_OP, privilege: GENERAL, request: (12, 1020), run: Mc::filter_op },
-    Command { cmd: code::RSS_CONTEXT_ALLOC, privilege: GENERAL, request: (12, 1020), run: Mc::rss_context_alloc },
-    Command { cmd: code::RSS_CONTEXT_FREE, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_free },
-    Command { cmd: code::RSS_CONTEXT_SET_KEY, privilege: GENERAL, request: (44, 1020), run: Mc::rss_context_set_key },
-    Command { cmd: code::RSS_CONTEXT_GET_KEY, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_key },
-    Command { cmd: code::RSS_CONTEXT_SET_TABLE, privilege: GENERAL, request: (132, 1020), run: Mc::rss_context_set_table },
-    Command { cmd: code::RSS_CONTEXT_GET_TABLE, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_table },
-    Command { cmd: code::RSS_CONTEXT_SET_FLAGS, privilege: GENERAL, request: (8, 1020), run: Mc::rss_context_set_flags },
-    Command { cmd: code::RSS_CONTEXT_GET_FLAGS, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_flags },
+    Command { cmd: Cmd::VADAPTOR_ALLOC, privilege: GENERAL, request: (30, 1020), run: Mc::vadaptor_alloc },
+    Command { cmd: Cmd::VADAPTOR_FREE, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_free },
+    Command { cmd: Cmd::VADAPTOR_SET_MAC, privilege: GENERAL, request: (10, 1020), run: Mc::vadaptor_set_mac },
+    Command { cmd: Cmd::VADAPTOR_GET_MAC, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_get_mac },
+    Command { cmd: Cmd::VADAPTOR_QUERY, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_query },
+    Command { cmd: Cmd::VPORT_GET_MAC_ADDRESSES, privilege: GENERAL, request: (4, 1020), run: Mc::vport_get_mac_addresses },
+    Command { cmd: Cmd::FILTER_OP, privilege: GENERAL, request: (12, 1020), run: Mc::filter_op },
+    Command { cmd: Cmd::RSS_CONTEXT_ALLOC, privilege: GENERAL, request: (12, 1020), run: Mc::rss_context_alloc },
+    Command { cmd: Cmd::RSS_CONTEXT_FREE, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_free },
+    Command { cmd: Cmd::RSS_CONTEXT_SET_KEY, privilege: GENERAL, request: (44, 1020), run: Mc::rss_context_set_key },
+    Command { cmd: Cmd::RSS_CONTEXT_GET_KEY, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_key },
+    Command { cmd: Cmd::RSS_CONTEXT_SET_TABLE, privilege: GENERAL, request: (132, 1020), run: Mc::rss_context_set_table },
+    Command { cmd: Cmd::RSS_CONTEXT_GET_TABLE, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_table },
+    Command { cmd: Cmd::RSS_CONTEXT_SET_FLAGS, privilege: GENERAL, request: (8, 1020), run: Mc::rss_context_set_flags },
+    Command { cmd: Cmd::RSS_CONTEXT_GET_FLAGS, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_flags },
 ];
 
 /// OP of FILTER_OP.

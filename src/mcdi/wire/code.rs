@@ -1,4 +1,4 @@
-//! Command codes.
+//! Command codes: those that the driver sends, and those that the firmware model answers to other drivers.
 
 /// An MCDI command code (`MC_CMD_*`). Open: any number is a code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -7,30 +7,110 @@ pub struct Cmd(pub u16);
 open_numbers! {
     Cmd: else "command";
 
+    /// Whether the firmware failed an assertion (ef10.md 5.1).
+    GET_ASSERTS = 0x6,
     /// Where the MC's events go (ef10.md 3.4).
     LOG_CTRL = 0x7,
     /// Firmware version (ef10.md 5.1).
     GET_VERSION = 0x8,
+    /// Precision time. The model does not know it: ENOSYS.
+    PTP = 0xb,
     /// Announces the driver and its wish for a firmware variant (ef10.md 5.2).
     DRV_ATTACH = 0x1c,
     /// Frees what the function holds of the adapter (ef10.md 5.5).
     ENTITY_RESET = 0x20,
+    /// What the PHY is (ef10.md 5.8).
+    GET_PHY_CFG = 0x24,
+    /// Loopback modes of the port (ef10.md 5.8).
+    GET_LOOPBACK_MODES = 0x28,
+    /// State of the link (ef10.md 5.8).
+    GET_LINK = 0x29,
+    /// Capabilities of the link to use (ef10.md 5.8).
+    SET_LINK = 0x2a,
+    /// Makes the port blink (ef10.md 5.8).
+    SET_ID_LED = 0x2b,
+    /// MTU and flow control of the port (ef10.md 5.8).
+    SET_MAC = 0x2c,
+    /// Statistics of the port (ef10.md 5.8).
+    MAC_STATS = 0x2e,
+    /// Kinds of non-volatile memory.
+    NVRAM_TYPES = 0x36,
+    /// Reboots the MC (ef10.md 4.7).
+    REBOOT = 0x3d,
+    /// Sensors of the board.
+    SENSOR_INFO = 0x41,
+    /// Whether the PHY works (ef10.md 5.8).
+    GET_PHY_STATE = 0x43,
+    /// Switches a workaround on or off (ef10.md 5.5).
+    WORKAROUND = 0x4a,
+    /// Partitions of the non-volatile memory.
+    NVRAM_PARTITIONS = 0x51,
     /// MAC addresses of the function (ef10.md 5.3).
     GET_MAC_ADDRESSES = 0x55,
+    /// Which workarounds there are, and which are on (ef10.md 5.5).
+    GET_WORKAROUNDS = 0x59,
     /// Reads or changes the privileges of a function (ef10.md 4.9).
     PRIVILEGE_MASK = 0x5a,
+    /// Changes the MAC of a vadaptor (ef10.md 5.10).
+    VADAPTOR_SET_MAC = 0x5d,
+    /// Reads the MAC of a vadaptor (ef10.md 5.10).
+    VADAPTOR_GET_MAC = 0x5e,
+    /// Flags and tags of a vadaptor (ef10.md 5.6).
+    VADAPTOR_QUERY = 0x61,
     /// Makes an event queue (ef10.md 5.7).
     INIT_EVQ = 0x80,
+    /// Makes a receive queue (ef10.md 5.7).
+    INIT_RXQ = 0x81,
+    /// Makes a transmit queue (ef10.md 5.7).
+    INIT_TXQ = 0x82,
     /// Takes an event queue away (ef10.md 5.7).
     FINI_EVQ = 0x83,
+    /// Drains a receive queue and takes it away (ef10.md 5.7).
+    FINI_RXQ = 0x84,
+    /// Drains a transmit queue and takes it away (ef10.md 5.7).
+    FINI_TXQ = 0x85,
+    /// Sends an event of the driver to one of its queues (ef10.md 3.4).
+    DRIVER_EVENT = 0x86,
+    /// Inserts, removes or redirects a receive filter (ef10.md 6).
+    FILTER_OP = 0x8a,
     /// Gives the function virtual interfaces (ef10.md 5.5).
     ALLOC_VIS = 0x8b,
     /// Takes them away (ef10.md 5.5).
     FREE_VIS = 0x8c,
+    /// VIs of the function (ef10.md 5.5).
+    GET_VI_ALLOC_INFO = 0x8d,
+    /// Links the function to a port (ef10.md 5.6).
+    VADAPTOR_ALLOC = 0x98,
+    /// Takes that link away (ef10.md 5.6).
+    VADAPTOR_FREE = 0x99,
+    /// Makes an RSS context (ef10.md 5.9).
+    RSS_CONTEXT_ALLOC = 0x9e,
+    /// Frees an RSS context (ef10.md 5.9).
+    RSS_CONTEXT_FREE = 0x9f,
+    /// Key of an RSS context (ef10.md 5.9).
+    RSS_CONTEXT_SET_KEY = 0xa0,
+    /// The same, read.
+    RSS_CONTEXT_GET_KEY = 0xa1,
+    /// Indirection table of an RSS context (ef10.md 5.9).
+    RSS_CONTEXT_SET_TABLE = 0xa2,
+    /// The same, read.
+    RSS_CONTEXT_GET_TABLE = 0xa3,
+    /// MACs of a vport; a virtual function asks for its own by it (ef10.md 5.10).
+    VPORT_GET_MAC_ADDRESSES = 0xaa,
+    /// Frequencies of the clocks (ef10.md 5.7).
+    GET_CLOCK = 0xac,
     /// Physical port of the function (ef10.md 5.3).
     GET_PORT_ASSIGNMENT = 0xb8,
     /// Running firmware variant and its flags (ef10.md 5.4).
     GET_CAPABILITIES = 0xbe,
+    /// Licences (ef10.md 5.3).
+    LICENSING_V3 = 0xd0,
+    /// What an RSS context hashes (ef10.md 5.9).
+    RSS_CONTEXT_SET_FLAGS = 0xe1,
+    /// The same, read.
+    RSS_CONTEXT_GET_FLAGS = 0xe2,
+    /// Raises an interrupt, for a self-test.
+    TRIGGER_INTERRUPT = 0xe3,
     /// With operation 3: sizes of the security tables (ef10.md 7.1).
     GET_PARSER_DISP_INFO = 0xe4,
     /// Numbers of the function (ef10.md 5.3).
@@ -53,6 +133,10 @@ open_numbers! {
     LOCAL_PORTRANGE_MAP_SET_TREE = 0x116,
     /// Handles what an MC reboot loads (ef10.md 7.6).
     MANAGE_SECURITY_RULESET_CACHE = 0x11a,
+    /// Timer of an event queue (ef10.md 5.7).
+    SET_EVQ_TMR = 0x120,
+    /// What timers can do (ef10.md 5.7).
+    GET_EVQ_TMR_PROPERTIES = 0x122,
     /// Blocks or admits all traffic whatever the rules say (ef10.md 7.5).
     TSA_RULESET_OVERRIDE = 0x12a,
     /// Reads or clears counter pairs (ef10.md 7.4).
