@@ -3,12 +3,16 @@
 
 mod common;
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use common::{Ran, golden, nicfw};
+use common::{Ran, golden, nicfw, program};
+use nicfw::device::Locator;
 use nicfw::device::vfio_user::server::Listener;
 use nicfw::mcdi::wire::{Cmd, McErrno};
 use nicfw::tables::{Direction, MacAddr, Verdict};
@@ -215,6 +219,39 @@ fn a_load_that_fails_leaves_the_adapter_closed() {
         assert_eq!((adapter.verdict(443), adapter.verdict(22)), (Verdict::Allow, Verdict::Deny));
     }
     golden("device-failed", &said);
+}
+
+/// As when QEMU dies: nobody says good-bye.
+#[test]
+fn a_program_that_is_killed_while_it_loads_leaves_the_adapter_closed_for_the_next() {
+    let adapter = Served::new();
+    let hang = FaultKind::Hang { effect: false };
+    adapter.model.inject(Fault { cmd: Some(Cmd::SET_SECURITY_RULE), after: 9, kind: hang });
+    let arguments = ["apply", SHOP, "--adopt", "--reason", "CHG-1042", "--device", &adapter.device()];
+    let mut child = program(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while adapter.model.faults_waiting() > 0 {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it does not get to the command");
+        thread::yield_now();
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    assert_eq!((adapter.model.overridden(), adapter.model.snapshot().rules.len()), (Override::Block, 9));
+    assert_eq!(adapter.apply().code, 0);
+    assert_eq!((adapter.verdict(443), adapter.verdict(22)), (Verdict::Allow, Verdict::Deny));
+}
+
+#[test]
+fn while_another_program_has_the_function_nothing_is_sent() {
+    let adapter = Served::new();
+    let Ok(locator) = adapter.device().parse::<Locator>();
+    let held = locator.open().unwrap();
+    let ran = adapter.apply();
+    let expected = "vfio-user:/run/nic.sock: the vfio-user server hung up at once: it serves another driver\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (1, "", expected));
+    assert_eq!(adapter.model.commands_executed(), 0);
+    drop(held);
+    assert_eq!(adapter.apply().code, 0);
 }
 
 #[test]
