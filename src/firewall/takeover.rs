@@ -109,6 +109,7 @@ impl<E: Engine> Firewall<E> {
         log::warn!("all traffic of the adapter is blocked while its rules are loaded");
         let blocked = |e| (true, e);
         self.engine.reset_rules().map_err(blocked)?;
+        self.engine.reclaim_counters().map_err(blocked)?;
         self.meters.prepare(&mut self.engine, &self.held.image).map_err(blocked)?;
         let mut commands = 0;
         for op in load.all() {
