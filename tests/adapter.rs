@@ -195,6 +195,21 @@ fn a_counter_in_use_is_not_freed() {
 }
 
 #[test]
+fn counters_of_an_earlier_owner_are_reclaimed() {
+    let (model, mut adapter) = attached();
+    adapter.alloc_counters(1000).unwrap();
+    adapter.detach().unwrap();
+    let mut adapter = attach_to(&model, 0).unwrap();
+    assert_eq!(adapter.alloc_counters(30).unwrap().len(), 24);
+    adapter.reclaim_counters().unwrap();
+    let all = adapter.alloc_counters(2000).unwrap();
+    assert_eq!((all.first(), all.len()), (Some(&CounterId(1)), 1024));
+    let entry = TableOp::SetRule { key: allow_https(), rx: ALLOW, tx: ALLOW, counter: Some(CounterId(700)) };
+    adapter.execute(&entry).unwrap();
+    adapter.reclaim_counters().expect("one in use stays, the rest is free as far as it goes");
+}
+
+#[test]
 fn the_version_depends_on_content_alone() {
     let (_, mut adapter) = attached();
     let empty = adapter.ruleset_version().unwrap();

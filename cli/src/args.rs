@@ -107,6 +107,9 @@ pub struct Demo {
     /// Make the frames in memory, without namespaces and TAP devices
     #[arg(long)]
     pub in_process: bool,
+    /// Drive the adapter over a vfio-user socket, as one in another process
+    #[arg(long, hide = true, requires = "in_process")]
+    pub over_socket: bool,
     /// Expect the opposite of one flow, by its number: the demo must fail
     #[arg(long, hide = true, value_name = "FLOW")]
     pub contradict: Option<usize>,

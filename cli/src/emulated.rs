@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use nicfw::Adapter;
 use nicfw::clock::{Clock, VirtualClock};
+use nicfw::device::Device;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::nic::{AdapterInfo, AttachOptions};
 use nicfw::policy::{Compiled, Document, Image, IpHeader, Packet};
 use nicfw::tables::{Action, CounterId, CounterValue, Direction, MacAddr, Target, Verdict};
 use nicfw_model::engine::Snapshot;
 use nicfw_model::packet::{Headers, parse};
+use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use crate::demo::cast::Place;
@@ -59,6 +61,22 @@ impl Emulated {
     /// # Errors
     /// The adapter is refused.
     pub fn with_order(macs: &[MacAddr], seed: u64) -> Result<Self, Failure> {
+        Self::reached(macs, seed, |model| Ok(Box::new(model.function(0))))
+    }
+
+    /// As [`Emulated::new`], but nicfw reaches it as it would reach one in another process.
+    ///
+    /// # Errors
+    /// The adapter is refused, or there is no socket.
+    pub fn over_socket(macs: &[MacAddr]) -> Result<Self, Failure> {
+        Self::reached(macs, 0, |model| Ok(Box::new(over_socket(model, 0).map_err(Failure::usage)?)))
+    }
+
+    fn reached(
+        macs: &[MacAddr],
+        seed: u64,
+        reach: impl FnOnce(&Model) -> Result<Box<dyn Device>, Failure>,
+    ) -> Result<Self, Failure> {
         let functions = macs.iter().zip(0..).map(|(mac, number)| match number {
             0 => FunctionConfig::admin(0, *mac),
             vf => FunctionConfig::container(0, vf - 1, *mac),
@@ -67,8 +85,7 @@ impl Emulated {
         config.engine.seed = seed;
         let model = Model::new(config);
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new());
-        let device = Box::new(model.function(0));
-        let adapter = Adapter::from_device(device, clock, AttachOptions::default()).map_err(Failure::usage)?;
+        let adapter = Adapter::from_device(reach(&model)?, clock, AttachOptions::default()).map_err(Failure::usage)?;
         let target = adapter.target().clone();
         Ok(Self { model, target, state: State::Attached(Some(Box::new(adapter))) })
     }

@@ -59,6 +59,13 @@ fn the_same_flows_pass_in_memory() {
 }
 
 #[test]
+fn an_adapter_behind_a_socket_does_the_same() {
+    let ran = nicfw(&["demo", "--in-process", "--over-socket"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    golden("demo-in-process", &ran.stdout);
+}
+
+#[test]
 fn every_wrong_expectation_makes_it_exit_2() {
     let flows = json(&["demo", "--in-process", "--json"], 0)["flows"].as_array().unwrap().len();
     assert!(flows >= 20, "{flows} flows");

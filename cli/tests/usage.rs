@@ -36,6 +36,11 @@ fn wrong_usage_is_one_line_and_exit_code_1() {
         &["apply", "cli/demo/shop.yaml", "--device", "eth0", "--adopt", "--reason", "CHG-1042"],
         &["apply", "cli/demo/shop.yaml", "--device", "vfio-user:/no/socket", "--adopt", "--reason", "CHG-1042"],
         &["apply", "cli/demo/shop.yaml", "--device", "ffff:ff:1f.7", "--adopt", "--reason", "CHG-1042"],
+        &["apply", "cli/demo/shop.yaml", "--device", "cli/Cargo.toml", "--adopt", "--reason", "CHG-1042"],
+        &["apply", "cli/demo/shop.yaml", "--device", "vfio-user:cli/Cargo.toml", "--adopt", "--reason", "CHG-1042"],
+        &["detach", "--device", "0000:65:00.8", "--leave", "empty", "--reason", "CHG-1042"],
+        &["detach", "--device", "", "--leave", "empty", "--reason", "CHG-1042"],
+        &["info", "--device", "vfio-user:"],
         &["detach", "--device", "0000:65:00.0", "--reason", "CHG-1042"],
         &["audit", "--device", "vfio-user:/no/socket", "--expect", "00"],
     ];

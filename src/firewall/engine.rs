@@ -40,6 +40,14 @@ pub trait Engine {
     /// # Errors
     /// See [`AdapterError`]. The tables are unchanged.
     fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError>;
+    /// Frees all counter pairs, whoever allocated them. No entry uses one. An engine whose pairs go with its rules does
+    /// nothing.
+    ///
+    /// # Errors
+    /// See [`AdapterError`]. The tables are unchanged.
+    fn reclaim_counters(&mut self) -> Result<(), AdapterError> {
+        Ok(())
+    }
     /// Totals of counter pairs, in the order of `ids`. They never wrap, and outlast a reboot of the management controller.
     ///
     /// # Errors
@@ -81,6 +89,10 @@ impl Engine for Adapter {
 
     fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError> {
         self.alloc_counters(count)
+    }
+
+    fn reclaim_counters(&mut self) -> Result<(), AdapterError> {
+        self.reclaim_counters()
     }
 
     fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError> {

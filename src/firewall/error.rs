@@ -102,7 +102,7 @@ pub enum AdoptError {
     #[error("the policy does not fit the adapter")]
     Map(#[from] MapError),
     /// A command failed. If `blocked`, the adapter drops all traffic until somebody attaches with success.
-    #[error("taking over the adapter failed{}", if *.blocked { "; it drops all traffic" } else { "" })]
+    #[error("taking over the adapter failed; {}", outlook(*.blocked, .source))]
     Command {
         /// The override is BLOCK.
         blocked: bool,
@@ -110,6 +110,14 @@ pub enum AdoptError {
         #[source]
         source: AdapterError,
     },
+}
+
+fn outlook(blocked: bool, source: &AdapterError) -> &'static str {
+    match (blocked, source.state()) {
+        (true, _) => "it drops all traffic",
+        (false, AdapterState::Unknown) => "whether it drops all traffic or none is unknown",
+        (false, _) => "it is unchanged",
+    }
 }
 
 /// Why the addresses of a container could not be reserved.

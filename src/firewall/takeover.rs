@@ -93,7 +93,10 @@ impl<E: Engine> Firewall<E> {
             meters: Default::default(),
         };
         let load = Load::of(&firewall.held.image, &firewall.target.sizes)?;
-        firewall.block_and_load(&load).map_err(|(blocked, source)| AdoptError::Command { blocked, source })?;
+        firewall.block_and_load(&load).map_err(|(blocked, source)| {
+            let blocked = if source.state() == AdapterState::Unknown { firewall.blocked_again() } else { blocked };
+            AdoptError::Command { blocked, source }
+        })?;
         log::info!("attached, {} entries", firewall.held.image.rules.len());
         firewall.learn_version();
         firewall.commit_if_due();
@@ -106,6 +109,7 @@ impl<E: Engine> Firewall<E> {
         log::warn!("all traffic of the adapter is blocked while its rules are loaded");
         let blocked = |e| (true, e);
         self.engine.reset_rules().map_err(blocked)?;
+        self.engine.reclaim_counters().map_err(blocked)?;
         self.meters.prepare(&mut self.engine, &self.held.image).map_err(blocked)?;
         let mut commands = 0;
         for op in load.all() {
@@ -114,6 +118,18 @@ impl<E: Engine> Firewall<E> {
         }
         self.engine.set_override(Override::None).map_err(blocked)?;
         Ok(commands)
+    }
+
+    /// After a command without an answer, which may have been a reboot of the management controller: that ends an override
+    /// (assumption A14). True if all traffic is blocked for certain.
+    fn blocked_again(&mut self) -> bool {
+        let recovered = self.engine.recover().inspect_err(|e| log::error!("the adapter cannot be blocked again: {e}"));
+        recovered.is_ok()
+            && self
+                .engine
+                .set_override(Override::Block)
+                .inspect_err(|e| log::error!("blocking again failed: {e}"))
+                .is_ok()
     }
 
     /// Brings the adapter back to the last known content after a change that ended in an unknown state.

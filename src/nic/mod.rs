@@ -116,6 +116,16 @@ impl Adapter {
         Ok(counters::free(&mut self.channel, ids)?)
     }
 
+    /// Frees all counter pairs, whoever allocated them: an adapter keeps them when its rules are dropped. No entry may use
+    /// one any more.
+    ///
+    /// # Errors
+    /// See [`AdapterError`]. The tables are unchanged; some of the pairs may be free.
+    pub fn reclaim_counters(&mut self) -> Result<(), AdapterError> {
+        self.totals = CounterTotals::new(self.attached.info.counter_width);
+        Ok(counters::reclaim(&mut self.channel, self.attached.target.profile.counters)?)
+    }
+
     /// Totals of counter pairs, in the order of `ids`. Nothing is cleared, wraps are added up, and a total goes on over an MC
     /// reboot. A pair that this value did not allocate counts from what the adapter has counted so far.
     ///

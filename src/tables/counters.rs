@@ -54,6 +54,33 @@ pub fn free(channel: &mut Channel, ids: &[CounterId]) -> Result<(), McdiError> {
     Ok(())
 }
 
+/// Frees all `pairs` counter pairs of the adapter, whoever allocated them. No entry may use one.
+///
+/// No document tells which numbers pairs have. They are taken to be 1 to `pairs`; where they are not, those that others
+/// allocated stay allocated.
+///
+/// # Errors
+/// See [`McdiError`]. Some of the pairs may be free, some allocated.
+pub fn reclaim(channel: &mut Channel, pairs: u32) -> Result<(), McdiError> {
+    // With the rest allocated too there is none that cannot be freed: the firmware may refuse a list as a whole.
+    let rest = alloc(channel, usize::try_from(pairs).unwrap_or(usize::MAX))?;
+    let numbered = rest.iter().all(|id| (1..=pairs).contains(&id.0));
+    let all: Vec<CounterId> = (1..=pairs).map(CounterId).collect();
+    if rest.len() == all.len() || !numbered {
+        return free(channel, &rest);
+    }
+    match free(channel, &all) {
+        Err(error) if error.errno().is_some() => {
+            log::warn!("counters that somebody else allocated stay so: {error}");
+            rest.iter().try_for_each(|id| match free(channel, &[*id]) {
+                Err(error) if error.errno().is_none() => Err(error),
+                _ => Ok(()),
+            })
+        }
+        outcome => outcome,
+    }
+}
+
 /// Reads counter pairs in as many commands as it takes, as the adapter holds them, and clears none.
 ///
 /// # Errors

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use nicfw::clock::VirtualClock;
-use nicfw::device::Device;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::nic::Override;
 use nicfw::policy::{Compiled, Document, IpHeader, Packet};
@@ -123,17 +122,18 @@ fn a_change_takes_effect(config: EngineConfig) -> bool {
 
 fn a_reset_of_the_function_opens_nothing(config: EngineConfig) -> bool {
     let model = loaded(config, HTTPS);
-    model.function(0).reset().unwrap();
+    crate::backend::function(&model, 0).reset().unwrap();
     !arrives(&model, OFFICE, 22)
 }
 
 fn the_same_rules_have_the_same_version(config: EngineConfig) -> bool {
     let model = model(config);
+    // A function has one driver at a time.
+    let compiled = compile(&policy(HTTPS), attach(&model).target());
+    drop(load(&model, &compiled));
+    let first = attach(&model).ruleset_version().ok();
+    drop(load(&model, &compiled));
     let mut adapter = attach(&model);
-    let compiled = compile(&policy(HTTPS), adapter.target());
-    drop(load(&model, &compiled));
-    let first = adapter.ruleset_version().ok();
-    drop(load(&model, &compiled));
     // The second load has counters of its own, so only what does not name them is compared.
     let mut without = |port| {
         let key = nicfw::tables::RuleKey { local_port: Some(port), ..Default::default() };

@@ -11,6 +11,7 @@ use nicfw::tables::{Direction, MacAddr, Target, Verdict};
 use nicfw_model::engine::{EngineConfig, Judgement};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
+use crate::backend;
 use crate::frames::{Shape, frame};
 
 /// An adapter with two ports and one privileged function at each.
@@ -22,7 +23,7 @@ pub fn model(engine: EngineConfig) -> Model {
 /// Attaches to the first function.
 pub fn attach(model: &Model) -> Adapter {
     let clock = Arc::new(VirtualClock::new());
-    Adapter::from_device(Box::new(model.function(0)), clock, AttachOptions::default()).unwrap()
+    Adapter::from_device(backend::function(model, 0), clock, AttachOptions::default()).unwrap()
 }
 
 /// Loads a compiled document, by commands.

@@ -3,11 +3,20 @@
 use nicfw::device::Device;
 use nicfw_model::Model;
 
+/// True if the functions are reached over a socket.
+pub fn over_socket() -> bool {
+    match std::env::var("NICFW_TEST_BACKEND").as_deref() {
+        Err(_) | Ok("process") => false,
+        Ok("vfio-user") => true,
+        Ok(other) => panic!("NICFW_TEST_BACKEND is {other:?}; process or vfio-user is possible"),
+    }
+}
+
 /// The function `index` of `model`, as a driver has it.
 pub fn function(model: &Model, index: usize) -> Box<dyn Device> {
-    match std::env::var("NICFW_TEST_BACKEND").as_deref() {
-        Err(_) | Ok("process") => Box::new(model.function(index)),
-        Ok("vfio-user") => Box::new(nicfw_model::serve::over_socket(model, index).expect("a socket in this process")),
-        Ok(other) => panic!("NICFW_TEST_BACKEND is {other:?}; process or vfio-user is possible"),
+    if over_socket() {
+        Box::new(nicfw_model::serve::over_socket(model, index).expect("a socket in this process"))
+    } else {
+        Box::new(model.function(index))
     }
 }

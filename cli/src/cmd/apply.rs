@@ -143,8 +143,8 @@ fn screen(report: &AdoptReport) -> String {
     let counters = match report.counters_missing {
         0 => String::new(),
         missing => format!(
-            "{missing} counters are missing: the adapter has given them to rules before these, and keeps them until its \
-             management controller reboots. What they should count is not counted; no verdict depends on it.\n"
+            "{missing} counters are missing: the adapter gave fewer than the policy asks for. What they should count is \
+             not counted; no verdict depends on it.\n"
         ),
     };
     format!(

@@ -36,7 +36,7 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
 pub fn run(args: &args::Demo) -> Result<Report, Failure> {
     let flows = flow_list(args.contradict)?;
     let macs = host_macs();
-    let mut adapter = Emulated::new(&macs)?;
+    let mut adapter = if args.over_socket { Emulated::over_socket(&macs)? } else { Emulated::new(&macs)? };
     // Before anything that may start a thread: a process with two threads gets no user namespace.
     let mut network = if args.in_process { None } else { Some(Network::start(adapter.switch()).map_err(forbidden)?) };
     let mut progress = Progress::new();
