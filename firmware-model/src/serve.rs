@@ -57,6 +57,7 @@ fn attend(
             Err(e) => break Err(e),
         }
     };
+    info!("windows of memory that the client shared: {}", session.windows());
     session.finish(function);
     ended
 }

@@ -39,7 +39,8 @@ T
 shared=
 case $sockets in *,*) shared="--shared ${sockets#*,}" ;; esac
 # shellcheck disable=SC2086
-RUST_LOG=${RUST_LOG:-warn,nicfw_model::mc=debug} target/debug/nicfw-model serve --socket "${sockets%%,*}" $shared --tap wire0 > "$log" 2>&1 &
+RUST_LOG=${RUST_LOG:-warn,nicfw_model::mc=debug,nicfw_model::serve=info} target/debug/nicfw-model serve --socket "${sockets%%,*}" $shared --tap wire0 > "$log" 2>&1 &
+model=$!
 n=0
 until "$b" ip link set wire0 up mtu 9000 2> /dev/null; do
     n=$((n + 1))
@@ -52,4 +53,14 @@ done
 # shellcheck disable=SC2016
 "$b" nc -ll -p 8001 -e "$b" sh -c '"$0" head -c 3000000 | "$0" md5sum | "$0" cut -c1-32' "$b" &
 "$b" nc -ll -p 8002 -e "$b" sh "$scratch/try" &
+
+# What the model's process holds must be the same once the guest has left.
+descriptors() { ls "/proc/$model/fd" | wc -l; }
+before=$(descriptors)
 "$@"
+n=0
+until [ "$(descriptors)" = "$before" ]; do
+    n=$((n + 1))
+    [ $n -le 50 ] || { echo "the model had $before descriptors, and has $(descriptors)" >&2; exit 1; }
+    sleep 0.1
+done

@@ -189,6 +189,12 @@ impl Session {
         Ok(true)
     }
 
+    /// Windows of memory that the client shares at present.
+    #[must_use]
+    pub fn windows(&self) -> usize {
+        self.host.memory.windows()
+    }
+
     /// Ends the session: the client's memory and eventfds are let go of, the function keeps its state.
     pub fn finish(self, function: &mut dyn Function) {
         self.host.memory.clear();
