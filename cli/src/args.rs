@@ -178,7 +178,7 @@ pub enum By {
 pub struct Apply {
     /// Policy file
     pub file: PathBuf,
-    /// Function to drive the adapter by: a PCI address, its folder in sysfs, or vfio-user:PATH
+    /// Function to drive the adapter by: a PCI address, its folder in sysfs, fd:N, or vfio-user:PATH
     #[arg(long, value_name = "FUNCTION", requires = "reason")]
     pub device: Option<Locator>,
     /// Why the adapter is changed
@@ -197,7 +197,7 @@ pub struct Apply {
 /// Options of `audit`.
 #[derive(Debug, Args)]
 pub struct Audit {
-    /// Function to ask: a PCI address, its folder in sysfs, or vfio-user:PATH
+    /// Function to ask: a PCI address, its folder in sysfs, fd:N, or vfio-user:PATH
     #[arg(long, value_name = "FUNCTION")]
     pub device: Locator,
     /// Version of the rules that the adapter should hold, as `nicfw apply` printed it
@@ -210,7 +210,7 @@ pub struct Audit {
 /// Options of `detach`.
 #[derive(Debug, Args)]
 pub struct Detach {
-    /// Function to leave: a PCI address, its folder in sysfs, or vfio-user:PATH
+    /// Function to leave: a PCI address, its folder in sysfs, fd:N, or vfio-user:PATH
     #[arg(long, value_name = "FUNCTION")]
     pub device: Locator,
     /// What the adapter does afterwards
@@ -237,7 +237,7 @@ pub enum Leave {
 /// Options of `info`.
 #[derive(Debug, Args)]
 pub struct Info {
-    /// Function to attach to: a PCI address, its folder in sysfs, or vfio-user:PATH; without it an emulated one
+    /// Function to attach to: a PCI address, its folder in sysfs, fd:N, or vfio-user:PATH; without it an emulated one
     #[arg(long, value_name = "FUNCTION")]
     pub device: Option<Locator>,
     #[command(flatten)]

@@ -1,7 +1,8 @@
-//! What a user writes to name a function: a PCI address, its folder in sysfs, or a vfio-user socket.
+//! What a user writes to name a function: a PCI address, its folder in sysfs, descriptors, or a vfio-user socket.
 
 use std::convert::Infallible;
 use std::fmt;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -24,6 +25,13 @@ pub enum Locator {
     Pci(PciAddress),
     /// The same, by its folder in sysfs.
     Sysfs(PathBuf),
+    /// Descriptors that this process has inherited: the function's character device, and an iommufd if one is there.
+    Descriptors {
+        /// `/dev/vfio/devices/vfioN`.
+        device: RawFd,
+        /// `/dev/iommu`; without it, it is opened.
+        iommu: Option<RawFd>,
+    },
     /// A function in another process.
     VfioUser(PathBuf),
 }
@@ -49,18 +57,32 @@ impl Locator {
         Ok(match self {
             Self::Pci(address) => Box::new(Vfio::open(*address)?),
             Self::Sysfs(path) => Box::new(Vfio::open_sysfs(path)?),
+            Self::Descriptors { device, iommu } => Box::new(Vfio::from_inherited(*device, *iommu)?),
             Self::VfioUser(path) => Box::new(VfioUser::open(path)?),
         })
+    }
+}
+
+/// `N`, or `N,M`.
+fn descriptors(text: &str) -> Option<Locator> {
+    let number = |text: &str| text.parse().ok().filter(|number: &RawFd| *number >= 0);
+    match text.split_once(',') {
+        Some((device, iommu)) => Some(Locator::Descriptors { device: number(device)?, iommu: Some(number(iommu)?) }),
+        None => Some(Locator::Descriptors { device: number(text)?, iommu: None }),
     }
 }
 
 impl FromStr for Locator {
     type Err = Infallible;
 
-    /// `vfio-user:PATH` is a socket, a PCI address is one, and anything else is taken for a path in sysfs.
+    /// `vfio-user:PATH` is a socket, `fd:N` and `fd:N,M` are descriptors, a PCI address is one, and anything else is taken for
+    /// a path in sysfs.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         if let Some(path) = text.strip_prefix("vfio-user:") {
             return Ok(Self::VfioUser(path.into()));
+        }
+        if let Some(descriptors) = text.strip_prefix("fd:").and_then(descriptors) {
+            return Ok(descriptors);
         }
         Ok(text.parse().map_or_else(|_| Self::Sysfs(text.into()), Self::Pci))
     }
@@ -71,6 +93,8 @@ impl fmt::Display for Locator {
         match self {
             Self::Pci(address) => address.fmt(f),
             Self::Sysfs(path) => path.display().fmt(f),
+            Self::Descriptors { device, iommu: None } => write!(f, "fd:{device}"),
+            Self::Descriptors { device, iommu: Some(iommu) } => write!(f, "fd:{device},{iommu}"),
             Self::VfioUser(path) => write!(f, "vfio-user:{}", path.display()),
         }
     }
@@ -90,5 +114,16 @@ mod tests {
         assert!(error("ffff:ff:1f.7").contains("ffff:ff:1f.7"));
         let neither = "eth0 is no PCI function in sysfs: expected a path that ends like 0000:65:00.0";
         assert_eq!(error("eth0"), neither);
+        assert_eq!(error("fd:99999"), "descriptor 99999 was not passed to this process");
+        assert_eq!(error("fd:99999,99998"), "descriptor 99998 was not passed to this process");
+        assert!(error("fd:-1").starts_with("fd:-1 is no PCI function"));
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again() {
+        for text in ["0000:65:00.0", "/sys/bus/pci/devices/0000:65:00.0", "fd:3", "fd:3,4", "vfio-user:/run/nic.sock"] {
+            let Ok(locator) = text.parse::<Locator>();
+            assert_eq!(locator.to_string(), text);
+        }
     }
 }

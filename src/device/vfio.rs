@@ -19,7 +19,7 @@ use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::RangeInclusive;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -135,6 +135,15 @@ impl Vfio {
         Self::start(device, iommufd, None)
     }
 
+    /// As [`from_fds`](Self::from_fds), for descriptors that this process has inherited, by their numbers. They stay open.
+    ///
+    /// # Errors
+    /// As [`from_fds`](Self::from_fds), and [`VfioError::Descriptor`].
+    pub fn from_inherited(device: RawFd, iommu: Option<RawFd>) -> Result<Self, VfioError> {
+        let iommu = iommu.map(inherited).transpose()?;
+        Self::from_fds(inherited(device)?, iommu)
+    }
+
     fn start(
         device: VfioDevice,
         ops: Arc<dyn VfioOps>,
@@ -164,6 +173,18 @@ impl Vfio {
         let pool = Arc::new(DmaPool::new(Arc::clone(&handle), IovaSpace::new(window)));
         Ok(Self { pool, handle, id, bar, vectors })
     }
+}
+
+/// A copy of a descriptor of this process.
+fn inherited(number: RawFd) -> Result<OwnedFd, VfioError> {
+    let none = |source| VfioError::Descriptor { number, source };
+    if number < 0 {
+        return Err(none(io::Error::from_raw_os_error(rustix::io::Errno::BADF.raw_os_error())));
+    }
+    // SAFETY: not negative, as checked. The borrow ends with this function, and all that is done with it is to copy it: of a
+    // number that stands for no open file the kernel says so.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    borrowed.try_clone_to_owned().map_err(none)
 }
 
 /// What an error of `vfio-ioctls` means for who wants to open a function.

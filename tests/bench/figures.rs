@@ -5,10 +5,13 @@
 //! cargo bench --bench figures
 //! ```
 
+#[path = "spread.rs"]
+mod spread;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
@@ -16,46 +19,12 @@ use nicfw::nic::AttachOptions;
 use nicfw::policy::{Compiled, Document};
 use nicfw::{Adapter, Direction, MacAddr, Target};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-
-/// How often each side of a comparison runs.
-const RUNS: usize = 15;
+use spread::{RUNS, Spread, ratio, time};
 
 fn main() {
     compile();
     apply();
     judge();
-}
-
-/// What a measurement prints: median, and the range of the middle half.
-struct Spread {
-    median: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
-        Self { median: at(2), low: at(1), high: at(3) }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.low, self.high)
-    }
-}
-
-fn time(work: impl FnOnce()) -> f64 {
-    let start = Instant::now();
-    work();
-    start.elapsed().as_secs_f64()
-}
-
-/// Times two sides in turn, so that what slows the machine slows both; the ratio of each pair.
-fn ratio(mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> Spread {
-    Spread::of((0..RUNS).map(|_| one() / other()).collect())
 }
 
 /// A policy of `rules` rules with subnets, ports and ranges, used by `bindings` containers; every fifth is a deny.

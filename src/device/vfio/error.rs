@@ -26,6 +26,14 @@ pub enum VfioError {
         /// What stands in the way.
         obstacle: Obstacle,
     },
+    /// The process has no such descriptor.
+    #[error("descriptor {number} was not passed to this process")]
+    Descriptor {
+        /// Its number.
+        number: i32,
+        /// The kernel's reason.
+        source: io::Error,
+    },
     /// Another process has it.
     #[error("{} is in use: find who has it with `fuser -v {}`", path.display(), path.display())]
     Busy {
