@@ -1,0 +1,6 @@
+//! What an operator asks about documents: every answer against the reference evaluator.
+
+mod corners;
+#[path = "../compiler/documents.rs"]
+mod documents;
+mod lint;
