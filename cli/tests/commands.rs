@@ -80,6 +80,19 @@ fn explain_names_verdict_rule_ticket_and_entry() {
 }
 
 #[test]
+fn explain_names_the_nearest_rule_of_a_denied_flow() {
+    let json = both("explain-nearest", &["explain", SHOP, "tcp 10.9.0.1:51000 > 10.30.1.17:8443"], 0);
+    let nearest = &json[0]["judgements"][0]["nearest"];
+    let fields: Vec<_> = nearest["obstacles"].as_array().unwrap().iter().map(|one| one["field"].as_str()).collect();
+    assert_eq!(
+        (nearest["origin"].as_str(), fields),
+        (Some("cli/demo/shop.yaml:12"), vec![Some("remote"), Some("local-port")])
+    );
+    let json = both("explain-before", &["explain", SHOP, "tcp 10.30.1.17:40000 > 10.99.0.1:443"], 0);
+    assert_eq!(json[0]["judgements"][0]["nearest"]["obstacles"][0]["field"], "order");
+}
+
+#[test]
 fn explain_gives_two_verdicts_between_two_bindings() {
     let json = both("explain-both", &["explain", SHOP, "tcp 10.30.1.17:40000 > 10.30.1.18:443"], 0);
     let verdicts = json[0]["judgements"].as_array().unwrap().iter().map(|j| (&j["direction"], &j["verdict"]));

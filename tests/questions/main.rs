@@ -4,3 +4,4 @@ mod corners;
 #[path = "../compiler/documents.rs"]
 mod documents;
 mod lint;
+mod nearest;

@@ -266,7 +266,7 @@ fn is_used(document: &Document, policy: usize) -> bool {
 }
 
 /// A rule in full, as `policy web, rule 3`.
-fn named(document: &Document, place: RulePlace) -> String {
+pub(super) fn named(document: &Document, place: RulePlace) -> String {
     match place {
         RulePlace::Management(rule) => format!("management, rule {}", rule + 1),
         RulePlace::Policy(policy, rule) => {
@@ -277,7 +277,7 @@ fn named(document: &Document, place: RulePlace) -> String {
 }
 
 /// A rule that another one's sentence refers to, as `rule 1 (web.yaml:9)`.
-fn referred(document: &Document, place: RulePlace) -> String {
+pub(super) fn referred(document: &Document, place: RulePlace) -> String {
     let origin = document.rule(place).map(|rule| format!(" ({})", rule.origin)).unwrap_or_default();
     match place {
         RulePlace::Management(rule) => format!("management rule {}{origin}", rule + 1),
