@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nicfw::policy::Date;
@@ -170,6 +171,12 @@ pub struct Plan {
     /// Whose shares of the tables to list
     #[arg(long, value_enum, default_value_t = By::Policy)]
     pub by: By,
+    /// Say how many more bindings like this container's fit: the same policy, addresses and a MAC of their own
+    #[arg(long, value_name = "CONTAINER")]
+    pub how_many_more: Option<String>,
+    /// Estimate the time of the change if the firmware takes so long for a command, as 50us
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub latency: Option<Duration>,
     #[command(flatten)]
     pub output: Output,
 }

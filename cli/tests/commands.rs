@@ -44,6 +44,25 @@ fn plan_counts_the_commands_of_a_change() {
 }
 
 #[test]
+fn plan_estimates_the_time_at_a_latency() {
+    let changed = ["plan", "cli/tests/policies/shop-changed.yaml", "--from", SHOP, "--latency", "50us"];
+    let json = both("plan-latency", &changed, 0);
+    // Two commands of 50 us, and between tightening and loosening 10 ms.
+    assert_eq!(json[0]["change"]["estimate"]["total_ns"], 2 * 50_000 + 10_000_000);
+}
+
+#[test]
+fn plan_says_how_many_more_fit() {
+    let json = both("plan-more", &["plan", SHOP, "--how-many-more", "db-1"], 0);
+    let more = &json[0]["how_many_more"];
+    // Of 8,192 entries 22 are used, 5 of them by db-1 as `plan` itself lists.
+    assert_eq!((&more["more"], &more["table"]), (&Value::from((8192 - 22) / 5), &Value::from("rules")));
+    let ran = nicfw(&["plan", SHOP, "--how-many-more", "db-2"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
+    golden("plan-more-nobody", &ran.stderr);
+}
+
+#[test]
 fn plan_says_who_fills_a_table_that_is_too_small() {
     let json = both("plan-too-large", &["plan", "cli/tests/policies/too-large.yaml", "--by", "binding"], 3);
     let rules = &json[0]["tables"][0];
