@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nicfw::device::Locator;
+use nicfw::policy::Date;
 use nicfw::tables::MacAddr;
 
 const EXIT_CODES: &str = "\
@@ -42,6 +44,20 @@ left out, a deny that cannot be said denies more; exit code 3 if there is any su
     nicfw import --format iptables rules.v4 --container shop-1 --ip 10.30.1.17 --mac 02:00:0a:1e:01:11 > shop-1.yaml
 ";
 
+const LINT_HELP: &str = "\
+Exit codes: 0 nothing was found, 2 something was, 1 usage or input/output. What can be found:
+
+    never-matches      a rule that decides nothing, and what decides instead
+    duplicate          a rule that says the same as an earlier one
+    could-be-one       neighbours of one origin that one rule could replace
+    replies-open-much  a rule whose replies leave more than 2^32 pairs of address and port open
+    no-reason          a rule without a reason
+    expired            a rule or binding whose until has passed
+    no-path-mtu        a policy that lets tcp out and no icmp in
+    unused-policy      a policy that no binding uses
+    too-large          a document that is too large for the first, third, fourth and seventh
+";
+
 /// Container firewalls in the adapter.
 #[derive(Debug, Parser)]
 #[command(name = "nicfw", version, after_help = EXIT_CODES, arg_required_else_help = false)]
@@ -68,6 +84,9 @@ pub enum Command {
     Explain(Explain),
     /// Lists the flows that a second policy file newly allows and newly denies
     Diff(Diff),
+    /// Finds rules that are useless, or that open more than they seem to
+    #[command(after_help = LINT_HELP)]
+    Lint(Lint),
     /// Says what a policy file costs, who uses how much of each table, and which commands a change to it takes
     Plan(Plan),
     /// Judges every frame of a capture
@@ -149,6 +168,18 @@ pub struct Diff {
     pub output: Output,
 }
 
+/// Options of `lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// Policy file
+    pub file: PathBuf,
+    /// Day by which rules have expired, as 2026-11-23; without it the day of today, in UTC
+    #[arg(long, value_name = "DATE")]
+    pub today: Option<Date>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// Options of `plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
@@ -160,6 +191,12 @@ pub struct Plan {
     /// Whose shares of the tables to list
     #[arg(long, value_enum, default_value_t = By::Policy)]
     pub by: By,
+    /// Say how many more bindings like this container's fit: the same policy, addresses and a MAC of their own
+    #[arg(long, value_name = "CONTAINER")]
+    pub how_many_more: Option<String>,
+    /// Estimate the time of the change if the firmware takes so long for a command, as 50us
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub latency: Option<Duration>,
     #[command(flatten)]
     pub output: Output,
 }

@@ -44,6 +44,25 @@ fn plan_counts_the_commands_of_a_change() {
 }
 
 #[test]
+fn plan_estimates_the_time_at_a_latency() {
+    let changed = ["plan", "cli/tests/policies/shop-changed.yaml", "--from", SHOP, "--latency", "50us"];
+    let json = both("plan-latency", &changed, 0);
+    // Two commands of 50 us, and between tightening and loosening 10 ms.
+    assert_eq!(json[0]["change"]["estimate"]["total_ns"], 2 * 50_000 + 10_000_000);
+}
+
+#[test]
+fn plan_says_how_many_more_fit() {
+    let json = both("plan-more", &["plan", SHOP, "--how-many-more", "db-1"], 0);
+    let more = &json[0]["how_many_more"];
+    // Of 8,192 entries 22 are used, 5 of them by db-1 as `plan` itself lists.
+    assert_eq!((&more["more"], &more["table"]), (&Value::from((8192 - 22) / 5), &Value::from("rules")));
+    let ran = nicfw(&["plan", SHOP, "--how-many-more", "db-2"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
+    golden("plan-more-nobody", &ran.stderr);
+}
+
+#[test]
 fn plan_says_who_fills_a_table_that_is_too_small() {
     let json = both("plan-too-large", &["plan", "cli/tests/policies/too-large.yaml", "--by", "binding"], 3);
     let rules = &json[0]["tables"][0];
@@ -80,6 +99,19 @@ fn explain_names_verdict_rule_ticket_and_entry() {
 }
 
 #[test]
+fn explain_names_the_nearest_rule_of_a_denied_flow() {
+    let json = both("explain-nearest", &["explain", SHOP, "tcp 10.9.0.1:51000 > 10.30.1.17:8443"], 0);
+    let nearest = &json[0]["judgements"][0]["nearest"];
+    let fields: Vec<_> = nearest["obstacles"].as_array().unwrap().iter().map(|one| one["field"].as_str()).collect();
+    assert_eq!(
+        (nearest["origin"].as_str(), fields),
+        (Some("cli/demo/shop.yaml:12"), vec![Some("remote"), Some("local-port")])
+    );
+    let json = both("explain-before", &["explain", SHOP, "tcp 10.30.1.17:40000 > 10.99.0.1:443"], 0);
+    assert_eq!(json[0]["judgements"][0]["nearest"]["obstacles"][0]["field"], "order");
+}
+
+#[test]
 fn explain_gives_two_verdicts_between_two_bindings() {
     let json = both("explain-both", &["explain", SHOP, "tcp 10.30.1.17:40000 > 10.30.1.18:443"], 0);
     let verdicts = json[0]["judgements"].as_array().unwrap().iter().map(|j| (&j["direction"], &j["verdict"]));
@@ -94,6 +126,26 @@ fn diff_exits_2_for_other_verdicts_and_0_for_the_same() {
     assert_eq!((&json[0]["newly_allowed"], &json[0]["newly_denied"]), (&Value::from(2), &Value::from(2)));
     let json = both("diff-same", &["diff", SHOP, SHOP], 0);
     assert_eq!(json[0]["same"], true);
+}
+
+#[test]
+fn lint_exits_2_for_findings_and_0_for_none() {
+    let json = both("lint", &["lint", "cli/tests/policies/lint.yaml", "--today", "2026-11-23"], 2);
+    let findings = json[0]["findings"].as_array().unwrap();
+    let of =
+        |name: &str| findings.iter().find(|finding| finding["lint"] == name).unwrap_or_else(|| panic!("no {name}"));
+    let hidden = of("never-matches");
+    assert_eq!(hidden["place"], "cli/tests/policies/lint.yaml:15");
+    assert_eq!(hidden["refers_to"].as_array().unwrap().len(), 2);
+    // All IPv4 addresses but 2^28 groups and the broadcast, and the ports 32768 to 60999.
+    assert_eq!(of("replies-open-much")["pairs"], ((1u64 << 32) - (1 << 28) - 1) * 28_232);
+    for name in ["duplicate", "could-be-one", "no-reason", "expired", "no-path-mtu", "unused-policy"] {
+        of(name);
+    }
+    let json = both("lint-clean", &["lint", "cli/tests/policies/lint-clean.yaml", "--today", "2026-11-23"], 0);
+    assert_eq!((&json[0]["today"], &json[0]["findings"]), (&Value::from("2026-11-23"), &serde_json::json!([])));
+    let json = both("lint-expired", &["lint", "cli/tests/policies/lint-clean.yaml", "--today", "2026-11-24"], 2);
+    assert_eq!(json[0]["findings"][0]["lint"], "expired");
 }
 
 #[test]

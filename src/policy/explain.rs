@@ -9,6 +9,7 @@ use super::evaluate::Decision;
 use super::flow::{Flow, Packet};
 use super::image::OriginId;
 use super::judge::Judgement;
+use super::nearest::Nearest;
 use crate::tables::{Action, CounterId, Direction, MatchFields, RuleKey, Verdict};
 
 /// What becomes of one flow, and why.
@@ -24,6 +25,8 @@ pub struct Explanation {
     pub origin: Option<Arc<Origin>>,
     /// The entry that decides; `None` = no entry does.
     pub entry: Option<ExplainedEntry>,
+    /// For a flow that is denied, the rule that comes nearest to letting it through.
+    pub nearest: Option<Nearest>,
 }
 
 /// The entry that decides about a flow.
@@ -65,6 +68,7 @@ impl Compiled {
             text: document.describe(&decision),
             origin: document.origin(&decision.why).cloned(),
             entry: entry.and_then(explained),
+            nearest: document.nearest(flow),
         }
     }
 

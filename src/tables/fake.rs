@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Action, CounterId, PortTreeEntry, RuleKey, TableOp};
 
 /// What the tables hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Tables {
     pub rules: BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>,
     pub nodes: BTreeMap<u32, Vec<u16>>,

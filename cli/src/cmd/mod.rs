@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod import;
 mod info;
+mod lint;
 mod plan;
 mod replay;
 mod show;
@@ -43,6 +44,7 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Lint(args) => lint::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Counters(args) => counters::run(&args),

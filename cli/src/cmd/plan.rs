@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use humantime::format_duration;
+use nicfw::firewall::Settings;
 use nicfw::policy::plan::{Phase, Plan};
 use nicfw::policy::{CompileError, Compiled, Image, Usage};
 use serde::Serialize;
@@ -11,7 +14,7 @@ use super::{HOST, compile, document};
 use crate::args::{self, By};
 use crate::emulated::Emulated;
 use crate::failure::{Exit, Failure};
-use crate::output::{Report, table, text};
+use crate::output::{Progress, Report, table, text, wrapped};
 
 /// Users of a table that are listed; the rest is counted.
 const LISTED: usize = 5;
@@ -24,6 +27,18 @@ struct PlanReport {
     refusal: Option<String>,
     tables: Vec<TableReport>,
     change: Option<ChangeReport>,
+    how_many_more: Option<MoreReport>,
+}
+
+#[derive(Serialize)]
+struct MoreReport {
+    /// Like this container's binding.
+    container: String,
+    more: u32,
+    /// The table that ends it.
+    table: Option<String>,
+    /// Why one more does not fit.
+    refusal: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -51,6 +66,8 @@ struct ChangeReport {
     commands: usize,
     by_phase: BTreeMap<&'static str, usize>,
     grace_times: usize,
+    /// At the latency that was given.
+    estimate: Option<Estimate>,
     /// Entries at the worst moment.
     peak_rules: usize,
     /// Combinations of match fields at the worst moment.
@@ -59,15 +76,30 @@ struct ChangeReport {
     closed_meanwhile: Vec<String>,
 }
 
+#[derive(Serialize)]
+struct Estimate {
+    /// Of one command.
+    latency_ns: u128,
+    /// Each grace time.
+    grace_ns: u128,
+    total_ns: u128,
+    #[serde(skip)]
+    text: String,
+}
+
 pub fn run(args: &args::Plan) -> Result<Report, Failure> {
     let document = document(&args.file)?;
     let before = args.from.as_deref().map(|from| compile(&self::document(from)?)).transpose()?;
     let adapter = Emulated::new(&[HOST])?;
     let compiled = Compiled::new(&document, adapter.target(), before.as_ref());
     let (usage, change, refusal) = match &compiled {
-        Ok(compiled) => (compiled.usage(), Some(change(before.as_ref(), compiled)?), None),
+        Ok(compiled) => (compiled.usage(), Some(change(before.as_ref(), compiled, args.latency)?), None),
         Err(error @ CompileError::DoesNotFit { usage, .. }) if !usage.is_empty() => (&usage[..], None, Some(error)),
         Err(error) => return Err(Failure::new(Exit::DoesNotFit, error)),
+    };
+    let how_many_more = match (&args.how_many_more, &compiled) {
+        (Some(container), Ok(compiled)) => Some(more(compiled, container)?),
+        _ => None,
     };
     let report = PlanReport {
         file: document.name.to_string(),
@@ -75,6 +107,7 @@ pub fn run(args: &args::Plan) -> Result<Report, Failure> {
         refusal: refusal.map(ToString::to_string),
         tables: usage.iter().map(|usage| of_table(usage, args.by)).collect(),
         change,
+        how_many_more,
     };
     let exit = if report.fits { Exit::Done } else { Exit::DoesNotFit };
     if args.output.json {
@@ -98,7 +131,38 @@ fn of_table(usage: &Usage, by: By) -> TableReport {
     }
 }
 
-fn change(before: Option<&Compiled>, after: &Compiled) -> Result<ChangeReport, Failure> {
+fn more(compiled: &Compiled, container: &str) -> Result<MoreReport, Failure> {
+    let mut progress = Progress::new();
+    progress.say("compiling with more bindings");
+    let found = compiled.how_many_more(container).ok_or_else(|| {
+        let name = &compiled.document().name;
+        Failure::usage(format!(
+            "{name}: no binding of {container}; expected the container of one; see: nicfw check {name}"
+        ))
+    })?;
+    Ok(MoreReport {
+        container: container.to_owned(),
+        more: found.more,
+        table: found.table().map(|table| table.to_string()),
+        refusal: found.ends.map(|error| error.to_string()),
+    })
+}
+
+fn estimate(plan: &Plan, latency: Duration) -> Estimate {
+    let grace = Settings::default().grace;
+    let total = plan.duration(latency, grace);
+    let text = format!(
+        "{}: {} commands of {}, {} grace times of {}",
+        format_duration(total),
+        plan.steps.len(),
+        format_duration(latency),
+        plan.pauses(),
+        format_duration(grace)
+    );
+    Estimate { latency_ns: latency.as_nanos(), grace_ns: grace.as_nanos(), total_ns: total.as_nanos(), text }
+}
+
+fn change(before: Option<&Compiled>, after: &Compiled, latency: Option<Duration>) -> Result<ChangeReport, Failure> {
     let empty = Image::default();
     let from = before.map_or(&empty, Compiled::image);
     let plan = Plan::new(from, after.image(), after.target()).map_err(|e| Failure::new(Exit::DoesNotFit, e))?;
@@ -117,7 +181,8 @@ fn change(before: Option<&Compiled>, after: &Compiled) -> Result<ChangeReport, F
         from: before.map(|before| before.document().name.to_string()),
         commands: plan.steps.len(),
         by_phase,
-        grace_times: plan.steps.iter().filter(|step| step.pause_before).count(),
+        grace_times: plan.pauses(),
+        estimate: latency.map(|latency| estimate(&plan, latency)),
         peak_rules: plan.peak_rules,
         peak_combinations: plan.peak_combinations,
         closed_meanwhile,
@@ -155,7 +220,17 @@ fn words(report: &PlanReport, by: By) -> String {
         lines.add_row([line.table.clone(), line.needed.to_string(), line.size.to_string(), missing, who.join(", ")]);
     }
     let _ = writeln!(out, "{}", text(&lines));
-    let Some(change) = &report.change else { return out };
+    if let Some(change) = &report.change {
+        words_of_change(change, &mut out);
+    }
+    if let Some(MoreReport { container, more, refusal, .. }) = &report.how_many_more {
+        let _ = writeln!(out, "\n{more} more bindings like {container} fit");
+        let _ = refusal.as_ref().map(|refusal| writeln!(out, "{}", wrapped(&format!("one more: {refusal}"), 2)));
+    }
+    out
+}
+
+fn words_of_change(change: &ChangeReport, out: &mut String) {
     let from = change.from.as_deref().unwrap_or("an empty adapter");
     let phases: Vec<String> = change.by_phase.iter().map(|(phase, count)| format!("{count} {}", &phase[2..])).collect();
     let _ = writeln!(out, "\nFrom {from}: {} commands ({})", change.commands, phases.join(", "));
@@ -164,9 +239,11 @@ fn words(report: &PlanReport, by: By) -> String {
         "At the worst moment {} entries in {} combinations; grace times: {}",
         change.peak_rules, change.peak_combinations, change.grace_times
     );
+    if let Some(estimate) = &change.estimate {
+        let _ = writeln!(out, "Estimated time {}", estimate.text);
+    }
     let _ = match &change.closed_meanwhile[..] {
         [] => writeln!(out, "No flow that both policies allow is denied meanwhile"),
         closed => writeln!(out, "Denied meanwhile, although both policies allow them: flows of {}", closed.join(", ")),
     };
-    out
 }

@@ -15,7 +15,7 @@
 //! Everything is a pure function of document, target and previous result.
 
 mod base;
-mod classes;
+pub(in crate::policy) mod classes;
 mod counters;
 mod entries;
 mod ids;

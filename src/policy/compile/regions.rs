@@ -4,6 +4,8 @@
 //! cut the remote addresses and the ports into classes; one decision for each combination of classes, and what is
 //! decided alike by the same rule is put together again.
 
+mod cells;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -11,6 +13,8 @@ use super::classes::{Class, Mask, classes, regroup};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Binding, Document, Interval, IntervalSet, PortPair, PortSet, Proto, Rule, RulePlace};
 use crate::tables::{Direction, MacAddr, Verdict};
+
+pub(in crate::policy) use self::cells::{Cell, each_cell};
 
 pub(in crate::policy) const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
 /// The protocols with ports.

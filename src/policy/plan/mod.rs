@@ -26,13 +26,16 @@
 mod change;
 mod keys;
 mod maps;
+mod more;
 mod recorder;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
+pub use self::more::HowManyMore;
 use super::Image;
 use crate::tables::{MacAddr, MapError, MatchFields, RuleKey, TableOp, Target};
 
@@ -151,6 +154,19 @@ impl Plan {
             return Err(PlanError::Combinations { needed: self.peak_combinations, available: combinations });
         }
         Ok(())
+    }
+
+    /// How often the grace time passes.
+    #[must_use]
+    pub fn pauses(&self) -> usize {
+        self.steps.iter().filter(|step| step.pause_before).count()
+    }
+
+    /// How long it takes to carry the plan out if each command takes `latency` and frames in flight are given `grace`.
+    #[must_use]
+    pub fn duration(&self, latency: Duration, grace: Duration) -> Duration {
+        let times = |one: Duration, count: usize| one.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        times(latency, self.steps.len()).saturating_add(times(grace, self.pauses()))
     }
 
     /// The keys of all entries that the plan touches.

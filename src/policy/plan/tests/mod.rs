@@ -1,4 +1,5 @@
 mod named;
+mod shortest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
