@@ -1,6 +1,6 @@
 //! The numbers and structures of the header.
 //!
-//! A structure that may grow begins with `size`, which the caller sets; see [`crate::memory`] for how it is read and written.
+//! A structure that may grow begins with `size`, which the caller sets; see `memory.rs` for how it is read and written.
 
 use std::ffi::{c_char, c_int};
 
