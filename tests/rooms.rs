@@ -34,6 +34,7 @@ const LICENSED_UNSAFE: &[&str] = &[
     "ffi/src/policy.rs",
     "ffi/src/probe.rs",
     "ffi/src/version.rs",
+    "ffi/benches/boundary.rs",
 ];
 
 const LONGEST_FILE: usize = 650;
@@ -97,7 +98,7 @@ fn imports_run_one_way() {
 
 #[test]
 fn files_stay_short() {
-    let long: Vec<_> = ["src", "firmware-model/src", "cli/src", "ffi/src", "ffi/tests", "tests"]
+    let long: Vec<_> = ["src", "firmware-model/src", "cli/src", "ffi/src", "ffi/tests", "ffi/benches", "tests"]
         .iter()
         .flat_map(|dir| rust_files(dir))
         .map(|path| (code_lines(&path).len(), path))
@@ -108,7 +109,7 @@ fn files_stay_short() {
 
 #[test]
 fn unsafe_stays_in_the_licensed_files() {
-    for dir in ["src", "firmware-model/src", "cli/src", "ffi/src", "ffi/tests"] {
+    for dir in ["src", "firmware-model/src", "cli/src", "ffi/src", "ffi/tests", "ffi/benches"] {
         for path in rust_files(dir) {
             let licensed = LICENSED_UNSAFE.iter().any(|file| Path::new(file) == path);
             let uses = code_lines(&path).iter().any(|line| {

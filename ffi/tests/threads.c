@@ -1,6 +1,7 @@
 /* Two threads with one adapter, its policies and its plans, and with each other's handles, which they also close. Whatever
  * comes first, every call ends in a code that its situation explains. */
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "check.h"
 
