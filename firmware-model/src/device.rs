@@ -12,16 +12,18 @@ use nicfw::error::Error;
 use nicfw::mcdi::wire::BUFFER_LEN;
 use nicfw::regs::ef10;
 
-use crate::mc::{Answer, Mc};
+use crate::mc::{Answer, MAX_VIS, Mc};
 use crate::model::{Shared, lock};
 use crate::pci::config_space::Identity;
-use crate::pci::endpoint::{Core, MSIX_LEN};
+use crate::pci::endpoint::{Core, Interrupts, MSIX_LEN};
+use crate::pipeline::transmit;
 
 /// Solarflare Medford, physical and virtual function (ef10.md 1.1).
 const PF_ID: PciId = PciId { vendor: 0x1924, device: 0x0a03 };
 const VF_ID: PciId = PciId { vendor: 0x1924, device: 0x1a03 };
-/// Length of the memory BAR: 128 VI windows of 8 KiB.
-const BAR_LEN: usize = 128 * 8192;
+/// Length of a VI's window (VI_WINDOW_MODE 0), and of the memory BAR: one window for each VI that a function can have.
+const WINDOW_LEN: usize = 8192;
+const BAR_LEN: usize = MAX_VIS as usize * WINDOW_LEN;
 /// Length of the first two dwords of a request in bytes: enough to tell how long it is.
 const HEADER_LEN: usize = 8;
 /// Where IOVA space starts, and the distance between two buffers' starts.
@@ -33,7 +35,7 @@ const VECTORS: u16 = 32;
 /// Vendor and device id of the board. The model's own choice.
 const BOARD: (u16, u16) = (0x1924, 0x8011);
 
-/// One function, in process. Dropping it leaves the adapter as it is.
+/// One function, in process. Dropping it leaves the adapter as it is; whoever takes the function again has the same memory.
 pub struct ModelFunction {
     core: ModelCore,
     buffers: Arc<Buffers>,
@@ -41,7 +43,7 @@ pub struct ModelFunction {
 
 impl ModelFunction {
     pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
-        let buffers = Arc::new(Buffers(Mutex::new(Memory { buffers: BTreeMap::new(), next: FIRST_IOVA })));
+        let buffers = Arc::clone(lock(&shared).buffers.entry(index).or_default());
         let core = ModelCore::new(shared, index);
         core.set_memory(Some(Arc::clone(&buffers) as _));
         Self { core, buffers }
@@ -57,8 +59,7 @@ pub struct ModelCore {
 
 impl ModelCore {
     pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
-        let (memory, doorbell) = (Mutex::new(None), Mutex::new(None));
-        let bar = Arc::new(Bar { shared: Arc::clone(&shared), memory, index, doorbell });
+        let bar = Arc::new(Bar { shared: Arc::clone(&shared), index, doorbell: Mutex::new(None) });
         Self { shared, bar, index }
     }
 
@@ -90,7 +91,15 @@ impl Core for ModelCore {
     }
 
     fn set_memory(&self, memory: Option<Arc<dyn DmaSpace>>) {
-        *self.bar.memory.lock().unwrap_or_else(PoisonError::into_inner) = memory;
+        if let Some(own) = lock(&self.shared).mc.functions.get_mut(self.index) {
+            own.vnic.host.memory = memory;
+        }
+    }
+
+    fn set_interrupts(&self, interrupts: Interrupts) {
+        if let Some(own) = lock(&self.shared).mc.functions.get_mut(self.index) {
+            own.vnic.host.interrupts = Some(interrupts);
+        }
     }
 
     fn reset(&self) {
@@ -140,8 +149,9 @@ impl Device for ModelFunction {
     }
 }
 
-/// The memory that a driver in this process gave to one function.
-struct Buffers(Mutex<Memory>);
+/// The memory that drivers in this process gave to one function.
+#[derive(Default)]
+pub(crate) struct Buffers(Mutex<Memory>);
 
 impl Buffers {
     fn hold(&self) -> MutexGuard<'_, Memory> {
@@ -167,6 +177,12 @@ impl DmaSpace for Buffers {
 struct Memory {
     buffers: BTreeMap<u64, SharedMem>,
     next: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { buffers: BTreeMap::new(), next: FIRST_IOVA }
+    }
 }
 
 impl Memory {
@@ -222,8 +238,6 @@ impl DmaBuf for Buffer {
 /// The registers of one function.
 struct Bar {
     shared: Arc<Shared>,
-    /// What DMA reaches, as long as anything is there.
-    memory: Mutex<Option<Arc<dyn DmaSpace>>>,
     index: usize,
     /// The high half of a request's address, once written.
     doorbell: Mutex<Option<u32>>,
@@ -240,13 +254,23 @@ impl Bar {
         // Bit 0 marks no address; the value 1 alone cancels, and there is never anything outstanding to cancel.
         let (Some(high), 0) = (high, low & 1) else { return };
         let address = u64::from(high) << 32 | u64::from(low);
-        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let memory = lock(&self.shared).mc.functions.get(self.index).and_then(|own| own.vnic.host.memory.clone());
         let Some(memory) = memory else {
             log::warn!("doorbell with the address {address:#x}, but the function is no bus master");
             return;
         };
         if let Err(e) = self.take(&*memory, address) {
             log::warn!("doorbell with the address {address:#x}: {e}");
+        }
+    }
+
+    /// A write to the window of a VI.
+    fn window(&self, off: usize, value: u32) {
+        let Ok(vi) = u32::try_from(off / WINDOW_LEN) else { return };
+        let mut state = lock(&self.shared);
+        let Some(own) = state.mc.functions.get_mut(self.index) else { return };
+        if own.vnic.doorbell(vi, off % WINDOW_LEN, value) {
+            transmit(&mut state, self.index, vi);
         }
     }
 
@@ -260,11 +284,15 @@ impl Bar {
             Iova(address.saturating_add(HEADER_LEN as u64)),
             rest.get_mut(..len - HEADER_LEN).unwrap_or_default(),
         )?;
-        let answer = lock(&self.shared).mc.take(self.index, request.get(..len).unwrap_or_default());
-        match answer {
-            Answer::Bytes(bytes) if !self.is_gone() => respond(memory, address, &bytes),
-            _ => Ok(()),
+        let request = request.get(..len).unwrap_or_default();
+        let answer = lock(&self.shared).mc.take(self.index, request);
+        if let Answer::Bytes(bytes) = answer
+            && !self.is_gone()
+        {
+            respond(memory, address, &bytes)?;
+            lock(&self.shared).mc.answered(self.index, request, &bytes);
         }
+        Ok(())
     }
 }
 
@@ -312,11 +340,17 @@ impl Mmio for Bar {
             *self.doorbell.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
         } else if off == ef10::MC_DB_HWRD.offset() {
             self.ring(value);
+        } else {
+            self.window(off, value);
         }
     }
 
-    fn write64(&self, off: usize, _: u64) {
+    /// Two dwords, the low one first: how a driver pushes a descriptor with its doorbell.
+    fn write64(&self, off: usize, value: u64) {
         check(off, 8);
+        let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+        self.write32(off, u32::from_le_bytes([a, b, c, d]));
+        self.write32(off + 4, u32::from_le_bytes([e, f, g, h]));
     }
 }
 

@@ -9,6 +9,7 @@
 //! driver -> device (registers, DMA) -> mc (commands, privileges, faults) -> engine (tables)
 //! driver in another process, or QEMU -> serve (vfio-user) -> pci (configuration space, MSI-X) -> device
 //! frame  -> packet (parser) -> pipeline (steer, judge, deliver) -> ports (TAP, pcap, memory)
+//!                                                               -> vnic (queues in the driver's memory)
 //! ```
 //!
 //! Same configuration, same commands, same frames: same answers. There is no clock inside and no unsafe code.
@@ -37,10 +38,13 @@ pub mod ports;
 pub mod serve;
 
 mod device;
+mod mac;
 mod model;
 mod pipeline;
+mod steer;
+mod vnic;
 
 pub use device::{ModelCore, ModelFunction};
 pub use mc::FunctionConfig;
-pub use model::{Model, ModelConfig};
+pub use model::{Model, ModelConfig, Wire};
 pub use pipeline::{Crossing, Judged, Place};

@@ -1,12 +1,14 @@
 //! The adapter as a whole: functions for drivers, ports for frames, and the test bench's view of the inside.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nicfw::tables::{CounterId, Direction};
 
-use crate::device::{ModelCore, ModelFunction};
+use crate::device::{Buffers, ModelCore, ModelFunction};
 use crate::engine::{Engine, EngineConfig, Judgement, Override, Snapshot};
 use crate::fault::{Fault, Faults};
+use crate::mac::Port;
 use crate::mc::{FirmwareVariant, Function, FunctionConfig, Mc, Switching};
 use crate::packet::{Runt, parse};
 use crate::pci::endpoint::Endpoint;
@@ -50,7 +52,14 @@ impl ModelConfig {
 /// All state of an adapter.
 pub(crate) struct State {
     pub mc: Mc,
+    /// Where frames go that leave by a wire.
+    pub wires: BTreeMap<u32, Wire>,
+    /// Memory of the functions that drivers in this process have, by their numbers.
+    pub buffers: BTreeMap<usize, Arc<Buffers>>,
 }
+
+/// What takes the frames that leave by a wire. It is called while the adapter stands still, so it must not wait.
+pub type Wire = Box<dyn FnMut(&[u8]) + Send>;
 
 pub(crate) type Shared = Mutex<State>;
 
@@ -77,11 +86,14 @@ impl Model {
             switching: config.switching,
             bound: config.bound,
             boot_count: 1,
-            physical_ports: config.physical_ports,
+            ports: (0..config.physical_ports).map(|_| Port::default()).collect(),
             rules_version: config.rules_version,
             executed: 0,
+            next_filter: 1,
+            next_context: 0,
+            generation: 0,
         };
-        Self { shared: Arc::new(Mutex::new(State { mc })) }
+        Self { shared: Arc::new(Mutex::new(State { mc, wires: BTreeMap::new(), buffers: BTreeMap::new() })) }
     }
 
     /// A function for a driver, by its number in [`ModelConfig::functions`]; a number that none has is a function that is
@@ -98,13 +110,30 @@ impl Model {
         Endpoint::new(core.identity(), core)
     }
 
+    /// Plugs something into the wire of a physical port: it gets the frames that leave there, as they leave. Frames that
+    /// come in by it go to [`Model::carry`].
+    pub fn plug(&self, port: u32, wire: Wire) {
+        lock(&self.shared).wires.insert(port, wire);
+    }
+
+    /// Plugs the cable of a physical port in, or pulls it. A port has its cable at first; drivers are told of changes.
+    pub fn set_cable(&self, port: u32, plugged: bool) {
+        lock(&self.shared).mc.set_cable(port, plugged);
+    }
+
+    /// Time has passed, in milliseconds: what the firmware does again and again is done where it is due. The model has no
+    /// clock of its own.
+    pub fn elapse(&self, ms: u32) {
+        lock(&self.shared).mc.elapse(ms);
+    }
+
     /// Carries a frame that came in at `from` through the adapter: steer, judge, deliver.
     ///
     /// # Errors
     /// [`Runt`]; nothing was judged or counted.
     pub fn carry(&self, from: Place, frame: &[u8]) -> Result<Crossing, Runt> {
         let headers = parse(frame)?;
-        Ok(pipeline::carry(&mut lock(&self.shared).mc, from, headers))
+        Ok(pipeline::carry(&mut lock(&self.shared), from, headers, frame))
     }
 
     /// Judges a frame in one direction at a physical port, wherever its MACs would steer it, and counts it.

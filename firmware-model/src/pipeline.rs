@@ -7,8 +7,12 @@
 use nicfw::tables::{Direction, Verdict};
 
 use crate::engine::Judgement;
-use crate::mc::Mc;
-use crate::packet::Headers;
+use crate::mac::Counters;
+use crate::mc::{Function, Mc};
+use crate::model::State;
+use crate::packet::{Headers, parse};
+use crate::steer::{Recipient, Scope};
+use crate::vnic::{Sent, fill_checksums};
 
 /// Where a frame enters or leaves the adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,33 +45,110 @@ pub struct Crossing {
     pub delivered: Vec<Place>,
 }
 
-pub(crate) fn carry(mc: &mut Mc, from: Place, headers: Headers) -> Crossing {
+/// A function that is meant, and the queues that its filters choose; `None` where no driver has a vadaptor.
+struct Receiver {
+    function: usize,
+    queues: Option<Vec<Recipient>>,
+}
+
+/// Carries a frame through the adapter: to wires, and into the queues of drivers.
+pub(crate) fn carry(state: &mut State, from: Place, headers: Headers, frame: &[u8]) -> Crossing {
     let mut crossing = Crossing { headers, judgements: Vec::new(), delivered: Vec::new() };
+    let mc = &mut state.mc;
     let (port, sender) = match from {
-        Place::Wire(port) if port < mc.physical_ports => (port, None),
+        Place::Wire(port) if mc.has_port(port) => (port, None),
         Place::Host(index) => match mc.functions.get(index) {
             Some(function) => (function.config.port, Some(index)),
             None => return crossing,
         },
         Place::Wire(_) => return crossing,
     };
+    if sender.is_none() && !count(mc, port, |counters| counters.rx.count(&headers, frame.len())) {
+        return crossing;
+    }
     if sender.is_some() && !passes(mc, &mut crossing, Direction::Tx, port) {
         return crossing;
     }
-    let group = headers.dst_mac.is_group();
-    let functions = mc.functions.iter().enumerate();
-    let meant = functions.filter(|(index, function)| {
-        let here = function.config.port == port && !function.gone && Some(*index) != sender;
-        here && (group || function.config.mac == headers.dst_mac)
-    });
-    let receivers: Vec<Place> = meant.map(|(index, _)| Place::Host(index)).collect();
-    if sender.is_some() && (group || receivers.is_empty()) {
+    let (receivers, named) = receivers(mc, &headers, port, sender);
+    if sender.is_some() && (headers.dst_mac.is_group() || !named) {
         crossing.delivered.push(Place::Wire(port));
+        if count(mc, port, |counters| counters.tx.count(&headers, frame.len()))
+            && let Some(wire) = state.wires.get_mut(&port)
+        {
+            wire(frame);
+        }
     }
+    let mc = &mut state.mc;
     if !receivers.is_empty() && passes(mc, &mut crossing, Direction::Rx, port) {
-        crossing.delivered.extend(receivers);
+        for receiver in receivers {
+            if deliver(mc, &receiver, &headers, frame) {
+                crossing.delivered.push(Place::Host(receiver.function));
+            }
+        }
     }
     crossing
+}
+
+/// Counts at a port whose link is up; `false` where nothing passes.
+fn count(mc: &mut Mc, port: u32, count: impl FnOnce(&mut Counters)) -> bool {
+    let port = usize::try_from(port).ok().and_then(|port| mc.ports.get_mut(port));
+    let Some(port) = port.filter(|port| port.link.up) else { return false };
+    count(&mut port.counters);
+    true
+}
+
+/// The functions that are meant, and whether any of them has named the destination. What filters for unknown
+/// destinations take is what nobody has named (ef10.md 6.1).
+fn receivers(mc: &Mc, headers: &Headers, port: u32, sender: Option<usize>) -> (Vec<Receiver>, bool) {
+    let group = headers.dst_mac.is_group();
+    let here = |scope: Scope| {
+        let functions = mc.functions.iter().enumerate();
+        let here = functions.filter(move |(index, own)| own.config.port == port && !own.gone && Some(*index) != sender);
+        let receiver = move |(function, own): (usize, &Function)| {
+            let queues = match own.vadaptor {
+                Some(vadaptor) => Some(own.steering.find(headers, vadaptor.mac, scope)?),
+                None if group || own.config.mac == headers.dst_mac => None,
+                None => return None,
+            };
+            Some(Receiver { function, queues })
+        };
+        here.filter_map(receiver).collect::<Vec<_>>()
+    };
+    let named = here(Scope::Named);
+    let claims = |receiver: &Receiver| !group || receiver.queues.is_some();
+    let claimed = named.iter().any(claims);
+    let meant = if claimed { named } else { here(Scope::Unknown) };
+    // A filter that drops has no queues.
+    let kept = |receiver: &Receiver| receiver.queues.as_ref().is_none_or(|queues| !queues.is_empty());
+    (meant.into_iter().filter(kept).collect(), claimed)
+}
+
+/// Puts a frame into a function's queues; `false` when none took it.
+fn deliver(mc: &mut Mc, receiver: &Receiver, headers: &Headers, frame: &[u8]) -> bool {
+    let (Some(own), Some(queues)) = (mc.functions.get_mut(receiver.function), &receiver.queues) else { return true };
+    let taken = queues.iter().filter(|to| own.vnic.receive(to.queue, frame, headers, to.hash)).count();
+    if taken > 0 {
+        own.counters.rx.count(headers, frame.len());
+    }
+    taken > 0
+}
+
+/// Sends what a transmit queue of a function has, and tells its driver.
+pub(crate) fn transmit(state: &mut State, function: usize, queue: u32) {
+    let mut last = None;
+    while let Some(sent) = state.mc.functions.get_mut(function).and_then(|own| own.vnic.take_frame(queue)) {
+        let Sent { mut frame, checksums, last: descriptor } = sent;
+        last = Some(descriptor);
+        let Ok(headers) = parse(&frame) else { continue };
+        fill_checksums(&mut frame, &headers, checksums.ip, checksums.segment);
+        if let Some(own) = state.mc.functions.get_mut(function) {
+            own.counters.tx.count(&headers, frame.len());
+        }
+        carry(state, Place::Host(function), headers, &frame);
+    }
+    if let (Some(last), Some(own)) = (last, state.mc.functions.get_mut(function)) {
+        own.vnic.sent(queue, last);
+    }
 }
 
 fn passes(mc: &mut Mc, crossing: &mut Crossing, direction: Direction, physical_port: u32) -> bool {

@@ -1,14 +1,27 @@
 //! Commands about the adapter and its functions (ef10.md 4.9, 5.1 to 5.5, 7.1).
 
 use nicfw::mcdi::wire::{
-    AttachState, CapabilityFlags2, DPCPU_FW_RULES_ENGINE, DrvAttachIn, DrvAttachOut, FW_DONT_CARE, FW_FULL_FEATURED,
-    FW_LOW_LATENCY, FW_RULES_ENGINE, FuncFlags, GetCapabilitiesOut, GetFunctionInfoOut, GetMacAddressesOut,
-    GetParserDispInfoIn, GetPortAssignmentOut, GetVersionOut, McErrno, OP_GET_SECURITY_RULE_INFO,
+    AttachState, CapabilityFlags2, Cmd, DPCPU_FW_RULES_ENGINE, DrvAttachIn, DrvAttachOut, FW_DONT_CARE,
+    FW_FULL_FEATURED, FW_LOW_LATENCY, FW_RULES_ENGINE, FuncFlags, GetCapabilitiesOut, GetFunctionInfoOut,
+    GetMacAddressesOut, GetParserDispInfoIn, GetPortAssignmentOut, GetVersionOut, McErrno, OP_GET_SECURITY_RULE_INFO,
     PD_FW_TYPE_RULES_ENGINE, PF_NO_PORT, PrivilegeMaskIn, PrivilegeMaskOut, Privileges, SecurityRuleInfoOut, VF_NULL,
 };
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::{Mc, Reply};
+use super::{Command, GENERAL, MAX_VIS, Mc, Reply};
+
+#[rustfmt::skip]
+pub(super) const COMMANDS: &[Command] = &[
+    Command { cmd: Cmd::GET_VERSION, privilege: GENERAL, request: (0, 4), run: Mc::get_version },
+    Command { cmd: Cmd::DRV_ATTACH, privilege: GENERAL, request: (12, 32), run: Mc::drv_attach },
+    Command { cmd: Cmd::ENTITY_RESET, privilege: GENERAL, request: (0, 4), run: Mc::entity_reset },
+    Command { cmd: Cmd::GET_MAC_ADDRESSES, privilege: GENERAL, request: (0, 0), run: Mc::get_mac_addresses },
+    Command { cmd: Cmd::PRIVILEGE_MASK, privilege: GENERAL, request: (8, 8), run: Mc::privilege_mask },
+    Command { cmd: Cmd::GET_PORT_ASSIGNMENT, privilege: GENERAL, request: (0, 0), run: Mc::get_port_assignment },
+    Command { cmd: Cmd::GET_CAPABILITIES, privilege: GENERAL, request: (0, 0), run: Mc::get_capabilities },
+    Command { cmd: Cmd::GET_PARSER_DISP_INFO, privilege: GENERAL, request: (4, 4), run: Mc::get_parser_disp_info },
+    Command { cmd: Cmd::GET_FUNCTION_INFO, privilege: GENERAL, request: (0, 0), run: Mc::get_function_info },
+];
 
 /// Build time that the model reports: 2024-01-01 00:00:00 UTC.
 const BUILD_TIME: u32 = 1_704_067_200;
@@ -18,8 +31,16 @@ const PCOL: u32 = 2;
 const VERSION: [u16; 4] = [6, 2, 7, 1000];
 /// DO_CHANGE of NEW_MASK.
 const DO_CHANGE: u32 = 1 << 31;
+/// OP of GET_PARSER_DISP_INFO: the combinations of fields that filters can match.
+const GET_SUPPORTED_RX_MATCHES: u32 = 1;
 /// Length of GET_CAPABILITIES_V3_OUT in bytes.
 const CAPABILITIES_V3_LEN: usize = 76;
+
+/// FLAGS1 of GET_CAPABILITIES: VADAPTOR_QUERY, VADAPTOR_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED, RX_PREFIX_LEN_0,
+/// RX_PREFIX_LEN_14, RX_DISABLE_SCATTER. No TSO, VLAN insertion, timestamps, EVB, event batching or encapsulation.
+const FLAGS1: u32 = 1 << 5 | 1 << 11 | 1 << 22 | 1 << 23 | 1 << 28;
+/// FLAGS2 of GET_CAPABILITIES: INIT_EVQ_V2.
+const INIT_EVQ_V2: u32 = 1 << 7;
 
 /// Which firmware variant runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,6 +127,7 @@ impl Mc {
     }
 
     pub(super) fn entity_reset(&mut self, function: usize, _: &[u8]) -> Reply {
+        self.own(function)?.free();
         self.engine.function_reset(function);
         Ok(Vec::new())
     }
@@ -150,14 +172,18 @@ impl Mc {
         let mut flags2 = CapabilityFlags2::empty();
         flags2.set(CapabilityFlags2::TSA_SUPPORT, rules);
         flags2.set(CapabilityFlags2::TSA_BOUND, rules && self.bound);
+        flags2 |= CapabilityFlags2::from_bits_retain(INIT_EVQ_V2);
         let pd_version = if rules { PD_FW_TYPE_RULES_ENGINE << 12 | 1 } else { 1 };
         let mut out = GetCapabilitiesOut::new_zeroed();
+        out.flags1 = FLAGS1.into();
         out.rx_dpcpu_fw_id = self.variant.dpcpu_id().into();
         out.tx_dpcpu_fw_id = self.variant.dpcpu_id().into();
         out.rxpd_fw_version = pd_version.into();
         out.txpd_fw_version = pd_version.into();
         out.flags2 = flags2.bits().into();
         out.pfs_to_ports_assignment = [PF_NO_PORT + 2; 16];
+        let vis = u16::try_from(MAX_VIS).unwrap_or(u16::MAX);
+        out.num_vis_per_port.iter_mut().take(self.ports.len()).for_each(|count| *count = vis.into());
         for function in &self.functions {
             let slot = out.pfs_to_ports_assignment.get_mut(usize::from(function.config.pf));
             if let (Some(slot), None) = (slot, function.config.vf) {
@@ -174,9 +200,13 @@ impl Mc {
         Ok(GetFunctionInfoOut { pf: u32::from(own.config.pf).into(), vf: u32::from(vf).into() }.as_bytes().to_vec())
     }
 
-    /// Only the operation that tells the sizes of the security tables; another one is known but not possible: ENOTSUP.
+    /// The filter table's combinations of fields, and the sizes of the security tables; another operation is known but not
+    /// possible: ENOTSUP.
     pub(super) fn get_parser_disp_info(&mut self, _: usize, payload: &[u8]) -> Reply {
         let ask: GetParserDispInfoIn = request(payload)?;
+        if ask.op.get() == GET_SUPPORTED_RX_MATCHES {
+            return Self::supported_matches(GET_SUPPORTED_RX_MATCHES);
+        }
         if ask.op.get() != OP_GET_SECURITY_RULE_INFO || self.variant != FirmwareVariant::RulesEngine {
             return Err(McErrno::ENOTSUP);
         }

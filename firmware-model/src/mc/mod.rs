@@ -5,15 +5,26 @@
 //! ENOSYS.
 
 mod function;
+mod health;
+mod message;
+mod port;
+mod queues;
 mod rules;
+mod vadaptor;
 
 use nicfw::mcdi::wire::{Cmd, Header, HeaderForm, MAX_PAYLOAD, MAX_PAYLOAD_V1, McErrno, Privileges, Status, XFlags};
 use nicfw::tables::MacAddr;
 
 use crate::engine::Engine;
 use crate::fault::{FaultKind, Faults};
+use crate::mac::{Counters, Port};
+use crate::steer::Steering;
+use crate::vnic::{Vnic, command_done, rebooted as reboot_event};
 
 pub use function::{FirmwareVariant, Switching};
+use port::Periodic;
+pub(crate) use queues::MAX_VIS;
+use vadaptor::Vadaptor;
 
 /// One function of the adapter.
 #[derive(Debug, Clone)]
@@ -54,11 +65,41 @@ pub(crate) struct Function {
     epoch: bool,
     /// Off the bus: see [`FaultKind::Gone`].
     pub gone: bool,
+    /// The queues of its driver.
+    pub vnic: Vnic,
+    /// There when a driver wants frames by its filters; without one, frames are steered by the function's MAC.
+    pub vadaptor: Option<Vadaptor>,
+    pub steering: Steering,
+    /// What its queues have sent and received.
+    pub counters: Counters,
+    /// Event queue for the MC's events.
+    events_to: u32,
+    periodic: Option<Periodic>,
 }
 
 impl Function {
     pub fn new(config: FunctionConfig) -> Self {
-        Self { config, attached: 0, epoch: false, gone: false }
+        Self {
+            config,
+            attached: 0,
+            epoch: false,
+            gone: false,
+            vnic: Vnic::default(),
+            vadaptor: None,
+            steering: Steering::default(),
+            counters: Counters::default(),
+            events_to: 0,
+            periodic: None,
+        }
+    }
+
+    /// Frees everything that the function holds of the adapter.
+    fn free(&mut self) {
+        self.vnic.reset();
+        self.vadaptor = None;
+        self.steering = Steering::default();
+        self.events_to = 0;
+        self.periodic = None;
     }
 }
 
@@ -73,11 +114,18 @@ pub(crate) struct Mc {
     /// Bound to a controller: ADMIN_TSA_UNBOUND is refused.
     pub bound: bool,
     pub boot_count: u16,
-    pub physical_ports: u32,
+    /// The physical ports, by their numbers.
+    pub ports: Vec<Port>,
     /// RULES_VERSION to report.
     pub rules_version: u32,
     /// Commands that were executed, by all functions.
     pub executed: u64,
+    /// Handle of the next filter, over all functions.
+    pub next_filter: u64,
+    /// Number of the next RSS context, over all functions.
+    pub next_context: u32,
+    /// How often statistics were taken.
+    pub generation: u32,
 }
 
 type Reply = Result<Vec<u8>, McErrno>;
@@ -93,29 +141,13 @@ struct Command {
 
 const GENERAL: Privileges = Privileges::empty();
 
-#[rustfmt::skip]
-const COMMANDS: [Command; 20] = [
-    Command { cmd: Cmd::GET_VERSION, privilege: GENERAL, request: (0, 4), run: Mc::get_version },
-    Command { cmd: Cmd::DRV_ATTACH, privilege: GENERAL, request: (12, 32), run: Mc::drv_attach },
-    Command { cmd: Cmd::ENTITY_RESET, privilege: GENERAL, request: (0, 4), run: Mc::entity_reset },
-    Command { cmd: Cmd::GET_MAC_ADDRESSES, privilege: GENERAL, request: (0, 0), run: Mc::get_mac_addresses },
-    Command { cmd: Cmd::PRIVILEGE_MASK, privilege: GENERAL, request: (8, 8), run: Mc::privilege_mask },
-    Command { cmd: Cmd::GET_PORT_ASSIGNMENT, privilege: GENERAL, request: (0, 0), run: Mc::get_port_assignment },
-    Command { cmd: Cmd::GET_CAPABILITIES, privilege: GENERAL, request: (0, 0), run: Mc::get_capabilities },
-    Command { cmd: Cmd::GET_PARSER_DISP_INFO, privilege: GENERAL, request: (4, 4), run: Mc::get_parser_disp_info },
-    Command { cmd: Cmd::GET_FUNCTION_INFO, privilege: GENERAL, request: (0, 0), run: Mc::get_function_info },
-    Command { cmd: Cmd::SET_SECURITY_RULE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (92, 92), run: Mc::set_security_rule },
-    Command { cmd: Cmd::RESET_SECURITY_RULES, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 4), run: Mc::reset_security_rules },
-    Command { cmd: Cmd::GET_SECURITY_RULESET_VERSION, privilege: Privileges::ADMIN, request: (0, 0), run: Mc::get_security_ruleset_version },
-    Command { cmd: Cmd::SECURITY_RULE_COUNTER_ALLOC, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 4), run: Mc::counter_alloc },
-    Command { cmd: Cmd::SECURITY_RULE_COUNTER_FREE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::counter_free },
-    Command { cmd: Cmd::SUBNET_MAP_SET_NODE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (6, 1020), run: Mc::subnet_map_set_node },
-    Command { cmd: Cmd::REMOTE_PORTRANGE_MAP_SET_TREE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::remote_portrange_map_set_tree },
-    Command { cmd: Cmd::LOCAL_PORTRANGE_MAP_SET_TREE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::local_portrange_map_set_tree },
-    Command { cmd: Cmd::MANAGE_SECURITY_RULESET_CACHE, privilege: Privileges::ADMIN, request: (4, 4), run: Mc::manage_ruleset_cache },
-    Command { cmd: Cmd::TSA_RULESET_OVERRIDE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 4), run: Mc::ruleset_override },
-    Command { cmd: Cmd::TSA_STATISTICS, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::tsa_statistics },
-];
+/// Commands that every firmware variant has.
+const COMMANDS: [&[Command]; 5] =
+    [function::COMMANDS, health::COMMANDS, port::COMMANDS, queues::COMMANDS, vadaptor::COMMANDS];
+
+fn find(tables: &[&'static [Command]], cmd: Cmd) -> Option<&'static Command> {
+    tables.iter().flat_map(|table| table.iter()).find(|command| command.cmd == cmd)
+}
 
 /// What goes back into the request's memory.
 #[derive(Debug, PartialEq, Eq)]
@@ -135,9 +167,8 @@ impl Mc {
 
     /// Takes one request of a function, header included, and gives the answer.
     pub fn take(&mut self, function: usize, request: &[u8]) -> Answer {
-        let dword = |at: usize| request.get(at..).and_then(|rest| rest.first_chunk()).map(|b| u32::from_le_bytes(*b));
-        let Some(first) = dword(0) else { return Answer::Silence };
-        let header = Header::decode([first, dword(4).unwrap_or(0)]);
+        let Some(first) = dword(request, 0) else { return Answer::Silence };
+        let header = Header::decode([first, dword(request, 4).unwrap_or(0)]);
         let limit = match header.form {
             HeaderForm::V1 => MAX_PAYLOAD_V1,
             HeaderForm::V2 => MAX_PAYLOAD,
@@ -157,7 +188,12 @@ impl Mc {
 
     fn execute(&mut self, function: usize, header: &Header, payload: &[u8], fault: Option<FaultKind>) -> Answer {
         match fault {
-            None => done(header, self.run(function, header.cmd, payload)),
+            None => {
+                let boots = self.boot_count;
+                let reply = self.run_logged(function, header.cmd, payload);
+                // A command that reboots the MC is answered as every request that a reboot cuts off.
+                if self.boot_count == boots { done(header, reply) } else { rebooted(header) }
+            }
             Some(FaultKind::Error(code)) => done(header, Err(code)),
             Some(FaultKind::ErrorAfterEffect(code)) => {
                 let _ = self.run(function, header.cmd, payload);
@@ -205,14 +241,15 @@ impl Mc {
     }
 
     fn run(&mut self, function: usize, cmd: Cmd, payload: &[u8]) -> Reply {
-        let command = COMMANDS.iter().find(|command| command.cmd == cmd).ok_or(McErrno::ENOSYS)?;
+        let rules = find(&[rules::COMMANDS], cmd);
+        let command = rules.or_else(|| find(&COMMANDS, cmd)).ok_or(McErrno::ENOSYS)?;
         let own = self.functions.get(function).ok_or(McErrno::ENOENT)?;
         let unbound = Privileges::ADMIN_TSA_UNBOUND;
         if !own.config.privileges.contains(command.privilege) || (self.bound && command.privilege == unbound) {
             return Err(McErrno::EPERM);
         }
         // The rule commands belong to one firmware variant; another one does not know them (an inference).
-        if command.privilege != GENERAL && self.variant != FirmwareVariant::RulesEngine {
+        if rules.is_some() && self.variant != FirmwareVariant::RulesEngine {
             return Err(McErrno::ENOSYS);
         }
         let (shortest, longest) = command.request;
@@ -223,13 +260,27 @@ impl Mc {
         (command.run)(self, function, payload)
     }
 
-    /// Reboots the MC: see ef10.md 4.7 and assumptions A12, A14.
+    /// Runs a command, with a line in the log for whoever wants to see what a driver does.
+    fn run_logged(&mut self, function: usize, cmd: Cmd, payload: &[u8]) -> Reply {
+        let reply = self.run(function, cmd, payload);
+        match &reply {
+            Ok(answer) => log::debug!("function {function}: {cmd}, {} bytes: {} bytes", payload.len(), answer.len()),
+            Err(code) => log::debug!("function {function}: {cmd}, {} bytes: {code}", payload.len()),
+        }
+        reply
+    }
+
+    /// Reboots the MC: see ef10.md 4.7 and assumptions A12, A14. Drivers are told before their queues are gone.
     pub fn reboot(&mut self) {
         self.boot_count = self.boot_count.wrapping_add(1);
         self.engine.reboot();
+        for function in 0..self.functions.len() {
+            self.tell(function, reboot_event(self.boot_count));
+        }
         for function in &mut self.functions {
             function.epoch = false;
             function.attached = 0;
+            function.free();
         }
     }
 
@@ -238,9 +289,46 @@ impl Mc {
         if let Some(own) = self.functions.get_mut(function) {
             own.epoch = false;
             own.attached = 0;
+            own.free();
         }
         self.engine.function_reset(function);
     }
+
+    /// The answer to `request` lies in memory: the events that follow it.
+    pub fn answered(&mut self, function: usize, request: &[u8], answer: &[u8]) {
+        let header = |bytes: &[u8]| Header::decode([0, 4].map(|at| dword(bytes, at).unwrap_or(0)));
+        let (asked, told) = (header(request), header(answer));
+        if asked.xflags.contains(XFlags::EVREQ) {
+            let errno =
+                if told.status == Status::Failed { dword(answer, told.form.header_len()).unwrap_or(0) } else { 0 };
+            self.tell(function, command_done(asked.seq, told.len, errno));
+        }
+        if let Some(own) = self.functions.get_mut(function) {
+            own.vnic.answered();
+        }
+    }
+
+    /// Sends an event to the queue that a function's driver has chosen for the MC's events.
+    fn tell(&mut self, function: usize, event: u64) {
+        if let Some(own) = self.functions.get_mut(function) {
+            own.vnic.notify(own.events_to, event);
+        }
+    }
+
+    /// The port behind a function.
+    fn port_of(&mut self, function: usize) -> Result<&mut Port, McErrno> {
+        let port = self.functions.get(function).map(|own| own.config.port).ok_or(McErrno::ENOENT)?;
+        usize::try_from(port).ok().and_then(|port| self.ports.get_mut(port)).ok_or(McErrno::ENODEV)
+    }
+
+    /// Whether a physical port has this number.
+    pub fn has_port(&self, port: u32) -> bool {
+        usize::try_from(port).is_ok_and(|port| port < self.ports.len())
+    }
+}
+
+fn dword(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
 }
 
 fn done(request: &Header, reply: Reply) -> Answer {
@@ -272,5 +360,7 @@ fn respond(request: &Header, status: Status, len: usize, payload: &[u8]) -> Answ
     Answer::Bytes(bytes)
 }
 
+#[cfg(test)]
+mod host_tests;
 #[cfg(test)]
 mod tests;

@@ -5,18 +5,34 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use nicfw::mcdi::wire::{
     ACTION_BLACKLIST, ACTION_NONE, ACTION_SAMPLE, ACTION_UNCHANGED, ACTION_WHITELIST, ALL_PHYSICAL_PORTS, CACHE_COMMIT,
     CACHE_GET_CACHED_VERSION, CACHE_INVALIDATE, CACHE_ROLLBACK, CACHE_VALID, COUNTER_HW, COUNTER_NONE, COUNTER_SW_AUTO,
-    MAX_COUNTER_IDS, MAX_STATISTICS, ManageSecurityRulesetCacheIn, ManageSecurityRulesetCacheOut, McErrno,
-    OVERRIDE_ALLOW, OVERRIDE_BLOCK, OVERRIDE_NONE, PortrangeTreeEntry, ResetSecurityRulesIn, STATISTICS_GET_CONFIG,
-    STATISTICS_LIST, STATISTICS_RANGE, STATISTICS_READ_CLEAR, SecurityRuleCounterAllocIn, SetSecurityRuleIn,
-    SetSecurityRuleOut, StatisticsFlags, TsaRulesetOverrideIn, TsaStatisticsEntry, TsaStatisticsGetConfigOut,
+    Cmd, MAX_COUNTER_IDS, MAX_STATISTICS, ManageSecurityRulesetCacheIn, ManageSecurityRulesetCacheOut, McErrno,
+    OVERRIDE_ALLOW, OVERRIDE_BLOCK, OVERRIDE_NONE, PortrangeTreeEntry, Privileges, ResetSecurityRulesIn,
+    STATISTICS_GET_CONFIG, STATISTICS_LIST, STATISTICS_RANGE, STATISTICS_READ_CLEAR, SecurityRuleCounterAllocIn,
+    SetSecurityRuleIn, SetSecurityRuleOut, StatisticsFlags, TsaRulesetOverrideIn, TsaStatisticsEntry,
+    TsaStatisticsGetConfigOut,
 };
 use nicfw::tables::{Action, CounterId, MacAddr, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::function::request;
-use super::{Mc, Reply};
+use super::{Command, Mc, Reply};
 use crate::engine::{Entry, Override, Refused};
+
+#[rustfmt::skip]
+pub(super) const COMMANDS: &[Command] = &[
+    Command { cmd: Cmd::SET_SECURITY_RULE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (92, 92), run: Mc::set_security_rule },
+    Command { cmd: Cmd::RESET_SECURITY_RULES, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 4), run: Mc::reset_security_rules },
+    Command { cmd: Cmd::GET_SECURITY_RULESET_VERSION, privilege: Privileges::ADMIN, request: (0, 0), run: Mc::get_security_ruleset_version },
+    Command { cmd: Cmd::SECURITY_RULE_COUNTER_ALLOC, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 4), run: Mc::counter_alloc },
+    Command { cmd: Cmd::SECURITY_RULE_COUNTER_FREE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::counter_free },
+    Command { cmd: Cmd::SUBNET_MAP_SET_NODE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (6, 1020), run: Mc::subnet_map_set_node },
+    Command { cmd: Cmd::REMOTE_PORTRANGE_MAP_SET_TREE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::remote_portrange_map_set_tree },
+    Command { cmd: Cmd::LOCAL_PORTRANGE_MAP_SET_TREE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::local_portrange_map_set_tree },
+    Command { cmd: Cmd::MANAGE_SECURITY_RULESET_CACHE, privilege: Privileges::ADMIN, request: (4, 4), run: Mc::manage_ruleset_cache },
+    Command { cmd: Cmd::TSA_RULESET_OVERRIDE, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 4), run: Mc::ruleset_override },
+    Command { cmd: Cmd::TSA_STATISTICS, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::tsa_statistics },
+];
 
 const ETHER_IPV4: u16 = 0x0800;
 const VLAN_MAX: u16 = 0x0fff;
@@ -119,7 +135,7 @@ impl Mc {
     pub(super) fn set_security_rule(&mut self, function: usize, payload: &[u8]) -> Reply {
         let rule: SetSecurityRuleIn = request(payload)?;
         let key = key(&rule).ok_or(McErrno::EINVAL)?;
-        if key.physical_port.is_some_and(|port| port >= self.physical_ports) {
+        if key.physical_port.is_some_and(|port| !self.has_port(port)) {
             return Err(McErrno::EINVAL);
         }
         let (old_rx, old_tx) = self.engine.rule(&key).map(|old| (old.rx, old.tx)).unwrap_or_default();
@@ -150,7 +166,7 @@ impl Mc {
         let reset: ResetSecurityRulesIn = request(payload)?;
         match reset.physical_port.get() {
             ALL_PHYSICAL_PORTS => self.engine.reset_rules(None),
-            port if port < self.physical_ports => self.engine.reset_rules(Some(port)),
+            port if self.has_port(port) => self.engine.reset_rules(Some(port)),
             _ => return Err(McErrno::EINVAL),
         }
         Ok(Vec::new())

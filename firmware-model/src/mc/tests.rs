@@ -5,7 +5,7 @@ use crate::engine::EngineConfig;
 
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
-fn mc() -> Mc {
+pub(super) fn mc() -> Mc {
     let functions = [FunctionConfig::admin(0, MAC), FunctionConfig::container(0, 3, MacAddr([2, 0, 0, 0, 0, 2]))];
     Mc {
         engine: Engine::new(EngineConfig::profile0()),
@@ -15,27 +15,35 @@ fn mc() -> Mc {
         switching: Switching::Fixed,
         bound: false,
         boot_count: 1,
-        physical_ports: 2,
+        ports: vec![Port::default(); 2],
         rules_version: 0,
         executed: 0,
+        next_filter: 1,
+        next_context: 0,
+        generation: 0,
     }
 }
 
+/// Every command that the model knows.
+pub(super) fn all() -> impl Iterator<Item = &'static Command> {
+    COMMANDS.into_iter().chain([rules::COMMANDS]).flatten()
+}
+
 /// A v2 request with NEWEPOCH and sequence number 5: CODE 0x7f, RESYNC; EXTENDED_CMD, ACTUAL_LEN.
-fn v2(cmd: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn v2(cmd: u16, payload: &[u8]) -> Vec<u8> {
     let [c0, c1] = cmd.to_le_bytes();
     let [l0, l1] = u16::try_from(payload.len()).unwrap().to_le_bytes();
     [&[0xff, 0x00, 0x05, 0x00, c0, c1, l0, l1], payload].concat()
 }
 
 /// The answer to it: RESPONSE is bit 23, ERROR bit 22.
-fn done(cmd: u16, payload: &[u8]) -> Answer {
+pub(super) fn done(cmd: u16, payload: &[u8]) -> Answer {
     let mut bytes = v2(cmd, payload);
     bytes[2] = 0x85;
     Answer::Bytes(bytes)
 }
 
-fn failed(cmd: u16, errno: u32) -> Answer {
+pub(super) fn failed(cmd: u16, errno: u32) -> Answer {
     let mut bytes = v2(cmd, &errno.to_le_bytes());
     bytes[2] = 0xc5;
     Answer::Bytes(bytes)
@@ -77,7 +85,7 @@ fn unknown_commands_answer_enosys() {
 
 #[test]
 fn every_command_checks_its_length() {
-    for command in &COMMANDS {
+    for command in all() {
         let (shortest, longest) = command.request;
         let mut lengths = vec![longest + 1];
         lengths.extend(shortest.checked_sub(1));
@@ -253,11 +261,11 @@ proptest::proptest! {
 
     #[test]
     fn any_payload_of_a_known_command_is_taken(
-        command in 0..COMMANDS.len(),
+        command in 0..all().count(),
         payload in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..1020),
     ) {
         let mut mc = mc();
-        let cmd = COMMANDS[command].cmd.0;
+        let cmd = all().nth(command).unwrap().cmd.0;
         let Answer::Bytes(answer) = mc.take(0, &v2(cmd, &payload)) else { panic!("no answer") };
         proptest::prop_assert!(answer.len() <= 8 + MAX_PAYLOAD);
     }

@@ -1,17 +1,24 @@
 //! The `nicfw-model` program: an emulated adapter whose functions other processes, or QEMU, reach by vfio-user sockets.
 #![forbid(unsafe_code)]
 
+mod wire;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use nicfw::device::vfio_user::server::Listener;
 use nicfw::tables::MacAddr;
 use nicfw_model::serve::serve;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use wire::Cable;
+
+/// How often the adapter is told that time has passed.
+const TICK: Duration = Duration::from_millis(100);
 
 /// An emulated adapter behind vfio-user sockets.
 #[derive(Debug, Parser)]
@@ -25,6 +32,10 @@ enum Arguments {
         /// Socket of an unprivileged virtual function, as a container has it; may be repeated.
         #[arg(long, value_name = "PATH")]
         container: Vec<PathBuf>,
+        /// TAP device in the place of the cable at physical port 0; made if it is not there. Without it, what leaves the
+        /// adapter is lost.
+        #[arg(long, value_name = "INTERFACE")]
+        tap: Option<String>,
     },
 }
 
@@ -38,8 +49,8 @@ fn main() -> ExitCode {
             return if e.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let Arguments::Serve { socket, container } = arguments;
-    match run(&[vec![socket], container].concat()) {
+    let Arguments::Serve { socket, container, tap } = arguments;
+    match run(&[vec![socket], container].concat(), tap.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             let _ = writeln!(io::stderr(), "nicfw-model: {}", chain(&*e));
@@ -49,10 +60,14 @@ fn main() -> ExitCode {
 }
 
 /// Listens at every path, says so, and serves function n at path n.
-fn run(paths: &[PathBuf]) -> Result<(), Box<dyn std::error::Error>> {
+fn run(paths: &[PathBuf], tap: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
     let virtual_functions = (1..).zip(paths.iter().skip(1)).map(|(vf, _)| FunctionConfig::container(0, vf, mac(vf)));
     let functions = std::iter::once(FunctionConfig::admin(0, mac(0))).chain(virtual_functions).collect();
     let model = Model::new(ModelConfig::new(functions));
+    let cable = tap.map(|name| Cable::open(name).map_err(|e| format!("TAP device {name}: {e}"))).transpose()?;
+    if let Some(cable) = &cable {
+        cable.plug_into(&model, 0);
+    }
     let listeners = paths.iter().map(|path| Listener::bind(path)).collect::<Result<Vec<_>, _>>()?;
     let mut out = io::stdout().lock();
     writeln!(out, "EMULATED adapter")?;
@@ -64,8 +79,8 @@ fn run(paths: &[PathBuf]) -> Result<(), Box<dyn std::error::Error>> {
     drop(out);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let (model, stop) = (&model, &stop);
         let serve_one = |(function, listener)| {
-            let (model, stop) = (&model, &stop);
             scope.spawn(move || {
                 let served = serve(model, function, listener, stop);
                 // One socket that is lost ends the program: half an adapter is none.
@@ -73,12 +88,28 @@ fn run(paths: &[PathBuf]) -> Result<(), Box<dyn std::error::Error>> {
                 served
             })
         };
+        scope.spawn(move || tick(model, stop));
+        let carrier = cable.as_ref().map(|cable| {
+            scope.spawn(move || {
+                let carried = cable.carry(model, 0, stop);
+                stop.store(true, Ordering::Relaxed);
+                carried
+            })
+        });
         let threads: Vec<_> = listeners.iter().enumerate().map(serve_one).collect();
-        for thread in threads {
+        for thread in threads.into_iter().chain(carrier) {
             thread.join().map_err(|_| "a serving thread panicked")??;
         }
         Ok(())
     })
+}
+
+/// Lets the adapter know that time passes.
+fn tick(model: &Model, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        thread::sleep(TICK);
+        model.elapse(u32::try_from(TICK.as_millis()).unwrap_or(u32::MAX));
+    }
 }
 
 /// MAC address of function `number`: locally administered. The model's own choice.

@@ -1,0 +1,88 @@
+//! Commands about the state of the adapter: assertions, reboot, log, workarounds, sensors, NVRAM, licences.
+
+use nicfw::mcdi::wire::{McErrno, Privileges};
+
+use super::message::{In, Out, code};
+use super::{Command, GENERAL, Mc, Reply};
+
+#[rustfmt::skip]
+pub(super) const COMMANDS: &[Command] = &[
+    Command { cmd: code::GET_ASSERTS, privilege: Privileges::ADMIN, request: (4, 1020), run: Mc::get_asserts },
+    Command { cmd: code::LOG_CTRL, privilege: GENERAL, request: (8, 1020), run: Mc::log_ctrl },
+    Command { cmd: code::REBOOT, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (4, 1020), run: Mc::reboot_on_command },
+    Command { cmd: code::GET_WORKAROUNDS, privilege: GENERAL, request: (0, 1020), run: Mc::get_workarounds },
+    Command { cmd: code::WORKAROUND, privilege: Privileges::ADMIN, request: (8, 1020), run: Mc::workaround },
+    Command { cmd: code::SENSOR_INFO, privilege: GENERAL, request: (0, 1020), run: Mc::sensor_info },
+    Command { cmd: code::NVRAM_TYPES, privilege: Privileges::ADMIN, request: (0, 1020), run: Mc::nvram_types },
+    Command { cmd: code::NVRAM_PARTITIONS, privilege: Privileges::ADMIN, request: (0, 1020), run: Mc::nvram_partitions },
+    Command { cmd: code::LICENSING_V3, privilege: GENERAL, request: (4, 1020), run: Mc::licensing_v3 },
+];
+
+impl Mc {
+    /// The model's firmware never asserts.
+    fn get_asserts(&mut self, _: usize, _: &[u8]) -> Reply {
+        const NO_FAILS: u32 = 1;
+        Ok(Out::new(140).u32(0, NO_FAILS).done())
+    }
+
+    /// Which event queue gets the MC's events.
+    fn log_ctrl(&mut self, function: usize, payload: &[u8]) -> Reply {
+        const UART: u32 = 1;
+        const EVQ: u32 = 2;
+        let own = self.own(function)?;
+        match In(payload).u32(0) {
+            EVQ => own.events_to = In(payload).u32(4),
+            UART => {}
+            _ => return Err(McErrno::EINVAL),
+        }
+        Ok(Vec::new())
+    }
+
+    /// With the flag AFTER_ASSERTION, as a driver asks that finds an assertion, nothing happens: there was none. Without it
+    /// the MC reboots.
+    fn reboot_on_command(&mut self, _: usize, payload: &[u8]) -> Reply {
+        const AFTER_ASSERTION: u32 = 1;
+        if In(payload).u32(0) & AFTER_ASSERTION == 0 {
+            self.reboot();
+        }
+        Ok(Vec::new())
+    }
+
+    /// None is implemented: 35388 is Huntington's, and the others are choices of a firmware (ef10.md 5.5).
+    fn get_workarounds(&mut self, _: usize, _: &[u8]) -> Reply {
+        Ok(Out::new(8).done())
+    }
+
+    fn workaround(&mut self, _: usize, payload: &[u8]) -> Reply {
+        let known = (1..=7).contains(&In(payload).u32(0));
+        match (known, In(payload).u32(4)) {
+            (false, _) => Err(McErrno::EINVAL),
+            (true, 0) => Ok(Vec::new()),
+            (true, _) => Err(McErrno::ENOTSUP),
+        }
+    }
+
+    /// One page without sensors.
+    fn sensor_info(&mut self, _: usize, _: &[u8]) -> Reply {
+        Ok(Out::new(4).done())
+    }
+
+    /// No NVRAM that a driver could reach.
+    fn nvram_types(&mut self, _: usize, _: &[u8]) -> Reply {
+        Ok(Out::new(4).done())
+    }
+
+    fn nvram_partitions(&mut self, _: usize, _: &[u8]) -> Reply {
+        Ok(Out::new(4).done())
+    }
+
+    /// No licence keys, and nothing that needs one.
+    fn licensing_v3(&mut self, _: usize, payload: &[u8]) -> Reply {
+        const REPORT_LICENSE: u32 = 1;
+        const SELF_TEST_PASS: u32 = 1;
+        if In(payload).u32(0) != REPORT_LICENSE {
+            return Err(McErrno::ENOTSUP);
+        }
+        Ok(Out::new(88).u32(20, SELF_TEST_PASS).done())
+    }
+}

@@ -1,0 +1,172 @@
+//! Commands about VIs, queues, their timers and events (ef10.md 5.5 and 5.7).
+
+use nicfw::mcdi::wire::{McErrno, Privileges};
+
+use super::message::{In, Out, code};
+use super::{Command, GENERAL, Mc, Reply};
+use crate::vnic::{Checksums, Ring, Rxq, RxqConfig, Txq, software, start_up};
+
+/// VIs of a function at most: as many as its BAR has windows.
+pub(crate) const MAX_VIS: u32 = 128;
+/// Sizes of rings in entries (ef10.md 3.1, Medford).
+const EVQ_SIZES: (u32, u32) = (512, 32_768);
+const RXQ_SIZES: (u32, u32) = (512, 4096);
+const TXQ_SIZES: (u32, u32) = (512, 2048);
+
+/// FLAGS of INIT_EVQ: the queue interrupts; it is armed from the start.
+const INTERRUPTING: u32 = 1 << 0;
+const INT_ARMD: u32 = 1 << 2;
+/// FLAGS of INIT_RXQ: frames have a prefix; a frame stays in one buffer; DMA_MODE (0 = one packet a time).
+const PREFIX: u32 = 1 << 8;
+const DISABLE_SCATTER: u32 = 1 << 9;
+const DMA_MODE: u32 = 0xf << 10;
+/// FLAGS of INIT_TXQ: no checksum of IPv4 headers; none of TCP and UDP; TSO version 2.
+const IP_CSUM_DIS: u32 = 1 << 1;
+const TCP_CSUM_DIS: u32 = 1 << 2;
+const TSOV2_EN: u32 = 1 << 12;
+
+/// One count of an event timer in nanoseconds, and the counts that its register holds. The quantum is 1536 cycles
+/// (ef10.md 5.7) of a clock whose frequency is the model's own choice.
+const SYS_MHZ: u32 = 800;
+const TIMER_NS: u32 = 1536 * 1000 / SYS_MHZ;
+const TIMER_COUNTS: u32 = 0x3fff;
+
+#[rustfmt::skip]
+pub(super) const COMMANDS: &[Command] = &[
+    Command { cmd: code::ALLOC_VIS, privilege: GENERAL, request: (8, 1020), run: Mc::alloc_vis },
+    Command { cmd: code::FREE_VIS, privilege: GENERAL, request: (0, 1020), run: Mc::free_vis },
+    Command { cmd: code::GET_VI_ALLOC_INFO, privilege: GENERAL, request: (0, 1020), run: Mc::get_vi_alloc_info },
+    Command { cmd: code::INIT_EVQ, privilege: GENERAL, request: (44, 1020), run: Mc::init_evq },
+    Command { cmd: code::INIT_RXQ, privilege: GENERAL, request: (36, 1020), run: Mc::init_rxq },
+    Command { cmd: code::INIT_TXQ, privilege: GENERAL, request: (36, 1020), run: Mc::init_txq },
+    Command { cmd: code::FINI_EVQ, privilege: GENERAL, request: (4, 1020), run: Mc::fini_evq },
+    Command { cmd: code::FINI_RXQ, privilege: GENERAL, request: (4, 1020), run: Mc::fini_rxq },
+    Command { cmd: code::FINI_TXQ, privilege: GENERAL, request: (4, 1020), run: Mc::fini_txq },
+    Command { cmd: code::DRIVER_EVENT, privilege: GENERAL, request: (12, 1020), run: Mc::driver_event },
+    Command { cmd: code::TRIGGER_INTERRUPT, privilege: Privileges::empty(), request: (4, 1020), run: Mc::trigger_interrupt },
+    Command { cmd: code::SET_EVQ_TMR, privilege: GENERAL, request: (16, 1020), run: Mc::set_evq_tmr },
+    Command { cmd: code::GET_EVQ_TMR_PROPERTIES, privilege: GENERAL, request: (0, 1020), run: Mc::get_evq_tmr_properties },
+    Command { cmd: code::GET_CLOCK, privilege: GENERAL, request: (0, 1020), run: Mc::get_clock },
+];
+
+impl Mc {
+    /// A minimum that is too large gets ENOSPC, a second allocation EALREADY: no document tells the codes.
+    fn alloc_vis(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let (min, max) = (In(payload).u32(0), In(payload).u32(4));
+        let vnic = &mut self.own(function)?.vnic;
+        if vnic.vis != 0 {
+            return Err(McErrno::EALREADY);
+        }
+        if min == 0 || max < min {
+            return Err(McErrno::EINVAL);
+        }
+        if min > MAX_VIS {
+            return Err(McErrno::ENOSPC);
+        }
+        vnic.vis = max.min(MAX_VIS);
+        // VI_BASE is the adapter's number of the first VI; everything else that names a VI is relative to the function.
+        let base = u32::try_from(function).unwrap_or(0).saturating_mul(MAX_VIS);
+        Ok(Out::new(8).u32(0, max.min(MAX_VIS)).u32(4, base).done())
+    }
+
+    fn free_vis(&mut self, function: usize, _: &[u8]) -> Reply {
+        let vnic = &mut self.own(function)?.vnic;
+        if vnic.vis == 0 {
+            return Err(McErrno::EALREADY);
+        }
+        if vnic.has_queue() {
+            return Err(McErrno::EBUSY);
+        }
+        vnic.vis = 0;
+        Ok(Vec::new())
+    }
+
+    fn get_vi_alloc_info(&mut self, function: usize, _: &[u8]) -> Reply {
+        let base = u32::try_from(function).unwrap_or(0).saturating_mul(MAX_VIS);
+        Ok(Out::new(12).u32(0, self.own(function)?.vnic.vis).u32(4, base).done())
+    }
+
+    /// The first form of INIT_EVQ and V2 differ in flags that the model does not need: both are answered.
+    fn init_evq(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let ask = In(payload);
+        let (instance, flags, vector) = (ask.u32(4), ask.u32(16), ask.u32(24));
+        let ring = Ring::new(ask.u32(0), EVQ_SIZES, ask.quads(36))?;
+        let vnic = &mut self.own(function)?.vnic;
+        let interrupting = flags & INTERRUPTING != 0;
+        vnic.add_evq(instance, ring, interrupting.then_some(vector), flags & INT_ARMD != 0)?;
+        vnic.after_answer(instance, start_up(instance));
+        Ok(Out::new(8).u32(0, vector).done())
+    }
+
+    fn init_rxq(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let ask = In(payload);
+        let (evq, label, instance, flags) = (ask.u32(4), ask.u32(8), ask.u32(12), ask.u32(16));
+        if flags & DMA_MODE != 0 {
+            return Err(McErrno::ENOTSUP);
+        }
+        let ring = Ring::new(ask.u32(0), RXQ_SIZES, ask.quads(28))?;
+        let own = self.with_vadaptor(function, ask.u32(24))?;
+        let config = RxqConfig { evq, label, prefix: flags & PREFIX != 0, scatter: flags & DISABLE_SCATTER == 0 };
+        own.vnic.add_rxq(instance, Rxq::new(ring, config))?;
+        Ok(Vec::new())
+    }
+
+    fn init_txq(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let ask = In(payload);
+        let (evq, label, instance, flags) = (ask.u32(4), ask.u32(8), ask.u32(12), ask.u32(16));
+        if flags & TSOV2_EN != 0 {
+            return Err(McErrno::ENOTSUP);
+        }
+        let ring = Ring::new(ask.u32(0), TXQ_SIZES, ask.quads(28))?;
+        let checksums = Checksums { ip: flags & IP_CSUM_DIS == 0, segment: flags & TCP_CSUM_DIS == 0 };
+        let own = self.with_vadaptor(function, ask.u32(24))?;
+        own.vnic.add_txq(instance, Txq::new(ring, evq, label, checksums))?;
+        Ok(Vec::new())
+    }
+
+    fn fini_evq(&mut self, function: usize, payload: &[u8]) -> Reply {
+        self.own(function)?.vnic.remove_evq(In(payload).u32(0)).map(|()| Vec::new())
+    }
+
+    fn fini_rxq(&mut self, function: usize, payload: &[u8]) -> Reply {
+        self.own(function)?.vnic.remove_rxq(In(payload).u32(0)).map(|()| Vec::new())
+    }
+
+    fn fini_txq(&mut self, function: usize, payload: &[u8]) -> Reply {
+        self.own(function)?.vnic.remove_txq(In(payload).u32(0)).map(|()| Vec::new())
+    }
+
+    fn driver_event(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let ask = In(payload);
+        let vnic = &mut self.own(function)?.vnic;
+        if !vnic.has_evq(ask.u32(0)) {
+            return Err(McErrno::ENOENT);
+        }
+        vnic.after_answer(ask.u32(0), software(ask.u64(4)));
+        Ok(Vec::new())
+    }
+
+    fn trigger_interrupt(&mut self, function: usize, payload: &[u8]) -> Reply {
+        self.own(function)?.vnic.raise(Some(In(payload).u32(0)));
+        Ok(Vec::new())
+    }
+
+    /// The times that are asked for, rounded up to whole counts; they take no time (see [`crate::vnic`]).
+    fn set_evq_tmr(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let ask = In(payload);
+        if !self.own(function)?.vnic.has_evq(ask.u32(0)) {
+            return Err(McErrno::ENOENT);
+        }
+        let actual = |ns: u32| ns.div_ceil(TIMER_NS).min(TIMER_COUNTS) * TIMER_NS;
+        Ok(Out::new(8).u32(0, actual(ask.u32(4))).u32(4, actual(ask.u32(8))).done())
+    }
+
+    fn get_evq_tmr_properties(&mut self, _: usize, _: &[u8]) -> Reply {
+        let out = Out::new(36).u32(4, TIMER_NS).u32(8, TIMER_COUNTS).u32(12, 1);
+        Ok(out.u32(16, TIMER_NS * TIMER_COUNTS).u32(20, TIMER_NS).done())
+    }
+
+    fn get_clock(&mut self, _: usize, _: &[u8]) -> Reply {
+        Ok(Out::new(8).u32(0, SYS_MHZ).u32(4, SYS_MHZ).done())
+    }
+}

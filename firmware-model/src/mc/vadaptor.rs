@@ -1,0 +1,312 @@
+//! Commands about the vadaptor of a function, its filters and RSS contexts (ef10.md 5.6, 5.9, 5.10 and 6).
+//!
+//! Each function has one port, ASSIGNED: there are no vswitches to make (no EVB capability).
+
+use nicfw::mcdi::wire::{McErrno, Privileges};
+use nicfw::tables::MacAddr;
+
+use super::message::{In, Out, code};
+use super::{Command, Function, GENERAL, Mc, Reply};
+use crate::steer::{Dest, INDIRECTIONS, MATCHES, Match, Spec, rss_flags};
+
+/// EVB_PORT_ID of a function's own port.
+const ASSIGNED: u32 = 0x0100_0000;
+
+#[rustfmt::skip]
+pub(super) const COMMANDS: &[Command] = &[
+    Command { cmd: code::VADAPTOR_ALLOC, privilege: GENERAL, request: (30, 1020), run: Mc::vadaptor_alloc },
+    Command { cmd: code::VADAPTOR_FREE, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_free },
+    Command { cmd: code::VADAPTOR_SET_MAC, privilege: GENERAL, request: (10, 1020), run: Mc::vadaptor_set_mac },
+    Command { cmd: code::VADAPTOR_GET_MAC, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_get_mac },
+    Command { cmd: code::VADAPTOR_QUERY, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_query },
+    Command { cmd: code::VPORT_GET_MAC_ADDRESSES, privilege: GENERAL, request: (4, 1020), run: Mc::vport_get_mac_addresses },
+    Command { cmd: code::FILTER_OP, privilege: GENERAL, request: (12, 1020), run: Mc::filter_op },
+    Command { cmd: code::RSS_CONTEXT_ALLOC, privilege: GENERAL, request: (12, 1020), run: Mc::rss_context_alloc },
+    Command { cmd: code::RSS_CONTEXT_FREE, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_free },
+    Command { cmd: code::RSS_CONTEXT_SET_KEY, privilege: GENERAL, request: (44, 1020), run: Mc::rss_context_set_key },
+    Command { cmd: code::RSS_CONTEXT_GET_KEY, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_key },
+    Command { cmd: code::RSS_CONTEXT_SET_TABLE, privilege: GENERAL, request: (132, 1020), run: Mc::rss_context_set_table },
+    Command { cmd: code::RSS_CONTEXT_GET_TABLE, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_table },
+    Command { cmd: code::RSS_CONTEXT_SET_FLAGS, privilege: GENERAL, request: (8, 1020), run: Mc::rss_context_set_flags },
+    Command { cmd: code::RSS_CONTEXT_GET_FLAGS, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_flags },
+];
+
+/// OP of FILTER_OP.
+mod op {
+    pub const INSERT: u32 = 0;
+    pub const REMOVE: u32 = 1;
+    pub const SUBSCRIBE: u32 = 2;
+    pub const UNSUBSCRIBE: u32 = 3;
+    pub const REPLACE: u32 = 4;
+}
+
+/// The link of a function to its port.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vadaptor {
+    pub mac: MacAddr,
+    /// PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED.
+    permit_set_mac: bool,
+}
+
+fn check_port(port: u32) -> Result<(), McErrno> {
+    if port == ASSIGNED { Ok(()) } else { Err(McErrno::NO_EVB_PORT) }
+}
+
+impl Function {
+    /// The vadaptor, or the error that tells that there is none.
+    pub(super) fn vadaptor(&self, port: u32) -> Result<Vadaptor, McErrno> {
+        check_port(port)?;
+        self.vadaptor.ok_or(McErrno::NO_VADAPTOR)
+    }
+
+    /// What a function lacks the privilege for gets EPERM (ef10.md 6.4).
+    fn allow(&self, any: Privileges) -> Result<(), McErrno> {
+        if self.config.privileges.intersects(any) { Ok(()) } else { Err(McErrno::EPERM) }
+    }
+
+    /// Whether a filter asks for traffic that the function may see.
+    fn check_spec(&self, spec: &Spec, own: MacAddr) -> Result<(), McErrno> {
+        let dst = MacAddr(spec.dst_mac);
+        if spec.fields.contains(Match::UNKNOWN_UCAST_DST) {
+            self.allow(Privileges::PROMISCUOUS)
+        } else if spec.fields.contains(Match::UNKNOWN_MCAST_DST) {
+            self.allow(Privileges::ALL_MULTICAST)
+        } else if !spec.fields.contains(Match::DST_MAC) {
+            Ok(())
+        } else if dst.0 == [0xff; 6] {
+            self.allow(Privileges::BROADCAST)
+        } else if dst.is_group() {
+            self.allow(Privileges::MULTICAST)
+        } else if dst == own {
+            self.allow(Privileges::UNICAST)
+        } else {
+            self.allow(Privileges::INSECURE_FILTERS)
+        }
+    }
+}
+
+impl Mc {
+    pub(super) fn own(&mut self, function: usize) -> Result<&mut Function, McErrno> {
+        self.functions.get_mut(function).ok_or(McErrno::ENOENT)
+    }
+
+    /// The function, if it has a vadaptor on this port.
+    pub(super) fn with_vadaptor(&mut self, function: usize, port: u32) -> Result<&mut Function, McErrno> {
+        let own = self.own(function)?;
+        own.vadaptor(port)?;
+        Ok(own)
+    }
+
+    /// A second one gets EEXIST; tags to insert or strip are refused: no document tells the codes.
+    fn vadaptor_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
+        const PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED: u32 = 1 << 1;
+        let ask = In(payload);
+        check_port(ask.u32(0))?;
+        if ask.u32(12) != 0 || ask.u32(16) != 0 {
+            return Err(McErrno::ENOTSUP);
+        }
+        let own = self.own(function)?;
+        if own.vadaptor.is_some() {
+            return Err(McErrno::EEXIST);
+        }
+        let mac = match MacAddr(ask.bytes(24)) {
+            MacAddr([0, 0, 0, 0, 0, 0]) => own.config.mac,
+            mac if mac == own.config.mac => mac,
+            mac => mac_to_take(own, mac)?,
+        };
+        let permit_set_mac = ask.u32(8) & PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED != 0;
+        own.vadaptor = Some(Vadaptor { mac, permit_set_mac });
+        Ok(Vec::new())
+    }
+
+    /// Takes the filters with it. RSS contexts stay: the kernel's driver frees them afterwards.
+    fn vadaptor_free(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let own = self.with_vadaptor(function, In(payload).u32(0))?;
+        if own.vnic.has_dma_queue() {
+            return Err(McErrno::EBUSY);
+        }
+        own.vadaptor = None;
+        own.steering.remove_filters();
+        Ok(Vec::new())
+    }
+
+    fn vadaptor_set_mac(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let own = self.own(function)?;
+        let vadaptor = own.vadaptor(In(payload).u32(0))?;
+        let mac = mac_to_take(own, MacAddr(In(payload).bytes(4)))?;
+        if own.steering.has_filters() && !vadaptor.permit_set_mac {
+            return Err(McErrno::FILTERS_PRESENT);
+        }
+        own.vadaptor = Some(Vadaptor { mac, ..vadaptor });
+        Ok(Vec::new())
+    }
+
+    fn vadaptor_get_mac(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let vadaptor = self.own(function)?.vadaptor(In(payload).u32(0))?;
+        Ok(vadaptor.mac.0.to_vec())
+    }
+
+    fn vadaptor_query(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let vadaptor = self.own(function)?.vadaptor(In(payload).u32(0))?;
+        Ok(Out::new(12).u32(4, u32::from(vadaptor.permit_set_mac) << 1).done())
+    }
+
+    fn vport_get_mac_addresses(&mut self, function: usize, payload: &[u8]) -> Reply {
+        check_port(In(payload).u32(0))?;
+        Ok(Out::new(10).u32(0, 1).bytes(4, &self.own(function)?.config.mac.0).done())
+    }
+
+    /// Handles are counted over the whole adapter, from 1: none is ever used again.
+    fn filter_op(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let ask = In(payload);
+        let (op, handle) = (ask.u32(0), ask.u64(4));
+        let next = self.next_filter;
+        let own = self.own(function)?;
+        let handle = match op {
+            op::INSERT | op::SUBSCRIBE => {
+                let vadaptor = own.vadaptor(ask.u32(12))?;
+                let spec = spec(ask)?;
+                own.check_spec(&spec, vadaptor.mac)?;
+                let dest = dest(own, ask)?;
+                log::debug!("function {function}: filter {next}: {spec:?} to {dest:?}");
+                own.steering.insert(next, spec, dest, op == op::SUBSCRIBE)?;
+                self.next_filter += 1;
+                next
+            }
+            op::REMOVE | op::UNSUBSCRIBE => {
+                own.steering.remove(handle)?;
+                handle
+            }
+            op::REPLACE => {
+                let dest = dest(own, ask)?;
+                own.steering.retarget(handle, dest)?;
+                handle
+            }
+            _ => return Err(McErrno::EINVAL),
+        };
+        Ok(Out::new(12).u32(0, op).bytes(4, &handle.to_le_bytes()).done())
+    }
+
+    /// The combinations of fields, in decreasing priority (GET_PARSER_DISP_INFO, operation 1).
+    pub(super) fn supported_matches(op: u32) -> Reply {
+        let mut out = [op, u32::try_from(MATCHES.len()).unwrap_or(0)].map(u32::to_le_bytes).concat();
+        out.extend(MATCHES.iter().flat_map(|fields| fields.bits().to_le_bytes()));
+        Ok(out)
+    }
+
+    /// Needs no vadaptor: after a reboot the kernel's driver makes its context first.
+    fn rss_context_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
+        const EXCLUSIVE: u32 = 0;
+        let ask = In(payload);
+        check_port(ask.u32(0))?;
+        let id = self.next_context;
+        let own = self.own(function)?;
+        if ask.u32(4) != EXCLUSIVE {
+            return Err(McErrno::ENOTSUP);
+        }
+        own.steering.add_context(id, ask.u32(8))?;
+        self.next_context = self.next_context.wrapping_add(1);
+        Ok(id.to_le_bytes().to_vec())
+    }
+
+    fn rss_context_free(&mut self, function: usize, payload: &[u8]) -> Reply {
+        self.own(function)?.steering.free_context(In(payload).u32(0)).map(|()| Vec::new())
+    }
+
+    fn rss_context_set_key(&mut self, function: usize, payload: &[u8]) -> Reply {
+        self.own(function)?.steering.context(In(payload).u32(0))?.key = In(payload).bytes(4);
+        Ok(Vec::new())
+    }
+
+    fn rss_context_get_key(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
+        Ok(Out::new(44).bytes(4, &context.key).done())
+    }
+
+    fn rss_context_set_table(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
+        let table: [u8; INDIRECTIONS] = In(payload).bytes(4);
+        if table.iter().any(|entry| u32::from(*entry) >= context.queues) {
+            return Err(McErrno::EINVAL);
+        }
+        context.table = table;
+        Ok(Vec::new())
+    }
+
+    fn rss_context_get_table(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
+        Ok(Out::new(132).bytes(4, &context.table).done())
+    }
+
+    /// Without the capability ADDITIONAL_RSS_MODES only the four hash bits can be set (ef10.md 5.9).
+    fn rss_context_set_flags(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
+        match In(payload).u32(4) {
+            flags if flags & !rss_flags::ALL == 0 => context.flags = flags,
+            _ => return Err(McErrno::EINVAL),
+        }
+        Ok(Vec::new())
+    }
+
+    fn rss_context_get_flags(&mut self, function: usize, payload: &[u8]) -> Reply {
+        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
+        Ok(Out::new(8).u32(4, context.flags).done())
+    }
+}
+
+/// A MAC that the function may take in place of its own.
+fn mac_to_take(own: &Function, mac: MacAddr) -> Result<MacAddr, McErrno> {
+    if mac.is_group() || mac.0 == [0; 6] {
+        return Err(McErrno::EINVAL);
+    }
+    if mac != own.config.mac {
+        own.allow(Privileges::CHANGE_MAC | Privileges::MAC_SPOOFING)?;
+    }
+    Ok(mac)
+}
+
+/// The match of a FILTER_OP; a field that is not named must not matter, so it is zero. Fields of encapsulated frames and
+/// unknown bits are in no combination of the list.
+fn spec(ask: In<'_>) -> Result<Spec, McErrno> {
+    const VLAN_ID: u16 = 0x0fff;
+    let fields = Match::from_bits_retain(ask.u32(16));
+    if !MATCHES.contains(&fields) {
+        return Err(McErrno::ENOTSUP);
+    }
+    let word = |field, off| if fields.contains(field) { ask.be16(off) } else { 0 };
+    let mac = |field, off| if fields.contains(field) { ask.bytes(off) } else { [0; 6] };
+    let ip = |field, off| if fields.contains(field) { ask.bytes(off) } else { [0; 16] };
+    Ok(Spec {
+        fields,
+        src_mac: mac(Match::SRC_MAC, 44),
+        src_port: word(Match::SRC_PORT, 50),
+        dst_mac: mac(Match::DST_MAC, 52),
+        dst_port: word(Match::DST_PORT, 58),
+        ether_type: word(Match::ETHER_TYPE, 60),
+        inner_vlan: word(Match::INNER_VLAN, 62) & VLAN_ID,
+        outer_vlan: word(Match::OUTER_VLAN, 64) & VLAN_ID,
+        // The protocol stands in the first byte of its field: the low one of a little-endian word.
+        ip_proto: if fields.contains(Match::IP_PROTO) { ask.bytes::<1>(66)[0].into() } else { 0 },
+        src_ip: ip(Match::SRC_IP, 76),
+        dst_ip: ip(Match::DST_IP, 92),
+    })
+}
+
+/// The destination of a FILTER_OP. A queue needs a VI of the function, but not to be there yet (ef10.md 6).
+fn dest(own: &Function, ask: In<'_>) -> Result<Dest, McErrno> {
+    const DROP: u32 = 0;
+    const HOST: u32 = 1;
+    const SIMPLE: u32 = 0;
+    const RSS: u32 = 1;
+    let first = ask.u32(24);
+    let context = match (ask.u32(20), ask.u32(28)) {
+        (DROP, _) => return Ok(Dest::Drop),
+        (HOST, SIMPLE) => None,
+        (HOST, RSS) => Some(ask.u32(32)),
+        _ => return Err(McErrno::ENOTSUP),
+    };
+    if first >= own.vnic.vis {
+        return Err(McErrno::EINVAL);
+    }
+    Ok(Dest::Queue { first, context })
+}
