@@ -40,22 +40,23 @@ macro_rules! targets {
 
 targets! {
     compiler: ;
-    driver: ;
+    driver: "src/nic/mod.rs from_device";
     flow_text: "src/policy/flow_text.rs FlowText";
     frame: "firmware-model/src/packet.rs parse" "firmware-model/src/model.rs carry" "firmware-model/src/model.rs judge";
     import_classbench: "src/policy/import/mod.rs import";
     import_dpdk_acl: "src/policy/import/mod.rs import";
     import_iptables: "src/policy/import/mod.rs import";
     import_nft: "src/policy/import/mod.rs import";
-    mcdi_reply: "src/mcdi/wire/mod.rs zero_extended";
-    model_mcdi: ;
+    mcdi_reply: "src/mcdi/channel.rs open" "src/mcdi/wire/mod.rs zero_extended";
+    model_mcdi: "firmware-model/src/mc/mod.rs take" "firmware-model/src/mc/mod.rs answered"
+        "firmware-model/src/vnic/mod.rs receive" "firmware-model/src/vnic/rx.rs receive";
     model_pci: "firmware-model/src/pci/config_space.rs write" "firmware-model/src/pci/msix.rs write";
     names: "src/tables/addr.rs MacAddr" "src/device/address.rs PciAddress" "src/device/locator.rs Locator";
-    pcap: "cli/src/capture.rs read_from" "firmware-model/src/ports.rs open";
+    pcap: "cli/src/capture.rs read_from";
     policy_text: "src/policy/parse/mod.rs parse";
     table_op: "src/tables/codec.rs decode";
-    vfio_user_client: "src/device/vfio_user/client.rs over" "src/device/vfio_user/socket.rs receive";
-    vfio_user_server: "src/device/vfio_user/server/mod.rs start" "src/device/vfio_user/socket.rs receive";
+    vfio_user_client: "src/device/vfio_user/client.rs over";
+    vfio_user_server: "src/device/vfio_user/server/mod.rs start";
     vfio_user_version: "src/device/vfio_user/capabilities.rs parse";
 }
 
