@@ -2,6 +2,16 @@
 //!
 //! Frames are as the adapter sees them, from the destination MAC on. Captures without Ethernet headers (Linux "cooked" and
 //! raw IP) get one; what MACs it holds is then for the policy to say: see [`Frame::has_macs`].
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
 
 use std::fmt::Display;
 use std::fs::File;

@@ -19,8 +19,8 @@ mod words;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::Arguments;
 use failure::{Exit, Failure};

@@ -9,8 +9,13 @@ use std::path::{Path, PathBuf};
 use nicfw::mcdi::wire::Cmd;
 
 /// Where words stand as string literals.
-const SOURCES: &[&str] =
-    &["src/policy/parse", "src/policy/import", "src/policy/check", "src/policy/flow_text.rs", "src/device/vfio_user/capabilities.rs"];
+const SOURCES: &[&str] = &[
+    "src/policy/parse",
+    "src/policy/import",
+    "src/policy/check",
+    "src/policy/flow_text.rs",
+    "src/device/vfio_user/capabilities.rs",
+];
 
 fn rust_files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
@@ -26,7 +31,8 @@ fn words(source: &str) -> impl Iterator<Item = &str> {
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     let literals = lines.flat_map(|line| line.split('"').skip(1).step_by(2));
     literals.filter(|text| {
-        (2..=24).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-:./=".contains(&byte))
+        (2..=24).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-:./=".contains(&byte))
     })
 }
 

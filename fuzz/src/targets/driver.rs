@@ -84,7 +84,11 @@ pub fn run(data: &[u8]) {
     let _ = firewall.detach().detach();
 }
 
-fn take(step: u8, firewall: &mut Firewall<Adapter>, compiled: &[Compiled; 2]) -> Result<(), Box<dyn std::error::Error>> {
+fn take(
+    step: u8,
+    firewall: &mut Firewall<Adapter>,
+    compiled: &[Compiled; 2],
+) -> Result<(), Box<dyn std::error::Error>> {
     let ip = "10.30.1.9".parse()?;
     match step % 9 {
         way @ (0 | 1) => {

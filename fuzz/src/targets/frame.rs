@@ -23,11 +23,13 @@ impl Bench {
         let text = include_str!("../../../cli/demo/shop.yaml");
         let document = Document::parse(text, "shop.yaml").expect("a sound file");
         let shop = MacAddr([2, 0, 0x0a, 0x1e, 1, 0x11]);
-        let functions = vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1])), FunctionConfig::container(0, 1, shop)];
+        let functions =
+            vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1])), FunctionConfig::container(0, 1, shop)];
         let model = Model::new(ModelConfig::new(functions));
         let clock = Arc::new(VirtualClock::new());
         let device = Box::new(model.function(0));
-        let adapter = Adapter::from_device(device, clock.clone(), AttachOptions::default()).expect("the model attaches");
+        let adapter =
+            Adapter::from_device(device, clock.clone(), AttachOptions::default()).expect("the model attaches");
         let compiled = Compiled::new(&document, adapter.target(), None).expect("a policy that fits");
         Firewall::attach(adapter, Adopt(&compiled), clock, Settings::default()).expect("the model loads a policy");
         Self { model, document }
@@ -39,7 +41,11 @@ impl Bench {
         let packet = Packet { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip };
         for direction in [Direction::Rx, Direction::Tx] {
             let judged = self.model.judge(frame, direction, 0).map(|judgement| judgement.verdict);
-            assert_eq!(judged, Ok(self.document.decide(&packet.judged(direction, 0)).verdict), "{direction:?} {packet:?}");
+            assert_eq!(
+                judged,
+                Ok(self.document.decide(&packet.judged(direction, 0)).verdict),
+                "{direction:?} {packet:?}"
+            );
         }
         for from in [Place::Wire(0), Place::Host(0), Place::Host(1)] {
             self.model.carry(from, frame).expect("a frame that parses is carried");

@@ -71,7 +71,8 @@ pub fn run(data: &[u8]) {
 
 /// The answer to a request: header of its form, and the payload; 8 bytes are laid over the header.
 fn reply(request: &[u8], failed: bool, forged: [u8; 8], payload: &[u8]) -> Vec<u8> {
-    let dword = |at: usize| request.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word));
+    let dword =
+        |at: usize| request.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word));
     let sent = Header::decode([dword(0), dword(4)]);
     let status = if failed { Status::Failed } else { Status::Done };
     let header = Header { status, len: payload.len(), ..sent }.encode();

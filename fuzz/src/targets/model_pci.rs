@@ -31,12 +31,7 @@ pub fn run(data: &[u8]) {
     session.finish(&mut function);
 }
 
-fn access(
-    function: &mut dyn Function,
-    sizes: &[u64],
-    host: &Host,
-    u: &mut Unstructured<'_>,
-) -> arbitrary::Result<()> {
+fn access(function: &mut dyn Function, sizes: &[u64], host: &Host, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let what: u8 = u.arbitrary()?;
     match what {
         0..0x20 => return host.step(u),
