@@ -1,0 +1,323 @@
+//! What changes an adapter: adopt, reserve, plan, apply, release, recover.
+#![expect(unsafe_code, reason = "exports functions, and calls one of the caller's")]
+
+use std::ffi::{c_char, c_int, c_void};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use nicfw::MacAddr;
+use nicfw::firewall::{Audit, Report};
+
+use crate::call::{free, outside, run};
+use crate::failure::{Failure, Result};
+use crate::handle::{self, lock};
+use crate::items::{self, Item};
+use crate::memory::Memory;
+use crate::nicfw_code::NICFW_E_ARGUMENT;
+use crate::spec::address;
+use crate::types::{nicfw_addr, nicfw_error, nicfw_plan_info, nicfw_report};
+use crate::{nicfw_adapter, nicfw_compiled, nicfw_list, nicfw_plan};
+
+/// Is told that `done` of `total` commands of a change were carried out; not called while commands are taken back.
+///
+/// The thread that applies the change calls it. It must not call the library.
+pub type nicfw_progress = Option<unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64)>;
+
+/// A callback of the caller, and how far the change has come.
+pub(crate) struct Progress {
+    callback: unsafe extern "C" fn(*mut c_void, u64, u64),
+    /// An address that only the callback knows what to do with.
+    user: usize,
+    done: u64,
+    total: u64,
+}
+
+impl Progress {
+    pub(crate) fn step(&mut self) {
+        self.done += 1;
+        let user = std::ptr::with_exposed_provenance_mut(self.user);
+        // SAFETY: the caller promised that the function takes this as long as the change is being applied.
+        outside(|| unsafe { (self.callback)(user, self.done, self.total) });
+    }
+}
+
+/// Takes over the adapter with a policy that was compiled for it, or takes it over again.
+///
+/// The tables of an adapter cannot be read back. So what they hold is dropped: all traffic of the adapter is blocked, its
+/// rules are reset, the policy is loaded, and then the policy decides. Counters begin at zero.
+///
+/// If this fails, the adapter handle may only be closed; `err->state` says whether the adapter drops all traffic.
+/// Only `NICFW_E_FIT` with a policy that was compiled for other tables leaves everything as it was.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_adapter_adopt(
+    adapter: *mut nicfw_adapter,
+    compiled: *const nicfw_compiled,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |_| {
+        let nic = handle::get(adapter)?;
+        let compiled = handle::get(compiled)?;
+        lock(&nic)?.adopt(compiled)
+    })
+}
+
+/// Closes the addresses of a container before it starts. What it may do comes with a policy that binds it.
+///
+/// `ips` are `ips_count` addresses with the full prefix. `own_mac` is a MAC of 6 bytes that the container alone has; NULL if
+/// it shares the host's.
+///
+/// Returns `NICFW_E_HELD` if another container holds one of the addresses: nothing was sent. After any other error the
+/// container is unprotected and must not be started.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_adapter_reserve(
+    adapter: *mut nicfw_adapter,
+    container: *const c_char,
+    ips: *const nicfw_addr,
+    ips_count: usize,
+    own_mac: *const u8,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let container = memory.text(container, "container")?;
+        let ips = memory.array(ips, ips_count, "ips")?;
+        let ips = ips.iter().map(|ip| address(ip, "ips")).collect::<Result<Vec<IpAddr>>>()?;
+        if container.is_empty() || ips.is_empty() {
+            return Err(Failure::new(NICFW_E_ARGUMENT, "a reservation names a container and at least one address"));
+        }
+        let mac = memory.maybe_value(own_mac.cast::<[u8; 6]>()).map(MacAddr);
+        let nic = handle::get(adapter)?;
+        let mut nic = lock(&nic)?;
+        Ok(nic.firewall()?.reserve(container, &ips, mac)?)
+    })
+}
+
+/// Opens the addresses of a container that no policy binds any more: they are treated as ones that nobody bound. Call it
+/// when the container is gone.
+///
+/// Returns `NICFW_E_NOT_FOUND` if nothing is kept closed for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_adapter_release(
+    adapter: *mut nicfw_adapter,
+    container: *const c_char,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let container = memory.text(container, "container")?;
+        let nic = handle::get(adapter)?;
+        lock(&nic)?.release(container)
+    })
+}
+
+/// Plans the commands that bring the adapter to another compiled policy. Sends nothing. `reason` goes to the log.
+///
+/// Returns `NICFW_E_FIT` if the change does not fit, or the policy was compiled for other tables.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_adapter_plan(
+    adapter: *const nicfw_adapter,
+    compiled: *const nicfw_compiled,
+    reason: *const c_char,
+    plan: *mut *mut nicfw_plan,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let plan = memory.out(plan, "plan")?;
+        let reason = memory.text(reason, "reason")?;
+        let nic = handle::get(adapter)?;
+        let held = lock(&nic)?.plan(handle::get(compiled)?, reason)?;
+        plan.give(Arc::new(held))
+    })
+}
+
+/// Carries out a plan. It is good for the tables that it was made for: after any other change, and for another adapter
+/// handle, `NICFW_E_STALE` is returned and nothing is sent.
+///
+/// `progress` may be NULL; `user` is its first argument. `report` may be NULL.
+///
+/// After an error `err->state` says what the adapter holds: what it held before (commands that were sent are taken back),
+/// the same but for containers that were closed, or unknown.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_adapter_apply(
+    adapter: *mut nicfw_adapter,
+    plan: *const nicfw_plan,
+    progress: nicfw_progress,
+    user: *mut c_void,
+    report: *mut nicfw_report,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let place = memory.maybe_out_structure(report, "report")?;
+        let nic = handle::get(adapter)?;
+        let plan = handle::get(plan)?;
+        let total = plan.change.plan.steps.len() as u64;
+        let progress = progress.map(|callback| Progress { callback, user: user.expose_provenance(), done: 0, total });
+        let report = lock(&nic)?.apply(&plan, progress)?;
+        if let Some(place) = place {
+            place.put(report_to_c(&report));
+        }
+        Ok(())
+    })
+}
+
+/// Brings an adapter in an unknown state back to what it held last: every entry in question is sent again. Does nothing if
+/// nothing is in doubt. `report` may be NULL.
+///
+/// Returns `NICFW_E_RECOVER` if that did not succeed either: try again, or adopt.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_adapter_recover(
+    adapter: *mut nicfw_adapter,
+    report: *mut nicfw_report,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let place = memory.maybe_out_structure(report, "report")?;
+        let nic = handle::get(adapter)?;
+        let report = lock(&nic)?.firewall()?.recover()?;
+        if let Some(place) = place {
+            place.put(report_to_c(&report));
+        }
+        Ok(())
+    })
+}
+
+/// Compares the adapter's hash over its tables with the one after the last change: `drifted` gets 1 if somebody else has
+/// changed them, 0 if not.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_adapter_audit(
+    adapter: *mut nicfw_adapter,
+    drifted: *mut c_int,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let drifted = memory.out(drifted, "drifted")?;
+        let nic = handle::get(adapter)?;
+        let audit = lock(&nic)?.firewall()?.audit()?;
+        drifted.put((audit != Audit::Same).into());
+        Ok(())
+    })
+}
+
+/// Makes the tables what a reboot of the adapter's management controller loads, whenever that was done last.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_adapter_commit_cache(adapter: *mut nicfw_adapter, err: *mut nicfw_error) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |_| {
+        let nic = handle::get(adapter)?;
+        let mut nic = lock(&nic)?;
+        Ok(nic.firewall()?.commit_cache()?)
+    })
+}
+
+/// Reads the counters. Fields: TEXT, COUNTER, RX_FRAMES, TX_FRAMES, RX_NEW, TX_NEW, ENTRY, and of the rule that asked for
+/// the first entry FILE, LINE and, where they were said, OWNER, REASON, TICKET, WHEN, UNTIL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_adapter_read_counters(
+    adapter: *mut nicfw_adapter,
+    counters: *mut *mut nicfw_list,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let counters = memory.out(counters, "counters")?;
+        let nic = handle::get(adapter)?;
+        let items = lock(&nic)?.counters()?;
+        counters.give(items.into())
+    })
+}
+
+/// Tells what a plan will do.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_plan_get_info(
+    plan: *const nicfw_plan,
+    info: *mut nicfw_plan_info,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let place = memory.out_structure(info, "info")?;
+        let plan = handle::get(plan)?;
+        let (change, plan) = (&plan.change, &plan.change.plan);
+        place.put(nicfw_plan_info {
+            size: 0,
+            commands: plan.steps.len() as u64,
+            pauses: plan.steps.iter().filter(|step| step.pause_before).count() as u64,
+            closed_meanwhile: change.closed_meanwhile.len() as u64,
+            peak_rules: plan.peak_rules as u64,
+            peak_combinations: plan.peak_combinations as u64,
+        });
+        Ok(())
+    })
+}
+
+/// Lists the commands of a plan, in order. Fields: TEXT, PHASE, PAUSE, UNDO (where something takes it back).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_plan_list_commands(
+    plan: *const nicfw_plan,
+    commands: *mut *mut nicfw_list,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let commands = memory.out(commands, "commands")?;
+        let plan = handle::get(plan)?;
+        commands.give(plan.change.plan.steps.iter().map(items::step).collect())
+    })
+}
+
+/// Lists the containers whose flows may be denied meanwhile although old and new policy allow them. Fields: TEXT, CONTAINER.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_plan_list_closed(
+    plan: *const nicfw_plan,
+    containers: *mut *mut nicfw_list,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let containers = memory.out(containers, "containers")?;
+        let plan = handle::get(plan)?;
+        let item = |name: &String| Item::new(name).text(crate::nicfw_field::NICFW_FIELD_CONTAINER, name);
+        containers.give(plan.change.closed_meanwhile.iter().map(item).collect())
+    })
+}
+
+/// Ends a plan. NULL does nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_plan_free(plan: *mut nicfw_plan, err: *mut nicfw_error) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    free(memory, plan, err)
+}
+
+fn report_to_c(report: &Report) -> nicfw_report {
+    let mut version = [0; 64];
+    let hash = report.version.as_ref().map_or(&[][..], |version| version.as_bytes());
+    let fits = version.get_mut(..hash.len()).map(|place| place.copy_from_slice(hash)).is_some();
+    nicfw_report {
+        size: 0,
+        commands: report.commands as u64,
+        pauses: report.pauses as u64,
+        closed_meanwhile: report.closed_meanwhile.len() as u64,
+        generation: report.generation,
+        cache_behind: report.cache_behind.into(),
+        version_len: if fits { u32::try_from(hash.len()).unwrap_or(0) } else { 0 },
+        version,
+    }
+}

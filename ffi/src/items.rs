@@ -1,0 +1,214 @@
+//! Items of lists: fields with a number or a text each, made when the list is.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use nicfw::device::{Suitability, Verdict as Usable};
+use nicfw::firewall::{Count, Firewall};
+use nicfw::policy::plan::{Phase, Step};
+use nicfw::policy::{Binding, Difference, Document, Explanation, Flow, Opening, Origin, ParseError, Usage};
+use nicfw::{Direction, TableOp, Verdict};
+
+use crate::nic::Watched;
+use crate::nicfw_field::{self, *};
+use crate::{nicfw_direction, nicfw_phase, nicfw_suitability, nicfw_table, nicfw_verdict};
+
+/// What an item says in one field.
+#[derive(Debug, Clone)]
+pub enum Value {
+    Number(u64),
+    Text(String),
+}
+
+/// One item of a list.
+#[derive(Debug, Clone)]
+pub struct Item(Vec<(nicfw_field, Value)>);
+
+impl Item {
+    pub fn new(text: impl Display) -> Self {
+        Self(vec![(NICFW_FIELD_TEXT, Value::Text(text.to_string()))])
+    }
+
+    /// What it says in a field, given as C gives it.
+    pub fn field(&self, field: i32) -> Option<&Value> {
+        self.0.iter().find(|(known, _)| *known as i32 == field).map(|(_, value)| value)
+    }
+
+    pub fn number(mut self, field: nicfw_field, number: impl Into<u64>) -> Self {
+        self.0.push((field, Value::Number(number.into())));
+        self
+    }
+
+    pub fn text(mut self, field: nicfw_field, text: impl Display) -> Self {
+        self.0.push((field, Value::Text(text.to_string())));
+        self
+    }
+
+    fn texts(self, field: nicfw_field, lines: impl IntoIterator<Item = impl Display>) -> Self {
+        let lines: Vec<String> = lines.into_iter().map(|line| line.to_string()).collect();
+        self.text(field, lines.join("\n"))
+    }
+
+    fn maybe(self, field: nicfw_field, text: Option<&String>) -> Self {
+        if let Some(text) = text { self.text(field, text) } else { self }
+    }
+
+    fn origin(self, origin: Option<&Arc<Origin>>) -> Self {
+        let Some(origin) = origin else { return self };
+        self.text(NICFW_FIELD_FILE, &origin.file)
+            .number(NICFW_FIELD_LINE, origin.line)
+            .maybe(NICFW_FIELD_OWNER, origin.owner.as_ref())
+            .maybe(NICFW_FIELD_REASON, origin.reason.as_ref())
+            .maybe(NICFW_FIELD_TICKET, origin.ticket.as_ref())
+            .maybe(NICFW_FIELD_WHEN, origin.when.as_ref())
+            .maybe(NICFW_FIELD_UNTIL, origin.until.as_ref())
+    }
+}
+
+fn verdict(verdict: Verdict) -> u64 {
+    match verdict {
+        Verdict::Allow => nicfw_verdict::NICFW_ALLOW as u64,
+        Verdict::Deny => nicfw_verdict::NICFW_DENY as u64,
+    }
+}
+
+fn direction(direction: Direction) -> u64 {
+    match direction {
+        Direction::Rx => nicfw_direction::NICFW_IN as u64,
+        Direction::Tx => nicfw_direction::NICFW_OUT as u64,
+    }
+}
+
+pub fn explanation(explanation: &Explanation) -> Item {
+    let item = Item::new(&explanation.text)
+        .number(NICFW_FIELD_VERDICT, verdict(explanation.verdict()))
+        .number(NICFW_FIELD_DIRECTION, direction(explanation.flow.direction))
+        .origin(explanation.origin.as_ref());
+    let Some(entry) = &explanation.entry else { return item };
+    let item = item.text(NICFW_FIELD_ENTRY, entry.key);
+    if let Some(counter) = entry.counter { item.number(NICFW_FIELD_COUNTER, counter.0) } else { item }
+}
+
+pub fn decision(document: &Document, flow: &Flow) -> Item {
+    let decision = document.decide(flow);
+    Item::new(document.describe(&decision))
+        .number(NICFW_FIELD_VERDICT, verdict(decision.verdict))
+        .number(NICFW_FIELD_DIRECTION, direction(flow.direction))
+        .origin(document.origin(&decision.why))
+}
+
+pub fn difference(difference: &Difference) -> Item {
+    Item::new(difference)
+        .number(NICFW_FIELD_VERDICT, verdict(difference.verdict))
+        .number(NICFW_FIELD_DIRECTION, direction(difference.direction))
+}
+
+pub fn opening(opening: &Opening) -> Item {
+    let item = Item::new(opening).origin(opening.origin.as_ref());
+    item.maybe(NICFW_FIELD_CONTAINER, opening.container.as_ref())
+}
+
+pub fn usage(usage: &Usage) -> Item {
+    use nicfw::policy::Table;
+    let table = match usage.table {
+        Table::Rules => nicfw_table::NICFW_TABLE_RULES,
+        Table::SubnetIds => nicfw_table::NICFW_TABLE_SUBNET_IDS,
+        Table::SubnetNodes => nicfw_table::NICFW_TABLE_SUBNET_NODES,
+        Table::RemotePortIds => nicfw_table::NICFW_TABLE_REMOTE_PORT_IDS,
+        Table::RemotePortTree => nicfw_table::NICFW_TABLE_REMOTE_PORT_TREE,
+        Table::LocalPortIds => nicfw_table::NICFW_TABLE_LOCAL_PORT_IDS,
+        Table::LocalPortTree => nicfw_table::NICFW_TABLE_LOCAL_PORT_TREE,
+        Table::Combinations => nicfw_table::NICFW_TABLE_COMBINATIONS,
+        Table::Counters => nicfw_table::NICFW_TABLE_COUNTERS,
+    };
+    let users = |users: &[(String, u64)]| users.iter().map(|(name, used)| format!("{name} {used}")).collect::<Vec<_>>();
+    Item::new(format_args!("{}: {} of {}", usage.table, usage.needed, usage.available))
+        .number(NICFW_FIELD_TABLE, table as u64)
+        .number(NICFW_FIELD_USED, usage.used())
+        .number(NICFW_FIELD_AVAILABLE, usage.available)
+        .number(NICFW_FIELD_MISSING, usage.missing())
+        .texts(NICFW_FIELD_BY_POLICY, users(&usage.by_policy))
+        .texts(NICFW_FIELD_BY_CONTAINER, users(&usage.by_binding))
+}
+
+pub fn count(count: &Count, firewall: &Firewall<Watched>) -> Item {
+    let origin = count.origins.first().and_then(|id| firewall.origin(*id));
+    let by = origin.map_or_else(String::new, |origin| format!(" ({origin})"));
+    Item::new(format_args!(
+        "counter {}{by}: {} received, {} transmitted",
+        count.counter.0, count.total.rx, count.total.tx
+    ))
+    .number(NICFW_FIELD_COUNTER, count.counter.0)
+    .number(NICFW_FIELD_RX_FRAMES, count.total.rx)
+    .number(NICFW_FIELD_TX_FRAMES, count.total.tx)
+    .number(NICFW_FIELD_RX_NEW, count.delta.rx)
+    .number(NICFW_FIELD_TX_NEW, count.delta.tx)
+    .texts(NICFW_FIELD_ENTRY, &count.entries)
+    .origin(origin)
+}
+
+pub fn binding(document: &Document, binding: &Binding) -> Item {
+    let policy = document.policies.get(binding.policy).map_or("", |policy| policy.name.as_str());
+    Item::new(format_args!("{} by policy {policy} ({})", binding.container, binding.origin))
+        .number(NICFW_FIELD_BOUND, 1_u64)
+        .text(NICFW_FIELD_CONTAINER, &binding.container)
+        .text(NICFW_FIELD_POLICY, policy)
+        .text(NICFW_FIELD_MAC, binding.mac)
+        .texts(NICFW_FIELD_ADDRESSES, &binding.ips)
+        .origin(Some(&binding.origin))
+}
+
+pub fn kept(container: &str) -> Item {
+    Item::new(format_args!("{container}, kept closed"))
+        .number(NICFW_FIELD_BOUND, 0_u64)
+        .text(NICFW_FIELD_CONTAINER, container)
+}
+
+pub fn step(step: &Step) -> Item {
+    let phase = match step.phase {
+        Phase::Refine => nicfw_phase::NICFW_PHASE_REFINE,
+        Phase::Tighten => nicfw_phase::NICFW_PHASE_TIGHTEN,
+        Phase::Loosen => nicfw_phase::NICFW_PHASE_LOOSEN,
+        Phase::Coarsen => nicfw_phase::NICFW_PHASE_COARSEN,
+        Phase::Retire => nicfw_phase::NICFW_PHASE_RETIRE,
+    };
+    let item = Item::new(command(&step.op))
+        .number(NICFW_FIELD_PHASE, phase as u64)
+        .number(NICFW_FIELD_PAUSE, step.pause_before);
+    if let Some(undo) = &step.undo { item.text(NICFW_FIELD_UNDO, command(undo)) } else { item }
+}
+
+/// A command in words.
+fn command(op: &TableOp) -> String {
+    match op {
+        TableOp::SetRule { key, rx, tx, .. } => format!("rule {key}: in {rx:?}, out {tx:?}"),
+        TableOp::SetSubnetNode(node) => format!("subnet node {}", node.id),
+        TableOp::SetRemotePortTree(tree) => format!("remote port-range tree of {} entries", tree.len()),
+        TableOp::SetLocalPortTree(tree) => format!("local port-range tree of {} entries", tree.len()),
+    }
+}
+
+pub fn problem(problem: &ParseError, name: &str) -> Item {
+    Item::new(problem)
+        .text(NICFW_FIELD_FILE, name)
+        .number(NICFW_FIELD_LINE, problem.line())
+        .number(NICFW_FIELD_COLUMN, problem.column())
+}
+
+pub fn function(function: &Suitability) -> Item {
+    let suitability = match function.verdict() {
+        Usable::Yes => nicfw_suitability::NICFW_SUITABLE,
+        Usable::No => nicfw_suitability::NICFW_UNSUITABLE,
+        Usable::UnknownUntilAttach => nicfw_suitability::NICFW_UNKNOWN_UNTIL_OPEN,
+    };
+    let (address, model) = (function.address, &function.model);
+    Item::new(format_args!("{address} {}: {}", model.name, function.verdict()))
+        .text(NICFW_FIELD_PCI_ADDRESS, address)
+        .number(NICFW_FIELD_VENDOR, model.id.vendor)
+        .number(NICFW_FIELD_DEVICE, model.id.device)
+        .text(NICFW_FIELD_CHIP, model.name)
+        .maybe(NICFW_FIELD_DRIVER, function.driver.as_ref())
+        .number(NICFW_FIELD_SUITABILITY, suitability as u64)
+        .texts(NICFW_FIELD_OBSTACLES, &function.obstacles)
+        .texts(NICFW_FIELD_COMMANDS, function.obstacles.iter().flat_map(|obstacle| obstacle.commands(address)))
+}
