@@ -8,8 +8,15 @@ const PACKAGES: &[(&str, &[&str])] =
     &[("nicfw", &["src/"]), ("nicfw-model", &["src/"]), ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"])];
 
 /// What every package holds; the last three are cargo's own.
-const EVERYWHERE: &[&str] =
-    &["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "Cargo.lock", "Cargo.toml.orig", ".cargo_vcs_info.json"];
+const EVERYWHERE: &[&str] = &[
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "Cargo.lock",
+    "Cargo.toml.orig",
+    ".cargo_vcs_info.json",
+];
 
 /// Kinds of files that are sources.
 const SOURCES: &[&str] = &["rs", "svg", "yaml"];

@@ -103,3 +103,29 @@ fn the_search_finds_each_kind() {
                   pub fn take( bytes: &[u8], n: u8, ) -> Option<()> { } pub fn shown() -> &[u8] { }";
     assert_eq!(entries(source), ["Mac", "parse", "take"]);
 }
+
+/// Functions of the C library that the target `c_calls` leaves to others.
+const NOT_CALLED: &[(&str, &str)] = &[
+    ("nicfw_adapter_open", "what an adapter says is the targets' driver and vfio_user_client"),
+    ("nicfw_probe", "reads this machine"),
+    ("nicfw_policy_load", "nicfw_policy_parse behind a file"),
+    ("nicfw_set_log", "one for the process"),
+    ("nicfw_abi_version", "takes nothing"),
+    ("nicfw_version", "takes nothing"),
+];
+
+#[test]
+fn every_c_function_is_called() {
+    let header = fs::read_to_string(root().join("include/libnicfw.h")).unwrap();
+    let target = fs::read_to_string(root().join("fuzz/src/targets/c_calls.rs")).unwrap();
+    let declared =
+        header.lines().filter(|line| !line.starts_with([' ', '/', '#', '}']) && !line.starts_with("typedef"));
+    let names = declared.filter_map(|line| line.split_once('(')).map(|(start, _)| start);
+    let names: BTreeSet<&str> = names.filter_map(|start| start.split([' ', '*']).next_back()).collect();
+    assert!(names.len() > 50, "{names:?}");
+    for name in names {
+        let called = target.contains(&format!("{name}("));
+        let left = NOT_CALLED.iter().any(|(other, _)| *other == name);
+        assert!(called != left, "{name} is {}", if called { "called after all" } else { "called by no target" });
+    }
+}

@@ -1,5 +1,6 @@
 //! The targets, one file each; [`TARGETS`](crate::TARGETS) lists them.
 
+pub mod c_calls;
 pub mod compiler;
 pub mod driver;
 pub mod flow_text;

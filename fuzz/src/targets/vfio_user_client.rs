@@ -7,13 +7,14 @@ use std::time::Duration;
 use nicfw::device::Device;
 use nicfw::device::vfio_user::VfioUser;
 use nicfw::device::vfio_user::socket::Socket;
-use nicfw::device::vfio_user::wire::{Header, TYPE_REPLY};
+use nicfw::device::vfio_user::wire::{Header, TYPE_MASK, TYPE_REPLY};
 
 /// Longest input that fits the socket's buffer.
 const LONGEST: usize = 64 * 1024;
 
 /// First byte even: the rest is all that the server ever says, framing included. Odd: the rest is a list of bodies, each
-/// behind a byte of flags and two of length; the server answers each command with the next, in a sound frame.
+/// behind a byte of flags and two of length; the server answers each command with the next, in a reply of sound framing,
+/// so that nobody waits.
 pub fn run(data: &[u8]) {
     let Some((how, script)) = data.split_first() else { return };
     let script = &script[..script.len().min(LONGEST)];
@@ -45,7 +46,7 @@ fn answer(server: UnixStream, mut script: &[u8]) {
     while let [flags, low, high, rest @ ..] = script {
         let Ok(Some(message)) = socket.receive(Duration::from_secs(5)) else { return };
         let (body, rest) = rest.split_at(rest.len().min(u16::from_le_bytes([*low, *high]).into()));
-        let header = Header { flags: (u32::from(*flags) ^ TYPE_REPLY).into(), ..message.header };
+        let header = Header { flags: (u32::from(*flags) & !TYPE_MASK | TYPE_REPLY).into(), ..message.header };
         if socket.send(header, &[body], &[]).is_err() {
             return;
         }
