@@ -4,8 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// Packages, and what they may hold beside what every package holds.
-const PACKAGES: &[(&str, &[&str])] =
-    &[("nicfw", &["src/"]), ("nicfw-model", &["src/"]), ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"])];
+const PACKAGES: &[(&str, &[&str])] = &[
+    ("nicfw", &["src/"]),
+    ("nicfw-model", &["src/"]),
+    ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"]),
+    ("nicfw-ffi", &["src/", "examples/"]),
+];
 
 /// What every package holds; the last three are cargo's own.
 const EVERYWHERE: &[&str] = &[
@@ -19,7 +23,7 @@ const EVERYWHERE: &[&str] = &[
 ];
 
 /// Kinds of files that are sources.
-const SOURCES: &[&str] = &["rs", "svg", "yaml"];
+const SOURCES: &[&str] = &["rs", "svg", "yaml", "c"];
 
 fn contents(package: &str) -> Vec<String> {
     let mut cargo = Command::new(env!("CARGO"));
