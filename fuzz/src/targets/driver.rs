@@ -1,5 +1,6 @@
 //! The whole driver on an adapter that somebody forges: attach, load, change, reserve, count, recover.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -80,8 +81,19 @@ pub fn run(data: &[u8]) {
         }
         clock.advance(Duration::from_secs((step >> 4).into()));
     }
+    if forgeries.is_empty() {
+        check(&firewall, &model);
+    }
     // Leaving may fail too.
     let _ = firewall.detach().detach();
+}
+
+/// After a session without a forgery the tables hold what the firewall says that they hold.
+fn check(firewall: &Firewall<Adapter>, model: &Model) {
+    let asked = firewall.image().rules.iter().map(|(key, entry)| (*key, (entry.rx.action, entry.tx.action)));
+    let held = model.snapshot().rules;
+    let held = held.iter().map(|(key, (rx, tx, _))| (*key, (*rx, *tx)));
+    assert_eq!(held.collect::<BTreeMap<_, _>>(), asked.collect());
 }
 
 fn take(
