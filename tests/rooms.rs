@@ -35,6 +35,7 @@ const LICENSED_UNSAFE: &[&str] = &[
     "ffi/src/probe.rs",
     "ffi/src/version.rs",
     "ffi/benches/boundary.rs",
+    "fuzz/src/targets/c_calls.rs",
 ];
 
 const LONGEST_FILE: usize = 650;
@@ -98,7 +99,7 @@ fn imports_run_one_way() {
 
 #[test]
 fn files_stay_short() {
-    let long: Vec<_> = ["src", "firmware-model/src", "cli/src", "ffi/src", "ffi/tests", "ffi/benches", "tests"]
+    let long: Vec<_> = ["src", "firmware-model/src", "cli/src", "ffi/src", "ffi/tests", "ffi/benches", "tests", "fuzz"]
         .iter()
         .flat_map(|dir| rust_files(dir))
         .map(|path| (code_lines(&path).len(), path))
@@ -109,7 +110,7 @@ fn files_stay_short() {
 
 #[test]
 fn unsafe_stays_in_the_licensed_files() {
-    for dir in ["src", "firmware-model/src", "cli/src", "ffi/src", "ffi/tests", "ffi/benches"] {
+    for dir in ["src", "firmware-model/src", "cli/src", "ffi/src", "ffi/tests", "ffi/benches", "fuzz"] {
         for path in rust_files(dir) {
             let licensed = LICENSED_UNSAFE.iter().any(|file| Path::new(file) == path);
             let uses = code_lines(&path).iter().any(|line| {
@@ -142,4 +143,52 @@ fn every_unsafe_block_says_why() {
         blocks += found.len();
     }
     println!("{blocks:4} unsafe blocks, each with its SAFETY line");
+}
+
+/// The rooms that handle what comes from a device, a file, a socket or a driver: no unwrap, no expect, no panic, no
+/// unchecked index, no cast that cuts.
+const GUARDED: &[&str] = &[
+    "src/bar/mod.rs",
+    "src/device/mod.rs",
+    "src/dma/mod.rs",
+    "src/firewall/mod.rs",
+    "src/mcdi/mod.rs",
+    "src/nic/mod.rs",
+    "src/policy/check/mod.rs",
+    "src/policy/draft.rs",
+    "src/policy/evaluate.rs",
+    "src/policy/flow_text.rs",
+    "src/policy/import/mod.rs",
+    "src/policy/parse/mod.rs",
+    "src/policy/problems.rs",
+    "src/policy/sets.rs",
+    "src/policy/words.rs",
+    "src/regs/mod.rs",
+    "src/tables/mod.rs",
+    "firmware-model/src/lib.rs",
+    "cli/src/capture.rs",
+];
+
+#[test]
+fn rooms_that_meet_foreign_bytes_deny_what_can_panic() {
+    let lints = ["unwrap_used", "expect_used", "panic", "indexing_slicing", "cast_possible_truncation"];
+    let guard = "#![cfg_attr( not(test), deny(";
+    for file in GUARDED {
+        let code = code_lines(Path::new(file)).iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        let (_, denied) = code.split_once(guard).unwrap_or_else(|| panic!("{file} denies nothing"));
+        let (denied, _) = denied.split_once(')').unwrap();
+        for lint in lints {
+            assert!(denied.split(&[' ', ',']).any(|word| word == format!("clippy::{lint}")), "{file} allows {lint}");
+        }
+    }
+    for file in ["src", "firmware-model/src"].iter().flat_map(|dir| rust_files(dir)) {
+        for line in code_lines(&file) {
+            let back = ["allow(", "expect(", "warn("].iter().any(|attribute| {
+                line.split(attribute)
+                    .skip(1)
+                    .any(|rest| lints.iter().any(|lint| rest.contains(&format!("clippy::{lint}"))))
+            });
+            assert!(!back, "{} takes a lint back: {line}", file.display());
+        }
+    }
 }

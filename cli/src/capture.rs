@@ -2,9 +2,20 @@
 //!
 //! Frames are as the adapter sees them, from the destination MAC on. Captures without Ethernet headers (Linux "cooked" and
 //! raw IP) get one; what MACs it holds is then for the policy to say: see [`Frame::has_macs`].
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
 
+use std::fmt::Display;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use pcap_file::pcap::PcapReader;
@@ -78,7 +89,15 @@ pub fn read(path: &Path) -> Result<Vec<Frame>, Failure> {
     let file = File::open(path).map_err(|error| {
         Failure::usage(format!("{name}: cannot be read: {error}; expected a capture; check the path"))
     })?;
-    let mut reader = PcapReader::new(BufReader::new(file)).map_err(|error| {
+    read_from(BufReader::new(file), &name)
+}
+
+/// Reads a whole capture that is called `name`.
+///
+/// # Errors
+/// The record that is wrong, what was expected and the way out.
+pub fn read_from(capture: impl Read, name: &dyn Display) -> Result<Vec<Frame>, Failure> {
+    let mut reader = PcapReader::new(capture).map_err(|error| {
         Failure::usage(format!(
             "{name}: no capture: {error}; expected a pcap file; convert pcapng with `editcap -F pcap`"
         ))

@@ -92,7 +92,9 @@ impl<M: Mapper> DmaBuf for PoolBuf<M> {
     }
 
     fn read32(&self, off: usize) -> u32 {
-        self.memory.read32(off).unwrap_or_else(|| panic!("read of a dword at {off:#x}"))
+        let word = self.memory.read32(off);
+        assert!(word.is_some(), "read of a dword at {off:#x}");
+        word.unwrap_or_default()
     }
 
     fn write32(&self, off: usize, value: u32) {

@@ -40,7 +40,8 @@ impl SharedMem {
         self.range(off, into.len())?;
         for (i, byte) in into.iter_mut().enumerate() {
             let at = off + i;
-            *byte = self.0.get(at / 4)?.load(Ordering::Acquire).to_ne_bytes()[at % 4];
+            let word = self.0.get(at / 4)?.load(Ordering::Acquire).to_ne_bytes();
+            *byte = *word.get(at % 4)?;
         }
         Some(())
     }
@@ -53,10 +54,10 @@ impl SharedMem {
             let at = off + i;
             let put = |old: u32| {
                 let mut bytes = old.to_ne_bytes();
-                bytes[at % 4] = *byte;
+                *bytes.get_mut(at % 4)? = *byte;
                 Some(u32::from_ne_bytes(bytes))
             };
-            // The closure always returns `Some`, so the update cannot fail.
+            // `at % 4` is inside of a word, so the update cannot fail.
             let _ = self.0.get(at / 4)?.fetch_update(Ordering::AcqRel, Ordering::Acquire, put);
         }
         Some(())

@@ -131,9 +131,11 @@ impl<E: Engine> Firewall<E> {
     /// Step `at` failed: takes back what came before it.
     fn fail(&mut self, change: &Change, at: usize, source: AdapterError) -> ApplyError {
         let steps = &change.plan.steps;
-        let rule = [&change.goal, &self.held].into_iter().find_map(|held| asked_by(&steps[at].op, held));
-        let undone = if harmless(&source) { self.undo(&steps[..at]) } else { Undone::Unknown };
-        let doubt = Doubt { keys: steps[..=at].iter().filter_map(key_of).collect() };
+        let sides = [&change.goal, &self.held];
+        let rule = steps.get(at).and_then(|step| sides.into_iter().find_map(|held| asked_by(&step.op, held)));
+        let sent = steps.get(..at).unwrap_or(steps);
+        let undone = if harmless(&source) { self.undo(sent) } else { Undone::Unknown };
+        let doubt = Doubt { keys: steps.iter().take(at + 1).filter_map(key_of).collect() };
         let cause = ApplyCause::Command { step: at + 1, steps: steps.len(), source };
         let state = match undone {
             Undone::All => AdapterState::Unchanged,

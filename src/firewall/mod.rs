@@ -13,6 +13,16 @@
 //! [`Firewall::reserve`] puts the base denies of a container in place before it starts; a document that binds it gives it
 //! its allows. A container that a document no longer names loses them and keeps its base denies until
 //! [`Firewall::release`], so that one that still runs stays closed.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
 
 mod apply;
 mod counters;

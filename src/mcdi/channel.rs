@@ -135,8 +135,9 @@ impl Channel {
             Err(error) => log::debug!("{error}"),
         }
         let len = outcome.inspect_err(|error| self.poisoned |= error.poisons())?;
-        log::trace!("{cmd}: {request:02x?} -> {:02x?}", &self.reply[..len]);
-        Ok(&self.reply[..len])
+        let reply = self.reply.get(..len).unwrap_or_default();
+        log::trace!("{cmd}: {request:02x?} -> {reply:02x?}");
+        Ok(reply)
     }
 
     /// One command from doorbell to checked reply; the number of payload bytes in `self.reply`.
@@ -163,17 +164,16 @@ impl Channel {
             return Err(McdiError::WrongCommand { cmd, got: response.cmd });
         }
         let max = if form == HeaderForm::V1 { MAX_PAYLOAD_V1 } else { MAX_PAYLOAD };
-        if response.len > max {
-            return Err(McdiError::LongReply { cmd, len: response.len, max });
-        }
+        let len = response.len;
+        let room = self.reply.get_mut(..len).filter(|_| len <= max);
+        let payload = room.ok_or(McdiError::LongReply { cmd, len, max })?;
         self.new_epoch = false;
         if let Some(completions) = &mut self.completions {
             completions.answered();
         }
-        let len = response.len;
-        self.buffer.read(form.header_len(), &mut self.reply[..len]);
+        self.buffer.read(form.header_len(), payload);
         if response.status == Status::Failed {
-            return Err(refusal(cmd, &self.reply[..len]));
+            return Err(refusal(cmd, payload));
         }
         if len < min_reply {
             return Err(McdiError::ShortReply { cmd, len, min: min_reply });

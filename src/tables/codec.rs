@@ -318,7 +318,7 @@ fn encode_tree(
 /// Checks what a lookup can reach from entry `index` on. Entries out of reach do not matter.
 fn check_subtree(tree: &[PortTreeEntry], index: usize, target: &Target) -> Result<(), CodecError> {
     let sizes = &target.sizes;
-    let entry = tree[index];
+    let entry = tree.get(index).ok_or(CodecError::NoChild { index })?;
     if entry.branch_key == LEAF_NODE_KEY {
         return in_range("leaf id", entry.leaf_id.into(), sizes.portrange_id_min, sizes.portrange_id_max).map(drop);
     }

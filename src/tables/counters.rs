@@ -47,9 +47,8 @@ pub fn alloc(channel: &mut Channel, count: usize) -> Result<Vec<CounterId>, Mcdi
 /// See [`McdiError`]. Some of the pairs may be free.
 pub fn free(channel: &mut Channel, ids: &[CounterId]) -> Result<(), McdiError> {
     for chunk in ids.chunks(MAX_COUNTER_IDS) {
-        let mut numbers = [0; MAX_COUNTER_IDS];
-        numbers.iter_mut().zip(chunk).for_each(|(number, id)| *number = id.0);
-        counters::free(channel, &numbers[..chunk.len()])?;
+        let numbers: Vec<u32> = chunk.iter().map(|id| id.0).collect();
+        counters::free(channel, &numbers)?;
     }
     Ok(())
 }
@@ -91,10 +90,11 @@ pub fn read(
     mut each: impl FnMut(CounterId, CounterValue),
 ) -> Result<(), McdiError> {
     for chunk in ids.chunks(MAX_STATISTICS) {
-        let mut numbers = [0; MAX_STATISTICS];
-        numbers.iter_mut().zip(chunk).for_each(|(number, id)| *number = id.0);
-        counters::read(channel, &numbers[..chunk.len()], |i, pair| {
-            each(chunk[i], CounterValue { tx: pair.tx_stat.get(), rx: pair.rx_stat.get() });
+        let numbers: Vec<u32> = chunk.iter().map(|id| id.0).collect();
+        counters::read(channel, &numbers, |i, pair| {
+            if let Some(id) = chunk.get(i) {
+                each(*id, CounterValue { tx: pair.tx_stat.get(), rx: pair.rx_stat.get() });
+            }
         })?;
     }
     Ok(())

@@ -25,7 +25,7 @@ pub fn execute(channel: &mut Channel, target: &Target, op: &TableOp) -> Result<(
     let mut payload = [0; MAX_PAYLOAD];
     let encoded = encode(op, target, &mut payload)?;
     let min_reply = if matches!(op, TableOp::SetRule { .. }) { size_of::<SetSecurityRuleOut>() } else { 0 };
-    channel.call(encoded.cmd, &payload[..encoded.len], min_reply)?;
+    channel.call(encoded.cmd, payload.get(..encoded.len).unwrap_or_default(), min_reply)?;
     Ok(())
 }
 

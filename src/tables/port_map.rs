@@ -66,7 +66,7 @@ impl PortMap {
             return Err(MapError::TreeEntries { map: MAP, needed, available });
         }
         let mut tree = vec![PortTreeEntry { branch_key: LEAF_NODE_KEY, leaf_id: first.0 }; available];
-        fill(&mut tree[..needed], 0, &mut self.classes.iter().peekable());
+        fill(tree.get_mut(..needed).unwrap_or_default(), 0, &mut self.classes.iter().peekable());
         Ok(tree)
     }
 }
@@ -79,14 +79,16 @@ fn fill<'a>(
 ) {
     if 2 * at + 1 >= tree.len() {
         // A complete tree of n leaves has n - 1 entries with children, so every leaf finds its interval.
-        if let Some((_, id)) = rest.next() {
-            tree[at] = PortTreeEntry { branch_key: LEAF_NODE_KEY, leaf_id: id.0 };
+        if let (Some((_, id)), Some(entry)) = (rest.next(), tree.get_mut(at)) {
+            *entry = PortTreeEntry { branch_key: LEAF_NODE_KEY, leaf_id: id.0 };
         }
         return;
     }
     fill(tree, 2 * at + 1, rest);
     let right = rest.peek().map_or(LEAF_NODE_KEY, |(first, _)| *first);
-    tree[at] = PortTreeEntry { branch_key: right.saturating_sub(1), leaf_id: 0 };
+    if let Some(entry) = tree.get_mut(at) {
+        *entry = PortTreeEntry { branch_key: right.saturating_sub(1), leaf_id: 0 };
+    }
     fill(tree, 2 * at + 2, rest);
 }
 

@@ -175,10 +175,12 @@ impl<'a> Builder<'a> {
     /// The word for the addresses that share all but the low `below` bits with `base`.
     fn word(&mut self, level: u32, base: u32, below: u32) -> Word {
         let last = base | u32::MAX.checked_shr(32 - below).unwrap_or(0);
-        let after = self.classes.partition_point(|(first, _)| *first <= base);
-        if self.classes.get(after).is_none_or(|(next, _)| *next > last) {
-            // The first class begins at 0, so `after` is 1 at least.
-            return Word::Leaf(self.classes[after - 1].1);
+        // The first class begins at 0, so there is one that holds `base`.
+        let (upto, after) = self.classes.split_at(self.classes.partition_point(|(first, _)| *first <= base));
+        if let Some((_, id)) = upto.last()
+            && after.first().is_none_or(|(next, _)| *next > last)
+        {
+            return Word::Leaf(*id);
         }
         let words = self.words(level + 1, base);
         Word::Node(self.node(words))

@@ -65,9 +65,8 @@ pub fn alloc(channel: &mut Channel, count: u32, ids: &mut Vec<u32>) -> Result<u3
 /// See [`McdiError`].
 pub fn free(channel: &mut Channel, ids: &[u32]) -> Result<(), McdiError> {
     let mut words = [U32::ZERO; 1 + MAX_COUNTER_IDS];
-    let len = fill(Cmd::SECURITY_RULE_COUNTER_FREE, &mut words, 1, ids)?;
-    words[0] = number(ids.len());
-    channel.call(Cmd::SECURITY_RULE_COUNTER_FREE, words[..len].as_bytes(), 0).map(drop)
+    let request = fill(Cmd::SECURITY_RULE_COUNTER_FREE, &mut words, &[number(ids.len())], ids)?;
+    channel.call(Cmd::SECURITY_RULE_COUNTER_FREE, request.as_bytes(), 0).map(drop)
 }
 
 /// TSA_STATISTICS with operation READ_CLEAR: reads counters, at most [`MAX_STATISTICS`], and clears none. `each` gets the
@@ -82,30 +81,30 @@ pub fn read(
 ) -> Result<(), McdiError> {
     let cmd = Cmd::TSA_STATISTICS;
     let mut words = [U32::ZERO; 4 + MAX_STATISTICS];
-    let len = fill(cmd, &mut words, 4, ids)?;
-    let head = [STATISTICS_READ_CLEAR, StatisticsFlags::READ.bits(), STATISTICS_LIST].map(U32::new);
-    words[..3].copy_from_slice(&head);
-    words[3] = number(ids.len());
-    let reply = channel.call(cmd, words[..len].as_bytes(), 8)?;
+    let count = number(ids.len());
+    let [op, flags, mode] = [STATISTICS_READ_CLEAR, StatisticsFlags::READ.bits(), STATISTICS_LIST].map(U32::new);
+    let request = fill(cmd, &mut words, &[op, flags, mode, count], ids)?;
+    let reply = channel.call(cmd, request.as_bytes(), 8)?;
     let num = u32::from_le_bytes(reply.first_chunk().copied().unwrap_or_default());
     let bad = McdiError::BadReply { cmd, field: "NUM_STATS", value: num.into() };
     let Ok((out, _)) = TsaStatisticsReadClearOut::ref_from_prefix_with_elems(reply, ids.len()) else {
         return Err(McdiError::ShortReply { cmd, len: reply.len(), min: 8 + 16 * ids.len() });
     };
-    if out.num_stats != words[3] {
+    if out.num_stats != count {
         return Err(bad);
     }
     out.stats_counters.iter().enumerate().for_each(|(i, pair)| each(i, *pair));
     Ok(())
 }
 
-/// Puts `ids` behind the first `head` words; the number of words in use.
-fn fill(cmd: Cmd, words: &mut [U32], head: usize, ids: &[u32]) -> Result<usize, McdiError> {
-    let end = head + ids.len();
+/// Puts `head` and then `ids` into `words`; the words in use.
+fn fill<'w>(cmd: Cmd, words: &'w mut [U32], head: &[U32], ids: &[u32]) -> Result<&'w [U32], McdiError> {
+    let end = head.len() + ids.len();
     let too_long = McdiError::RequestTooLong { cmd, len: 4 * end, max: 4 * words.len() };
-    let place = words.get_mut(head..end).ok_or(too_long)?;
-    place.iter_mut().zip(ids).for_each(|(word, id)| *word = U32::new(*id));
-    Ok(end)
+    let request = words.get_mut(..end).ok_or(too_long)?;
+    let content = head.iter().copied().chain(ids.iter().map(|id| U32::new(*id)));
+    request.iter_mut().zip(content).for_each(|(word, value)| *word = value);
+    Ok(request)
 }
 
 /// A count that `fill` has bounded.

@@ -64,7 +64,6 @@ use zerocopy::{FromBytes, IntoBytes};
 #[must_use]
 pub fn zero_extended<T: FromBytes + IntoBytes>(bytes: &[u8]) -> T {
     let mut value = T::new_zeroed();
-    let len = bytes.len().min(size_of::<T>());
-    value.as_mut_bytes()[..len].copy_from_slice(&bytes[..len]);
+    value.as_mut_bytes().iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     value
 }

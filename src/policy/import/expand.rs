@@ -40,6 +40,18 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    fn chain(&mut self, chain: usize) {
+        if let Some(seen) = self.chains.get_mut(chain) {
+            *seen = true;
+        }
+    }
+
+    fn rule(&mut self, chain: usize, rule: usize) {
+        if let Some(seen) = self.rules.get_mut(chain).and_then(|rules| rules.get_mut(rule)) {
+            *seen = true;
+        }
+    }
+
     pub fn new(program: &Program) -> Self {
         let rules = program.chains.iter().map(|chain| vec![false; chain.rules.len()]).collect();
         Self { chains: vec![false; program.chains.len()], rules }
@@ -139,12 +151,12 @@ impl<'a> Expansion<'a> {
     fn chain(&mut self, frame: &Frame<'_>, when: &Match) -> Result<bool, ImportError> {
         let program = self.program;
         let Some(chain) = program.chains.get(frame.chain) else { return Ok(false) };
-        self.seen.chains[frame.chain] = true;
+        self.seen.chain(frame.chain);
         for (i, rule) in chain.rules.iter().enumerate().skip(frame.next) {
             for alternative in &rule.when {
                 self.step(&rule.place)?;
                 let Some(hit) = when.intersect(alternative) else { continue };
-                self.seen.rules[frame.chain][i] = true;
+                self.seen.rule(frame.chain, i);
                 if let Some(beside) = &rule.beside {
                     self.report.line(&rule.place, Effect::NoVerdict, beside);
                 }
@@ -266,26 +278,28 @@ fn refuse_cycles(program: &Program) -> Result<(), ImportError> {
             _ => None,
         })
     };
-    let mut marks = vec![Mark::New; program.chains.len()];
-    for start in 0..program.chains.len() {
-        if marks[start] != Mark::New {
-            continue;
+    let mut marks: Vec<_> = program.chains.iter().map(|chain| (Mark::New, chain)).collect();
+    for start in 0..marks.len() {
+        match marks.get_mut(start) {
+            Some((mark @ Mark::New, _)) => *mark = Mark::Open,
+            _ => continue,
         }
-        marks[start] = Mark::Open;
         let mut open = vec![(start, targets(start))];
         while let Some((chain, rest)) = open.last_mut() {
             let Some((target, place)) = rest.next() else {
-                marks[*chain] = Mark::Done;
+                if let Some((mark, _)) = marks.get_mut(*chain) {
+                    *mark = Mark::Done;
+                }
                 open.pop();
                 continue;
             };
-            match marks.get(target) {
-                Some(Mark::Open) => {
-                    let chain = program.chains[target].name.clone();
+            match marks.get_mut(target) {
+                Some((Mark::Open, chain)) => {
+                    let chain = chain.name.clone();
                     return Err(ImportError::Cycle { line: place.line, chain, text: place.text.to_string() });
                 }
-                Some(Mark::New) => {
-                    marks[target] = Mark::Open;
+                Some((mark @ Mark::New, _)) => {
+                    *mark = Mark::Open;
                     open.push((target, targets(target)));
                 }
                 _ => {}

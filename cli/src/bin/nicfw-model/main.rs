@@ -14,34 +14,13 @@ use std::time::Duration;
 use clap::Parser;
 use nicfw::device::vfio_user::server::Listener;
 use nicfw::tables::MacAddr;
+use nicfw_cli::model_args::Arguments;
 use nicfw_model::serve::serve;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use wire::Cable;
 
 /// How often the adapter is told that time has passed.
 const TICK: Duration = Duration::from_millis(100);
-
-/// An emulated adapter behind vfio-user sockets.
-#[derive(Debug, Parser)]
-#[command(name = "nicfw-model", version)]
-enum Arguments {
-    /// Serves one adapter until the process is ended; each socket is one of its functions.
-    Serve {
-        /// Socket of the privileged function, the one that nicfw drives.
-        #[arg(long, value_name = "PATH")]
-        socket: PathBuf,
-        /// Socket of an unprivileged virtual function, as a container has it; may be repeated.
-        #[arg(long, value_name = "PATH")]
-        container: Vec<PathBuf>,
-        /// Socket of an unprivileged virtual function that a host shares among containers by MACVLAN; may be repeated.
-        #[arg(long, value_name = "PATH")]
-        shared: Vec<PathBuf>,
-        /// TAP device in the place of the cable at physical port 0; made if it is not there. Without it, what leaves the
-        /// adapter is lost.
-        #[arg(long, value_name = "INTERFACE")]
-        tap: Option<String>,
-    },
-}
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();

@@ -1,31 +1,40 @@
 //! The `nicfw` program: the library's verbs on the command line, against files, the emulated adapter and a card.
 //!
-//! A command is a function in [`cmd`] that returns a [`Report`](output::Report): what to print and how to exit. Printing,
-//! exit codes and errors are dealt with here, once.
+//! A command is a function in `cmd` that returns a `Report`: what to print and how to exit. Printing, exit codes and errors
+//! are dealt with here, once. A library, so that tests, fuzzing and packaging reach what the programs are made of.
 #![forbid(unsafe_code)]
 
 mod args;
 mod attached;
-mod capture;
+pub mod capture;
 mod cmd;
 mod demo;
 mod emulated;
 mod entries;
-mod failure;
+pub mod failure;
 mod judge;
+pub mod model_args;
 mod output;
 mod words;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::Arguments;
 use failure::{Exit, Failure};
 
-fn main() -> ExitCode {
+/// The two programs' command lines, for manual pages and completions.
+#[must_use]
+pub fn programs() -> [clap::Command; 2] {
+    [Arguments::command(), model_args::Arguments::command()]
+}
+
+/// The `nicfw` program.
+#[must_use]
+pub fn main() -> ExitCode {
     // Libraries' log lines are for whoever asks by RUST_LOG; an answer never depends on them.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
     let arguments = match Arguments::try_parse() {

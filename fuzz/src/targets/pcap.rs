@@ -1,0 +1,20 @@
+//! Captures, as `nicfw replay` reads them and as a port of the model plays them.
+
+use nicfw_cli::capture;
+use nicfw_model::ports::{FRAME_MAX, PcapPort, Port};
+
+/// Frames of one capture that are looked at further.
+const FRAMES: usize = 64;
+
+/// The input is a capture; its frames are frames.
+pub fn run(data: &[u8]) {
+    match capture::read_from(data, &"input") {
+        Ok(frames) => frames.iter().take(FRAMES).for_each(|frame| super::frame::run(&frame.bytes)),
+        Err(failure) => assert!(!failure.text.is_empty()),
+    }
+    let Ok(mut port) = PcapPort::new(Some(data), Some(Vec::new())) else { return };
+    let mut frame = vec![0; FRAME_MAX];
+    while let Ok(Some(len)) = port.receive(&mut frame) {
+        port.send(&frame[..len]).expect("written to memory");
+    }
+}

@@ -1,0 +1,23 @@
+//! Table commands, as the model decodes them.
+
+use nicfw::mcdi::wire::{Cmd, MAX_PAYLOAD};
+use nicfw::tables::{Target, codec};
+
+const COMMANDS: [Cmd; 4] = [
+    Cmd::SET_SECURITY_RULE,
+    Cmd::SUBNET_MAP_SET_NODE,
+    Cmd::REMOTE_PORTRANGE_MAP_SET_TREE,
+    Cmd::LOCAL_PORTRANGE_MAP_SET_TREE,
+];
+
+/// The first byte chooses a command, the rest is its payload. What can be encoded is decoded to what it was.
+pub fn run(data: &[u8]) {
+    let Some((choice, payload)) = data.split_first() else { return };
+    let Some(cmd) = COMMANDS.get(usize::from(*choice) % COMMANDS.len()) else { return };
+    let Ok(op) = codec::decode(*cmd, payload) else { return };
+    let mut again = [0; MAX_PAYLOAD];
+    if let Ok(encoded) = codec::encode(&op, &Target::profile0(), &mut again) {
+        let bytes = again.get(..encoded.len).expect("encoded into the buffer");
+        assert_eq!(codec::decode(encoded.cmd, bytes), Ok(op));
+    }
+}
