@@ -48,9 +48,9 @@ pub struct Document {
     /// Flows that no policy may close.
     pub management: Vec<Management>,
     /// Policies, in file order; names are unique.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<Arc<Policy>>,
     /// Bindings, in file order; container ids are unique, and so are IPs.
-    pub bindings: Vec<Binding>,
+    pub bindings: Vec<Arc<Binding>>,
 }
 
 /// A named, ordered list of rules; the first that matches decides, and what none matches is denied.
@@ -288,6 +288,7 @@ impl Document {
     /// The binding that holds an address, with its index.
     #[must_use]
     pub fn binding_of(&self, ip: IpAddr) -> Option<(usize, &Binding)> {
-        self.bindings.iter().enumerate().find(|(_, binding)| binding.ips.contains(&ip))
+        let all = self.bindings.iter().map(Arc::as_ref).enumerate();
+        all.into_iter().find(|(_, binding)| binding.ips.contains(&ip))
     }
 }

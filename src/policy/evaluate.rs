@@ -177,7 +177,7 @@ impl Document {
     }
 
     fn needs_arp(&self, flow: &Flow) -> bool {
-        let of_binding = |b: &Binding| b.mac == flow.local_mac && b.ips.iter().any(IpAddr::is_ipv4);
+        let of_binding = |b: &Arc<Binding>| b.mac == flow.local_mac && b.ips.iter().any(IpAddr::is_ipv4);
         self.bindings.iter().any(of_binding)
             || self.management.iter().any(|m| m.mac == Some(flow.local_mac))
             || (flow.direction == Direction::Rx && flow.local_mac == MacAddr::BROADCAST)
@@ -210,7 +210,7 @@ impl Document {
     fn reason(&self, why: &Why) -> String {
         let binding = |index: usize| self.bindings.get(index);
         let name = |index: usize| binding(index).map_or("?", |b| b.container.as_str());
-        let policy = |index: usize| self.policies.get(index).map_or("?", |p: &Policy| p.name.as_str());
+        let policy = |index: usize| self.policies.get(index).map_or("?", |p: &Arc<Policy>| p.name.as_str());
         match *why {
             Why::ForeignMac { binding } => format!("the IP of {} with a MAC that is not its own", name(binding)),
             Why::ForeignVlan { binding } => format!("the IP of {} on a VLAN that is not its own", name(binding)),

@@ -5,10 +5,12 @@
 //! cargo bench --bench figures
 //! ```
 
+mod measure;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
@@ -17,6 +19,8 @@ use nicfw::policy::{Compiled, Document};
 use nicfw::{Adapter, Direction, MacAddr, Target};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
+use measure::{Spread, ratio, time};
+
 /// How often each side of a comparison runs.
 const RUNS: usize = 15;
 
@@ -24,38 +28,6 @@ fn main() {
     compile();
     apply();
     judge();
-}
-
-/// What a measurement prints: median, and the range of the middle half.
-struct Spread {
-    median: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
-        Self { median: at(2), low: at(1), high: at(3) }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.low, self.high)
-    }
-}
-
-fn time(work: impl FnOnce()) -> f64 {
-    let start = Instant::now();
-    work();
-    start.elapsed().as_secs_f64()
-}
-
-/// Times two sides in turn, so that what slows the machine slows both; the ratio of each pair.
-fn ratio(mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> Spread {
-    Spread::of((0..RUNS).map(|_| one() / other()).collect())
 }
 
 /// A policy of `rules` rules with subnets, ports and ranges, used by `bindings` containers; every fifth is a deny.
@@ -97,10 +69,10 @@ fn compile() {
     let run = |document: &Document| time(|| drop(black_box(Compiled::new(document, &target, None).expect("it fits"))));
     let (few, many) = (document(100, 20, ""), document(1000, 20, ""));
     let entries = Compiled::new(&many, &target, None).expect("it fits").image().rules.len();
-    let slope = ratio(|| run(&many), || run(&few));
+    let slope = ratio(RUNS, || run(&many), || run(&few));
     println!("compile, 1,000 bindings x 20 rules ({entries} entries) against 100 bindings: {slope} x");
     let (short, long) = (document(20, 20, ""), document(20, 160, ""));
-    println!("compile, 160 rules against 20 rules, 20 bindings: {} x", ratio(|| run(&long), || run(&short)));
+    println!("compile, 160 rules against 20 rules, 20 bindings: {} x", ratio(RUNS, || run(&long), || run(&short)));
     println!("  in milliseconds: {:.1}, {:.1}, {:.1}", 1e3 * run(&many), 1e3 * run(&long), 1e3 * run(&short));
 }
 
@@ -137,7 +109,7 @@ fn apply() {
         let operations: Vec<_> = operations.into_iter().map(without_counter).collect();
         time(|| operations.iter().for_each(|operation| adapter.execute(operation).expect("it is taken")))
     };
-    println!("apply of {commands} commands against a bare loop over the same commands: {} x", ratio(whole, bare));
+    println!("apply of {commands} commands against a bare loop over the same commands: {} x", ratio(RUNS, whole, bare));
 }
 
 fn without_counter(operation: nicfw::TableOp) -> nicfw::TableOp {

@@ -7,7 +7,7 @@ use super::layout::{Layout, Local};
 use super::maps::Maps;
 use super::origins::Origins;
 use super::regions::Cause;
-use crate::policy::{Document, Image, ImageEntry, OriginId, RulePlace, Side};
+use crate::policy::{Document, Image, ImageEntry, OriginId, RulePlace, Rules, Side};
 use crate::tables::{Action, RuleKey, Verdict};
 
 /// The image, but for its counters.
@@ -20,7 +20,7 @@ pub(super) fn entries(
     maps: &Maps,
 ) -> Image {
     let mut image = Image {
-        rules: BTreeMap::new(),
+        rules: Rules::new(),
         subnets: maps.subnets.clone(),
         remote_ports: maps.remote_ports.clone(),
         local_ports: maps.local_ports.clone(),

@@ -35,7 +35,7 @@ pub(super) fn prove(document: &Document, target: &Target, image: &Image, shapes:
             local.key.outer_vlan.is_some(),
             local.key.physical_port.is_some(),
         );
-        let binding = local.binding.and_then(|at| document.bindings.get(at));
+        let binding = local.binding.and_then(|at| document.bindings.get(at)).map(Arc::as_ref);
         // One binding at a time: the evaluator searches through all that the document has.
         alone.bindings.clear();
         if let Some(binding) = binding
@@ -45,7 +45,7 @@ pub(super) fn prove(document: &Document, target: &Target, image: &Image, shapes:
             if alone.policies.first() != Some(policy) {
                 alone.policies = vec![policy.clone()];
             }
-            alone.bindings.push(Binding { policy: 0, ..binding.clone() });
+            alone.bindings.push(Arc::new(Binding { policy: 0, ..Binding::clone(binding) }));
         }
         let origin = || binding.map_or_else(|| document_origin(document), |binding| binding.origin.clone());
         if let Some(flows) = kinds.get(&kind) {
@@ -134,7 +134,7 @@ impl<'a> Classes<'a> {
         let ip = local.key.local_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let from = RuleKey { local_ip: Some(ip), ..RuleKey::default() };
         let keys: Vec<&RuleKey> =
-            image.rules.range(from..).map(|(key, _)| key).take_while(|key| key.local_ip == Some(ip)).collect();
+            image.rules.keys().skip_while(|key| **key < from).take_while(|key| key.local_ip == Some(ip)).collect();
         let (groups, full) = (AddrSet::groups(), PortSet::full());
         let remotes = if shape.v6 {
             let sets: Vec<_> = rules.iter().map(|rule| &rule.remote.set.v6).chain([&groups.v6]).collect();
@@ -144,11 +144,12 @@ impl<'a> Classes<'a> {
             let map: Vec<_> = image.subnets.iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
             Remotes::V4(Points::new(&sets, &map, exact(&keys, |key| v4(key.remote_ip?))))
         };
-        let side = |of: fn(&PortPair) -> &PortSet, last, map: &Option<PortMap>, named: fn(&RuleKey) -> Option<u16>| {
-            let sets = rules.iter().map(|rule| rule.ports.as_ref().map_or(&full, of));
-            let map: Vec<_> = map.iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
-            Points::new(&sets.chain([last]).collect::<Vec<_>>(), &map, exact(&keys, named))
-        };
+        let side =
+            |of: fn(&PortPair) -> &PortSet, last, map: &Option<Arc<PortMap>>, named: fn(&RuleKey) -> Option<u16>| {
+                let sets = rules.iter().map(|rule| rule.ports.as_ref().map_or(&full, of));
+                let map: Vec<_> = map.iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
+                Points::new(&sets.chain([last]).collect::<Vec<_>>(), &map, exact(&keys, named))
+            };
         let remote_ports = side(|ports| &ports.remote, &full, &image.remote_ports, |key| key.remote_port);
         let local_ports = side(|ports| &ports.local, &document.ephemeral, &image.local_ports, |key| key.local_port);
         let mut protocols = shape.protocols(document);

@@ -1,0 +1,37 @@
+//! How figures are measured: both sides of a ratio in turn, medians with their spread.
+
+use std::fmt;
+use std::time::Instant;
+
+/// What a measurement prints: median, and the range of the middle half.
+pub struct Spread {
+    pub median: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Spread {
+    pub fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
+        Self { median: at(2), low: at(1), high: at(3) }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.low, self.high)
+    }
+}
+
+/// Seconds that some work takes.
+pub fn time(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64()
+}
+
+/// Times two sides in turn, so that what slows the machine slows both; the ratio of each pair.
+pub fn ratio(runs: usize, mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> Spread {
+    Spread::of((0..runs).map(|_| one() / other()).collect())
+}
