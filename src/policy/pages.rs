@@ -24,23 +24,6 @@ impl<K, V> Default for Pages<K, V> {
 }
 
 impl<K: Ord + Clone, V: Clone> Pages<K, V> {
-    /// A map of entries in rising order of their keys.
-    pub fn from_sorted(entries: impl IntoIterator<Item = (K, V)>) -> Self {
-        let mut out = Self::default();
-        let mut page = Vec::with_capacity(MOST);
-        for entry in entries {
-            out.len += 1;
-            page.push(entry);
-            if page.len() == MOST {
-                out.pages.push(Arc::new(std::mem::replace(&mut page, Vec::with_capacity(MOST))));
-            }
-        }
-        if !page.is_empty() {
-            out.pages.push(Arc::new(page));
-        }
-        out
-    }
-
     pub fn len(&self) -> usize {
         self.len
     }
@@ -200,7 +183,8 @@ mod tests {
             edits in prop::collection::vec((0u16..600, prop::option::of(0u8..4)), 0..200),
             from in 0u16..600,
         ) {
-            let before = Pages::from_sorted(first.clone());
+            let mut before = Pages::default();
+            first.iter().for_each(|(key, value)| drop(before.insert(*key, *value)));
             let (mut pages, mut model) = (before.clone(), first.clone());
             for (key, value) in edits {
                 match value {

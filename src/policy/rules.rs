@@ -23,6 +23,14 @@ impl BlockKey {
         Self { ip: key.local_ip, mac: key.local_mac.filter(|_| key.local_ip.is_none()) }
     }
 
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
+    pub fn mac(&self) -> Option<MacAddr> {
+        self.mac
+    }
+
     /// The least key that could stand in the block.
     pub fn first(&self) -> RuleKey {
         RuleKey { local_ip: self.ip, local_mac: self.mac, ..RuleKey::default() }

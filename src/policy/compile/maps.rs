@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use super::ids::assign;
-use super::layout::{Layout, Space, intervals};
+use super::layout::{Layout, intervals};
+use super::sets::Space;
 use crate::policy::Image;
 use crate::tables::{MapError, PortMap, PortRangeId, Sizes, SubnetId, SubnetMap};
 
 /// The maps and the ids of the layout's classes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Maps {
+    /// What the maps were made from; `None` before the first.
+    pub layout: Option<Layout>,
     pub subnets: Option<Arc<SubnetMap>>,
     pub remote_ports: Option<Arc<PortMap>>,
     pub local_ports: Option<Arc<PortMap>>,
@@ -41,7 +44,8 @@ impl Maps {
             elsewhere_of(&layout.remote_ports, &remote_ids),
             elsewhere_of(&layout.local_ports, &local_ids),
         ];
-        Ok(Self { subnets, remote_ports, local_ports, ids: [subnet_ids, remote_ids, local_ids], elsewhere })
+        let layout = Some(layout.clone());
+        Ok(Self { layout, subnets, remote_ports, local_ports, ids: [subnet_ids, remote_ids, local_ids], elsewhere })
     }
 }
 
@@ -79,6 +83,6 @@ fn port_map(
 }
 
 fn elsewhere_of<T>(space: &Space<T>, ids: &[u16]) -> Option<u16> {
-    let at = space.classes.iter().position(|class| class.within.is_empty())?;
+    let at = space.classes.iter().position(|class| class.elsewhere)?;
     ids.get(at).copied()
 }

@@ -29,16 +29,26 @@ pub(in crate::policy) struct Shape {
 }
 
 impl Shape {
+    /// No shape is less than this one.
+    pub fn least() -> Self {
+        Self { v6: false, rules: Vec::new(), open_nd: false, closed_groups: false }
+    }
+
     /// The shape of a bound address.
     pub fn bound(document: &Document, binding: &Binding, ip: IpAddr) -> Self {
+        Self::of(document, binding.policy, binding.open_nd, ip)
+    }
+
+    /// The shape of an address bound with the policy at an index.
+    pub fn of(document: &Document, policy: usize, open_nd: bool, ip: IpAddr) -> Self {
         let applies = |rule: &Rule| rule.local.as_ref().is_none_or(|local| local.contains(ip));
         let management = document.management.iter().enumerate().filter(|(_, m)| applies(&m.rule));
-        let policy = document.policies.get(binding.policy).into_iter().flat_map(|p| p.rules.iter().enumerate());
-        let policy = policy.filter(|(_, rule)| applies(rule)).map(|(i, _)| RulePlace::Policy(binding.policy, i));
+        let rules = document.policies.get(policy).into_iter().flat_map(|p| p.rules.iter().enumerate());
+        let rules = rules.filter(|(_, rule)| applies(rule)).map(|(i, _)| RulePlace::Policy(policy, i));
         Self {
             v6: ip.is_ipv6(),
-            rules: management.map(|(i, _)| RulePlace::Management(i)).chain(policy).collect(),
-            open_nd: binding.open_nd && ip.is_ipv6(),
+            rules: management.map(|(i, _)| RulePlace::Management(i)).chain(rules).collect(),
+            open_nd: open_nd && ip.is_ipv6(),
             closed_groups: document.multicast == Verdict::Deny,
         }
     }
