@@ -3,6 +3,10 @@
 mod documents;
 #[path = "../agreement/frames.rs"]
 mod frames;
+mod optimum;
+mod orders;
+mod ranked;
+mod rule_sets;
 mod scale;
 mod universe;
 mod words;

@@ -1,7 +1,7 @@
 //! The entries of units and of the base, with the ids of a layout's classes.
 
 use super::base::Fixed;
-use super::layout::Layout;
+use super::layout::{Decided, Layout};
 use super::origins::{DOCUMENT, Numbers, management};
 use super::regions::Cause;
 use super::units::{Unit, UnitEntry};
@@ -20,8 +20,9 @@ pub(super) fn of_unit(
     let [subnets, remote_ports, local_ports] = ids;
     let mut out: Vec<UnitEntry> = Vec::new();
     for (tail, causes) in layout.tails(&unit.pieces) {
-        let nd = [0, 1].map(|side| causes[side].contains(&Cause::NeighbourDiscovery));
-        let [rx, tx] = causes.map(|causes| allow(&causes, document, numbers));
+        let of_binding = |cause: &Cause| matches!(cause, Cause::NeighbourDiscovery | Cause::NoRule);
+        let nd = [0, 1].map(|side| causes[side].causes.iter().any(of_binding));
+        let [rx, tx] = causes.map(|decided| side(&decided, document, numbers));
         out.push(UnitEntry { key: tail.key([subnets, remote_ports, local_ports]), rx, tx, nd });
     }
     out.sort_unstable_by(|a, b| a.key.cmp(&b.key));
@@ -65,13 +66,11 @@ pub(super) fn of_fixed(fixed: &Fixed) -> ImageEntry {
     ImageEntry { rx, tx, counter: None }
 }
 
-/// An allow for several rules samples if one of them does.
-fn allow(causes: &[Cause], document: &Document, numbers: Numbers) -> Side {
-    if causes.is_empty() {
-        return Side::default();
-    }
+/// What decides for several rules samples if one of them does.
+fn side(decided: &Decided, document: &Document, numbers: Numbers) -> Side {
+    let Some(verdict) = decided.verdict else { return Side::default() };
     let rules = || {
-        causes.iter().filter_map(|cause| match *cause {
+        decided.causes.iter().filter_map(|cause| match *cause {
             Cause::Rule { place, .. } => Some(place),
             Cause::NeighbourDiscovery | Cause::Multicast | Cause::NoRule => None,
         })
@@ -82,7 +81,14 @@ fn allow(causes: &[Cause], document: &Document, numbers: Numbers) -> Side {
         RulePlace::Policy(_, at) => numbers.rule(at),
     };
     let mut origins: Vec<OriginId> = rules().map(id).collect();
+    if decided.causes.contains(&Cause::Multicast) {
+        origins.push(DOCUMENT);
+    }
     origins.sort_unstable();
     origins.dedup();
-    Side { action: Action::Allow { sample }, origins }
+    let action = match verdict {
+        Verdict::Allow => Action::Allow { sample },
+        Verdict::Deny => Action::Deny { sample },
+    };
+    Side { action, origins }
 }

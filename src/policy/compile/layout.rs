@@ -15,7 +15,7 @@ use super::sets::{Sets, Space};
 use super::usage::Table;
 use crate::policy::sets::Point;
 use crate::policy::{IntervalSet, PortPair, PortSet};
-use crate::tables::{Direction, MapError, MatchFields, PortRangeId, RuleKey, SubnetId, SubnetMap, Target};
+use crate::tables::{Direction, MapError, MatchFields, PortRangeId, RuleKey, SubnetId, SubnetMap, Target, Verdict};
 
 /// A value of a match field, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,8 +36,16 @@ pub(super) struct Tail {
     pub local_port: Field<u16>,
 }
 
-/// What allows the frames of a tail: on RX, on TX.
-pub(super) type Causes = [Vec<Cause>; 2];
+/// What a tail decides, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Decided {
+    /// `None`: nothing.
+    pub verdict: Option<Verdict>,
+    pub causes: Vec<Cause>,
+}
+
+/// What a tail decides on RX, on TX.
+pub(super) type Causes = [Decided; 2];
 
 /// The sets of all pieces in the fields of the three maps.
 #[derive(Debug, Clone)]
@@ -277,7 +285,9 @@ impl Layout {
                     for &local_port in &local_ports {
                         let tail = Tail { proto: piece.proto, remote, remote_port, local_port };
                         let side = usize::from(piece.direction == Direction::Tx);
-                        tails.entry(tail).or_default()[side].extend_from_slice(&piece.causes);
+                        let decided = &mut tails.entry(tail).or_default()[side];
+                        decided.verdict = Some(piece.verdict);
+                        decided.causes.extend_from_slice(&piece.causes);
                     }
                 }
             }

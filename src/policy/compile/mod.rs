@@ -9,7 +9,8 @@
 //! - A [`regions::Shape`] is what a local address takes from its policy; a [`units::Unit`] is made once for all addresses
 //!   that have policy and shape in common.
 //! - Its *regions* are disjoint and say for every frame what becomes of it, and why.
-//! - Its *pieces* are the allowed regions as an unordered table can say them; what it cannot say is refused here.
+//! - Its *pieces* are the allowed regions as an unordered table can say them; what it cannot say is refused here. Under a
+//!   ranked order they may be denies too, and lie over each other: [`paint`]; [`ranked`] takes the better of both.
 //! - The *layout* chooses for the whole document which addresses and ports are named by value and which by id.
 //! - The *proof* compares image and document on at least one frame of every class that either tells apart.
 //!
@@ -24,10 +25,13 @@ mod diff;
 mod entries;
 mod ids;
 mod layout;
+mod lookups;
 mod maps;
 mod origins;
+mod paint;
 mod pieces;
 mod prove;
+mod ranked;
 mod refuse;
 pub(in crate::policy) mod regions;
 mod sets;
@@ -35,10 +39,11 @@ mod state;
 mod units;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use self::assemble::assemble;
+use self::lookups::Lookups;
 use self::origins::Origins;
 use self::prove::Proof;
 use self::prove::near::Meaning;
@@ -46,7 +51,7 @@ use self::refuse::document_origin;
 use self::state::{State, Work, is_same_frame};
 use self::usage::Shares;
 use super::{Binding, Document, Image, OriginId, Policy, Rules};
-use crate::tables::{CounterId, LookupOrder, MatchFields, Target, Verdict};
+use crate::tables::{CounterId, LookupOrder, Target, Verdict};
 
 pub(super) use self::base::solicited_node;
 pub use self::counters::CounterSlot;
@@ -92,7 +97,12 @@ impl Compiled {
         previous: Option<&Self>,
         prove: bool,
     ) -> Result<Self, CompileError> {
-        let same_frame = |before: &&Self| before.target == *target && is_same_frame(&before.document, document);
+        // Under a ranked order the best way to use it depends on the whole document.
+        let same_frame = |before: &&Self| {
+            target.profile.order == LookupOrder::Unordered
+                && before.target == *target
+                && is_same_frame(&before.document, document)
+        };
         if let Some(before) = previous.filter(same_frame) {
             // Whatever is refused is refused with what a whole compilation says.
             if let Ok(after) = before.changed(document, prove) {
@@ -107,8 +117,10 @@ impl Compiled {
         // Ids and tries mean nothing in tables of another size.
         let previous = previous.filter(|before| before.target.sizes == target.sizes);
         let ids = previous.map(|before| (&before.image, before.state.maps.elsewhere));
-        let (state, work) = State::default().update(None, document, target, ids)?;
-        check_order(document, target, &state.combinations())?;
+        let (state, work) = match Lookups::of(document, target)? {
+            None => State::default().update(None, document, target, ids)?,
+            Some(lookups) => ranked::best(document, target, ids, lookups)?,
+        };
         let (image, mut state) = assemble(state, &work, document, target, Rules::new(), previous, true);
         state.meaning = Meaning::of(&image, &state.meaning);
         let proof = Proof { document, target, image: &image, state: &state };
@@ -124,7 +136,6 @@ impl Compiled {
         let ids = Some((&self.image, self.state.maps.elsewhere));
         let (state, work) = self.state.clone().update(Some(&self.document), document, target, ids)?;
         check_changed(document, target, &state, &work)?;
-        check_order(document, target, &state.combinations())?;
         let (image, mut state) = assemble(state, &work, document, target, self.image.rules.clone(), Some(self), false);
         state.meaning = Meaning::of(&image, &state.meaning);
         let proof = Proof { document, target, image: &image, state: &state };
@@ -215,6 +226,9 @@ fn check(document: &Document, target: &Target) -> Result<(), CompileError> {
         return Err(CompileError::UnboundAllow { at: document_origin(document) });
     }
     document.bindings.iter().try_for_each(|binding| check_binding(binding, target))?;
+    if target.profile.order != LookupOrder::Unordered {
+        return Ok(());
+    }
     document.policies.iter().try_for_each(|policy| check_policy(policy))
 }
 
@@ -239,21 +253,6 @@ fn check_binding(binding: &Binding, target: &Target) -> Result<(), CompileError>
 fn check_policy(policy: &Policy) -> Result<(), CompileError> {
     match policy.rules.iter().find(|rule| rule.sample && rule.action == Verdict::Deny) {
         Some(rule) => Err(CompileError::SampledDeny { at: rule.origin.clone() }),
-        None => Ok(()),
-    }
-}
-
-/// Entries above the base are allows alone, so any ranking will do that looks them all up, and the base last.
-fn check_order(document: &Document, target: &Target, used: &BTreeSet<MatchFields>) -> Result<(), CompileError> {
-    let LookupOrder::Ranked(order) = &target.profile.order else { return Ok(()) };
-    let base = MatchFields::BASE;
-    let first_base = order.iter().position(|fields| base.contains(*fields) && used.contains(fields));
-    let sound = |fields: &&MatchFields| {
-        let at = order.iter().position(|other| other == *fields);
-        at.is_some_and(|at| base.contains(**fields) || first_base.is_none_or(|first| at < first))
-    };
-    match used.iter().find(|fields| !sound(fields)) {
-        Some(fields) => Err(CompileError::NotLookedUp { at: document_origin(document), fields: *fields }),
         None => Ok(()),
     }
 }

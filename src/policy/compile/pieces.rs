@@ -13,9 +13,10 @@ use crate::policy::{AddrSet, Document, IntervalSet, PortPair};
 use crate::tables::{Direction, Verdict};
 
 /// Single IPv6 addresses that one rule may name.
-const MOST_V6: usize = 4096;
+pub(super) const MOST_V6: usize = 4096;
 
-/// Frames that a group of entries allows. The pieces of one shape and direction are disjoint.
+/// Frames that a group of entries decides alike. Pieces of one shape and direction are disjoint, or one comes before the
+/// other in the order of lookups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub direction: Direction,
@@ -25,7 +26,8 @@ pub(super) struct Piece {
     pub remote: AddrSet,
     /// `None`: with and without ports.
     pub ports: Option<PortPair>,
-    /// What allows the frames, sorted.
+    pub verdict: Verdict,
+    /// What decides so, sorted.
     pub causes: Vec<Cause>,
 }
 
@@ -63,6 +65,7 @@ impl Piece {
             proto: region.proto,
             remote: region.remote.clone(),
             ports: region.ports.clone(),
+            verdict: region.verdict,
             causes: vec![region.cause],
         }
     }

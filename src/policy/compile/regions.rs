@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use super::classes::{Class, Mask, classes, regroup};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Binding, Document, Interval, IntervalSet, PortPair, PortSet, Proto, Rule, RulePlace};
-use crate::tables::{Direction, MacAddr, Verdict};
+use crate::tables::{Direction, MacAddr, MatchFields, Verdict};
 
 pub(in crate::policy) const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
 /// The protocols with ports.
@@ -26,12 +26,14 @@ pub(in crate::policy) struct Shape {
     pub open_nd: bool,
     /// Nothing goes to groups, and nothing from a group is a reply.
     pub closed_groups: bool,
+    /// The fields that the local side names, where places of lookups depend on them; else none.
+    pub names: MatchFields,
 }
 
 impl Shape {
     /// No shape is less than this one.
     pub fn least() -> Self {
-        Self { v6: false, rules: Vec::new(), open_nd: false, closed_groups: false }
+        Self { v6: false, rules: Vec::new(), open_nd: false, closed_groups: false, names: MatchFields::empty() }
     }
 
     /// The shape of a bound address.
@@ -50,6 +52,7 @@ impl Shape {
             rules: management.map(|(i, _)| RulePlace::Management(i)).chain(rules).collect(),
             open_nd: open_nd && ip.is_ipv6(),
             closed_groups: document.multicast == Verdict::Deny,
+            names: MatchFields::empty(),
         }
     }
 
@@ -58,7 +61,7 @@ impl Shape {
         let names = |rule: &Rule| rule.local.as_ref().is_some_and(|local| local.contains(ip));
         let rules = document.management.iter().enumerate().filter(|(_, m)| m.mac == Some(mac) && names(&m.rule));
         let rules = rules.map(|(i, _)| RulePlace::Management(i)).collect();
-        Self { v6: ip.is_ipv6(), rules, open_nd: false, closed_groups: false }
+        Self { v6: ip.is_ipv6(), rules, open_nd: false, closed_groups: false, names: MatchFields::empty() }
     }
 
     /// The protocols that decisions may depend on.

@@ -21,11 +21,13 @@ use super::counters::Counters;
 use super::diff::{Kept, compare, same_binding};
 use super::entries::of_unit;
 use super::layout::{AllSets, Layout, NamedSets, named_sets, nodes};
+use super::lookups::{Order, Way};
 use super::maps::Maps;
 use super::origins::{Numbers, number};
+use super::pieces::Piece;
 use super::prove::near::Meaning;
 use super::refuse::CompileError;
-use super::regions::Shape;
+use super::regions::{Cause, Shape};
 use super::sets::{self, Sets, Space};
 use super::units::{Alone, NO_POLICY, Unit, UnitKey, Used, names_unbound, unbound};
 use super::usage::Table;
@@ -72,6 +74,7 @@ struct Totals {
 /// See the module's documentation.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
+    pub order: Order,
     pub policies: Vec<OfPolicy>,
     pub bindings: Vec<OfBinding>,
     next_policy: u32,
@@ -116,6 +119,11 @@ pub(super) struct Work {
 }
 
 impl State {
+    /// Nothing, with a way to use the order of lookups.
+    pub fn under(order: Order) -> Self {
+        Self { order, ..Self::default() }
+    }
+
     /// The state for a document, from that for another one that differs in policies and bindings alone, or from nothing.
     pub fn update(
         mut self,
@@ -296,11 +304,15 @@ impl State {
         let policy = document.policies.get(binding.policy);
         let mut locals = Vec::new();
         for ip in &binding.ips {
-            let shape = Shape::of(alone.with(policy), 0, binding.open_nd, *ip);
+            let sides = local_keys(binding, *ip, target);
+            let mut shape = Shape::of(alone.with(policy), 0, binding.open_nd, *ip);
+            if self.order.way != Way::Allows {
+                shape.names = sides.iter().fold(MatchFields::empty(), |all, side| all | side.fields());
+            }
             let shape =
                 shapes.entry((of.policy, shape)).or_insert_with_key(|(_, shape)| Arc::new(shape.clone())).clone();
             let key = (of.policy, shape);
-            for local in local_keys(binding, *ip, target) {
+            for local in sides {
                 self.use_unit(work, alone, policy, &key, local)?;
                 locals.push((local, key.clone()));
             }
@@ -331,7 +343,7 @@ impl State {
             return Ok(());
         }
         let mut left = MOST_STEPS.saturating_sub(self.steps);
-        let unit = Unit::new(alone, policy, &key.1, &mut left)?;
+        let unit = Unit::new(alone, policy, &key.1, &self.order, &mut left)?;
         self.steps += unit.steps;
         work.touched.entry(key.clone()).or_default();
         let used = Used {
@@ -472,9 +484,13 @@ impl State {
         let rank = |at: usize, needs: &[(Table, u64, u64)]| {
             let missing = needs.iter().map(|(_, needed, there)| needed.saturating_sub(*there));
             let last = needs.last().map_or(0, |(_, needed, _)| *needed);
-            (missing.fold(0, u64::saturating_add), needs[0].1, last, self.layouts[at].ids())
+            let unheard = self.order.unheard(self.totals[at].combinations.keys());
+            (unheard, missing.fold(0, u64::saturating_add), needs[0].1, last, self.layouts[at].ids())
         };
-        let all = (0..self.layouts.len()).map(|at| (at, needs(at)));
+        let limits = |map: usize| self.layouts.iter().map(|layout| layout.limits()[map]).collect();
+        let offered = [limits(0), limits(1), limits(2)];
+        let taken = (0..self.layouts.len()).filter(|at| self.order.way.takes(self.layouts[*at].limits(), &offered));
+        let all = taken.map(|at| (at, needs(at)));
         if let Some((chosen, needs)) = all.min_by_key(|(at, needs)| rank(*at, needs)) {
             (self.chosen, self.needs) = (chosen, needs);
         }
@@ -544,6 +560,18 @@ impl State {
             }
         }
         work.unbound |= self.unbound.iter().any(|(_, key)| work.units.contains(key));
+    }
+
+    /// What asks for an entry of a combination, and the policy that it belongs to.
+    pub fn rule_naming(&self, fields: MatchFields) -> Option<(Option<&Policy>, Cause)> {
+        let layout = self.layout()?;
+        self.units.iter().find_map(|(_, used)| {
+            let local = used.locals.keys().find(|local| fields.contains(**local))?;
+            let tail = |piece: &&Piece| layout.count(std::slice::from_ref(*piece), u64::MAX).fields;
+            let named = |piece: &&Piece| tail(piece).iter().any(|tail| *tail | *local == fields);
+            let piece = used.unit.pieces.iter().find(named)?;
+            Some((used.unit.policy.as_deref(), *piece.causes.first()?))
+        })
     }
 
     /// Entries of a unit for one local side.

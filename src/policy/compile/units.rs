@@ -10,6 +10,8 @@ use std::sync::Arc;
 use super::base::unbound_key;
 use super::classes::few_points;
 use super::layout::Count;
+use super::lookups::{Order, Way};
+use super::paint::Canvas;
 use super::pieces::{Piece, pieces};
 use super::refuse::{CompileError, LargestUser};
 use super::regions::Shape;
@@ -93,10 +95,18 @@ impl Unit {
         alone: &mut Alone,
         policy: Option<&Arc<Policy>>,
         shape: &Shape,
+        order: &Order,
         steps: &mut u64,
     ) -> Result<Self, CompileError> {
         let before = *steps;
-        let pieces = pieces(alone.with(policy), shape, steps)?;
+        let document = alone.with(policy);
+        let pieces = match (order.way, &order.lookups) {
+            // What of an address that nobody bound is not allowed is no entry's.
+            (Way::Painted { limits, by_rule }, Some(lookups)) if policy.is_some() => {
+                Canvas { document, shape, lookups, limits, by_rule }.pieces(steps)?
+            }
+            _ => pieces(document, shape, steps)?,
+        };
         Ok(Self { policy: policy.cloned(), pieces, steps: before - *steps })
     }
 }
