@@ -145,40 +145,40 @@ struct Tally {
     refused: usize,
     probes: usize,
     rules: usize,
+    /// Refusals by their words without the line.
+    reasons: BTreeMap<String, usize>,
 }
 
-fn run(set: &Set, ips: &[u32], target: &Target, tally: &mut Tally) {
-    let refused = |error: CompileError| {
-        assert!(is_sound(&error), "{}: {error:?}", set.name);
+impl Tally {
+    /// A refusal is exact: it names a line, and it is no error of the compiler.
+    fn refuse(&mut self, set: &Set, error: &CompileError) {
+        assert!(is_sound(error), "{}: {error:?}", set.name);
         let text = error.to_string();
-        assert!(text.starts_with("old:"), "{}: names no line: {text}", set.name);
-    };
-    match Compiled::new(&document(set, ips), target, None) {
-        Ok(compiled) => {
-            tally.whole += 1;
-            tally.rules += compiled.image().rules.len();
-            tally.probes += compare(set, &compiled, ips);
-        }
-        Err(error) if ips.len() > 1 => {
-            refused(error);
-            ips.iter().for_each(|ip| run_single(set, *ip, target, tally, &refused));
-        }
-        Err(error) => {
-            refused(error);
-            tally.refused += 1;
-        }
+        let reason = text.strip_prefix("old:").and_then(|text| text.split_once(": "));
+        let Some((_, reason)) = reason else { panic!("{}: names no line: {text}", set.name) };
+        let size = if let CompileError::DoesNotFit { .. } = error { 40 } else { 150 };
+        *self.reasons.entry(reason.chars().take(size).collect()).or_default() += 1;
     }
 }
 
-fn run_single(set: &Set, ip: u32, target: &Target, tally: &mut Tally, refused: &dyn Fn(CompileError)) {
-    match Compiled::new(&document(set, &[ip]), target, None) {
+fn run(set: &Set, ips: &[u32], target: &Target, tally: &mut Tally) {
+    match Compiled::new(&document(set, ips), target, None) {
         Ok(compiled) => {
-            tally.single += 1;
-            tally.probes += compare(set, &compiled, &[ip]);
+            if ips.len() > 1 {
+                tally.whole += 1
+            } else {
+                tally.single += 1
+            }
+            tally.rules = tally.rules.max(compiled.image().rules.len());
+            tally.probes += compare(set, &compiled, ips);
         }
         Err(error) => {
-            refused(error);
-            tally.refused += 1;
+            tally.refuse(set, &error);
+            if ips.len() > 1 {
+                ips.iter().for_each(|ip| run(set, &[*ip], target, tally));
+            } else {
+                tally.refused += 1;
+            }
         }
     }
 }
@@ -191,14 +191,14 @@ fn target(order: LookupOrder) -> Target {
 
 #[test]
 fn a_sample_of_classbench_has_no_mismatch() {
-    for (name, address) in [("acl1_1k", 6), ("ipc1_1k", 3), ("fw1_1k", 1)] {
+    for (name, address) in [("acl1_1k", 6), ("ipc1_1k", 3), ("fw1_1k", 2)] {
         let set = read(Path::new(&format!("tests/data/classbench/{name}.rules")));
         let ips = busiest(&set, address);
         let mut tally = Tally::default();
         for (seed, any) in [(1, false), (2, true)] {
             run(&set, &ips, &target(order(seed, any)), &mut tally);
         }
-        println!("{name}: {tally:?}");
+        println!("{name}: {tally:#?}");
         assert!(tally.whole + tally.single > 0 && tally.probes > 20, "{name}: {tally:?}");
     }
 }
@@ -220,7 +220,7 @@ fn all_classbench_sets_have_no_mismatch() {
             for seed in 0..10 {
                 run(&set, &ips, &target(order(seed, any)), &mut tally);
             }
-            println!("{}, {}: {tally:?}", set.name, if any { "any order" } else { "more specific first" });
+            println!("{}, {}: {tally:#?}", set.name, if any { "any order" } else { "more specific first" });
             assert!(any || tally.probes > 0, "{}: nothing was compared", set.name);
         }
     }
