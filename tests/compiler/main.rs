@@ -3,6 +3,7 @@
 mod documents;
 #[path = "../agreement/frames.rs"]
 mod frames;
+mod incremental;
 mod scale;
 mod universe;
 mod words;

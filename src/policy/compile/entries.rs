@@ -1,10 +1,12 @@
 //! The entries of units and of the base, with the ids of a layout's classes.
 
+use std::collections::BTreeMap;
+
 use super::base::Fixed;
-use super::layout::Layout;
+use super::layout::{Causes, Tail};
 use super::origins::{DOCUMENT, Numbers, management};
 use super::regions::Cause;
-use super::units::{Unit, UnitEntry};
+use super::units::UnitEntry;
 use crate::policy::{Document, ImageEntry, OriginId, RulePlace, Side};
 use crate::tables::{Action, RuleKey, Verdict};
 
@@ -12,16 +14,15 @@ use crate::tables::{Action, RuleKey, Verdict};
 /// rules'.
 pub(super) fn of_unit(
     document: &Document,
-    unit: &Unit,
     numbers: Numbers,
-    layout: &Layout,
+    tails: &BTreeMap<Tail, Causes>,
     ids: &[Vec<u16>; 3],
 ) -> Vec<UnitEntry> {
     let [subnets, remote_ports, local_ports] = ids;
     let mut out: Vec<UnitEntry> = Vec::new();
-    for (tail, causes) in layout.tails(&unit.pieces) {
+    for (tail, causes) in tails {
         let nd = [0, 1].map(|side| causes[side].contains(&Cause::NeighbourDiscovery));
-        let [rx, tx] = causes.map(|causes| allow(&causes, document, numbers));
+        let [rx, tx] = [0, 1].map(|side| allow(&causes[side], document, numbers));
         out.push(UnitEntry { key: tail.key([subnets, remote_ports, local_ports]), rx, tx, nd });
     }
     out.sort_unstable_by(|a, b| a.key.cmp(&b.key));
