@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::document::{Binding, Document, Origin, Policy, Proto, Rule, RulePlace};
 use super::flow::{Flow, IpFlow};
-use super::sets::AddrSet;
 use crate::tables::{Direction, MacAddr, Verdict};
 
 /// Ether type of ARP.
@@ -150,7 +149,7 @@ impl Document {
 
     /// A frame from a group mirrors one to the group: where that is denied, no rule admits its reply.
     fn is_closed_group(&self, ip: &IpFlow) -> bool {
-        self.multicast == Verdict::Deny && AddrSet::groups().contains(ip.remote)
+        self.multicast == Verdict::Deny && is_group(ip.remote)
     }
 
     /// The first rule of a list that decides a flow, its verdict, and whether it does so by admitting a reply.
@@ -280,6 +279,11 @@ impl Rule {
             && self.remote.set.contains(ip.remote)
             && self.local.as_ref().is_none_or(|local| local.contains(ip.local))
     }
+}
+
+/// Multicast, and the IPv4 broadcast.
+fn is_group(ip: IpAddr) -> bool {
+    ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
 }
 
 fn allow(why: Why) -> Decision {

@@ -59,7 +59,7 @@ impl Pool {
     /// As many prefixes as fit the subnet map of a card, and 400 services.
     pub fn new(seed: u64) -> Self {
         let mut random = Random(seed);
-        let mut nets: Vec<u32> = (0..4096).map(|_| 0x0b00_0000 + (random.below(1 << 16) as u32) * 256).collect();
+        let mut nets: Vec<u32> = (0..2400).map(|_| 0x0b00_0000 + (random.below(1 << 16) as u32) * 256).collect();
         nets.sort_unstable();
         nets.dedup();
         let remotes = nets.into_iter().map(|first| {

@@ -3,7 +3,9 @@
 //! The slots of a binding are a group; so are those of all entries that belong to no single binding. While counters
 //! suffice for all slots a change looks at the groups that it touches, and every other slot keeps its counter.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::usage::{Table, Usage, by_size};
@@ -76,35 +78,46 @@ impl Before<'_> {
     }
 }
 
-/// A slot, with the places of its entries: block, place in it.
+/// A slot, with its part of the group's places.
 struct Fresh {
     slot: Slot,
-    places: Vec<(usize, usize)>,
+    places: Range<usize>,
     kept: Option<CounterId>,
 }
 
+/// The slots of a group, and the places of its entries: block, place in it.
+struct Slots {
+    group: Group,
+    slots: Vec<Fresh>,
+    places: Vec<(usize, usize)>,
+}
+
+/// Base entries first, by their keys; then by origins.
+fn order(a: &(RuleKey, ImageEntry), b: &(RuleKey, ImageEntry)) -> Ordering {
+    match (a.0.is_base(), b.0.is_base()) {
+        (true, true) => a.0.cmp(&b.0),
+        (false, false) => a.1.rx.origins.cmp(&b.1.rx.origins).then_with(|| a.1.tx.origins.cmp(&b.1.tx.origins)),
+        (base, other) => other.cmp(&base),
+    }
+}
+
 /// The slots of a group's entries: one for each base entry, then one for all entries of the same origins.
-fn slots(blocks: &[Built], of: &[usize], kept: impl Fn(&RuleKey) -> Option<CounterId>) -> Vec<Fresh> {
-    let all =
-        of.iter().flat_map(|block| blocks[*block].1.iter().enumerate().map(move |(at, entry)| (*block, at, entry)));
-    let mut all: Vec<_> = all.collect();
-    let name = |entry: &'_ (RuleKey, ImageEntry)| {
-        let base = entry.0.is_base();
-        (!base, base.then_some(entry.0))
-    };
-    all.sort_by(|(_, _, a), (_, _, b)| {
-        name(a).cmp(&name(b)).then_with(|| (&a.1.rx.origins, &a.1.tx.origins).cmp(&(&b.1.rx.origins, &b.1.tx.origins)))
-    });
-    let together = |a: &(RuleKey, ImageEntry), b: &(RuleKey, ImageEntry)| {
-        name(a) == name(b) && a.1.rx.origins == b.1.rx.origins && a.1.tx.origins == b.1.tx.origins
-    };
-    let chunks = all.chunk_by(|(_, _, a), (_, _, b)| together(a, b));
-    let fresh = |chunk: &[(usize, usize, &(RuleKey, ImageEntry))]| Fresh {
-        slot: Slot { first: chunk[0].2.0, entries: chunk.len(), counter: None },
-        places: chunk.iter().map(|(block, at, _)| (*block, *at)).collect(),
-        kept: chunk.iter().find_map(|(_, _, (key, _))| kept(key)),
-    };
-    chunks.map(fresh).collect()
+fn slots(blocks: &[Built], group: Group, of: &[usize], kept: impl Fn(&RuleKey) -> Option<CounterId>) -> Slots {
+    let entry = |(block, at): (usize, usize)| &blocks[block].1[at];
+    let mut places: Vec<(usize, usize)> =
+        of.iter().flat_map(|block| (0..blocks[*block].1.len()).map(|at| (*block, at))).collect();
+    places.sort_by(|a, b| order(entry(*a), entry(*b)));
+    let mut slots = Vec::new();
+    let mut from = 0;
+    for chunk in places.chunk_by(|a, b| order(entry(*a), entry(*b)) == Ordering::Equal) {
+        slots.push(Fresh {
+            slot: Slot { first: entry(chunk[0]).0, entries: chunk.len(), counter: None },
+            places: from..from + chunk.len(),
+            kept: chunk.iter().find_map(|place| kept(&entry(*place).0)),
+        });
+        from += chunk.len();
+    }
+    Slots { group, slots, places }
 }
 
 impl Counters {
@@ -122,19 +135,18 @@ impl Counters {
         before: Option<&Before<'_>>,
     ) -> bool {
         let kept = |group: Group| move |key: &RuleKey| before?.counter(group, key).filter(|id| id.0 < available);
-        let mut fresh: Vec<(Group, Vec<Fresh>)> =
-            groups.iter().map(|(group, of)| (*group, slots(blocks, of, kept(*group)))).collect();
+        let mut fresh: Vec<Slots> = groups.iter().map(|(group, of)| slots(blocks, *group, of, kept(*group))).collect();
         let ended =
             groups.iter().filter_map(|(group, _)| self.groups.get(group)).map(|slots| slots.len() as u64).sum::<u64>();
-        let begun = fresh.iter().map(|(_, slots)| slots.len() as u64).sum::<u64>();
+        let begun = fresh.iter().map(|of| of.slots.len() as u64).sum::<u64>();
         let needed = self.needed - ended + begun;
         let short = needed > u64::from(available);
         if !all && (short || self.needed > u64::from(available)) {
             return false;
         }
         let mut free = self.release(groups, before, available);
-        let mut claim = |fresh: &mut Vec<(Group, Vec<Fresh>)>, base: bool, keep: bool| {
-            for slot in fresh.iter_mut().flat_map(|(_, slots)| slots).filter(|slot| slot.slot.first.is_base() == base) {
+        let mut claim = |fresh: &mut Vec<Slots>, base: bool, keep: bool| {
+            for slot in fresh.iter_mut().flat_map(|of| &mut of.slots).filter(|slot| slot.slot.first.is_base() == base) {
                 if keep {
                     slot.slot.counter = slot.kept.filter(|id| free.claim(*id));
                 } else if slot.slot.counter.is_none() {
@@ -151,12 +163,12 @@ impl Counters {
         claim(&mut fresh, false, false);
         self.in_use = free.in_use;
         self.needed = needed;
-        for (group, slots) in fresh {
-            for Fresh { slot, places, .. } in &slots {
-                for (block, at) in places {
-                    blocks[*block].1[*at].1.counter = slot.counter;
+        for Slots { group, slots, places } in fresh {
+            for fresh in &slots {
+                for (block, at) in &places[fresh.places.clone()] {
+                    blocks[*block].1[*at].1.counter = fresh.slot.counter;
                 }
-                self.uncounted += if slot.counter.is_none() { slot.entries } else { 0 };
+                self.uncounted += if fresh.slot.counter.is_none() { fresh.slot.entries } else { 0 };
             }
             if !slots.is_empty() {
                 self.groups.insert(group, Arc::new(slots.into_iter().map(|fresh| fresh.slot).collect()));

@@ -1,10 +1,12 @@
 //! The entries of units and of the base, with the ids of a layout's classes.
 
+use std::collections::BTreeMap;
+
 use super::base::Fixed;
-use super::layout::{Decided, Layout};
+use super::layout::{Causes, Decided, Tail};
 use super::origins::{DOCUMENT, Numbers, management};
 use super::regions::Cause;
-use super::units::{Unit, UnitEntry};
+use super::units::UnitEntry;
 use crate::policy::{Document, ImageEntry, OriginId, RulePlace, Side};
 use crate::tables::{Action, RuleKey, Verdict};
 
@@ -12,17 +14,16 @@ use crate::tables::{Action, RuleKey, Verdict};
 /// rules'.
 pub(super) fn of_unit(
     document: &Document,
-    unit: &Unit,
     numbers: Numbers,
-    layout: &Layout,
+    tails: &BTreeMap<Tail, Causes>,
     ids: &[Vec<u16>; 3],
 ) -> Vec<UnitEntry> {
     let [subnets, remote_ports, local_ports] = ids;
     let mut out: Vec<UnitEntry> = Vec::new();
-    for (tail, causes) in layout.tails(&unit.pieces) {
+    for (tail, causes) in tails {
         let of_binding = |cause: &Cause| matches!(cause, Cause::NeighbourDiscovery | Cause::NoRule);
         let nd = [0, 1].map(|side| causes[side].causes.iter().any(of_binding));
-        let [rx, tx] = causes.map(|decided| side(&decided, document, numbers));
+        let [rx, tx] = [0, 1].map(|at| side(&causes[at], document, numbers));
         out.push(UnitEntry { key: tail.key([subnets, remote_ports, local_ports]), rx, tx, nd });
     }
     out.sort_unstable_by(|a, b| a.key.cmp(&b.key));

@@ -4,7 +4,7 @@
 //! choose are counted; of those that fit, the one with the fewest rules wins, then the fewest combinations, then the
 //! fewest ids.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -75,6 +75,18 @@ impl AllSets {
             && Arc::ptr_eq(&self.local_ports, &other.local_ports)
     }
 
+    /// The numbers of each piece's sets.
+    pub fn numbers(&self, pieces: &[Piece]) -> Vec<SetNumbers> {
+        fn number<T: Point + std::hash::Hash>(all: &Sets<T>, set: Option<&IntervalSet<T>>) -> Option<u32> {
+            u32::try_from(all.number(set?)?).ok()
+        }
+        let of = |(remote, remote_ports, local_ports): NamedSets<'_>| {
+            let ports = [number(&self.remote_ports, remote_ports), number(&self.local_ports, local_ports)];
+            [number(&self.remotes, remote), ports[0], ports[1]]
+        };
+        pieces.iter().map(named_sets).map(of).collect()
+    }
+
     /// True if one of the pieces has one of these sets, by number.
     pub fn has(&self, pieces: &[Piece], sets: &[HashSet<usize>; 3]) -> bool {
         fn named<T: Point + std::hash::Hash>(all: &Sets<T>, set: Option<&IntervalSet<T>>, of: &HashSet<usize>) -> bool {
@@ -95,7 +107,7 @@ impl AllSets {
                 for local_ports in &self.local_ports.spaces {
                     let (subnets, remote_ports, local_ports) =
                         (subnets.clone(), remote_ports.clone(), local_ports.clone());
-                    out.push(Layout { sets: self.clone(), subnets, remote_ports, local_ports });
+                    out.push(Layout { subnets, remote_ports, local_ports });
                 }
             }
         }
@@ -106,7 +118,6 @@ impl AllSets {
 /// One way to choose: the classes of the three maps, and what is named by value.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    sets: AllSets,
     pub subnets: Arc<Space<u32>>,
     pub remote_ports: Arc<Space<u16>>,
     pub local_ports: Arc<Space<u16>>,
@@ -139,24 +150,18 @@ pub(super) fn nodes(space: &Space<u32>, target: &Target) -> u64 {
     }
 }
 
-/// A place in a list of classes.
-fn place(of: &[u32]) -> impl Iterator<Item = usize> {
-    of.iter().map(|place| *place as usize)
-}
+/// The numbers of a piece's sets, in the three maps.
+pub(super) type SetNumbers = [Option<u32>; 3];
 
 /// The values of a set by number: its classes, or its points.
-fn fields<T: Point + std::hash::Hash>(sets: &Sets<T>, space: &Space<T>, set: &IntervalSet<T>) -> Vec<Field<T>> {
-    match sets.number(set).and_then(|number| space.members(number)) {
-        Some(members) => place(members).map(Field::Class).collect(),
+fn fields<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> Vec<Field<T>> {
+    match number.and_then(|number| space.members(number as usize)) {
+        Some(members) => members.iter().map(|place| Field::Class(*place as usize)).collect(),
         None => few_points(set, space.limit).unwrap_or_default().into_iter().map(Field::Is).collect(),
     }
 }
 
 impl Tail {
-    pub fn fields(&self) -> MatchFields {
-        self.key([&[], &[], &[]]).fields()
-    }
-
     /// The key of this tail, with the ids of the classes of the three maps (0 where they are not known).
     pub fn key(&self, ids: [&[u16]; 3]) -> RuleKey {
         let id = |map: usize, place: usize| ids[map].get(place).copied().unwrap_or_default();
@@ -222,7 +227,7 @@ impl Layout {
         self.subnets.classes.len() + self.remote_ports.classes.len() + self.local_ports.classes.len()
     }
 
-    pub fn remotes(&self, piece: &Piece) -> Vec<Field<IpAddr>> {
+    fn remotes(&self, piece: &Piece, number: Option<u32>) -> Vec<Field<IpAddr>> {
         if piece.remote.v4.is_full() || piece.remote.v6.is_full() {
             return vec![Field::Any];
         }
@@ -235,52 +240,74 @@ impl Layout {
             Field::Is(at) => Field::Is(Ipv4Addr::from_bits(at).into()),
             Field::Class(place) => Field::Class(place),
         };
-        fields(&self.sets.remotes, &self.subnets, &piece.remote.v4).into_iter().map(addr).collect()
+        fields(&self.subnets, number, &piece.remote.v4).into_iter().map(addr).collect()
     }
 
     /// Remote and local port fields of a piece.
-    pub fn ports(&self, piece: &Piece) -> (Vec<Field<u16>>, Vec<Field<u16>>) {
+    fn ports(&self, piece: &Piece, numbers: &SetNumbers) -> (Vec<Field<u16>>, Vec<Field<u16>>) {
         let (_, remote, local) = named_sets(piece);
         let any = || vec![Field::Any];
         (
-            remote.map_or_else(any, |set| fields(&self.sets.remote_ports, &self.remote_ports, set)),
-            local.map_or_else(any, |set| fields(&self.sets.local_ports, &self.local_ports, set)),
+            remote.map_or_else(any, |set| fields(&self.remote_ports, numbers[1], set)),
+            local.map_or_else(any, |set| fields(&self.local_ports, numbers[2], set)),
         )
+    }
+
+    /// How many entries a piece takes for one local side, and the match fields that they name beside the local ones.
+    pub fn cost(&self, piece: &Piece, numbers: &SetNumbers) -> (u64, MatchFields) {
+        use MatchFields as F;
+        let (subnets, remote_ports, local_ports) = named_sets(piece);
+        let (mut entries, mut fields) = (1_u64, if piece.proto.is_some() { F::IP_PROTO } else { F::empty() });
+        let mut by = |(values, by_class): (u64, bool), exact, class| {
+            entries = entries.saturating_mul(values);
+            fields |= if by_class { class } else { exact };
+        };
+        if !piece.remote.v6.is_empty() && !piece.remote.v6.is_full() && !piece.remote.v4.is_full() {
+            let points = few_points(&piece.remote.v6, usize::MAX).unwrap_or_default();
+            by((points.len() as u64, false), F::REMOTE_IP, F::REMOTE_IP);
+        } else if let Some(set) = subnets.filter(|_| !piece.remote.v6.is_full()) {
+            by(values(&self.subnets, numbers[0], set), F::REMOTE_IP, F::REMOTE_SUBNET_ID);
+        }
+        if let Some(set) = remote_ports {
+            by(values(&self.remote_ports, numbers[1], set), F::REMOTE_PORT, F::REMOTE_PORTRANGE_ID);
+        }
+        if let Some(set) = local_ports {
+            by(values(&self.local_ports, numbers[2], set), F::LOCAL_PORT, F::LOCAL_PORTRANGE_ID);
+        }
+        (entries, fields)
     }
 
     /// What the entries of a unit need for one local side. Where they are more than `room` they are only counted, as few
     /// as they may be.
-    pub fn count(&self, pieces: &[Piece], room: u64) -> Count {
-        let all: Vec<_> = pieces.iter().map(|piece| (self.remotes(piece), self.ports(piece))).collect();
-        let sizes = all.iter().map(|(r, (rp, lp))| [r.len() as u64, rp.len() as u64, lp.len() as u64]);
-        let most = sizes.map(|[r, rp, lp]| r.saturating_mul(rp).saturating_mul(lp)).fold(0, u64::saturating_add);
-        let first = |piece: &Piece, (remotes, (remote_ports, local_ports)): &(Vec<_>, (Vec<_>, Vec<_>))| {
-            let (remote, remote_port, local_port) = (*remotes.first()?, *remote_ports.first()?, *local_ports.first()?);
-            Some(Tail { proto: piece.proto, remote, remote_port, local_port }.fields())
-        };
-        let mut fields: Vec<MatchFields> =
-            pieces.iter().zip(&all).filter_map(|(piece, all)| first(piece, all)).collect();
+    pub fn count(&self, pieces: &[Piece], numbers: &[SetNumbers], room: u64) -> Count {
+        let costs = pieces.iter().zip(numbers).map(|(piece, numbers)| self.cost(piece, numbers));
+        let (mut most, mut fields): (u64, Vec<MatchFields>) = (0, Vec::new());
+        for (entries, of) in costs {
+            most = most.saturating_add(entries);
+            if !fields.contains(&of) {
+                fields.push(of);
+            }
+        }
         fields.sort_unstable();
-        fields.dedup();
-        let both_ways = DIRECTIONS.map(|direction| pieces.iter().any(|piece| piece.direction == direction));
-        let entries = if both_ways != [true; 2] {
+        let both_ways = DIRECTIONS.iter().all(|direction| pieces.iter().any(|piece| piece.direction == *direction));
+        let entries = if !both_ways {
             // Pieces of one direction are disjoint.
             most
         } else if most.div_ceil(2) > room {
             // One entry may serve both directions: no fewer than half are needed.
             most.div_ceil(2)
         } else {
-            self.tails(pieces).len() as u64
+            self.tails(pieces, numbers).len() as u64
         };
         Count { entries, fields }
     }
 
     /// The entries of a unit for one local side.
-    pub fn tails(&self, pieces: &[Piece]) -> BTreeMap<Tail, Causes> {
+    pub fn tails(&self, pieces: &[Piece], numbers: &[SetNumbers]) -> BTreeMap<Tail, Causes> {
         let mut tails: BTreeMap<Tail, Causes> = BTreeMap::new();
-        for piece in pieces {
-            let (remote_ports, local_ports) = self.ports(piece);
-            for remote in self.remotes(piece) {
+        for (piece, numbers) in pieces.iter().zip(numbers) {
+            let (remote_ports, local_ports) = self.ports(piece, numbers);
+            for remote in self.remotes(piece, numbers[0]) {
                 for &remote_port in &remote_ports {
                     for &local_port in &local_ports {
                         let tail = Tail { proto: piece.proto, remote, remote_port, local_port };
@@ -295,28 +322,28 @@ impl Layout {
         tails
     }
 
-    /// The classes of the pieces' sets, in the three maps.
-    pub fn classes<'a>(&self, pieces: impl Iterator<Item = &'a Piece>) -> [Vec<usize>; 3] {
-        let mut out = [Vec::new(), Vec::new(), Vec::new()];
-        for piece in pieces {
-            let (remote, remote_ports, local_ports) = named_sets(piece);
-            out[0].extend(members(&self.sets.remotes, &self.subnets, remote));
-            out[1].extend(members(&self.sets.remote_ports, &self.remote_ports, remote_ports));
-            out[2].extend(members(&self.sets.local_ports, &self.local_ports, local_ports));
-        }
-        for classes in &mut out {
-            classes.sort_unstable();
-            classes.dedup();
+    /// The classes of sets, in the three maps.
+    pub fn classes<'a>(&self, numbers: impl Iterator<Item = &'a SetNumbers>) -> [BTreeSet<usize>; 3] {
+        let mut out = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
+        let at = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
+        for numbers in numbers {
+            let members = [
+                self.subnets.members(at(numbers[0])),
+                self.remote_ports.members(at(numbers[1])),
+                self.local_ports.members(at(numbers[2])),
+            ];
+            for (out, members) in out.iter_mut().zip(members) {
+                out.extend(members.into_iter().flatten().map(|place| *place as usize));
+            }
         }
         out
     }
 }
 
-fn members<'a, T: Point + std::hash::Hash>(
-    sets: &Sets<T>,
-    space: &'a Space<T>,
-    set: Option<&IntervalSet<T>>,
-) -> impl Iterator<Item = usize> + use<'a, T> {
-    let members = set.and_then(|set| sets.number(set)).and_then(|number| space.members(number));
-    place(members.unwrap_or_default())
+/// How many values name a set, and whether they are classes.
+fn values<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> (u64, bool) {
+    match number.and_then(|number| space.members(number as usize)) {
+        Some(members) => (members.len() as u64, true),
+        None => (few_points(set, space.limit).map_or(0, |points| points.len() as u64), false),
+    }
 }

@@ -40,7 +40,7 @@ mod units;
 mod usage;
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use self::assemble::assemble;
 use self::lookups::Lookups;
@@ -265,7 +265,10 @@ fn shares<'a>(document: &'a Document, state: &'a State) -> Option<Shares<'a>> {
     });
     let unbound = state.unbound.iter().filter_map(|(_, key)| Some(&*state.units.get(key)?.unit)).collect();
     let layout = state.layout()?;
-    Some(Shares { document, layout, needs: &state.needs, units: units.collect(), unbound })
+    let lists = state.all_sets();
+    let all = state.units.iter().map(|(_, used)| (Arc::as_ptr(&used.unit), lists.numbers(&used.unit.pieces)));
+    let (numbers, units) = (all.collect(), units.collect());
+    Some(Shares { document, layout, needs: &state.needs, units, unbound, numbers })
 }
 
 /// The refusal, where a table is too small; the origin is the rule that uses most of it.

@@ -44,14 +44,21 @@ pub(super) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Res
         let by_any = union(&any);
         rest.retain(|region| region.proto.is_some());
         let same = |a: &Region, b: &Region| a.proto == b.proto;
-        let rest: Vec<Region> = rest.into_iter().filter_map(|region| without(region, &by_any)).collect();
-        let rest: Vec<&Region> = rest.iter().collect();
+        let cut: Vec<Region>;
+        if !by_any.is_empty() {
+            cut = rest.into_iter().filter_map(|region| without(region, &by_any)).collect();
+            rest = cut.iter().collect();
+        }
         let whole = widen(document, &rest, is_whole, same, CompileError::fragments)?;
         out.extend(any);
         for region in rest.iter().filter(|region| region.ports.is_some() && region.verdict == Verdict::Allow) {
             let covered = whole.iter().filter(|piece| piece.proto == region.proto);
             let covered = covered.fold(AddrSet::empty(), |all, piece| all.union(&piece.remote));
-            out.extend(without(region, &covered).map(|region| Piece::of(&region)));
+            if covered.is_empty() {
+                out.push(Piece::of(region));
+            } else {
+                out.extend(without(region, &covered).map(|region| Piece::of(&region)));
+            }
         }
         out.extend(whole);
     }

@@ -66,7 +66,7 @@ impl Proof<'_> {
     /// What the image before it does not prove already.
     pub fn of(&self, work: &Work, before: &Compiled) -> Result<(), CompileError> {
         let mut known: BTreeSet<IpAddr> = BTreeSet::new();
-        let mut macs: BTreeSet<MacAddr> = work.blocks.iter().filter_map(BlockKey::mac).collect();
+        let mut macs: BTreeSet<MacAddr> = BTreeSet::new();
         for binding in work.bindings.iter().filter_map(|at| self.document.bindings.get(*at)) {
             known.extend(&binding.ips);
             macs.insert(binding.mac);
@@ -75,6 +75,7 @@ impl Proof<'_> {
         macs.extend(ended.map(|bound| bound.binding.mac));
         let same = |a: &Block, b: &Block| Arc::ptr_eq(a, b);
         for (name, was, is) in before.image.rules.blocks().changes(self.image.rules.blocks(), same) {
+            macs.extend(name.mac());
             let bound_before = name.ip().is_some() && is.is_none();
             let elsewhere = name.ip().is_none_or(|ip| !known.contains(&ip)) && !bound_before;
             if elsewhere && decides_otherwise(was, is) {
@@ -131,17 +132,14 @@ impl Proof<'_> {
     fn macs(&self, macs: impl Iterator<Item = MacAddr>) -> Result<(), CompileError> {
         let macs: BTreeSet<MacAddr> =
             macs.chain(self.document.management.iter().filter_map(|management| management.mac)).collect();
-        let mut with: BTreeMap<MacAddr, Vec<Arc<Binding>>> = BTreeMap::new();
-        for binding in &self.document.bindings {
-            if macs.contains(&binding.mac) {
-                with.entry(binding.mac).or_default().push(binding.clone());
-            }
-        }
         let mut alone = Alone::of(self.document);
         let free = self.free_address();
         for mac in macs {
             let document = alone.with(None);
-            document.bindings = with.remove(&mac).unwrap_or_default();
+            let first = (mac, 0);
+            let of_mac = self.state.macs.starting_at(&first).take_while(|((other, _), ())| *other == mac);
+            let of_mac = of_mac.filter_map(|((_, number), ())| self.state.bound.get(number));
+            document.bindings.extend(of_mac.map(|bound| bound.binding.clone()));
             let near = Near::new(self.image, &self.target.profile, None, &[mac]);
             for direction in DIRECTIONS {
                 for physical_port in 0..self.target.physical_ports {

@@ -64,7 +64,7 @@ impl<T: Point + std::hash::Hash> Sets<T> {
     }
 }
 
-impl<T: Point + std::hash::Hash> Space<T> {
+impl<T: Point> Space<T> {
     fn new(limit: usize, all: &[IntervalSet<T>]) -> Self {
         let named: Vec<usize> =
             (0..all.len()).filter(|at| !all[*at].is_empty() && few_points(&all[*at], limit).is_none()).collect();
@@ -161,7 +161,7 @@ impl<T: Point + std::hash::Hash> Used<T> {
     ) where
         T: 'a,
     {
-        let mut fresh: BTreeMap<&IntervalSet<T>, u32> = BTreeMap::new();
+        let mut fresh: HashMap<&IntervalSet<T>, u32> = HashMap::new();
         let mut ended = false;
         for set in into {
             match self.sets.number(set) {

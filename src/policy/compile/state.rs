@@ -20,7 +20,7 @@ use super::base::{self, Fixed, local_keys};
 use super::counters::Counters;
 use super::diff::{Kept, compare, same_binding};
 use super::entries::of_unit;
-use super::layout::{AllSets, Layout, NamedSets, named_sets, nodes};
+use super::layout::{AllSets, Layout, NamedSets, SetNumbers, named_sets, nodes};
 use super::lookups::{Order, Way};
 use super::maps::Maps;
 use super::origins::{Numbers, number};
@@ -35,7 +35,7 @@ use crate::policy::pages::Pages;
 use crate::policy::rules::BlockKey;
 use crate::policy::sets::Point;
 use crate::policy::{Binding, Document, Policy};
-use crate::tables::{MatchFields, RuleKey, Target};
+use crate::tables::{MacAddr, MatchFields, RuleKey, Target};
 
 /// What cutting all units into regions may cost: a second or two.
 const MOST_STEPS: u64 = 1 << 30;
@@ -82,6 +82,8 @@ pub(super) struct State {
     pub bound: Pages<u32, Arc<Bound>>,
     /// Local sides of addresses that nobody bound.
     pub unbound: Arc<Vec<(RuleKey, UnitKey)>>,
+    /// MACs with the numbers of their bindings.
+    pub macs: Pages<(MacAddr, u32), ()>,
     pub units: Pages<UnitKey, Arc<Used>>,
     steps: u64,
     remotes: sets::Used<u32>,
@@ -103,8 +105,10 @@ pub(super) struct State {
 /// What a compilation has to do anew.
 #[derive(Debug, Default)]
 pub(super) struct Work {
+    /// Every place has the policy of the name that it had.
+    same_names: bool,
     /// Names of policies whose rules are not what they were.
-    pub policies: HashSet<u32>,
+    pub policies: BTreeSet<u32>,
     /// Places of bindings whose blocks are made anew.
     pub bindings: BTreeSet<usize>,
     /// Numbers of bindings that are there no more.
@@ -115,6 +119,8 @@ pub(super) struct Work {
     touched: BTreeMap<UnitKey, Option<Arc<Used>>>,
     /// Units whose entries are made anew.
     units: BTreeSet<UnitKey>,
+    /// The numbers of their sets, as far as they were looked up.
+    numbers: BTreeMap<UnitKey, Vec<SetNumbers>>,
     pub unbound: bool,
 }
 
@@ -156,7 +162,7 @@ impl State {
         Ok((self, work))
     }
 
-    fn all_sets(&self) -> AllSets {
+    pub fn all_sets(&self) -> AllSets {
         AllSets {
             remotes: self.remotes.sets.clone(),
             remote_ports: self.remote_ports.sets.clone(),
@@ -178,7 +184,9 @@ impl State {
         let old = before.map_or(&[][..], |before| &before.policies);
         let name = |policy: &Arc<Policy>| policy.name.clone();
         let kept = compare(old, &document.policies, |a, b| a == b, name);
-        if kept.same_places(old.len()) && old.len() == document.policies.len() && kept.all_equal() {
+        let same_places = kept.same_places(old.len());
+        work.same_names = same_places;
+        if same_places && kept.all_equal() {
             return;
         }
         let was = std::mem::take(&mut self.policies);
@@ -200,9 +208,12 @@ impl State {
             }
             self.policies.push(is);
         }
-        let names: HashSet<u32> = self.policies.iter().map(|policy| policy.name).collect();
-        let ended = was.iter().map(|policy| policy.name).filter(|name| !names.contains(name));
-        for name in ended.chain(work.policies.iter().copied()).collect::<Vec<_>>() {
+        let mut anew: BTreeSet<u32> = work.policies.clone();
+        if !same_places {
+            let names: HashSet<u32> = self.policies.iter().map(|policy| policy.name).collect();
+            anew.extend(was.iter().map(|policy| policy.name).filter(|name| !names.contains(name)));
+        }
+        for name in anew {
             let from = (name, Arc::new(Shape::least()));
             let all = self.units.starting_at(&from).take_while(|((of, _), _)| *of == name);
             for (key, used) in all.map(|(key, used)| (key.clone(), used.clone())).collect::<Vec<_>>() {
@@ -221,36 +232,13 @@ impl State {
     ) -> Result<(), CompileError> {
         let old = before.map_or(&[][..], |before| &before.bindings);
         let kept = compare(old, &document.bindings, |a, b| same_binding(a, b), |binding| binding.container.clone());
-        let was = std::mem::take(&mut self.bindings);
-        let policy = |state: &Self, binding: &Binding| state.policies.get(binding.policy).map_or(NO_POLICY, |p| p.name);
-        let mut stay: HashSet<usize> = HashSet::new();
-        let same_places = kept.same_places(old.len()) && old.len() == document.bindings.len();
+        let same_places = kept.same_places(old.len());
         let mut relink = Vec::new();
-        for (at, (binding, kept)) in document.bindings.iter().zip(kept.0).enumerate() {
-            let (is, changed) = match kept {
-                Kept::Equal(before) | Kept::Changed(before) => {
-                    if !same_places {
-                        stay.insert(before);
-                    }
-                    let is = OfBinding { policy: policy(self, binding), ..was[before] };
-                    (is, matches!(kept, Kept::Changed(_)) || is.policy != was[before].policy)
-                }
-                Kept::New => {
-                    self.next_number += 1;
-                    (OfBinding { number: self.next_number - 1, policy: policy(self, binding) }, true)
-                }
-            };
-            self.bindings.push(is);
-            if changed || work.policies.contains(&is.policy) {
-                relink.push((at, changed));
-            }
-        }
-        if !same_places {
-            let gone = was.iter().enumerate().filter(|(at, _)| !stay.contains(at)).map(|(_, of)| of.number);
-            work.ended.extend(gone);
-        }
-        for number in work.ended.clone() {
-            self.unlink(work, number, document);
+        if same_places && kept.all_equal() && work.same_names {
+            let touched = |of: &OfBinding| work.policies.contains(&of.policy);
+            relink.extend(self.bindings.iter().enumerate().filter(|(_, of)| touched(of)).map(|(at, _)| (at, false)));
+        } else {
+            relink = self.renumber(work, document, &kept.0);
         }
         let mut alone = Alone::of(document);
         let mut shapes = HashMap::new();
@@ -265,10 +253,42 @@ impl State {
         Ok(())
     }
 
+    /// Numbers the bindings; returns the places of those to be put in, and whether they are others than before.
+    fn renumber(&mut self, work: &mut Work, document: &Document, kept: &[Kept]) -> Vec<(usize, bool)> {
+        let was = std::mem::take(&mut self.bindings);
+        let mut stay: HashSet<usize> = HashSet::new();
+        let mut relink = Vec::new();
+        for (at, (binding, kept)) in document.bindings.iter().zip(kept).enumerate() {
+            let policy = self.policies.get(binding.policy).map_or(NO_POLICY, |policy| policy.name);
+            let (is, changed) = match *kept {
+                Kept::Equal(before) | Kept::Changed(before) => {
+                    stay.insert(before);
+                    let changed = matches!(kept, Kept::Changed(_)) || policy != was[before].policy;
+                    (OfBinding { policy, ..was[before] }, changed)
+                }
+                Kept::New => {
+                    self.next_number += 1;
+                    (OfBinding { number: self.next_number - 1, policy }, true)
+                }
+            };
+            self.bindings.push(is);
+            if changed || work.policies.contains(&is.policy) {
+                relink.push((at, changed));
+            }
+        }
+        let gone = was.iter().enumerate().filter(|(at, _)| !stay.contains(at)).map(|(_, of)| of.number);
+        work.ended.extend(gone);
+        for number in work.ended.clone() {
+            self.unlink(work, number, document);
+        }
+        relink
+    }
+
     /// Takes a binding out: its local sides and its entries of the base.
     fn unlink(&mut self, work: &mut Work, number: u32, document: &Document) {
         let Some(bound) = self.bound.remove(&number) else { return };
         self.release(work, &bound);
+        self.macs.remove(&(bound.binding.mac, number));
         let closed = document.unbound == crate::tables::Verdict::Deny;
         for (key, _) in base::of_binding(&bound.binding, closed) {
             let Some(fixed) = self.fixed.get(&key) else { continue };
@@ -319,6 +339,7 @@ impl State {
         }
         self.bound.insert(of.number, Arc::new(Bound { binding: binding.clone(), locals }));
         if changed {
+            self.macs.insert((binding.mac, of.number), ());
             let closed = document.unbound == crate::tables::Verdict::Deny;
             for (key, fresh) in base::of_binding(binding, closed) {
                 let mut fixed = self.fixed.get(&key).map_or(fresh, |fixed| Fixed::clone(fixed));
@@ -449,12 +470,15 @@ impl State {
     }
 
     /// Counts the units to be made anew, and brings the sums to what the touched units are.
-    fn sum(&mut self, work: &Work, room: u64) {
-        let layouts = self.layouts.clone();
+    fn sum(&mut self, work: &mut Work, room: u64) {
+        let (layouts, lists) = (self.layouts.clone(), self.all_sets());
         for key in &work.units {
             if let Some(used) = self.units.get_mut(key) {
-                let counts = layouts.iter().map(|layout| layout.count(&used.unit.pieces, room)).collect();
+                let pieces = &used.unit.pieces;
+                let numbers = lists.numbers(pieces);
+                let counts = layouts.iter().map(|layout| layout.count(pieces, &numbers, room)).collect();
                 Arc::make_mut(used).counts = Arc::new(counts);
+                work.numbers.insert(key.clone(), numbers);
             }
         }
         for (key, before) in &work.touched {
@@ -539,20 +563,18 @@ impl State {
 
     fn make_entries(&mut self, work: &mut Work, document: &Document) {
         let Some(layout) = self.layout().cloned() else { return };
-        let mut alone = Alone::of(document);
-        let numbers: HashMap<u32, Numbers> = if work.units.is_empty() {
-            HashMap::new()
-        } else {
-            self.policies.iter().map(|policy| (policy.name, policy.numbers)).collect()
-        };
+        let (mut alone, lists) = (Alone::of(document), self.all_sets());
+        let names: BTreeSet<u32> = work.units.iter().map(|(name, _)| *name).collect();
+        let named = self.policies.iter().filter(|policy| names.contains(&policy.name));
+        let numbers: BTreeMap<u32, Numbers> = named.map(|policy| (policy.name, policy.numbers)).collect();
         for key in &work.units {
             let Some(used) = self.units.get_mut(key) else { continue };
             let numbers = numbers.get(&key.0).copied().unwrap_or(Numbers { first: 0, room: 0 });
             let document = alone.with(used.unit.policy.as_ref());
-            let entries = of_unit(document, &used.unit, numbers, &layout, &self.maps.ids);
+            let sets = work.numbers.remove(key).unwrap_or_else(|| lists.numbers(&used.unit.pieces));
+            let entries = of_unit(document, numbers, &layout.tails(&used.unit.pieces, &sets), &self.maps.ids);
             Arc::make_mut(used).entries = Arc::new(entries);
         }
-        let names: HashSet<u32> = work.units.iter().map(|(name, _)| *name).collect();
         for (at, of) in self.bindings.iter().enumerate().filter(|(_, of)| names.contains(&of.policy)) {
             let bound = self.bound.get(&of.number);
             if bound.is_some_and(|bound| bound.locals.iter().any(|(_, key)| work.units.contains(key))) {
@@ -564,11 +586,13 @@ impl State {
 
     /// What asks for an entry of a combination, and the policy that it belongs to.
     pub fn rule_naming(&self, fields: MatchFields) -> Option<(Option<&Policy>, Cause)> {
-        let layout = self.layout()?;
+        let (layout, lists) = (self.layout()?, self.all_sets());
         self.units.iter().find_map(|(_, used)| {
             let local = used.locals.keys().find(|local| fields.contains(**local))?;
-            let tail = |piece: &&Piece| layout.count(std::slice::from_ref(*piece), u64::MAX).fields;
-            let named = |piece: &&Piece| tail(piece).iter().any(|tail| *tail | *local == fields);
+            let named = |piece: &&Piece| {
+                let numbers = lists.numbers(std::slice::from_ref(*piece));
+                numbers.first().is_some_and(|numbers| layout.cost(piece, numbers).1 | *local == fields)
+            };
             let piece = used.unit.pieces.iter().find(named)?;
             Some((used.unit.policy.as_deref(), *piece.causes.first()?))
         })

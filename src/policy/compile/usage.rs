@@ -1,10 +1,10 @@
 //! How full each table gets, and who fills it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use super::base::of_binding;
-use super::layout::{Field, Layout, Tail};
+use super::layout::{Layout, SetNumbers};
 use super::pieces::Piece;
 use super::regions::Cause;
 use super::units::Unit;
@@ -107,6 +107,8 @@ pub(super) struct Shares<'a> {
     pub units: Vec<Vec<(&'a Unit, u64)>>,
     /// Those of addresses that nobody bound.
     pub unbound: Vec<&'a Unit>,
+    /// The numbers of the sets of each unit's pieces.
+    pub numbers: HashMap<*const Unit, Vec<SetNumbers>>,
 }
 
 impl Shares<'_> {
@@ -167,8 +169,9 @@ impl Shares<'_> {
     /// What the chosen pieces of the units use, each thing counted once.
     fn classes<'u>(&self, table: Table, units: impl Iterator<Item = &'u Unit>, chosen: impl Fn(&Piece) -> bool) -> u64 {
         let (layout, units) = (self.layout, distinct(units));
-        let pieces = || units.iter().flat_map(|unit| &unit.pieces).filter(|piece| chosen(piece));
-        let classes = |map: usize| std::mem::take(&mut layout.classes(pieces())[map]);
+        let pieces = || units.iter().flat_map(|unit| self.numbers(unit)).filter(|(piece, _)| chosen(piece));
+        let classes = |map: usize| std::mem::take(&mut layout.classes(pieces().map(|(_, numbers)| numbers))[map]);
+        let costs = || pieces().map(|(piece, numbers)| layout.cost(piece, numbers));
         match table {
             Table::SubnetIds => classes(0).len() as u64,
             Table::SubnetNodes => intervals(&layout.subnets, &classes(0)),
@@ -176,27 +179,15 @@ impl Shares<'_> {
             Table::RemotePortTree => intervals(&layout.remote_ports, &classes(1)),
             Table::LocalPortIds => classes(2).len() as u64,
             Table::LocalPortTree => intervals(&layout.local_ports, &classes(2)),
-            Table::Combinations => {
-                let fields: BTreeSet<_> = pieces().flat_map(|piece| self.combinations(piece)).collect();
-                fields.len() as u64
-            }
-            Table::Rules | Table::Counters => pieces().map(|piece| self.entries(piece)).fold(0, u64::saturating_add),
+            Table::Combinations => costs().map(|(_, fields)| fields).collect::<BTreeSet<_>>().len() as u64,
+            Table::Rules | Table::Counters => costs().map(|(entries, _)| entries).fold(0, u64::saturating_add),
         }
     }
 
-    fn entries(&self, piece: &Piece) -> u64 {
-        let (remote, local) = self.layout.ports(piece);
-        let lengths = [self.layout.remotes(piece).len(), remote.len(), local.len()];
-        lengths.into_iter().fold(1, |product: u64, len| product.saturating_mul(len as u64))
-    }
-
-    fn combinations(&self, piece: &Piece) -> BTreeSet<crate::tables::MatchFields> {
-        let (remote_ports, local_ports) = self.layout.ports(piece);
-        let first = |fields: &[Field<u16>]| fields.first().copied().unwrap_or(Field::Any);
-        let (remote_port, local_port) = (first(&remote_ports), first(&local_ports));
-        let remotes = self.layout.remotes(piece);
-        let tail = |remote: &Field<_>| Tail { proto: piece.proto, remote: *remote, remote_port, local_port };
-        remotes.first().map(|remote| tail(remote).fields()).into_iter().collect()
+    /// The pieces of a unit with the numbers of their sets.
+    fn numbers<'u>(&'u self, unit: &'u Unit) -> impl Iterator<Item = (&'u Piece, &'u SetNumbers)> {
+        let numbers = self.numbers.get(&std::ptr::from_ref(unit)).map_or(&[][..], Vec::as_slice);
+        unit.pieces.iter().zip(numbers)
     }
 }
 
@@ -205,7 +196,7 @@ fn distinct<'a>(units: impl Iterator<Item = &'a Unit>) -> Vec<&'a Unit> {
     units.filter(|unit| seen.insert(std::ptr::from_ref(*unit))).collect()
 }
 
-fn intervals<T: Point + std::hash::Hash>(space: &super::sets::Space<T>, places: &[usize]) -> u64 {
+fn intervals<T: Point>(space: &super::sets::Space<T>, places: &BTreeSet<usize>) -> u64 {
     places.iter().map(|place| space.classes[*place].set.intervals().len() as u64).sum()
 }
 
