@@ -329,11 +329,11 @@ fn mac(index: usize) -> MacAddr {
 /// A document without its places in a text.
 fn without_lines(mut document: Document) -> Document {
     let line_0 = |origin: &mut Arc<Origin>| *origin = Arc::new(Origin { line: 0, ..(**origin).clone() });
-    for policy in &mut document.policies {
+    for policy in document.policies.iter_mut().map(Arc::make_mut) {
         policy.line = 0;
         policy.rules.iter_mut().for_each(|rule| line_0(&mut rule.origin));
     }
-    document.bindings.iter_mut().for_each(|binding| line_0(&mut binding.origin));
+    document.bindings.iter_mut().for_each(|binding| line_0(&mut Arc::make_mut(binding).origin));
     document
 }
 

@@ -22,11 +22,11 @@ pub fn matches(key: &RuleKey, image: &Image) -> String {
     say("proto", key.ip_proto.map(|number| nicfw::policy::Proto::Is(number).to_string()));
     say("remote", key.remote_ip.map(|ip| ip.to_string()));
     say("remote mac", key.remote_mac.map(|mac| mac.to_string()));
-    say("remote subnet", key.remote_subnet.map(|id| subnet(id, image.subnets.as_ref())));
+    say("remote subnet", key.remote_subnet.map(|id| subnet(id, image.subnets.as_deref())));
     say("remote port", key.remote_port.map(|port| port.to_string()));
-    say("remote ports", key.remote_portrange.map(|id| ports(id, image.remote_ports.as_ref())));
+    say("remote ports", key.remote_portrange.map(|id| ports(id, image.remote_ports.as_deref())));
     say("local port", key.local_port.map(|port| port.to_string()));
-    say("local ports", key.local_portrange.map(|id| ports(id, image.local_ports.as_ref())));
+    say("local ports", key.local_portrange.map(|id| ports(id, image.local_ports.as_deref())));
     if words.is_empty() { "everything".to_owned() } else { words.join(", ") }
 }
 
@@ -103,17 +103,19 @@ fn shortened(items: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
     fn ids_are_followed_by_what_they_stand_for() {
         let (office, elsewhere) = (SubnetId(56_001), SubnetId(56_000));
         let image = Image {
-            subnets: Some(SubnetMap {
+            subnets: Some(Arc::new(SubnetMap {
                 classes: vec![(0, elsewhere), (0x0a14_0000, office), (0x0a16_0000, elsewhere)],
                 nodes: Vec::new(),
-            }),
-            local_ports: Some(PortMap {
+            })),
+            local_ports: Some(Arc::new(PortMap {
                 classes: vec![
                     (0, PortRangeId(1)),
                     (80, PortRangeId(2)),
@@ -121,7 +123,7 @@ mod tests {
                     (443, PortRangeId(2)),
                     (444, PortRangeId(1)),
                 ],
-            }),
+            })),
             ..Image::default()
         };
         let key = RuleKey {

@@ -8,7 +8,7 @@ use super::{ApplyCause, ApplyError, Change, Engine, Firewall, Held, Report};
 use crate::error::AdapterState;
 use crate::nic::AdapterError;
 use crate::policy::plan::{Local, Phase, Step};
-use crate::policy::{Image, ImageEntry, Origin, Side};
+use crate::policy::{Image, ImageEntry, Origin, Rules, Side};
 use crate::tables::{Action, CounterId, RuleKey, TableOp, Verdict};
 
 /// Entries of the rule table as they are in the adapter: receive action, transmit action, counter.
@@ -247,7 +247,7 @@ fn entries_of(image: &Image) -> Entries {
 }
 
 /// Entries with their origins, as far as the image has them.
-fn image_rules(entries: Entries, image: &Image) -> BTreeMap<RuleKey, ImageEntry> {
+fn image_rules(entries: Entries, image: &Image) -> Rules {
     let side = |side: Option<&Side>, action: Action| {
         let origins = side.filter(|side| side.action == action).map(|side| side.origins.clone());
         Side { action, origins: origins.unwrap_or_default() }

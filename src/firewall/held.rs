@@ -89,7 +89,9 @@ pub(super) fn with_denies(image: &Image, keys: impl Iterator<Item = RuleKey>) ->
     let mut image = image.clone();
     for key in keys {
         let deny = || Side { action: Action::Deny { sample: false }, origins: Vec::new() };
-        image.rules.entry(key).or_insert_with(|| ImageEntry { rx: deny(), tx: deny(), counter: None });
+        if !image.rules.contains_key(&key) {
+            image.rules.insert(key, ImageEntry { rx: deny(), tx: deny(), counter: None });
+        }
     }
     image
 }

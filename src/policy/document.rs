@@ -35,6 +35,28 @@ use super::sets::{AddrSet, PortSet};
 use crate::tables::{Direction, MacAddr, Verdict};
 
 /// What a file (or a builder) says, checked and with every name resolved.
+///
+/// A copy shares policies and bindings; [`Arc::make_mut`] gives one of them to be changed, and leaves the others shared.
+/// The next compilation then knows without a look inside that they are the same:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use nicfw::{Target, policy::{Compiled, Document}};
+/// # let text = r#"
+/// # nicfw: 1
+/// # unbound: allow
+/// # multicast: deny
+/// # policies: {web: [{allow: in, proto: tcp, local_ports: 443}, {allow: in, proto: tcp, local_ports: 80}]}
+/// # bindings: [{container: a, ip: 10.0.0.1, mac: "02:00:00:00:00:01", attach: sriov, policy: web}]
+/// # "#;
+/// let document = Document::parse(text, "web.yaml")?;
+/// let before = Compiled::new(&document, &Target::profile0(), None)?;
+/// let mut changed = document.clone();
+/// Arc::make_mut(&mut changed.policies[0]).rules.remove(1);
+/// let after = Compiled::new(&changed, &Target::profile0(), Some(&before))?;
+/// # assert!(after.image().rules.len() < before.image().rules.len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     /// Name for messages, usually the file's.
@@ -48,9 +70,9 @@ pub struct Document {
     /// Flows that no policy may close.
     pub management: Vec<Management>,
     /// Policies, in file order; names are unique.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<Arc<Policy>>,
     /// Bindings, in file order; container ids are unique, and so are IPs.
-    pub bindings: Vec<Binding>,
+    pub bindings: Vec<Arc<Binding>>,
 }
 
 /// A named, ordered list of rules; the first that matches decides, and what none matches is denied.
@@ -288,6 +310,7 @@ impl Document {
     /// The binding that holds an address, with its index.
     #[must_use]
     pub fn binding_of(&self, ip: IpAddr) -> Option<(usize, &Binding)> {
-        self.bindings.iter().enumerate().find(|(_, binding)| binding.ips.contains(&ip))
+        let all = self.bindings.iter().map(Arc::as_ref).enumerate();
+        all.into_iter().find(|(_, binding)| binding.ips.contains(&ip))
     }
 }

@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use super::document::{Binding, Document, Origin, Policy, Proto, Rule, RulePlace};
 use super::flow::{Flow, IpFlow};
-use super::sets::AddrSet;
 use crate::tables::{Direction, MacAddr, Verdict};
 
 /// Ether type of ARP.
@@ -110,26 +109,25 @@ impl Document {
     }
 
     fn decide_bound(&self, flow: &Flow, ip: &IpFlow, index: usize, binding: &Binding) -> Decision {
-        if binding.owns_mac && flow.local_mac != binding.mac {
-            return deny(Why::ForeignMac { binding: index });
-        }
-        if binding.vlan.is_some() && flow.outer_vlan != binding.vlan {
-            return deny(Why::ForeignVlan { binding: index });
-        }
-        if !binding.physical_ports.is_empty() && !binding.physical_ports.contains(&flow.physical_port) {
-            return deny(Why::ForeignPort { binding: index });
-        }
-        if binding.open_nd && ip.local.is_ipv6() && is(ip, Proto::ICMPV6) {
-            return allow(Why::NeighbourDiscovery { binding: index });
-        }
-        // A frame from a group mirrors one to the group: where that is denied, no rule admits its reply.
-        let closed_group = self.multicast == Verdict::Deny && AddrSet::groups().contains(ip.remote);
-        if closed_group && flow.direction == Direction::Tx {
-            return deny(Why::Multicast { binding: index });
-        }
         let management = self.management.iter().enumerate().map(|(i, m)| (RulePlace::Management(i), &m.rule));
         let policy = self.policies.get(binding.policy).into_iter().flat_map(|p| p.rules.iter().enumerate());
         let policy = policy.map(|(i, rule)| (RulePlace::Policy(binding.policy, i), rule));
+        self.decide_among(flow, ip, (index, binding), management, policy)
+    }
+
+    /// As [`Self::decide`] about a flow of a bound address, with no other rules than these.
+    pub(super) fn decide_among<'a>(
+        &self,
+        flow: &Flow,
+        ip: &IpFlow,
+        (index, binding): (usize, &Binding),
+        management: impl Iterator<Item = (RulePlace, &'a Rule)>,
+        policy: impl Iterator<Item = (RulePlace, &'a Rule)>,
+    ) -> Decision {
+        if let Some(decided) = self.decide_link(flow, ip, index, binding) {
+            return decided;
+        }
+        let closed_group = self.is_closed_group(ip);
         let decided = self
             .first_match(management, flow.direction, ip, !closed_group)
             .or_else(|| self.first_match(policy, flow.direction, ip, !closed_group));
@@ -139,6 +137,29 @@ impl Document {
             }
             None => deny(Why::NoRule { binding: index }),
         }
+    }
+
+    /// What decides about a flow of a bound address before any rule.
+    fn decide_link(&self, flow: &Flow, ip: &IpFlow, index: usize, binding: &Binding) -> Option<Decision> {
+        if binding.owns_mac && flow.local_mac != binding.mac {
+            return Some(deny(Why::ForeignMac { binding: index }));
+        }
+        if binding.vlan.is_some() && flow.outer_vlan != binding.vlan {
+            return Some(deny(Why::ForeignVlan { binding: index }));
+        }
+        if !binding.physical_ports.is_empty() && !binding.physical_ports.contains(&flow.physical_port) {
+            return Some(deny(Why::ForeignPort { binding: index }));
+        }
+        if binding.open_nd && ip.local.is_ipv6() && is(ip, Proto::ICMPV6) {
+            return Some(allow(Why::NeighbourDiscovery { binding: index }));
+        }
+        let sent = flow.direction == Direction::Tx;
+        (sent && self.is_closed_group(ip)).then_some(deny(Why::Multicast { binding: index }))
+    }
+
+    /// A frame from a group mirrors one to the group: where that is denied, no rule admits its reply.
+    fn is_closed_group(&self, ip: &IpFlow) -> bool {
+        self.multicast == Verdict::Deny && is_group(ip.remote)
     }
 
     /// The first rule of a list that decides a flow, its verdict, and whether it does so by admitting a reply.
@@ -187,7 +208,7 @@ impl Document {
     }
 
     fn needs_arp(&self, flow: &Flow) -> bool {
-        let of_binding = |b: &Binding| b.mac == flow.local_mac && b.ips.iter().any(IpAddr::is_ipv4);
+        let of_binding = |b: &Arc<Binding>| b.mac == flow.local_mac && b.ips.iter().any(IpAddr::is_ipv4);
         self.bindings.iter().any(of_binding)
             || self.management.iter().any(|m| m.mac == Some(flow.local_mac))
             || (flow.direction == Direction::Rx && flow.local_mac == MacAddr::BROADCAST)
@@ -220,7 +241,7 @@ impl Document {
     fn reason(&self, why: &Why) -> String {
         let binding = |index: usize| self.bindings.get(index);
         let name = |index: usize| binding(index).map_or("?", |b| b.container.as_str());
-        let policy = |index: usize| self.policies.get(index).map_or("?", |p: &Policy| p.name.as_str());
+        let policy = |index: usize| self.policies.get(index).map_or("?", |p: &Arc<Policy>| p.name.as_str());
         match *why {
             Why::ForeignMac { binding } => format!("the IP of {} with a MAC that is not its own", name(binding)),
             Why::ForeignVlan { binding } => format!("the IP of {} on a VLAN that is not its own", name(binding)),
@@ -268,6 +289,11 @@ impl Rule {
             && self.remote.set.contains(ip.remote)
             && self.local.as_ref().is_none_or(|local| local.contains(ip.local))
     }
+}
+
+/// Multicast, and the IPv4 broadcast.
+fn is_group(ip: IpAddr) -> bool {
+    ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
 }
 
 fn allow(why: Why) -> Decision {

@@ -33,6 +33,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::document::{Binding, Document, Proto};
 use super::flow::{Flow, IpHeader, Packet};
@@ -131,7 +132,7 @@ impl FlowText {
     /// The bindings of source and destination.
     fn ends<'a>(&self, document: &'a Document) -> (Option<&'a Binding>, Option<&'a Binding>) {
         let holder = |ip: IpAddr| document.binding_of(ip).map(|(_, binding)| binding);
-        let owner = |mac: Option<MacAddr>| document.bindings.iter().find(|b| Some(b.mac) == mac);
+        let owner = |mac: Option<MacAddr>| document.bindings.iter().map(Arc::as_ref).find(|b| Some(b.mac) == mac);
         match self.ip {
             Some(ip) => (holder(ip.src), holder(ip.dst)),
             None => (owner(self.src_mac), owner(self.dst_mac)),

@@ -1,24 +1,25 @@
 //! The content of every table, as a value: what the compiler makes and the planner compares.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::tables::{Action, CounterId, PortMap, RuleKey, SubnetMap};
+use super::rules::Rules;
+use crate::tables::{Action, CounterId, PortMap, SubnetMap};
 
 /// Names one origin of an entry: an index into the compiled document's list of origins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OriginId(pub u32);
 
-/// The content of all tables.
+/// The content of all tables. A copy costs next to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Image {
     /// Entries by what they match.
-    pub rules: BTreeMap<RuleKey, ImageEntry>,
+    pub rules: Rules,
     /// Subnet map; `None` = never written, and then no entry names a subnet id.
-    pub subnets: Option<SubnetMap>,
+    pub subnets: Option<Arc<SubnetMap>>,
     /// Remote port-range map; `None` = never written, and then no entry names an id of it.
-    pub remote_ports: Option<PortMap>,
+    pub remote_ports: Option<Arc<PortMap>>,
     /// Local port-range map; `None` = never written, and then no entry names an id of it.
-    pub local_ports: Option<PortMap>,
+    pub local_ports: Option<Arc<PortMap>>,
 }
 
 /// One entry of the rule table.

@@ -45,13 +45,7 @@ pub(super) struct Engine<'a> {
 impl<'a> Engine<'a> {
     pub fn new(image: &'a Image, profile: &EngineProfile, seed: u64) -> Self {
         let used: BTreeSet<MatchFields> = image.rules.keys().map(RuleKey::fields).collect();
-        let order = match &profile.order {
-            LookupOrder::Ranked(order) => order.iter().copied().filter(|fields| used.contains(fields)).collect(),
-            LookupOrder::Unordered => {
-                let (base, above): (Vec<_>, Vec<_>) = used.into_iter().partition(|f| MatchFields::BASE.contains(*f));
-                shuffle(above, seed).into_iter().chain(shuffle(base, seed)).collect()
-            }
-        };
+        let order = lookup_order(used.into_iter().collect(), profile, seed);
         Self { image, entries: image.rules.iter().collect(), order, no_match: profile.no_match }
     }
 
@@ -71,9 +65,20 @@ impl<'a> Engine<'a> {
     }
 }
 
+/// The combinations in use, in the order of lookup.
+pub(super) fn lookup_order(used: Vec<MatchFields>, profile: &EngineProfile, seed: u64) -> Vec<MatchFields> {
+    match &profile.order {
+        LookupOrder::Ranked(order) => order.iter().copied().filter(|fields| used.contains(fields)).collect(),
+        LookupOrder::Unordered => {
+            let (base, above): (Vec<_>, Vec<_>) = used.into_iter().partition(|f| MatchFields::BASE.contains(*f));
+            shuffle(above, seed).into_iter().chain(shuffle(base, seed)).collect()
+        }
+    }
+}
+
 impl Image {
     /// Everything that a key could name about a flow.
-    fn names(&self, flow: &Flow) -> RuleKey {
+    pub(super) fn names(&self, flow: &Flow) -> RuleKey {
         let ports = flow.ip.and_then(|ip| ip.ports);
         let remote_v4 = flow.ip.and_then(|ip| match ip.remote {
             std::net::IpAddr::V4(addr) => Some(addr.to_bits()),

@@ -26,7 +26,7 @@ impl Document {
     /// What may surprise: bindings first, then rules, each in the order of the document.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings: Vec<_> = self.bindings.iter().flat_map(binding_warnings).collect();
+        let mut warnings: Vec<_> = self.bindings.iter().flat_map(|binding| binding_warnings(binding)).collect();
         let mut users = vec![Vec::new(); self.policies.len()];
         for binding in &self.bindings {
             if let Some(ips) = users.get_mut(binding.policy) {

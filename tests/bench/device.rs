@@ -5,8 +5,7 @@
 //! cargo bench --bench device
 //! ```
 
-#[path = "spread.rs"]
-mod spread;
+mod measure;
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -20,7 +19,7 @@ use nicfw::regs::ef10;
 use nicfw::{Action, Adapter, MacAddr, RuleKey, TableOp};
 use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-use spread::{Spread, ratio, time};
+use measure::{Spread, ratio, time};
 
 /// Accesses of one run.
 const ACCESSES: u32 = 2_000;

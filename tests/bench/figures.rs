@@ -5,8 +5,7 @@
 //! cargo bench --bench figures
 //! ```
 
-#[path = "spread.rs"]
-mod spread;
+mod measure;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -19,7 +18,8 @@ use nicfw::nic::AttachOptions;
 use nicfw::policy::{Compiled, Document};
 use nicfw::{Adapter, Direction, MacAddr, Target};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-use spread::{RUNS, Spread, ratio, time};
+
+use measure::{RUNS, Spread, ratio, time};
 
 fn main() {
     compile();
@@ -66,10 +66,10 @@ fn compile() {
     let run = |document: &Document| time(|| drop(black_box(Compiled::new(document, &target, None).expect("it fits"))));
     let (few, many) = (document(100, 20, ""), document(1000, 20, ""));
     let entries = Compiled::new(&many, &target, None).expect("it fits").image().rules.len();
-    let slope = ratio(|| run(&many), || run(&few));
+    let slope = ratio(RUNS, || run(&many), || run(&few));
     println!("compile, 1,000 bindings x 20 rules ({entries} entries) against 100 bindings: {slope} x");
     let (short, long) = (document(20, 20, ""), document(20, 160, ""));
-    println!("compile, 160 rules against 20 rules, 20 bindings: {} x", ratio(|| run(&long), || run(&short)));
+    println!("compile, 160 rules against 20 rules, 20 bindings: {} x", ratio(RUNS, || run(&long), || run(&short)));
     println!("  in milliseconds: {:.1}, {:.1}, {:.1}", 1e3 * run(&many), 1e3 * run(&long), 1e3 * run(&short));
 }
 
@@ -106,7 +106,7 @@ fn apply() {
         let operations: Vec<_> = operations.into_iter().map(without_counter).collect();
         time(|| operations.iter().for_each(|operation| adapter.execute(operation).expect("it is taken")))
     };
-    println!("apply of {commands} commands against a bare loop over the same commands: {} x", ratio(whole, bare));
+    println!("apply of {commands} commands against a bare loop over the same commands: {} x", ratio(RUNS, whole, bare));
 }
 
 fn without_counter(operation: nicfw::TableOp) -> nicfw::TableOp {

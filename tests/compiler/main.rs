@@ -1,9 +1,19 @@
 //! The compiler from outside: what it makes decides as the reference evaluator does, or it refuses.
 
 mod documents;
+mod dpdk_cases;
 #[path = "../agreement/frames.rs"]
 mod frames;
+mod incremental;
+mod optimum;
+mod orders;
+mod policy_sets;
+mod ranked;
+mod rule_sets;
 mod scale;
+#[path = "../bench/sets.rs"]
+#[expect(dead_code, reason = "the benchmark uses all of it")]
+mod sets;
 mod universe;
 mod words;
 

@@ -62,9 +62,9 @@ pub fn document(policies: Vec<Vec<Rule>>, count: u32) -> Document {
         policies: policies
             .into_iter()
             .enumerate()
-            .map(|(i, rules)| Policy { name: format!("p{i}"), rules, line: 1 })
+            .map(|(i, rules)| Policy { name: format!("p{i}"), rules, line: 1 }.into())
             .collect(),
-        bindings: bindings(count, many),
+        bindings: bindings(count, many).into_iter().map(Into::into).collect(),
     }
 }
 

@@ -85,7 +85,7 @@ fn flows() -> Vec<Flow> {
 }
 
 /// What the model's parser sees of a flow's frame.
-fn seen(flow: &Flow) -> Headers {
+pub fn seen(flow: &Flow) -> Headers {
     let ip = flow.ip.unwrap();
     let rx = flow.direction == Direction::Rx;
     let turn = |local, remote| if rx { (remote, local) } else { (local, remote) };
@@ -98,8 +98,9 @@ fn seen(flow: &Flow) -> Headers {
 }
 
 /// The model's engine with an image in its tables.
-fn engine(image: &Image, target: &Target, seed: u64) -> Engine {
-    let mut engine = Engine::new(EngineConfig { seed, ..EngineConfig::profile0() });
+pub fn engine(image: &Image, target: &Target, seed: u64) -> Engine {
+    let (profile, sizes) = (target.profile.clone(), target.sizes);
+    let mut engine = Engine::new(EngineConfig { seed, profile, sizes, ..EngineConfig::profile0() });
     for node in image.subnets.iter().flat_map(|map| &map.nodes) {
         engine.set_subnet_node(node.id, &node.entries).unwrap();
     }

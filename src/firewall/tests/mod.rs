@@ -63,7 +63,7 @@ fn allow(shop: u8, port: u16, from: Option<u16>) -> (RuleKey, ImageEntry) {
 fn image(entries: &[(RuleKey, ImageEntry)], prefix: Option<u32>) -> Image {
     let map = |first: u32| {
         let classes = [(0, 56_000), (first, 56_001), (first + (1 << 24), 56_000)];
-        SubnetMap::build(classes.map(|(at, id)| (at, SubnetId(id))), &Target::profile0().sizes).unwrap()
+        SubnetMap::build(classes.map(|(at, id)| (at, SubnetId(id))), &Target::profile0().sizes).unwrap().into()
     };
     Image { rules: entries.iter().cloned().collect(), subnets: prefix.map(map), ..Image::default() }
 }

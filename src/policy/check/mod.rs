@@ -62,7 +62,16 @@ impl Checker {
         let policies = self.policies(draft.policies);
         let bindings = self.bindings(draft.bindings, &policies, &draft.management);
         let management = self.management(draft.management, &bindings, unbound);
-        Document { name: draft.name, unbound, multicast, ephemeral, management, policies, bindings }
+        let policies = policies.into_iter().map(Arc::new).collect();
+        Document {
+            name: draft.name,
+            unbound,
+            multicast,
+            ephemeral,
+            management,
+            policies,
+            bindings: bindings.into_iter().map(Arc::new).collect(),
+        }
     }
 
     fn defaults(

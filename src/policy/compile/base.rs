@@ -10,46 +10,44 @@ pub(super) const ETHER_TYPE_IPV4: u16 = 0x0800;
 const ETHER_TYPE_ARP: u16 = 0x0806;
 pub(super) const ETHER_TYPE_IPV6: u16 = 0x86dd;
 
-/// An entry that bindings or management rules ask for, or the document as a whole where neither does.
+/// An entry that bindings or management rules ask for, or the document as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fixed {
     pub verdict: Verdict,
     /// False: it decides about received frames only.
     pub tx: bool,
-    /// Indices of bindings.
-    pub bindings: BTreeSet<usize>,
+    /// Numbers of bindings.
+    pub bindings: BTreeSet<u32>,
     /// Indices of management rules.
     pub management: BTreeSet<usize>,
+    /// The document as a whole asks for it.
+    pub of_document: bool,
 }
 
 impl Fixed {
-    fn new(verdict: Verdict, tx: bool) -> Self {
-        Self { verdict, tx, bindings: BTreeSet::new(), management: BTreeSet::new() }
+    pub fn new(verdict: Verdict, tx: bool) -> Self {
+        Self { verdict, tx, bindings: BTreeSet::new(), management: BTreeSet::new(), of_document: false }
     }
 }
 
-/// All such entries of a document.
-pub(super) fn fixed(document: &Document, target: &Target) -> BTreeMap<RuleKey, Fixed> {
+/// Those that the document as a whole and its management rules ask for.
+pub(super) fn of_document(document: &Document, target: &Target) -> BTreeMap<RuleKey, Fixed> {
     let mut out: BTreeMap<RuleKey, Fixed> = BTreeMap::new();
-    let closed = document.unbound == Verdict::Deny;
-    if closed {
-        let port = |port| RuleKey { physical_port: Some(port), ..RuleKey::default() };
-        out.extend((0..target.physical_ports).map(|at| (port(at), Fixed::new(Verdict::Deny, true))));
-        out.insert(arp(MacAddr::BROADCAST), Fixed::new(Verdict::Allow, false));
+    if document.unbound != Verdict::Deny {
+        return out;
     }
-    for (index, binding) in document.bindings.iter().enumerate() {
-        for (key, fixed) in of_binding(binding, closed) {
-            out.entry(key).or_insert(fixed).bindings.insert(index);
-        }
-    }
-    let macs = document.management.iter().enumerate().filter_map(|(i, m)| Some((i, m.mac?)));
-    for (index, mac) in macs.filter(|_| closed) {
+    let port = |port| RuleKey { physical_port: Some(port), ..RuleKey::default() };
+    let whole = |verdict, tx| Fixed { of_document: true, ..Fixed::new(verdict, tx) };
+    out.extend((0..target.physical_ports).map(|at| (port(at), whole(Verdict::Deny, true))));
+    out.insert(arp(MacAddr::BROADCAST), whole(Verdict::Allow, false));
+    for (index, mac) in document.management.iter().enumerate().filter_map(|(i, m)| Some((i, m.mac?))) {
         out.entry(arp(mac)).or_insert(Fixed::new(Verdict::Allow, true)).management.insert(index);
     }
     out
 }
 
-fn of_binding(binding: &Binding, closed: bool) -> Vec<(RuleKey, Fixed)> {
+/// Those that a binding asks for. `closed`: what nobody bound is denied.
+pub(super) fn of_binding(binding: &Binding, closed: bool) -> Vec<(RuleKey, Fixed)> {
     let ip = |ip| RuleKey { local_ip: Some(ip), ..RuleKey::default() };
     let mut out: Vec<_> = binding.ips.iter().map(|at| (ip(*at), Fixed::new(Verdict::Deny, true))).collect();
     if binding.owns_mac {

@@ -13,6 +13,12 @@ impl Mask {
         Self(vec![0; len.div_ceil(64)])
     }
 
+    pub fn of_places(len: usize, places: impl Iterator<Item = usize>) -> Self {
+        let mut mask = Self::of_len(len);
+        places.for_each(|at| mask.flip(at));
+        mask
+    }
+
     pub fn flip(&mut self, at: usize) {
         if let Some(word) = self.0.get_mut(at / 64) {
             *word ^= 1 << (at % 64);
@@ -21,10 +27,6 @@ impl Mask {
 
     pub fn contains(&self, at: usize) -> bool {
         self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
     }
 
     pub fn and(&self, other: &Self) -> Self {
@@ -39,15 +41,6 @@ impl Mask {
     /// All places, in rising order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().enumerate().flat_map(|(i, word)| Bits(*word).map(move |bit| i * 64 + bit))
-    }
-
-    /// The mask with one more place.
-    pub fn with(&self, at: usize) -> Self {
-        let mut mask = self.clone();
-        if !mask.contains(at) {
-            mask.flip(at);
-        }
-        mask
     }
 
     /// Words that it takes.
@@ -107,10 +100,42 @@ pub(in crate::policy) fn cut<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<(T, Mask
 
 /// The classes into which the sets cut the domain, by their smallest points.
 pub(in crate::policy) fn classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
+    if sets.len() <= 64 { few_classes(sets) } else { many_classes(sets) }
+}
+
+fn many_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
     let pieces = cut(sets);
     let lasts: Vec<T> = pieces.iter().skip(1).filter_map(|(first, _)| first.prev()).chain([T::MAX]).collect();
     let pieces = pieces.into_iter().zip(lasts).map(|((first, within), last)| (within, Interval { first, last }));
     collect(pieces.map(|(within, piece)| (within, vec![piece])))
+}
+
+/// As [`classes`], of sets whose places fit one word.
+fn few_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
+    let mut ends: Vec<(T, u64)> = Vec::new();
+    for (i, interval) in sets.iter().enumerate().flat_map(|(i, set)| set.intervals().iter().map(move |at| (i, at))) {
+        ends.push((interval.first, 1 << i));
+        ends.extend(interval.last.next().map(|after| (after, 1 << i)));
+    }
+    ends.sort_unstable();
+    let mut pieces: Vec<(u64, Interval<T>)> = Vec::with_capacity(ends.len() + 1);
+    let (mut first, mut within) = (T::MIN, 0_u64);
+    for (point, set) in ends {
+        if let Some(last) = point.prev().filter(|last| *last >= first) {
+            pieces.push((within, Interval { first, last }));
+            first = point;
+        }
+        within ^= set;
+    }
+    pieces.push((within, Interval { first, last: T::MAX }));
+    pieces.sort_unstable();
+    let class = |chunk: &[(u64, Interval<T>)]| {
+        let set = IntervalSet::from_intervals(chunk.iter().map(|(_, piece)| *piece));
+        Class { within: Mask(if sets.is_empty() { Vec::new() } else { vec![chunk[0].0] }), set }
+    };
+    let mut out: Vec<Class<T>> = pieces.chunk_by(|a, b| a.0 == b.0).map(class).collect();
+    out.sort_unstable_by_key(|class| class.set.intervals().first().map(|i| i.first));
+    out
 }
 
 /// The classes that are left if only the sets of `which` count.
@@ -147,6 +172,8 @@ pub(in crate::policy) fn few_points<T: Point>(set: &IntervalSet<T>, most: usize)
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::policy::PortSet;
 
@@ -165,6 +192,20 @@ mod tests {
         let mut only_b = Mask::of_len(2);
         only_b.flip(1);
         assert_eq!(regroup(&classes, &only_b).len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn masks_of_one_word_cut_the_same_classes(
+            sets in prop::collection::vec(prop::collection::vec((0u16..30, 0u16..30), 0..3), 0..6),
+            high in any::<bool>(),
+        ) {
+            let lift = |at: u16| if high { 65535 - 29 + at } else { at };
+            let lifted = |set: &Vec<(u16, u16)>| set.iter().map(|(a, b)| (lift(*a), lift(*b))).collect::<Vec<_>>();
+            let sets: Vec<PortSet> = sets.iter().map(|of| set(&lifted(of))).collect();
+            let sets: Vec<&PortSet> = sets.iter().collect();
+            prop_assert_eq!(few_classes(&sets), many_classes(&sets));
+        }
     }
 
     #[test]

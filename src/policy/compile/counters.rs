@@ -1,9 +1,17 @@
 //! Which entries count together: those of one binding that the same rules put there.
+//!
+//! The slots of a binding are a group; so are those of all entries that belong to no single binding. While counters
+//! suffice for all slots a change looks at the groups that it touches, and every other slot keeps its counter.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::usage::{Table, Usage, by_size};
-use crate::policy::{Document, Image, OriginId};
+use crate::policy::pages::Pages;
+use crate::policy::rules::BlockKey;
+use crate::policy::{Document, ImageEntry, OriginId, Rules};
 use crate::tables::{CounterId, RuleKey};
 
 /// What one counter pair counts.
@@ -19,89 +27,254 @@ pub struct CounterSlot {
     pub tx: Vec<OriginId>,
 }
 
-impl Counters {
-    pub fn usage(&self, document: &Document, available: u32) -> Usage {
-        let mut used: BTreeMap<&str, u64> = BTreeMap::new();
-        for container in self.slots.values().filter_map(|slot| slot.container.as_deref()) {
-            *used.entry(container).or_default() += 1;
-        }
-        let of_policy = |policy: usize| {
-            let bindings = document.bindings.iter().filter(|binding| binding.policy == policy);
-            bindings.filter_map(|binding| used.get(binding.container.as_str())).sum()
-        };
-        let policies = document.policies.iter().enumerate().map(|(i, policy)| (policy.name.clone(), of_policy(i)));
-        Usage {
-            table: Table::Counters,
-            needed: self.needed,
-            available: available.into(),
-            by_policy: by_size(policies.collect()),
-            by_binding: by_size(used.into_iter().map(|(container, used)| (container.to_owned(), used)).collect()),
-        }
-    }
+/// The number of a binding; `None` for entries of no single one.
+pub(super) type Group = Option<u32>;
+
+/// Entries that count together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// The least of their keys.
+    first: RuleKey,
+    entries: usize,
+    counter: Option<CounterId>,
 }
 
-/// The slots of a compiled document.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Entries of one block that are to be put into an image.
+pub(super) type Built = (BlockKey, Vec<(RuleKey, ImageEntry)>);
+
+/// The slots of an image.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Counters {
-    pub slots: BTreeMap<CounterId, CounterSlot>,
+    groups: Pages<Group, Arc<Vec<Slot>>>,
+    in_use: Vec<u64>,
     /// Slots needed.
     pub needed: u64,
     /// Entries that go without.
     pub uncounted: usize,
 }
 
-/// Gives counters to the entries, base entries first. An entry keeps the counter that it had in the previous image if
-/// it belongs to the same container.
-pub(super) fn assign<'a>(
-    image: &mut Image,
-    container_of: impl Fn(&RuleKey) -> Option<&'a str>,
-    available: u32,
-    previous: Option<(&Image, &Counters)>,
-) -> Counters {
-    let mut slots: BTreeMap<(bool, CounterSlot), Vec<RuleKey>> = BTreeMap::new();
-    for (key, entry) in &image.rules {
-        let base = key.is_base().then_some(*key);
-        let slot = CounterSlot {
-            base,
-            container: container_of(key).map(str::to_owned),
-            rx: entry.rx.origins.clone(),
-            tx: entry.tx.origins.clone(),
-        };
-        slots.entry((base.is_none(), slot)).or_default().push(*key);
+/// What the previous image says about counters.
+pub(super) struct Before<'a> {
+    pub rules: &'a Rules,
+    pub counters: &'a Counters,
+    /// The previous number of each binding; the same where the map does not say.
+    pub numbers: Option<HashMap<u32, u32>>,
+}
+
+impl Before<'_> {
+    fn group(&self, group: Group) -> Option<Group> {
+        match (&self.numbers, group) {
+            (Some(numbers), Some(number)) => numbers.get(&number).copied().map(Some),
+            _ => Some(group),
+        }
     }
-    let before = |slot: &CounterSlot, keys: &[RuleKey]| {
-        let (image, counters) = previous?;
-        let kept = |key| {
-            let counter = image.rules.get(key)?.counter?;
-            let was = counters.slots.get(&counter)?;
-            (counter.0 < available && was.container == slot.container && was.base == slot.base).then_some(counter)
-        };
-        keys.iter().find_map(kept)
-    };
-    let mut claimed: BTreeSet<CounterId> = BTreeSet::new();
-    let mut given: Vec<Option<CounterId>> = Vec::with_capacity(slots.len());
-    // Base denies own a counter whatever else is counted, so where counters are short only they keep theirs.
-    let short = slots.len() as u64 > u64::from(available);
-    for ((above_base, slot), keys) in &slots {
-        let kept = before(slot, keys).filter(|_| !short || !*above_base);
-        given.push(kept.filter(|counter| claimed.insert(*counter)));
+
+    /// The counter that an entry of a group had, if it belonged to the same one.
+    fn counter(&self, group: Group, key: &RuleKey) -> Option<CounterId> {
+        let counter = self.rules.get(key)?.counter?;
+        let slots = self.counters.groups.get(&self.group(group)?)?;
+        let mut those = slots.iter().filter(|slot| slot.counter == Some(counter));
+        those.any(|slot| slot.first.is_base() == key.is_base()).then_some(counter)
     }
-    let used =
-        previous.map(|(_, counters)| counters.slots.keys().copied().collect::<BTreeSet<_>>()).unwrap_or_default();
-    let ids = || (0..available).map(CounterId).filter(|id| !claimed.contains(id));
-    let mut spare = ids().filter(|id| !used.contains(id)).chain(ids().filter(|id| used.contains(id)));
-    let mut out = Counters { needed: slots.len() as u64, ..Counters::default() };
-    for (((_, slot), keys), given) in slots.into_iter().zip(given) {
-        let Some(counter) = given.or_else(|| spare.next()) else {
-            out.uncounted += keys.len();
-            continue;
+}
+
+/// A slot, with its part of the group's places.
+struct Fresh {
+    slot: Slot,
+    places: Range<usize>,
+    kept: Option<CounterId>,
+}
+
+/// The slots of a group, and the places of its entries: block, place in it.
+struct Slots {
+    group: Group,
+    slots: Vec<Fresh>,
+    places: Vec<(usize, usize)>,
+}
+
+/// Base entries first, by their keys; then by origins.
+fn order(a: &(RuleKey, ImageEntry), b: &(RuleKey, ImageEntry)) -> Ordering {
+    match (a.0.is_base(), b.0.is_base()) {
+        (true, true) => a.0.cmp(&b.0),
+        (false, false) => a.1.rx.origins.cmp(&b.1.rx.origins).then_with(|| a.1.tx.origins.cmp(&b.1.tx.origins)),
+        (base, other) => other.cmp(&base),
+    }
+}
+
+/// The slots of a group's entries: one for each base entry, then one for all entries of the same origins.
+fn slots(blocks: &[Built], group: Group, of: &[usize], kept: impl Fn(&RuleKey) -> Option<CounterId>) -> Slots {
+    let entry = |(block, at): (usize, usize)| &blocks[block].1[at];
+    let mut places: Vec<(usize, usize)> =
+        of.iter().flat_map(|block| (0..blocks[*block].1.len()).map(|at| (*block, at))).collect();
+    places.sort_by(|a, b| order(entry(*a), entry(*b)));
+    let mut slots = Vec::new();
+    let mut from = 0;
+    for chunk in places.chunk_by(|a, b| order(entry(*a), entry(*b)) == Ordering::Equal) {
+        slots.push(Fresh {
+            slot: Slot { first: entry(chunk[0]).0, entries: chunk.len(), counter: None },
+            places: from..from + chunk.len(),
+            kept: chunk.iter().find_map(|place| kept(&entry(*place).0)),
+        });
+        from += chunk.len();
+    }
+    Slots { group, slots, places }
+}
+
+impl Counters {
+    /// Gives counters to the entries of these groups, base entries first; `all` are all of the image. An entry keeps the
+    /// counter that it had in the previous image if it belongs to the same container. A group without blocks ends.
+    ///
+    /// `blocks` are the contents of the groups' blocks, without counters. Returns false, and has done nothing, if
+    /// counters are short before or after it and not all groups are given.
+    pub fn assign(
+        &mut self,
+        blocks: &mut [Built],
+        groups: &[(Group, Vec<usize>)],
+        all: bool,
+        available: u32,
+        before: Option<&Before<'_>>,
+    ) -> bool {
+        let kept = |group: Group| move |key: &RuleKey| before?.counter(group, key).filter(|id| id.0 < available);
+        let mut fresh: Vec<Slots> = groups.iter().map(|(group, of)| slots(blocks, *group, of, kept(*group))).collect();
+        let ended =
+            groups.iter().filter_map(|(group, _)| self.groups.get(group)).map(|slots| slots.len() as u64).sum::<u64>();
+        let begun = fresh.iter().map(|of| of.slots.len() as u64).sum::<u64>();
+        let needed = self.needed - ended + begun;
+        let short = needed > u64::from(available);
+        if !all && (short || self.needed > u64::from(available)) {
+            return false;
+        }
+        let mut free = self.release(groups, before, available);
+        let mut claim = |fresh: &mut Vec<Slots>, base: bool, keep: bool| {
+            for slot in fresh.iter_mut().flat_map(|of| &mut of.slots).filter(|slot| slot.slot.first.is_base() == base) {
+                if keep {
+                    slot.slot.counter = slot.kept.filter(|id| free.claim(*id));
+                } else if slot.slot.counter.is_none() {
+                    slot.slot.counter = free.next();
+                }
+            }
         };
-        for key in &keys {
-            if let Some(entry) = image.rules.get_mut(key) {
-                entry.counter = Some(counter);
+        // Base denies own a counter whatever else is counted, so where counters are short only they keep theirs.
+        claim(&mut fresh, true, true);
+        if !short {
+            claim(&mut fresh, false, true);
+        }
+        claim(&mut fresh, true, false);
+        claim(&mut fresh, false, false);
+        self.in_use = free.in_use;
+        self.needed = needed;
+        for Slots { group, slots, places } in fresh {
+            for fresh in &slots {
+                for (block, at) in &places[fresh.places.clone()] {
+                    blocks[*block].1[*at].1.counter = fresh.slot.counter;
+                }
+                self.uncounted += if fresh.slot.counter.is_none() { fresh.slot.entries } else { 0 };
+            }
+            if !slots.is_empty() {
+                self.groups.insert(group, Arc::new(slots.into_iter().map(|fresh| fresh.slot).collect()));
             }
         }
-        out.slots.insert(counter, slot);
+        true
     }
-    out
+
+    /// Takes the slots of groups out; what may be given then.
+    fn release(&mut self, groups: &[(Group, Vec<usize>)], before: Option<&Before<'_>>, available: u32) -> Free {
+        for (group, _) in groups {
+            for slot in self.groups.remove(group).iter().flat_map(|slots| slots.iter()) {
+                match slot.counter {
+                    Some(id) => set_bit(&mut self.in_use, id.0, false),
+                    None => self.uncounted -= slot.entries,
+                }
+            }
+        }
+        let was = before.map(|before| before.counters.in_use.clone()).unwrap_or_default();
+        Free { in_use: std::mem::take(&mut self.in_use), was, available, next: 0, again: false }
+    }
+
+    /// What each counter counts.
+    pub fn slots(&self, rules: &Rules, container: impl Fn(u32) -> Option<String>) -> BTreeMap<CounterId, CounterSlot> {
+        let slot = |group: Group, slot: &Slot| {
+            let entry = rules.get(&slot.first)?;
+            let base = slot.first.is_base().then_some(slot.first);
+            let (rx, tx) = (entry.rx.origins.clone(), entry.tx.origins.clone());
+            Some((slot.counter?, CounterSlot { base, container: group.and_then(&container), rx, tx }))
+        };
+        self.groups.iter().flat_map(|(group, slots)| slots.iter().filter_map(move |one| slot(*group, one))).collect()
+    }
+
+    pub fn usage(&self, document: &Document, numbers: &[u32], available: u32) -> Usage {
+        let used = |number: u32| {
+            let slots = self.groups.get(&Some(number))?;
+            Some(slots.iter().filter(|slot| slot.counter.is_some()).count() as u64)
+        };
+        let by_binding: Vec<(usize, u64)> =
+            numbers.iter().enumerate().filter_map(|(at, number)| Some((at, used(*number)?))).collect();
+        let mut policies: Vec<(String, u64)> = document.policies.iter().map(|p| (p.name.clone(), 0)).collect();
+        for (at, used) in &by_binding {
+            if let Some((_, sum)) = document.bindings.get(*at).and_then(|b| policies.get_mut(b.policy)) {
+                *sum += used;
+            }
+        }
+        let name = |at: usize| document.bindings.get(at).map(|binding| binding.container.clone()).unwrap_or_default();
+        Usage {
+            table: Table::Counters,
+            needed: self.needed,
+            available: available.into(),
+            by_policy: by_size(policies),
+            by_binding: by_size(by_binding.into_iter().filter(|(_, n)| *n > 0).map(|(at, n)| (name(at), n)).collect()),
+        }
+    }
+}
+
+/// Counters that may be given: first those that the previous image does not use.
+struct Free {
+    in_use: Vec<u64>,
+    was: Vec<u64>,
+    available: u32,
+    next: u32,
+    again: bool,
+}
+
+impl Free {
+    /// Takes this one; false if it is in use.
+    fn claim(&mut self, id: CounterId) -> bool {
+        let free = !bit(&self.in_use, id.0);
+        set_bit(&mut self.in_use, id.0, true);
+        free
+    }
+
+    fn next(&mut self) -> Option<CounterId> {
+        loop {
+            if self.next >= self.available {
+                if std::mem::replace(&mut self.again, true) {
+                    return None;
+                }
+                self.next = 0;
+            }
+            let id = self.next;
+            let word = |words: &Vec<u64>| words.get(id as usize / 64).copied().unwrap_or_default();
+            // Whole words in use are passed over.
+            if word(&self.in_use) == u64::MAX && id.is_multiple_of(64) {
+                self.next = id.saturating_add(64);
+                continue;
+            }
+            self.next = id + 1;
+            if !bit(&self.in_use, id) && (self.again || !bit(&self.was, id)) {
+                set_bit(&mut self.in_use, id, true);
+                return Some(CounterId(id));
+            }
+        }
+    }
+}
+
+fn bit(words: &[u64], at: u32) -> bool {
+    words.get(at as usize / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+}
+
+fn set_bit(words: &mut Vec<u64>, at: u32, is: bool) {
+    let word = at as usize / 64;
+    if words.len() <= word {
+        words.resize(word + 1, 0);
+    }
+    words[word] = words[word] & !(1 << (at % 64)) | u64::from(is) << (at % 64);
 }

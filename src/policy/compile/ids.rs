@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::classes::Class;
+use super::sets::Cell;
 use crate::policy::sets::Point;
 use crate::policy::{Interval, IntervalSet};
 
@@ -14,18 +14,14 @@ use crate::policy::{Interval, IntervalSet};
 /// Where ids are short, those come back that the previous image used for something else. Where there are too few, the
 /// result is shorter than `classes`.
 pub(super) fn assign<T: Point>(
-    classes: &[Class<T>],
+    classes: &[Cell<T>],
     before: &[(T, u16)],
     elsewhere: Option<u16>,
     range: RangeInclusive<u32>,
 ) -> Vec<u16> {
     let contents = contents(before);
-    let kept = |class: &Class<T>| {
-        if class.within.is_empty() {
-            elsewhere
-        } else {
-            contents.get(&class.set).copied().filter(|id| Some(*id) != elsewhere)
-        }
+    let kept = |class: &Cell<T>| {
+        if class.elsewhere { elsewhere } else { contents.get(&class.set).copied().filter(|id| Some(*id) != elsewhere) }
     };
     let kept: Vec<Option<u16>> =
         classes.iter().map(|class| kept(class).filter(|id| range.contains(&u32::from(*id)))).collect();
@@ -48,9 +44,13 @@ fn contents<T: Point>(map: &[(T, u16)]) -> BTreeMap<IntervalSet<T>, u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::classes::classes;
     use super::*;
     use crate::policy::PortSet;
+
+    fn classes(sets: &[&PortSet]) -> Vec<Cell<u16>> {
+        let sets = sets.iter().map(|set| PortSet::clone(set)).collect();
+        super::super::sets::Sets::new(sets).spaces[1].classes.clone()
+    }
 
     fn set(first: u16, last: u16) -> PortSet {
         PortSet::from_intervals([Interval { first, last }])

@@ -1,19 +1,21 @@
 //! How the pieces of all shapes become entries: which addresses and ports are named by exact values and which by ids.
 //!
 //! Ids, tree entries, combinations and rules trade against each other, for the whole document at once. A few ways to
-//! choose are laid out in full; of those that fit, the one with the fewest rules wins, then the fewest combinations, then
-//! the fewest ids.
+//! choose are counted; of those that fit, the one with the fewest rules wins, then the fewest combinations, then the
+//! fewest ids.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
-use super::classes::{Class, classes, few_points};
+use super::classes::few_points;
 use super::pieces::Piece;
-use super::regions::Cause;
+use super::regions::{Cause, DIRECTIONS};
+use super::sets::{Sets, Space};
 use super::usage::Table;
 use crate::policy::sets::Point;
 use crate::policy::{IntervalSet, PortPair, PortSet};
-use crate::tables::{Direction, MapError, MatchFields, PortRangeId, RuleKey, SubnetId, SubnetMap, Target};
+use crate::tables::{Direction, MapError, MatchFields, PortRangeId, RuleKey, SubnetId, SubnetMap, Target, Verdict};
 
 /// A value of a match field, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,227 +36,132 @@ pub(super) struct Tail {
     pub local_port: Field<u16>,
 }
 
-/// What allows the frames of a tail: on RX, on TX.
-pub(super) type Causes = [Vec<Cause>; 2];
-
-/// Up to how many single values are named by exact values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Strategy {
-    remote: usize,
-    remote_port: usize,
-    local_port: usize,
+/// What a tail decides, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Decided {
+    /// `None`: nothing.
+    pub verdict: Option<Verdict>,
+    pub causes: Vec<Cause>,
 }
 
-/// The classes of one map.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Space<T> {
-    /// Up to how many points a set is named by exact values.
-    exact: usize,
-    pub classes: Vec<Class<T>>,
-    /// The sets that entries name, with the places of their classes.
-    sets: BTreeMap<IntervalSet<T>, Vec<usize>>,
-}
+/// What a tail decides on RX, on TX.
+pub(super) type Causes = [Decided; 2];
 
-impl<T: Point> Space<T> {
-    fn new<'a>(exact: usize, sets: impl Iterator<Item = &'a IntervalSet<T>>) -> Self
-    where
-        T: 'a,
-    {
-        let sets: BTreeSet<&IntervalSet<T>> = sets.filter(|set| few_points(set, exact).is_none()).collect();
-        let sets: Vec<_> = sets.into_iter().collect();
-        let classes = if sets.is_empty() { Vec::new() } else { classes(&sets) };
-        let mut members = vec![Vec::new(); sets.len()];
-        for (place, class) in classes.iter().enumerate() {
-            for set in class.within.iter() {
-                members[set].push(place);
-            }
-        }
-        Self { exact, classes, sets: sets.into_iter().cloned().zip(members).collect() }
-    }
-
-    fn fields(&self, set: &IntervalSet<T>) -> Vec<Field<T>> {
-        if let Some(members) = self.members(set) {
-            return members.iter().map(|place| Field::Class(*place)).collect();
-        }
-        few_points(set, self.exact).unwrap_or_default().into_iter().map(Field::Is).collect()
-    }
-
-    pub fn members(&self, set: &IntervalSet<T>) -> Option<&[usize]> {
-        self.sets.get(set).map(Vec::as_slice)
-    }
-
-    pub fn intervals(&self) -> usize {
-        self.classes.iter().map(|class| class.set.intervals().len()).sum()
-    }
-}
-
-/// The local side that a shape's entries are made for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Local {
-    /// Local IP, MAC, VLAN, physical port, ether type.
-    pub key: RuleKey,
-    /// Place of its shape.
-    pub shape: usize,
-    /// Its binding; `None` for an address that nobody bound.
-    pub binding: Option<usize>,
-}
-
-/// All entries above the base that local addresses of the document need, with classes in place of ids.
+/// The sets of all pieces in the fields of the three maps.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
-    pub subnets: Space<u32>,
-    pub remote_ports: Space<u16>,
-    pub local_ports: Space<u16>,
-    /// By shape; `None` where there are too many.
-    pub tails: Vec<Option<BTreeMap<Tail, Causes>>>,
-    /// Entries of each shape, for one local side.
-    pub counts: Vec<u64>,
-    pub combinations: BTreeSet<MatchFields>,
-    /// What is needed, and what there is.
-    pub needs: Vec<(Table, u64, u64)>,
+pub(super) struct AllSets {
+    pub remotes: Arc<Sets<u32>>,
+    pub remote_ports: Arc<Sets<u16>>,
+    pub local_ports: Arc<Sets<u16>>,
 }
 
-/// What is laid out.
-pub(super) struct Request<'a> {
-    /// The pieces of each shape.
-    pub pieces: &'a [Vec<Piece>],
-    pub locals: &'a [Local],
-    /// Entries of the base and others that no shape makes.
-    pub fixed: &'a [RuleKey],
-    pub target: &'a Target,
+/// Of the remote addresses, the remote and the local ports.
+pub(super) type NamedSets<'a> = (Option<&'a IntervalSet<u32>>, Option<&'a PortSet>, Option<&'a PortSet>);
+
+/// The sets that entries name where a piece has these.
+pub(super) fn named_sets(piece: &Piece) -> NamedSets<'_> {
+    let remote = Some(&piece.remote.v4).filter(|set| !set.is_full() && !set.is_empty());
+    let Some(PortPair { remote: remote_ports, local }) = &piece.ports else { return (remote, None, None) };
+    // An entry must name a port to leave out frames without ports: where both sides are full it names the local one.
+    let local_is_named = !local.is_full() || remote_ports.is_full();
+    (remote, Some(remote_ports).filter(|set| !set.is_full()), Some(local).filter(|_| local_is_named))
 }
 
-impl Request<'_> {
-    /// The best layout; what is missing is in [`Layout::missing`].
-    pub fn layout(&self) -> Layout {
-        let ports = || self.all_pieces().filter_map(|piece| piece.ports.as_ref());
-        let remotes = thresholds(self.all_pieces().map(|piece| &piece.remote.v4));
-        let remote_ports = thresholds(ports().map(|ports| &ports.remote));
-        let local_ports = thresholds(ports().map(|ports| &ports.local));
-        let mut best: Option<(_, Layout)> = None;
-        for &remote in &remotes {
-            for &remote_port in &remote_ports {
-                for &local_port in &local_ports {
-                    let layout = self.by(Strategy { remote, remote_port, local_port });
-                    let rank = layout.rank();
-                    if best.as_ref().is_none_or(|(before, _)| rank < *before) {
-                        best = Some((rank, layout));
-                    }
+impl AllSets {
+    /// True if these are the same lists.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.remotes, &other.remotes)
+            && Arc::ptr_eq(&self.remote_ports, &other.remote_ports)
+            && Arc::ptr_eq(&self.local_ports, &other.local_ports)
+    }
+
+    /// The numbers of each piece's sets.
+    pub fn numbers(&self, pieces: &[Piece]) -> Vec<SetNumbers> {
+        fn number<T: Point + std::hash::Hash>(all: &Sets<T>, set: Option<&IntervalSet<T>>) -> Option<u32> {
+            u32::try_from(all.number(set?)?).ok()
+        }
+        let of = |(remote, remote_ports, local_ports): NamedSets<'_>| {
+            let ports = [number(&self.remote_ports, remote_ports), number(&self.local_ports, local_ports)];
+            [number(&self.remotes, remote), ports[0], ports[1]]
+        };
+        pieces.iter().map(named_sets).map(of).collect()
+    }
+
+    /// True if one of the pieces has one of these sets, by number.
+    pub fn has(&self, pieces: &[Piece], sets: &[HashSet<usize>; 3]) -> bool {
+        fn named<T: Point + std::hash::Hash>(all: &Sets<T>, set: Option<&IntervalSet<T>>, of: &HashSet<usize>) -> bool {
+            !of.is_empty() && set.and_then(|set| all.number(set)).is_some_and(|number| of.contains(&number))
+        }
+        pieces.iter().map(named_sets).any(|(remote, remote_ports, local_ports)| {
+            named(&self.remotes, remote, &sets[0])
+                || named(&self.remote_ports, remote_ports, &sets[1])
+                || named(&self.local_ports, local_ports, &sets[2])
+        })
+    }
+
+    /// All ways to choose that make a difference, the usual one first.
+    pub fn layouts(&self) -> Vec<Layout> {
+        let mut out = Vec::new();
+        for subnets in &self.remotes.spaces {
+            for remote_ports in &self.remote_ports.spaces {
+                for local_ports in &self.local_ports.spaces {
+                    let (subnets, remote_ports, local_ports) =
+                        (subnets.clone(), remote_ports.clone(), local_ports.clone());
+                    out.push(Layout { subnets, remote_ports, local_ports });
                 }
             }
         }
-        best.map_or_else(|| self.by(Strategy { remote: 1, remote_port: 1, local_port: 1 }), |(_, layout)| layout)
-    }
-
-    fn all_pieces(&self) -> impl Iterator<Item = &Piece> {
-        self.pieces.iter().flatten()
-    }
-
-    fn by(&self, strategy: Strategy) -> Layout {
-        let remotes = self.all_pieces().map(|piece| &piece.remote.v4).filter(|set| !set.is_full() && !set.is_empty());
-        let ports = || self.all_pieces().filter_map(|piece| piece.ports.as_ref());
-        let subnets = Space::new(strategy.remote, remotes);
-        let remote_ports = Space::new(strategy.remote_port, ports().map(|p| &p.remote).filter(|set| !set.is_full()));
-        // An entry must name a port to leave out frames without ports: where both sides are full it names the local one.
-        let named = |p: &&PortPair| !p.local.is_full() || p.remote.is_full();
-        let local_ports = Space::new(strategy.local_port, ports().filter(named).map(|p| &p.local));
-        let mut layout = Layout {
-            subnets,
-            remote_ports,
-            local_ports,
-            tails: Vec::new(),
-            counts: Vec::new(),
-            combinations: self.fixed.iter().map(RuleKey::fields).collect(),
-            needs: Vec::new(),
-        };
-        let mut room = u64::from(self.target.profile.rules);
-        for pieces in self.pieces {
-            let (tails, count) = layout.of_shape(pieces, room);
-            room = room.saturating_sub(count);
-            layout.tails.push(tails);
-            layout.counts.push(count);
-        }
-        self.add_combinations(&mut layout);
-        self.measure(&mut layout);
-        layout
-    }
-
-    fn add_combinations(&self, layout: &mut Layout) {
-        let mut by_shape: Vec<BTreeSet<MatchFields>> = vec![BTreeSet::new(); self.pieces.len()];
-        for local in self.locals {
-            by_shape[local.shape].insert(local.key.fields());
-        }
-        for (tails, locals) in layout.tails.iter().zip(by_shape) {
-            let tails: BTreeSet<MatchFields> = tails.iter().flatten().map(|(tail, _)| tail.fields()).collect();
-            for local in locals {
-                layout.combinations.extend(tails.iter().map(|tail| *tail | local));
-            }
-        }
-    }
-
-    fn measure(&self, layout: &mut Layout) {
-        let (sizes, profile) = (&self.target.sizes, &self.target.profile);
-        let rules = self.locals.iter().map(|local| layout.counts[local.shape]).fold(0, u64::saturating_add);
-        let rules = rules.saturating_add(self.fixed.len() as u64);
-        let ids = |min: u32, max: u32| u64::from(max.saturating_add(1).saturating_sub(min));
-        let subnet_ids = ids(sizes.subnet_id_min, sizes.subnet_id_max);
-        let port_ids = ids(sizes.portrange_id_min, sizes.portrange_id_max);
-        let tree = |intervals: usize| (2 * intervals as u64).saturating_sub(1);
-        layout.needs = vec![
-            (Table::Rules, rules, profile.rules.into()),
-            (Table::SubnetIds, layout.subnets.classes.len() as u64, subnet_ids),
-            (Table::SubnetNodes, self.nodes(&layout.subnets), sizes.subnet_nodes.into()),
-            (Table::RemotePortIds, layout.remote_ports.classes.len() as u64, port_ids),
-            (Table::RemotePortTree, tree(layout.remote_ports.intervals()), sizes.port_tree_entries.into()),
-            (Table::LocalPortIds, layout.local_ports.classes.len() as u64, port_ids),
-            (Table::LocalPortTree, tree(layout.local_ports.intervals()), sizes.port_tree_entries.into()),
-            (Table::Combinations, layout.combinations.len() as u64, profile.combinations.into()),
-        ];
-    }
-
-    /// Trie nodes that the classes take. Ids do not matter, so the count holds with too few of them as well.
-    fn nodes(&self, space: &Space<u32>) -> u64 {
-        if space.classes.is_empty() {
-            return 0;
-        }
-        let id = |place: usize| u16::try_from(place).map_or(u16::MAX, |at| at.saturating_add(id_min(self.target)));
-        let ids: Vec<_> = (0..space.classes.len()).map(|place| SubnetId(id(place))).collect();
-        let sizes = crate::tables::Sizes { subnet_id_max: u16::MAX.into(), ..self.target.sizes };
-        match SubnetMap::build(intervals(space, &ids), &sizes) {
-            Ok(map) => map.nodes.len() as u64,
-            Err(MapError::Nodes { needed, .. }) => needed as u64,
-            // Sizes that no trie can be built for are refused when it is built.
-            Err(_) => 0,
-        }
+        out
     }
 }
 
-/// The limits for exact values that make a difference for these sets, the usual one first.
-fn thresholds<'a, T: Point + 'a>(sets: impl Iterator<Item = &'a IntervalSet<T>>) -> Vec<usize> {
-    let sizes: BTreeSet<usize> = sets.filter_map(|set| few_points(set, 8)).map(|points| points.len()).collect();
-    let by_value = |most: usize| sizes.iter().filter(|size| (1..=most).contains(*size)).count();
-    let mut seen = BTreeSet::new();
-    [1, 0, 8].into_iter().filter(|most| seen.insert(by_value(*most))).collect()
-}
-
-fn id_min(target: &Target) -> u16 {
-    u16::try_from(target.sizes.subnet_id_min).unwrap_or(u16::MAX)
+/// One way to choose: the classes of the three maps, and what is named by value.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub subnets: Arc<Space<u32>>,
+    pub remote_ports: Arc<Space<u16>>,
+    pub local_ports: Arc<Space<u16>>,
 }
 
 /// The intervals of all classes in rising order, with the ids of their classes.
 pub(super) fn intervals<T: Point, I: Copy>(space: &Space<T>, ids: &[I]) -> Vec<(T, I)> {
-    let of_class =
-        |(class, id): (&Class<T>, I)| class.set.intervals().iter().map(move |i| (i.first, id)).collect::<Vec<_>>();
-    let mut out: Vec<(T, I)> = space.classes.iter().zip(ids.iter().copied()).flat_map(of_class).collect();
+    let mut out: Vec<(T, I)> = Vec::new();
+    for (class, id) in space.classes.iter().zip(ids.iter().copied()) {
+        out.extend(class.set.intervals().iter().map(|interval| (interval.first, id)));
+    }
     out.sort_unstable_by_key(|(first, _)| *first);
     out
 }
 
-impl Tail {
-    pub fn fields(&self) -> MatchFields {
-        self.key([&[], &[], &[]]).fields()
+/// Trie nodes that classes take. Ids do not matter, so the count holds with too few of them as well.
+pub(super) fn nodes(space: &Space<u32>, target: &Target) -> u64 {
+    if space.classes.is_empty() {
+        return 0;
     }
+    let first = u16::try_from(target.sizes.subnet_id_min).unwrap_or(u16::MAX);
+    let id = |place: usize| u16::try_from(place).map_or(u16::MAX, |at| at.saturating_add(first));
+    let ids: Vec<_> = (0..space.classes.len()).map(|place| SubnetId(id(place))).collect();
+    let sizes = crate::tables::Sizes { subnet_id_max: u16::MAX.into(), ..target.sizes };
+    match SubnetMap::build(intervals(space, &ids), &sizes) {
+        Ok(map) => map.nodes.len() as u64,
+        Err(MapError::Nodes { needed, .. }) => needed as u64,
+        // Sizes that no trie can be built for are refused when it is built.
+        Err(_) => 0,
+    }
+}
 
+/// The numbers of a piece's sets, in the three maps.
+pub(super) type SetNumbers = [Option<u32>; 3];
+
+/// The values of a set by number: its classes, or its points.
+fn fields<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> Vec<Field<T>> {
+    match number.and_then(|number| space.members(number as usize)) {
+        Some(members) => members.iter().map(|place| Field::Class(*place as usize)).collect(),
+        None => few_points(set, space.limit).unwrap_or_default().into_iter().map(Field::Is).collect(),
+    }
+}
+
+impl Tail {
     /// The key of this tail, with the ids of the classes of the three maps (0 where they are not known).
     pub fn key(&self, ids: [&[u16]; 3]) -> RuleKey {
         let id = |map: usize, place: usize| ids[map].get(place).copied().unwrap_or_default();
@@ -278,24 +185,49 @@ impl Tail {
     }
 }
 
+/// What a unit's entries for one local side need.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Count {
+    pub entries: u64,
+    /// Combinations of match fields, sorted.
+    pub fields: Vec<MatchFields>,
+}
+
 impl Layout {
-    /// What is missing, then rules, combinations and ids: the least is best.
-    fn rank(&self) -> (u64, u64, usize, usize) {
-        let ids = self.subnets.classes.len() + self.remote_ports.classes.len() + self.local_ports.classes.len();
-        let missing = self.missing().map(|(_, missing)| missing).fold(0, u64::saturating_add);
-        let rules = self.needs.first().map_or(0, |(_, needed, _)| *needed);
-        (missing, rules, self.combinations.len(), ids)
+    /// True if this is the same choice of the same classes.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.subnets, &other.subnets)
+            && Arc::ptr_eq(&self.remote_ports, &other.remote_ports)
+            && Arc::ptr_eq(&self.local_ports, &other.local_ports)
     }
 
-    /// The tables that are too small, and by how much.
-    pub fn missing(&self) -> impl Iterator<Item = (Table, u64)> {
-        self.needs
-            .iter()
-            .filter(|(_, needed, there)| needed > there)
-            .map(|(table, needed, there)| (*table, needed - there))
+    /// Up to how many points a set is named by exact values, in the three maps.
+    pub fn limits(&self) -> [usize; 3] {
+        [self.subnets.limit, self.remote_ports.limit, self.local_ports.limit]
     }
 
-    pub fn remotes(&self, piece: &Piece) -> Vec<Field<IpAddr>> {
+    /// What the classes need, and what there is: ids, nodes and trees.
+    pub fn needs(&self, nodes: u64, target: &Target) -> [(Table, u64, u64); 6] {
+        let sizes = &target.sizes;
+        let ids = |min: u32, max: u32| u64::from(max.saturating_add(1).saturating_sub(min));
+        let subnet_ids = ids(sizes.subnet_id_min, sizes.subnet_id_max);
+        let port_ids = ids(sizes.portrange_id_min, sizes.portrange_id_max);
+        let tree = |intervals: usize| (2 * intervals as u64).saturating_sub(1);
+        [
+            (Table::SubnetIds, self.subnets.classes.len() as u64, subnet_ids),
+            (Table::SubnetNodes, nodes, sizes.subnet_nodes.into()),
+            (Table::RemotePortIds, self.remote_ports.classes.len() as u64, port_ids),
+            (Table::RemotePortTree, tree(self.remote_ports.intervals()), sizes.port_tree_entries.into()),
+            (Table::LocalPortIds, self.local_ports.classes.len() as u64, port_ids),
+            (Table::LocalPortTree, tree(self.local_ports.intervals()), sizes.port_tree_entries.into()),
+        ]
+    }
+
+    pub fn ids(&self) -> usize {
+        self.subnets.classes.len() + self.remote_ports.classes.len() + self.local_ports.classes.len()
+    }
+
+    fn remotes(&self, piece: &Piece, number: Option<u32>) -> Vec<Field<IpAddr>> {
         if piece.remote.v4.is_full() || piece.remote.v6.is_full() {
             return vec![Field::Any];
         }
@@ -308,43 +240,110 @@ impl Layout {
             Field::Is(at) => Field::Is(Ipv4Addr::from_bits(at).into()),
             Field::Class(place) => Field::Class(place),
         };
-        self.subnets.fields(&piece.remote.v4).into_iter().map(addr).collect()
+        fields(&self.subnets, number, &piece.remote.v4).into_iter().map(addr).collect()
     }
 
     /// Remote and local port fields of a piece.
-    pub fn ports(&self, piece: &Piece) -> (Vec<Field<u16>>, Vec<Field<u16>>) {
-        let Some(ports) = &piece.ports else { return (vec![Field::Any], vec![Field::Any]) };
-        let fields = |space: &Space<u16>, set: &PortSet, any: bool| {
-            if any { vec![Field::Any] } else { space.fields(set) }
-        };
-        let remote = fields(&self.remote_ports, &ports.remote, ports.remote.is_full());
-        (remote, fields(&self.local_ports, &ports.local, ports.local.is_full() && !ports.remote.is_full()))
+    fn ports(&self, piece: &Piece, numbers: &SetNumbers) -> (Vec<Field<u16>>, Vec<Field<u16>>) {
+        let (_, remote, local) = named_sets(piece);
+        let any = || vec![Field::Any];
+        (
+            remote.map_or_else(any, |set| fields(&self.remote_ports, numbers[1], set)),
+            local.map_or_else(any, |set| fields(&self.local_ports, numbers[2], set)),
+        )
     }
 
-    /// The entries of a shape for one local side, and their number. Without room for them they are only counted, as few
-    /// as they may be.
-    fn of_shape(&self, pieces: &[Piece], room: u64) -> (Option<BTreeMap<Tail, Causes>>, u64) {
-        let fields: Vec<_> = pieces.iter().map(|piece| (self.remotes(piece), self.ports(piece))).collect();
-        let sizes = fields.iter().map(|(r, (rp, lp))| [r.len() as u64, rp.len() as u64, lp.len() as u64]);
-        let most = sizes.map(|[r, rp, lp]| r.saturating_mul(rp).saturating_mul(lp)).fold(0, u64::saturating_add);
-        // One entry may serve both directions: no fewer than half are needed.
-        let fewest = most.div_ceil(2);
-        if fewest > room {
-            return (None, fewest);
+    /// How many entries a piece takes for one local side, and the match fields that they name beside the local ones.
+    pub fn cost(&self, piece: &Piece, numbers: &SetNumbers) -> (u64, MatchFields) {
+        use MatchFields as F;
+        let (subnets, remote_ports, local_ports) = named_sets(piece);
+        let (mut entries, mut fields) = (1_u64, if piece.proto.is_some() { F::IP_PROTO } else { F::empty() });
+        let mut by = |(values, by_class): (u64, bool), exact, class| {
+            entries = entries.saturating_mul(values);
+            fields |= if by_class { class } else { exact };
+        };
+        if !piece.remote.v6.is_empty() && !piece.remote.v6.is_full() && !piece.remote.v4.is_full() {
+            let points = few_points(&piece.remote.v6, usize::MAX).unwrap_or_default();
+            by((points.len() as u64, false), F::REMOTE_IP, F::REMOTE_IP);
+        } else if let Some(set) = subnets.filter(|_| !piece.remote.v6.is_full()) {
+            by(values(&self.subnets, numbers[0], set), F::REMOTE_IP, F::REMOTE_SUBNET_ID);
         }
+        if let Some(set) = remote_ports {
+            by(values(&self.remote_ports, numbers[1], set), F::REMOTE_PORT, F::REMOTE_PORTRANGE_ID);
+        }
+        if let Some(set) = local_ports {
+            by(values(&self.local_ports, numbers[2], set), F::LOCAL_PORT, F::LOCAL_PORTRANGE_ID);
+        }
+        (entries, fields)
+    }
+
+    /// What the entries of a unit need for one local side. Where they are more than `room` they are only counted, as few
+    /// as they may be.
+    pub fn count(&self, pieces: &[Piece], numbers: &[SetNumbers], room: u64) -> Count {
+        let costs = pieces.iter().zip(numbers).map(|(piece, numbers)| self.cost(piece, numbers));
+        let (mut most, mut fields): (u64, Vec<MatchFields>) = (0, Vec::new());
+        for (entries, of) in costs {
+            most = most.saturating_add(entries);
+            if !fields.contains(&of) {
+                fields.push(of);
+            }
+        }
+        fields.sort_unstable();
+        let both_ways = DIRECTIONS.iter().all(|direction| pieces.iter().any(|piece| piece.direction == *direction));
+        let entries = if !both_ways {
+            // Pieces of one direction are disjoint.
+            most
+        } else if most.div_ceil(2) > room {
+            // One entry may serve both directions: no fewer than half are needed.
+            most.div_ceil(2)
+        } else {
+            self.tails(pieces, numbers).len() as u64
+        };
+        Count { entries, fields }
+    }
+
+    /// The entries of a unit for one local side.
+    pub fn tails(&self, pieces: &[Piece], numbers: &[SetNumbers]) -> BTreeMap<Tail, Causes> {
         let mut tails: BTreeMap<Tail, Causes> = BTreeMap::new();
-        for (piece, (remotes, (remote_ports, local_ports))) in pieces.iter().zip(&fields) {
-            for &remote in remotes {
-                for &remote_port in remote_ports {
-                    for &local_port in local_ports {
+        for (piece, numbers) in pieces.iter().zip(numbers) {
+            let (remote_ports, local_ports) = self.ports(piece, numbers);
+            for remote in self.remotes(piece, numbers[0]) {
+                for &remote_port in &remote_ports {
+                    for &local_port in &local_ports {
                         let tail = Tail { proto: piece.proto, remote, remote_port, local_port };
                         let side = usize::from(piece.direction == Direction::Tx);
-                        tails.entry(tail).or_default()[side].extend_from_slice(&piece.causes);
+                        let decided = &mut tails.entry(tail).or_default()[side];
+                        decided.verdict = Some(piece.verdict);
+                        decided.causes.extend_from_slice(&piece.causes);
                     }
                 }
             }
         }
-        let count = tails.len() as u64;
-        (Some(tails), count)
+        tails
+    }
+
+    /// The classes of sets, in the three maps.
+    pub fn classes<'a>(&self, numbers: impl Iterator<Item = &'a SetNumbers>) -> [BTreeSet<usize>; 3] {
+        let mut out = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
+        let at = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
+        for numbers in numbers {
+            let members = [
+                self.subnets.members(at(numbers[0])),
+                self.remote_ports.members(at(numbers[1])),
+                self.local_ports.members(at(numbers[2])),
+            ];
+            for (out, members) in out.iter_mut().zip(members) {
+                out.extend(members.into_iter().flatten().map(|place| *place as usize));
+            }
+        }
+        out
+    }
+}
+
+/// How many values name a set, and whether they are classes.
+fn values<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> (u64, bool) {
+    match number.and_then(|number| space.members(number as usize)) {
+        Some(members) => (members.len() as u64, true),
+        None => (few_points(set, space.limit).map_or(0, |points| points.len() as u64), false),
     }
 }

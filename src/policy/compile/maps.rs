@@ -1,16 +1,21 @@
 //! The three maps, from the classes of a layout.
 
+use std::sync::Arc;
+
 use super::ids::assign;
-use super::layout::{Layout, Space, intervals};
+use super::layout::{Layout, intervals};
+use super::sets::Space;
 use crate::policy::Image;
 use crate::tables::{MapError, PortMap, PortRangeId, Sizes, SubnetId, SubnetMap};
 
 /// The maps and the ids of the layout's classes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Maps {
-    pub subnets: Option<SubnetMap>,
-    pub remote_ports: Option<PortMap>,
-    pub local_ports: Option<PortMap>,
+    /// What the maps were made from; `None` before the first.
+    pub layout: Option<Layout>,
+    pub subnets: Option<Arc<SubnetMap>>,
+    pub remote_ports: Option<Arc<PortMap>>,
+    pub local_ports: Option<Arc<PortMap>>,
     /// Of subnets, remote ports and local ports, by the places of the classes.
     pub ids: [Vec<u16>; 3],
     /// Of the points that no entry names.
@@ -39,7 +44,8 @@ impl Maps {
             elsewhere_of(&layout.remote_ports, &remote_ids),
             elsewhere_of(&layout.local_ports, &local_ids),
         ];
-        Ok(Self { subnets, remote_ports, local_ports, ids: [subnet_ids, remote_ids, local_ids], elsewhere })
+        let layout = Some(layout.clone());
+        Ok(Self { layout, subnets, remote_ports, local_ports, ids: [subnet_ids, remote_ids, local_ids], elsewhere })
     }
 }
 
@@ -47,34 +53,36 @@ fn subnet_map(
     space: &Space<u32>,
     ids: &[u16],
     sizes: &Sizes,
-    before: Option<&SubnetMap>,
-) -> Result<Option<SubnetMap>, MapError> {
+    before: Option<&Arc<SubnetMap>>,
+) -> Result<Option<Arc<SubnetMap>>, MapError> {
     if space.classes.is_empty() {
         return Ok(None);
     }
     let classes = || intervals(space, ids).into_iter().map(|(at, id)| (at, SubnetId(id)));
     // Beside the previous trie, so that it can stay in use while this one is written; where there is no room for both,
     // the plan closes what it must.
-    let others: Vec<&SubnetMap> = before.into_iter().collect();
-    SubnetMap::build_beside(classes(), sizes, &others).or_else(|_| SubnetMap::build(classes(), sizes)).map(Some)
+    let others: Vec<&SubnetMap> = before.into_iter().map(Arc::as_ref).collect();
+    SubnetMap::build_beside(classes(), sizes, &others)
+        .or_else(|_| SubnetMap::build(classes(), sizes))
+        .map(|map| Some(Arc::new(map)))
 }
 
 fn port_map(
     space: &Space<u16>,
-    before: Option<&PortMap>,
+    before: Option<&Arc<PortMap>>,
     elsewhere: Option<u16>,
     sizes: &Sizes,
-) -> Result<(Option<PortMap>, Vec<u16>), MapError> {
+) -> Result<(Option<Arc<PortMap>>, Vec<u16>), MapError> {
     let classes: Vec<_> = before.into_iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
     let ids = assign(&space.classes, &classes, elsewhere, sizes.portrange_id_min..=sizes.portrange_id_max);
     if space.classes.is_empty() {
         return Ok((None, ids));
     }
     let classes = intervals(space, &ids).into_iter().map(|(at, id)| (at, PortRangeId(id)));
-    Ok((Some(PortMap::build(classes, sizes)?), ids))
+    Ok((Some(Arc::new(PortMap::build(classes, sizes)?)), ids))
 }
 
 fn elsewhere_of<T>(space: &Space<T>, ids: &[u16]) -> Option<u16> {
-    let at = space.classes.iter().position(|class| class.within.is_empty())?;
+    let at = space.classes.iter().position(|class| class.elsewhere)?;
     ids.get(at).copied()
 }

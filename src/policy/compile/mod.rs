@@ -3,46 +3,55 @@
 //! The way of the data:
 //!
 //! ```text
-//! Document -> shapes -> regions -> pieces -> layout -> ids, entries, counters -> Image -> proof
+//! Document -> units -> regions -> pieces -> layout -> ids, entries, counters -> Image -> proof
 //! ```
 //!
-//! - A [`regions::Shape`] is what a local address takes from the document; addresses of one shape share all that follows.
+//! - A [`regions::Shape`] is what a local address takes from its policy; a [`units::Unit`] is made once for all addresses
+//!   that have policy and shape in common.
 //! - Its *regions* are disjoint and say for every frame what becomes of it, and why.
-//! - Its *pieces* are the allowed regions as an unordered table can say them; what it cannot say is refused here.
+//! - Its *pieces* are the allowed regions as an unordered table can say them; what it cannot say is refused here. Under a
+//!   ranked order they may be denies too, and lie over each other: [`paint`]; [`ranked`] takes the better of both.
 //! - The *layout* chooses for the whole document which addresses and ports are named by value and which by id.
 //! - The *proof* compares image and document on at least one frame of every class that either tells apart.
 //!
-//! Everything is a pure function of document, target and previous result.
+//! Everything is a pure function of document, target and previous result. All of it is kept in a [`state::State`]: a
+//! compilation starts from the one before it and does what the change touches.
 
+mod assemble;
 mod base;
 pub(in crate::policy) mod classes;
 mod counters;
+mod diff;
 mod entries;
 mod ids;
 mod layout;
+mod lookups;
 mod maps;
 mod origins;
+mod paint;
 mod pieces;
 mod prove;
+mod ranked;
 mod refuse;
 pub(in crate::policy) mod regions;
-mod shapes;
+mod sets;
+mod state;
+mod units;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
-use self::base::Fixed;
-use self::counters::Counters;
-use self::entries::entries;
-use self::layout::Request;
-use self::maps::Maps;
+use self::assemble::assemble;
+use self::lookups::Lookups;
 use self::origins::Origins;
-use self::pieces::Piece;
+use self::prove::Proof;
+use self::prove::near::Meaning;
 use self::refuse::document_origin;
-use self::shapes::Shapes;
+use self::state::{State, Work, is_same_frame};
 use self::usage::Shares;
-use super::{Document, Image, OriginId};
-use crate::tables::{CounterId, LookupOrder, MatchFields, RuleKey, Target, Verdict};
+use super::{Binding, Document, Image, OriginId, Policy, Rules};
+use crate::tables::{CounterId, LookupOrder, Target, Verdict};
 
 pub(super) use self::base::solicited_node;
 pub use self::counters::CounterSlot;
@@ -50,57 +59,95 @@ pub use self::origins::OriginSource;
 pub use self::refuse::{CompileError, Denied, DeniedBy, GroupsTaken, LargestUser};
 pub use self::usage::{Table, Usage};
 
-/// What cutting all shapes into regions may cost: a second or two.
-const MOST_STEPS: u64 = 1 << 30;
-
-/// A document compiled for one adapter.
+/// A document compiled for one adapter. A copy costs next to nothing.
 #[derive(Debug, Clone)]
 pub struct Compiled {
     document: Document,
     target: Target,
     image: Image,
-    origins: Origins,
-    usage: Vec<Usage>,
-    counters: Counters,
-    /// Ids of the points that no entry names, of the three maps.
-    elsewhere: [Option<u16>; 3],
+    state: State,
+    usage: OnceLock<Vec<Usage>>,
+    origins: OnceLock<Origins>,
+    slots: OnceLock<BTreeMap<CounterId, CounterSlot>>,
 }
 
 impl Compiled {
     /// Compiles a document for an adapter. With the result for the document before it, ids and counters of what stays the
-    /// same are the same.
+    /// same are the same, and the work is in proportion to what changed: best where the document is a changed copy of the
+    /// one before, because then what stays is known to be equal without a look inside.
     ///
     /// # Errors
     /// [`CompileError`] if a table is too small or cannot say what a rule says; nothing is rounded.
     pub fn new(document: &Document, target: &Target, previous: Option<&Self>) -> Result<Self, CompileError> {
+        Self::prove_if(document, target, previous, true)
+    }
+
+    /// As [`Self::new`], without the proof: for measurements alone, never to be applied.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    #[cfg(feature = "raw")]
+    pub fn unproved(document: &Document, target: &Target, previous: Option<&Self>) -> Result<Self, CompileError> {
+        Self::prove_if(document, target, previous, false)
+    }
+
+    fn prove_if(
+        document: &Document,
+        target: &Target,
+        previous: Option<&Self>,
+        prove: bool,
+    ) -> Result<Self, CompileError> {
+        // Under a ranked order the best way to use it depends on the whole document.
+        let same_frame = |before: &&Self| {
+            target.profile.order == LookupOrder::Unordered
+                && before.target == *target
+                && is_same_frame(&before.document, document)
+        };
+        if let Some(before) = previous.filter(same_frame) {
+            // Whatever is refused is refused with what a whole compilation says.
+            if let Ok(after) = before.changed(document, prove) {
+                return Ok(after);
+            }
+        }
+        Self::whole(document, target, previous, prove)
+    }
+
+    fn whole(document: &Document, target: &Target, previous: Option<&Self>, prove: bool) -> Result<Self, CompileError> {
         check(document, target)?;
         // Ids and tries mean nothing in tables of another size.
         let previous = previous.filter(|before| before.target.sizes == target.sizes);
-        let shapes = Shapes::of(document, target)?;
-        let mut steps = MOST_STEPS;
-        let pieces = shapes.shapes.iter().map(|shape| pieces::pieces(document, shape, &mut steps));
-        let pieces: Vec<Vec<Piece>> = pieces.collect::<Result<_, _>>()?;
-        let fixed = base::fixed(document, target);
-        let fixed_keys: Vec<RuleKey> = fixed.keys().copied().collect();
-        let request = Request { pieces: &pieces, locals: &shapes.locals, fixed: &fixed_keys, target };
-        let layout = request.layout();
-        let own = per_binding(&fixed);
-        let shares = Shares { document, layout: &layout, locals: &shapes.locals, pieces: &pieces, base: &own };
-        let mut usage = shares.usage();
-        if let Some((table, missing)) = layout.missing().next() {
-            return Err(does_not_fit(&shares, usage, table, missing));
+        let ids = previous.map(|before| (&before.image, before.state.maps.elsewhere));
+        let (state, work) = match Lookups::of(document, target)? {
+            None => State::default().update(None, document, target, ids)?,
+            Some(lookups) => ranked::best(document, target, ids, lookups)?,
+        };
+        let (image, mut state) = assemble(state, &work, document, target, Rules::new(), previous, true);
+        state.meaning = Meaning::of(&image, &state.meaning);
+        let proof = Proof { document, target, image: &image, state: &state };
+        if prove {
+            proof.all()?;
         }
-        let maps = Maps::build(&layout, &target.sizes, previous.map(|before| (&before.image, before.elsewhere)))?;
-        let origins = Origins::of(document);
-        let mut image = entries(document, &origins, &layout, &shapes.locals, &fixed, &maps);
-        check_order(document, target, &image)?;
-        let before = previous.map(|before| (&before.image, &before.counters));
-        let containers = shapes.containers(document);
-        let counters = counters::assign(&mut image, &containers, target.profile.counters, before);
-        usage.push(counters.usage(document, target.profile.counters));
-        prove::prove(document, target, &image, &shapes)?;
-        let (document, target) = (document.clone(), target.clone());
-        Ok(Self { document, target, image, origins, usage, counters, elsewhere: maps.elsewhere })
+        Ok(Self::of(document, target, image, state))
+    }
+
+    /// The result for a document that differs in policies and bindings alone.
+    fn changed(&self, document: &Document, prove: bool) -> Result<Self, CompileError> {
+        let target = &self.target;
+        let ids = Some((&self.image, self.state.maps.elsewhere));
+        let (state, work) = self.state.clone().update(Some(&self.document), document, target, ids)?;
+        check_changed(document, target, &state, &work)?;
+        let (image, mut state) = assemble(state, &work, document, target, self.image.rules.clone(), Some(self), false);
+        state.meaning = Meaning::of(&image, &state.meaning);
+        let proof = Proof { document, target, image: &image, state: &state };
+        if prove {
+            proof.of(&work, self)?;
+        }
+        Ok(Self::of(document, target, image, state))
+    }
+
+    fn of(document: &Document, target: &Target, image: Image, state: State) -> Self {
+        let (usage, origins, slots) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { document: document.clone(), target: target.clone(), image, state, usage, origins, slots }
     }
 
     /// The content of every table.
@@ -124,29 +171,41 @@ impl Compiled {
     /// How full each table gets, and who fills it.
     #[must_use]
     pub fn usage(&self) -> &[Usage] {
-        &self.usage
+        self.usage.get_or_init(|| {
+            let mut usage = shares(&self.document, &self.state).map(|shares| shares.usage()).unwrap_or_default();
+            let numbers: Vec<u32> = self.state.bindings.iter().map(|of| of.number).collect();
+            usage.push(self.state.counters.usage(&self.document, &numbers, self.target.profile.counters));
+            usage
+        })
     }
 
     /// What an [`OriginId`] of the image stands for.
     #[must_use]
-    pub fn origin(&self, id: OriginId) -> Option<&OriginSource> {
-        self.origins.get(id)
+    pub fn origin(&self, id: OriginId) -> Option<OriginSource> {
+        let origins = self.origins.get_or_init(|| {
+            let policies = self.state.policies.iter().map(|of| of.numbers);
+            Origins::of(&self.document, policies, self.state.bindings.iter().map(|of| of.number))
+        });
+        origins.get(id, &self.document)
     }
 
     /// What each counter counts. The ids are places from 0; the adapter's own are allocated when they are applied.
     #[must_use]
     pub fn counter_slots(&self) -> &BTreeMap<CounterId, CounterSlot> {
-        &self.counters.slots
+        self.slots.get_or_init(|| {
+            let container = |number| Some(self.state.bound.get(&number)?.binding.container.clone());
+            self.state.counters.slots(&self.image.rules, container)
+        })
     }
 
     /// What may surprise the reader of the document, one sentence each: its own warnings, then those of the tables.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut out: Vec<String> = self.document.warnings().iter().map(ToString::to_string).collect();
-        if self.counters.uncounted > 0 {
+        if self.state.counters.uncounted > 0 {
             out.push(format!(
                 "{} entries go without a counter: {} counters are needed, the adapter has {}",
-                self.counters.uncounted, self.counters.needed, self.target.profile.counters
+                self.state.counters.uncounted, self.state.counters.needed, self.target.profile.counters
             ));
         }
         for policy in &self.document.policies {
@@ -166,51 +225,62 @@ fn check(document: &Document, target: &Target) -> Result<(), CompileError> {
     if target.profile.no_match == Verdict::Deny && document.unbound == Verdict::Allow {
         return Err(CompileError::UnboundAllow { at: document_origin(document) });
     }
-    for binding in &document.bindings {
-        if let Some(port) = binding.physical_ports.iter().find(|port| **port >= target.physical_ports) {
-            let (at, available) = (binding.origin.clone(), target.physical_ports);
-            return Err(CompileError::PhysicalPort { at, port: *port, available });
-        }
+    document.bindings.iter().try_for_each(|binding| check_binding(binding, target))?;
+    if target.profile.order != LookupOrder::Unordered {
+        return Ok(());
     }
-    let sampled_deny = |rule: &&super::Rule| rule.sample && rule.action == Verdict::Deny;
-    match document.policies.iter().flat_map(|policy| &policy.rules).find(sampled_deny) {
+    document.policies.iter().try_for_each(|policy| check_policy(policy))
+}
+
+/// As [`check`], of what the work touches.
+fn check_changed(document: &Document, target: &Target, state: &State, work: &Work) -> Result<(), CompileError> {
+    let bindings = work.bindings.iter().filter_map(|at| document.bindings.get(*at));
+    bindings.into_iter().try_for_each(|binding| check_binding(binding, target))?;
+    let policies = document.policies.iter().zip(&state.policies);
+    policies.filter(|(_, of)| work.policies.contains(&of.name)).try_for_each(|(policy, _)| check_policy(policy))
+}
+
+fn check_binding(binding: &Binding, target: &Target) -> Result<(), CompileError> {
+    match binding.physical_ports.iter().find(|port| **port >= target.physical_ports) {
+        Some(port) => {
+            let (at, available) = (binding.origin.clone(), target.physical_ports);
+            Err(CompileError::PhysicalPort { at, port: *port, available })
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_policy(policy: &Policy) -> Result<(), CompileError> {
+    match policy.rules.iter().find(|rule| rule.sample && rule.action == Verdict::Deny) {
         Some(rule) => Err(CompileError::SampledDeny { at: rule.origin.clone() }),
         None => Ok(()),
     }
 }
 
-/// Entries above the base are allows alone, so any ranking will do that looks them all up, and the base last.
-fn check_order(document: &Document, target: &Target, image: &Image) -> Result<(), CompileError> {
-    let LookupOrder::Ranked(order) = &target.profile.order else { return Ok(()) };
-    let used: BTreeSet<_> = image.rules.keys().map(RuleKey::fields).collect();
-    let base = MatchFields::BASE;
-    let first_base = order.iter().position(|fields| base.contains(*fields) && used.contains(fields));
-    let sound = |fields: &&MatchFields| {
-        let at = order.iter().position(|other| other == *fields);
-        at.is_some_and(|at| base.contains(**fields) || first_base.is_none_or(|first| at < first))
-    };
-    match used.iter().find(|fields| !sound(fields)) {
-        Some(fields) => Err(CompileError::NotLookedUp { at: document_origin(document), fields: *fields }),
-        None => Ok(()),
-    }
+fn shares<'a>(document: &'a Document, state: &'a State) -> Option<Shares<'a>> {
+    let of_unit = |key| Some((&*state.units.get(key)?.unit, state.entries_of(key)));
+    let units = state.bindings.iter().map(|of| {
+        let locals = state.bound.get(&of.number).into_iter().flat_map(|bound| &bound.locals);
+        locals.filter_map(|(_, key)| of_unit(key)).collect()
+    });
+    let unbound = state.unbound.iter().filter_map(|(_, key)| Some(&*state.units.get(key)?.unit)).collect();
+    let layout = state.layout()?;
+    let lists = state.all_sets();
+    let all = state.units.iter().map(|(_, used)| (Arc::as_ptr(&used.unit), lists.numbers(&used.unit.pieces)));
+    let (numbers, units) = (all.collect(), units.collect());
+    Some(Shares { document, layout, needs: &state.needs, units, unbound, numbers })
 }
 
-/// How many entries each binding has that no shape makes.
-fn per_binding(fixed: &BTreeMap<RuleKey, Fixed>) -> BTreeMap<usize, u64> {
-    let mut out = BTreeMap::new();
-    for binding in fixed.values().flat_map(|fixed| &fixed.bindings) {
-        *out.entry(*binding).or_default() += 1;
-    }
-    out
-}
-
-fn does_not_fit(shares: &Shares<'_>, usage: Vec<Usage>, table: Table, missing: u64) -> CompileError {
-    let document = shares.document;
+/// The refusal, where a table is too small; the origin is the rule that uses most of it.
+fn does_not_fit(document: &Document, state: &State) -> Option<CompileError> {
+    let (table, needed, there) = *state.needs.iter().find(|(_, needed, there)| needed > there)?;
+    let shares = shares(document, state)?;
     let largest = shares.of(table).0.into_iter().next().filter(|(_, used)| *used > 0);
     let policy = largest.as_ref().and_then(|(name, _)| document.policies.iter().position(|p| p.name == *name));
     let place = shares.largest_rule(table, policy);
     let at = place.and_then(|place| document.rule(place)).map(|rule| rule.origin.clone());
     let used = largest.as_ref().map_or(0, |(_, used)| *used);
     let largest = LargestUser { policy: largest.map(|(name, _)| name), used };
-    CompileError::DoesNotFit { at: at.unwrap_or_else(|| document_origin(document)), table, missing, largest, usage }
+    let (at, missing) = (at.unwrap_or_else(|| document_origin(document)), needed - there);
+    Some(CompileError::DoesNotFit { at, table, missing, largest, usage: shares.usage() })
 }

@@ -1,6 +1,8 @@
 //! Who asked for an entry: numbers for rules, bindings and the document itself.
+//!
+//! A policy has a block of numbers for its rules, and a binding has one; they keep them from image to image. Management
+//! rules have the first numbers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::refuse::document_origin;
@@ -17,54 +19,78 @@ pub struct OriginSource {
     pub origin: Arc<Origin>,
 }
 
-/// All origins of a document: the management's rules, the policies' rules, the bindings, the document.
+/// The document as a whole.
+pub(super) const DOCUMENT: OriginId = OriginId(u32::MAX);
+
+/// The numbers of a policy's rules: `first` and on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub first: u32,
+    pub room: u32,
+}
+
+impl Numbers {
+    pub fn rule(self, at: usize) -> OriginId {
+        OriginId(self.first.saturating_add(number(at)))
+    }
+}
+
+pub(super) fn management(at: usize) -> OriginId {
+    OriginId(number(at))
+}
+
+pub(super) fn number(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// All numbers of an image.
 #[derive(Debug, Clone)]
 pub(super) struct Origins {
-    sources: Vec<OriginSource>,
-    rules: BTreeMap<RulePlace, OriginId>,
-    first_binding: u32,
+    document: OriginSource,
+    /// By first number: how many, and what the first stands for.
+    blocks: Vec<(u32, u32, Block)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Block {
+    Management,
+    Policy(usize),
+    Binding(usize),
 }
 
 impl Origins {
-    pub fn of(document: &Document) -> Self {
-        let management = (0..document.management.len()).map(RulePlace::Management);
-        let policies = document.policies.iter().enumerate();
-        let policies = policies.flat_map(|(i, policy)| (0..policy.rules.len()).map(move |at| RulePlace::Policy(i, at)));
-        let places: Vec<RulePlace> = management.chain(policies).collect();
-        let rule = |place: &RulePlace| {
-            let origin = document.rule(*place)?.origin.clone();
-            Some(OriginSource { rule: Some(*place), binding: None, origin })
-        };
-        let bindings = document.bindings.iter().enumerate().map(|(at, binding)| OriginSource {
-            rule: None,
-            binding: Some(at),
-            origin: binding.origin.clone(),
-        });
-        let whole = OriginSource { rule: None, binding: None, origin: document_origin(document) };
-        Self {
-            sources: places.iter().filter_map(rule).chain(bindings).chain([whole]).collect(),
-            rules: places.iter().zip(0..).map(|(place, id)| (*place, OriginId(id))).collect(),
-            first_binding: number(places.len()),
+    /// `policies` and `bindings` are the numbers of the document's, in its order.
+    pub fn of(
+        document: &Document,
+        policies: impl Iterator<Item = Numbers>,
+        bindings: impl Iterator<Item = u32>,
+    ) -> Self {
+        let of_policy = |(at, numbers): (usize, Numbers)| (numbers.first, numbers.room, Block::Policy(at));
+        let of_binding = |(at, number): (usize, u32)| (number, 1, Block::Binding(at));
+        let management = (0, number(document.management.len()), Block::Management);
+        let policies = policies.enumerate().map(of_policy);
+        let mut blocks: Vec<_> = policies.chain(bindings.enumerate().map(of_binding)).chain([management]).collect();
+        blocks.retain(|(_, room, _)| *room > 0);
+        blocks.sort_unstable_by_key(|(first, ..)| *first);
+        let document = OriginSource { rule: None, binding: None, origin: document_origin(document) };
+        Self { document, blocks }
+    }
+
+    pub fn get(&self, id: OriginId, document: &Document) -> Option<OriginSource> {
+        if id == DOCUMENT {
+            return Some(self.document.clone());
         }
+        let after = self.blocks.partition_point(|(first, ..)| *first <= id.0);
+        let (first, room, block) = *self.blocks.get(after.checked_sub(1)?)?;
+        let at = usize::try_from(id.0 - first).ok().filter(|_| id.0 - first < room)?;
+        let place = match block {
+            Block::Management => RulePlace::Management(at),
+            Block::Policy(policy) => RulePlace::Policy(policy, at),
+            Block::Binding(binding) => {
+                let origin = document.bindings.get(binding)?.origin.clone();
+                return Some(OriginSource { rule: None, binding: Some(binding), origin });
+            }
+        };
+        Some(OriginSource { rule: Some(place), binding: None, origin: document.rule(place)?.origin.clone() })
     }
-
-    pub fn get(&self, id: OriginId) -> Option<&OriginSource> {
-        self.sources.get(usize::try_from(id.0).ok()?)
-    }
-
-    pub fn rule(&self, place: RulePlace) -> Option<OriginId> {
-        self.rules.get(&place).copied()
-    }
-
-    pub fn binding(&self, index: usize) -> OriginId {
-        OriginId(self.first_binding.saturating_add(number(index)))
-    }
-
-    pub fn document(&self) -> OriginId {
-        OriginId(number(self.sources.len() - 1))
-    }
-}
-
-fn number(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }

@@ -13,9 +13,10 @@ use crate::policy::{AddrSet, Document, IntervalSet, PortPair};
 use crate::tables::{Direction, Verdict};
 
 /// Single IPv6 addresses that one rule may name.
-const MOST_V6: usize = 4096;
+pub(super) const MOST_V6: usize = 4096;
 
-/// Frames that a group of entries allows. The pieces of one shape and direction are disjoint.
+/// Frames that a group of entries decides alike. Pieces of one shape and direction are disjoint, or one comes before the
+/// other in the order of lookups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub direction: Direction,
@@ -25,7 +26,8 @@ pub(super) struct Piece {
     pub remote: AddrSet,
     /// `None`: with and without ports.
     pub ports: Option<PortPair>,
-    /// What allows the frames, sorted.
+    pub verdict: Verdict,
+    /// What decides so, sorted.
     pub causes: Vec<Cause>,
 }
 
@@ -42,14 +44,21 @@ pub(super) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Res
         let by_any = union(&any);
         rest.retain(|region| region.proto.is_some());
         let same = |a: &Region, b: &Region| a.proto == b.proto;
-        let rest: Vec<Region> = rest.into_iter().filter_map(|region| without(region, &by_any)).collect();
-        let rest: Vec<&Region> = rest.iter().collect();
+        let cut: Vec<Region>;
+        if !by_any.is_empty() {
+            cut = rest.into_iter().filter_map(|region| without(region, &by_any)).collect();
+            rest = cut.iter().collect();
+        }
         let whole = widen(document, &rest, is_whole, same, CompileError::fragments)?;
         out.extend(any);
         for region in rest.iter().filter(|region| region.ports.is_some() && region.verdict == Verdict::Allow) {
             let covered = whole.iter().filter(|piece| piece.proto == region.proto);
             let covered = covered.fold(AddrSet::empty(), |all, piece| all.union(&piece.remote));
-            out.extend(without(region, &covered).map(|region| Piece::of(&region)));
+            if covered.is_empty() {
+                out.push(Piece::of(region));
+            } else {
+                out.extend(without(region, &covered).map(|region| Piece::of(&region)));
+            }
         }
         out.extend(whole);
     }
@@ -63,6 +72,7 @@ impl Piece {
             proto: region.proto,
             remote: region.remote.clone(),
             ports: region.ports.clone(),
+            verdict: region.verdict,
             causes: vec![region.cause],
         }
     }

@@ -93,11 +93,31 @@ pub enum CompileError {
         available: u32,
     },
     /// A combination of match fields that the adapter does not look up above its base.
-    #[error("{at}: the adapter does not look up {fields:?} above its base entries. Nothing was sent")]
+    #[error(
+        "{at}: this needs entries of the rule table that name {}, and the adapter does not look those up above its base \
+         entries. Say it with other fields. Nothing was sent",
+        Names(*fields)
+    )]
     NotLookedUp {
-        /// The document.
+        /// The rule that needs it; the document, where it is no rule's.
         at: Arc<Origin>,
         /// The combination.
+        fields: MatchFields,
+    },
+    /// What frames are to be told apart by is looked up too late, or not at all.
+    #[error(
+        "{at}: {} frames of this rule are to be told from others by {}, and the order of lookups in the rule table has none \
+         for that before those that take them together. Say it with fewer fields, or leave out what overlaps. Nothing was \
+         sent",
+        proto.map_or_else(|| "all other".to_owned(), |proto| proto.to_string()),
+        Names(*fields)
+    )]
+    Order {
+        /// The rule.
+        at: Arc<Origin>,
+        /// Protocol; `None` = those that no rule names.
+        proto: Option<Proto>,
+        /// What the missing lookup names.
         fields: MatchFields,
     },
     /// The adapter drops what no entry decides, so other traffic cannot be left alone.
@@ -132,6 +152,20 @@ pub enum CompileError {
         /// The flow.
         flow: Box<Flow>,
     },
+}
+
+/// Match fields in words: `local ip, remote subnet id`.
+struct Names(MatchFields);
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        for (name, _) in self.0.iter_names() {
+            write!(f, "{between}{}", name.to_lowercase().replace('_', " "))?;
+            between = ", ";
+        }
+        Ok(())
+    }
 }
 
 /// Who uses most of a table: `policy web, 31`.
@@ -240,6 +274,10 @@ impl CompileError {
             deny: denied_by(document, deny.cause),
             reply: matches!(allow.cause, Cause::Rule { reply: true, .. }),
         }
+    }
+
+    pub(super) fn order(document: &Document, causes: &[Cause], proto: Option<u8>, fields: MatchFields) -> Self {
+        Self::Order { at: origin_of(document, causes), proto: proto.map(Proto::Is), fields }
     }
 
     pub(super) fn ipv6_remote(document: &Document, causes: &[Cause]) -> Self {

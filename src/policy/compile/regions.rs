@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use super::classes::{Class, Mask, classes, regroup};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Binding, Document, Interval, IntervalSet, PortPair, PortSet, Proto, Rule, RulePlace};
-use crate::tables::{Direction, MacAddr, Verdict};
+use crate::tables::{Direction, MacAddr, MatchFields, Verdict};
 
 pub(in crate::policy) use self::cells::{Cell, each_cell};
 
@@ -30,20 +30,33 @@ pub(in crate::policy) struct Shape {
     pub open_nd: bool,
     /// Nothing goes to groups, and nothing from a group is a reply.
     pub closed_groups: bool,
+    /// The fields that the local side names, where places of lookups depend on them; else none.
+    pub names: MatchFields,
 }
 
 impl Shape {
+    /// No shape is less than this one.
+    pub fn least() -> Self {
+        Self { v6: false, rules: Vec::new(), open_nd: false, closed_groups: false, names: MatchFields::empty() }
+    }
+
     /// The shape of a bound address.
     pub fn bound(document: &Document, binding: &Binding, ip: IpAddr) -> Self {
+        Self::of(document, binding.policy, binding.open_nd, ip)
+    }
+
+    /// The shape of an address bound with the policy at an index.
+    pub fn of(document: &Document, policy: usize, open_nd: bool, ip: IpAddr) -> Self {
         let applies = |rule: &Rule| rule.local.as_ref().is_none_or(|local| local.contains(ip));
         let management = document.management.iter().enumerate().filter(|(_, m)| applies(&m.rule));
-        let policy = document.policies.get(binding.policy).into_iter().flat_map(|p| p.rules.iter().enumerate());
-        let policy = policy.filter(|(_, rule)| applies(rule)).map(|(i, _)| RulePlace::Policy(binding.policy, i));
+        let rules = document.policies.get(policy).into_iter().flat_map(|p| p.rules.iter().enumerate());
+        let rules = rules.filter(|(_, rule)| applies(rule)).map(|(i, _)| RulePlace::Policy(policy, i));
         Self {
             v6: ip.is_ipv6(),
-            rules: management.map(|(i, _)| RulePlace::Management(i)).chain(policy).collect(),
-            open_nd: binding.open_nd && ip.is_ipv6(),
+            rules: management.map(|(i, _)| RulePlace::Management(i)).chain(rules).collect(),
+            open_nd: open_nd && ip.is_ipv6(),
             closed_groups: document.multicast == Verdict::Deny,
+            names: MatchFields::empty(),
         }
     }
 
@@ -52,7 +65,7 @@ impl Shape {
         let names = |rule: &Rule| rule.local.as_ref().is_some_and(|local| local.contains(ip));
         let rules = document.management.iter().enumerate().filter(|(_, m)| m.mac == Some(mac) && names(&m.rule));
         let rules = rules.map(|(i, _)| RulePlace::Management(i)).collect();
-        Self { v6: ip.is_ipv6(), rules, open_nd: false, closed_groups: false }
+        Self { v6: ip.is_ipv6(), rules, open_nd: false, closed_groups: false, names: MatchFields::empty() }
     }
 
     /// The protocols that decisions may depend on.
@@ -160,67 +173,90 @@ struct Cutter<'a, T> {
     shape: &'a Shape,
     rules: Vec<(RulePlace, &'a Rule)>,
     remotes: Vec<Class<T>>,
-    remote_ports: Vec<Class<u16>>,
-    local_ports: Vec<Class<u16>>,
+    ephemeral: &'a PortSet,
 }
 
 impl<'a, T: Family> Cutter<'a, T> {
     fn new(document: &'a Document, shape: &'a Shape) -> Self {
         let rules: Vec<_> = shape.rules.iter().filter_map(|place| Some((*place, document.rule(*place)?))).collect();
-        let (groups, full) = (AddrSet::groups(), PortSet::full());
+        let groups = AddrSet::groups();
         let mut remotes: Vec<_> = rules.iter().map(|(_, rule)| T::of(&rule.remote.set)).collect();
         remotes.push(T::of(&groups));
-        let side = |of: fn(&PortPair) -> &PortSet, last| {
-            let sides = rules.iter().map(|(_, rule)| rule.ports.as_ref().map_or(&full, of));
-            classes(&sides.chain([last]).collect::<Vec<_>>())
-        };
-        let remote_ports = side(|ports| &ports.remote, &full);
-        let local_ports = side(|ports| &ports.local, &document.ephemeral);
         let remotes = classes(&remotes);
-        Self { shape, remotes, remote_ports, local_ports, rules }
+        Self { shape, remotes, ephemeral: &document.ephemeral, rules }
     }
 
     fn all(&self, protocols: &[u8], steps: &mut u64) -> Option<Vec<Region>> {
-        let mut out = Vec::new();
-        for direction in DIRECTIONS {
-            for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
-                for ((ports, (verdict, cause)), remote) in self.of_protocol(direction, proto, steps)? {
+        let mut by_direction = [Vec::new(), Vec::new()];
+        for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
+            let found = self.of_protocol(proto, steps)?;
+            for ((out, direction), found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
+                for ((ports, (verdict, cause)), remote) in found {
                     let ports = ports.map(|(remote, local)| PortPair { remote, local });
                     let remote = T::wrap(IntervalSet::from_intervals(remote));
                     out.push(Region { direction, proto, ports, verdict, cause, remote });
                 }
             }
         }
-        Some(out)
+        Some(by_direction.into_iter().flatten().collect())
     }
 
-    fn of_protocol(&self, direction: Direction, proto: Option<u8>, steps: &mut u64) -> Option<Found<T>> {
+    /// What is found for each direction.
+    fn of_protocol(&self, proto: Option<u8>, steps: &mut u64) -> Option<[Found<T>; 2]> {
         let ported = proto.is_some_and(Proto::has_ports);
         let fits = |rule: &Rule| match rule.proto {
             Proto::Any => ported || rule.ports.is_none(),
             Proto::Is(number) => proto == Some(number) && (ported || rule.ports.is_none()),
         };
         let (with_ports, without) = (self.mask(fits), self.mask(|rule| fits(rule) && rule.ports.is_none()));
-        let mut found = Found::new();
+        let mut found = [Found::new(), Found::new()];
         let effort = with_ports.words() + 16;
-        spend(steps, (self.remotes.len() + self.remote_ports.len() + self.local_ports.len()) * effort)?;
-        let rows = regroup(&self.remote_ports, &with_ports);
-        let columns = regroup(&self.local_ports, &with_ports);
+        spend(steps, self.remotes.len() * effort)?;
         for remote in regroup(&self.remotes, &with_ports) {
             spend(steps, effort)?;
-            let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
-            found.entry((None, none)).or_default().extend_from_slice(remote.set.intervals());
+            let here = remote.within.and(&with_ports);
+            let mut sides = None;
             if ported {
-                let here = remote.within.and(&with_ports).with(self.rules.len());
-                spend(steps, (rows.len() + columns.len()) * effort)?;
-                let (rows, columns) = (regroup(&rows, &here), regroup(&columns, &here));
+                let (rows, columns) = self.sides(&here);
+                spend(steps, (rows.len() + columns.len()).saturating_mul(effort))?;
                 spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
-                for (ports, decided) in self.grid(direction, proto, &remote.within, &rows, &columns) {
+                sides = Some((rows, columns));
+            }
+            for (found, direction) in found.iter_mut().zip(DIRECTIONS) {
+                let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
+                found.entry((None, none)).or_default().extend_from_slice(remote.set.intervals());
+                let Some((rows, columns)) = &sides else { continue };
+                if !here.iter().any(|at| self.rules.get(at).is_some_and(|(_, rule)| acts(rule, direction))) {
+                    let ports = (PortSet::full(), PortSet::full());
+                    let decided = self.decide(direction, proto, [&remote.within, &without, &without], false);
+                    found.entry((Some(ports), decided)).or_default().extend_from_slice(remote.set.intervals());
+                    continue;
+                }
+                for (ports, decided) in self.grid(direction, proto, &remote.within, rows, columns) {
                     found.entry((Some(ports), decided)).or_default().extend_from_slice(remote.set.intervals());
                 }
             }
         }
         Some(found)
+    }
+
+    /// The classes into which these rules cut remote and local ports.
+    fn sides(&self, here: &Mask) -> (Vec<Class<u16>>, Vec<Class<u16>>) {
+        let places: Vec<usize> = here.iter().filter(|at| *at < self.rules.len()).collect();
+        let full = PortSet::full();
+        let side = |of: fn(&PortPair) -> &PortSet, last| {
+            let sets = places.iter().map(|at| self.rules[*at].1.ports.as_ref().map_or(&full, of));
+            let mut classes = classes(&sets.chain([last]).collect::<Vec<_>>());
+            for class in &mut classes {
+                let place = |at: usize| places.get(at).copied().unwrap_or(self.rules.len());
+                let within = class.within.iter().map(place);
+                class.within = Mask::of_places(self.rules.len() + 1, within);
+            }
+            classes
+        };
+        // Where no rule matches it does not matter which ports are ephemeral.
+        let ephemeral = if places.is_empty() { &full } else { self.ephemeral };
+        (side(|ports| &ports.remote, &full), side(|ports| &ports.local, ephemeral))
     }
 
     fn mask(&self, fits: impl Fn(&Rule) -> bool) -> Mask {
@@ -244,6 +280,9 @@ impl<'a, T: Family> Cutter<'a, T> {
             let ephemeral = column.within.contains(self.rules.len());
             self.decide(direction, proto, [remote, &row.within, &column.within], ephemeral)
         };
+        if let [row] = rows {
+            return one_row(row, columns, decide);
+        }
         let by_row = boxes(rows, columns, decide);
         if by_row.len() <= 2 {
             return by_row.into_iter().map(|(rows, columns, decided)| ((rows, columns), decided)).collect();
@@ -285,6 +324,29 @@ impl<'a, T: Family> Cutter<'a, T> {
         }
         (Verdict::Deny, Cause::NoRule)
     }
+}
+
+/// True if a rule may decide about a direction, itself or by its replies.
+fn acts(rule: &Rule, direction: Direction) -> bool {
+    rule.direction == direction || rule.replies
+}
+
+/// Puts the columns of one row together that are decided alike.
+fn one_row(
+    row: &Class<u16>,
+    columns: &[Class<u16>],
+    decide: impl Fn(&Class<u16>, &Class<u16>) -> Decided,
+) -> Vec<((PortSet, PortSet), Decided)> {
+    let mut same: Vec<(Decided, Vec<Interval<u16>>)> = Vec::new();
+    for column in columns {
+        let decided = decide(row, column);
+        match same.iter_mut().find(|(other, _)| *other == decided) {
+            Some((_, intervals)) => intervals.extend_from_slice(column.set.intervals()),
+            None => same.push((decided, column.set.intervals().to_vec())),
+        }
+    }
+    let columns = |intervals| (row.set.clone(), PortSet::from_intervals(intervals));
+    same.into_iter().map(|(decided, intervals)| (columns(intervals), decided)).collect()
 }
 
 /// Puts rows together that are decided alike in the same columns: `(rows, columns, decision)`.

@@ -1,12 +1,15 @@
 //! How full each table gets, and who fills it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use super::layout::{Field, Layout, Local, Tail};
+use super::base::of_binding;
+use super::layout::{Layout, SetNumbers};
 use super::pieces::Piece;
 use super::regions::Cause;
-use crate::policy::{Document, IntervalSet, RulePlace, sets::Point};
+use super::units::Unit;
+use crate::policy::{Document, RulePlace, sets::Point};
+use crate::tables::Verdict;
 
 /// A scarce resource of the adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,10 +102,13 @@ pub(super) type Users = Vec<(String, u64)>;
 pub(super) struct Shares<'a> {
     pub document: &'a Document,
     pub layout: &'a Layout,
-    pub locals: &'a [Local],
-    pub pieces: &'a [Vec<Piece>],
-    /// Entries that a binding has beside those of its shapes.
-    pub base: &'a BTreeMap<usize, u64>,
+    pub needs: &'a [(Table, u64, u64)],
+    /// The units of the bindings' local sides, by the places of the bindings: unit, and entries for one local side.
+    pub units: Vec<Vec<(&'a Unit, u64)>>,
+    /// Those of addresses that nobody bound.
+    pub unbound: Vec<&'a Unit>,
+    /// The numbers of the sets of each unit's pieces.
+    pub numbers: HashMap<*const Unit, Vec<SetNumbers>>,
 }
 
 impl Shares<'_> {
@@ -112,104 +118,85 @@ impl Shares<'_> {
             let (by_policy, by_binding) = self.of(table);
             Usage { table, needed, available, by_policy, by_binding }
         };
-        self.layout.needs.iter().map(one).collect()
+        self.needs.iter().map(one).collect()
     }
 
     /// What each policy and each binding uses of a table.
     pub fn of(&self, table: Table) -> (Users, Users) {
-        let mut shapes_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for local in self.locals {
-            if let Some(binding) = local.binding {
-                shapes_of.entry(binding).or_default().push(local.shape);
-            }
-        }
+        let closed = self.document.unbound == Verdict::Deny;
         let (mut policies, mut bindings) = (BTreeMap::<&str, u64>::new(), Vec::new());
-        let mut shapes_of_policy: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
-        for (index, binding) in self.document.bindings.iter().enumerate() {
-            let shapes = shapes_of.remove(&index).unwrap_or_default();
+        let mut units_of_policy: BTreeMap<&str, Vec<&Unit>> = BTreeMap::new();
+        for (binding, units) in self.document.bindings.iter().zip(&self.units) {
             let policy = self.document.policies.get(binding.policy).map_or("", |policy| policy.name.as_str());
             let used = if table == Table::Rules {
-                let own = shapes.iter().map(|shape| self.layout.counts[*shape]).fold(0, u64::saturating_add);
-                let used = own.saturating_add(self.base.get(&index).copied().unwrap_or_default());
+                let own = units.iter().map(|(_, entries)| *entries).fold(0, u64::saturating_add);
+                let used = own.saturating_add(of_binding(binding, closed).len() as u64);
                 let sum = policies.entry(policy).or_default();
                 *sum = sum.saturating_add(used);
                 used
             } else {
-                shapes_of_policy.entry(policy).or_default().extend(&shapes);
-                self.classes(table, &shapes.into_iter().collect(), |_| true)
+                units_of_policy.entry(policy).or_default().extend(units.iter().map(|(unit, _)| *unit));
+                self.classes(table, units.iter().map(|(unit, _)| *unit), |_| true)
             };
             bindings.push((binding.container.clone(), used));
         }
-        policies
-            .extend(shapes_of_policy.into_iter().map(|(name, shapes)| (name, self.classes(table, &shapes, |_| true))));
+        let of_policy = |(name, units): (_, Vec<&Unit>)| (name, self.classes(table, units.into_iter(), |_| true));
+        policies.extend(units_of_policy.into_iter().map(of_policy));
         (by_size(policies.into_iter().map(|(name, used)| (name.to_owned(), used)).collect()), by_size(bindings))
     }
 
     /// The rule that uses most of a table, among those of a policy (or of the management list).
     pub fn largest_rule(&self, table: Table, policy: Option<usize>) -> Option<RulePlace> {
-        let of = |place: &RulePlace| match *place {
-            RulePlace::Management(_) => policy.is_none(),
-            RulePlace::Policy(of, _) => policy == Some(of),
-        };
-        let place = |cause: &Cause| match *cause {
-            Cause::Rule { place, .. } => Some(place).filter(of),
+        let bound = self.document.bindings.iter().zip(&self.units);
+        let bound = bound.filter(|(binding, _)| policy.is_none_or(|policy| binding.policy == policy));
+        let unbound = self.unbound.iter().filter(|_| policy.is_none()).copied();
+        let units: Vec<&Unit> =
+            distinct(bound.flat_map(|(_, units)| units.iter().map(|(unit, _)| *unit)).chain(unbound));
+        // Units name the rules of their policy as if it were the first one.
+        let place = |cause: &Cause| match (*cause, policy) {
+            (Cause::Rule { place: place @ RulePlace::Management(_), .. }, None) => Some(place),
+            (Cause::Rule { place: RulePlace::Policy(_, at), .. }, Some(policy)) => Some(RulePlace::Policy(policy, at)),
             _ => None,
         };
-        let all: BTreeSet<RulePlace> =
-            self.pieces.iter().flatten().flat_map(|p| p.causes.iter().filter_map(place)).collect();
-        let shapes: BTreeSet<usize> = (0..self.pieces.len()).collect();
-        let used =
-            |rule: RulePlace| self.classes(table, &shapes, |piece| piece.causes.iter().any(|c| place(c) == Some(rule)));
+        let pieces = units.iter().flat_map(|unit| &unit.pieces);
+        let all: BTreeSet<RulePlace> = pieces.flat_map(|piece| piece.causes.iter().filter_map(place)).collect();
+        let of = |piece: &Piece, rule| piece.causes.iter().any(|cause| place(cause) == Some(rule));
+        let used = |rule: RulePlace| self.classes(table, units.iter().copied(), |piece| of(piece, rule));
         // The first of those that use most.
         all.into_iter().rev().max_by_key(|rule| used(*rule))
     }
 
-    /// What the chosen pieces of the shapes use, each thing counted once.
-    fn classes(&self, table: Table, shapes: &BTreeSet<usize>, chosen: impl Fn(&Piece) -> bool) -> u64 {
-        let layout = self.layout;
-        let pieces = || shapes.iter().flat_map(|shape| &self.pieces[*shape]).filter(|piece| chosen(piece));
-        let subnets = || members(&layout.subnets, pieces().map(|piece| &piece.remote.v4));
-        let remote = || members(&layout.remote_ports, pieces().filter_map(|p| p.ports.as_ref()).map(|p| &p.remote));
-        let local = || members(&layout.local_ports, pieces().filter_map(|p| p.ports.as_ref()).map(|p| &p.local));
+    /// What the chosen pieces of the units use, each thing counted once.
+    fn classes<'u>(&self, table: Table, units: impl Iterator<Item = &'u Unit>, chosen: impl Fn(&Piece) -> bool) -> u64 {
+        let (layout, units) = (self.layout, distinct(units));
+        let pieces = || units.iter().flat_map(|unit| self.numbers(unit)).filter(|(piece, _)| chosen(piece));
+        let classes = |map: usize| std::mem::take(&mut layout.classes(pieces().map(|(_, numbers)| numbers))[map]);
+        let costs = || pieces().map(|(piece, numbers)| layout.cost(piece, numbers));
         match table {
-            Table::SubnetIds => subnets().len() as u64,
-            Table::SubnetNodes => intervals(&layout.subnets, &subnets()),
-            Table::RemotePortIds => remote().len() as u64,
-            Table::RemotePortTree => intervals(&layout.remote_ports, &remote()),
-            Table::LocalPortIds => local().len() as u64,
-            Table::LocalPortTree => intervals(&layout.local_ports, &local()),
-            Table::Combinations => {
-                let fields: BTreeSet<_> = pieces().flat_map(|piece| self.combinations(piece)).collect();
-                fields.len() as u64
-            }
-            Table::Rules | Table::Counters => pieces().map(|piece| self.entries(piece)).fold(0, u64::saturating_add),
+            Table::SubnetIds => classes(0).len() as u64,
+            Table::SubnetNodes => intervals(&layout.subnets, &classes(0)),
+            Table::RemotePortIds => classes(1).len() as u64,
+            Table::RemotePortTree => intervals(&layout.remote_ports, &classes(1)),
+            Table::LocalPortIds => classes(2).len() as u64,
+            Table::LocalPortTree => intervals(&layout.local_ports, &classes(2)),
+            Table::Combinations => costs().map(|(_, fields)| fields).collect::<BTreeSet<_>>().len() as u64,
+            Table::Rules | Table::Counters => costs().map(|(entries, _)| entries).fold(0, u64::saturating_add),
         }
     }
 
-    fn entries(&self, piece: &Piece) -> u64 {
-        let (remote, local) = self.layout.ports(piece);
-        let lengths = [self.layout.remotes(piece).len(), remote.len(), local.len()];
-        lengths.into_iter().fold(1, |product: u64, len| product.saturating_mul(len as u64))
-    }
-
-    fn combinations(&self, piece: &Piece) -> BTreeSet<crate::tables::MatchFields> {
-        let (remote_ports, local_ports) = self.layout.ports(piece);
-        let first = |fields: &[Field<u16>]| fields.first().copied().unwrap_or(Field::Any);
-        let (remote_port, local_port) = (first(&remote_ports), first(&local_ports));
-        let remotes = self.layout.remotes(piece);
-        let tail = |remote: &Field<_>| Tail { proto: piece.proto, remote: *remote, remote_port, local_port };
-        remotes.first().map(|remote| tail(remote).fields()).into_iter().collect()
+    /// The pieces of a unit with the numbers of their sets.
+    fn numbers<'u>(&'u self, unit: &'u Unit) -> impl Iterator<Item = (&'u Piece, &'u SetNumbers)> {
+        let numbers = self.numbers.get(&std::ptr::from_ref(unit)).map_or(&[][..], Vec::as_slice);
+        unit.pieces.iter().zip(numbers)
     }
 }
 
-fn members<'a, T: Point + 'a>(
-    space: &super::layout::Space<T>,
-    sets: impl Iterator<Item = &'a IntervalSet<T>>,
-) -> BTreeSet<usize> {
-    sets.filter_map(|set| space.members(set)).flatten().copied().collect()
+fn distinct<'a>(units: impl Iterator<Item = &'a Unit>) -> Vec<&'a Unit> {
+    let mut seen = BTreeSet::new();
+    units.filter(|unit| seen.insert(std::ptr::from_ref(*unit))).collect()
 }
 
-fn intervals<T: Point>(space: &super::layout::Space<T>, places: &BTreeSet<usize>) -> u64 {
+fn intervals<T: Point>(space: &super::sets::Space<T>, places: &BTreeSet<usize>) -> u64 {
     places.iter().map(|place| space.classes[*place].set.intervals().len() as u64).sum()
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::recorder::Rules;
 use crate::policy::Image;
@@ -59,8 +60,8 @@ impl Kind {
 /// One of the maps, with its points and ids as numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Map {
-    Subnets(SubnetMap),
-    Ports(PortMap),
+    Subnets(Arc<SubnetMap>),
+    Ports(Arc<PortMap>),
 }
 
 impl Map {
@@ -206,11 +207,12 @@ fn through(classes: &[(u32, u16)], old: &Map, new: &Map, sizes: &Sizes) -> Resul
                 return Ok(same.clone());
             }
             let classes = classes.iter().map(|(first, id)| (*first, SubnetId(*id)));
-            SubnetMap::build_beside(classes, sizes, &[a, b]).map(Map::Subnets)
+            SubnetMap::build_beside(classes, sizes, &[a, b]).map(|map| Map::Subnets(Arc::new(map)))
         }
         _ => {
             let port = |first: u32| u16::try_from(first).unwrap_or(u16::MAX);
-            PortMap::build(classes.iter().map(|(first, id)| (port(*first), PortRangeId(*id))), sizes).map(Map::Ports)
+            let classes = classes.iter().map(|(first, id)| (port(*first), PortRangeId(*id)));
+            PortMap::build(classes, sizes).map(|map| Map::Ports(Arc::new(map)))
         }
     }
 }

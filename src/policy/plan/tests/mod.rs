@@ -3,11 +3,12 @@ mod shortest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{ImageEntry, Side};
+use crate::policy::{ImageEntry, Rules, Side};
 use crate::tables::fake::Tables;
 use crate::tables::{
     Action, CounterId, Direction, EngineProfile, PortMap, PortRangeId, PortTreeEntry, Sizes, SubnetId, SubnetMap,
@@ -58,7 +59,7 @@ impl Tables {
     fn holding(image: &Image, sizes: &Sizes) -> Self {
         let rules = image.rules.iter().map(|(key, e)| (*key, (e.rx.action, e.tx.action, e.counter))).collect();
         let nodes = image.subnets.iter().flat_map(|map| &map.nodes).map(|n| (n.id, n.entries.clone())).collect();
-        let tree = |map: &Option<PortMap>| map.as_ref().map(|map| map.tree(sizes).unwrap()).unwrap_or_default();
+        let tree = |map: &Option<Arc<PortMap>>| map.as_ref().map(|map| map.tree(sizes).unwrap()).unwrap_or_default();
         Self { rules, nodes, trees: [tree(&image.remote_ports), tree(&image.local_ports)] }
     }
 
@@ -257,16 +258,16 @@ fn image(raw: &RawImage, target: &Target, old: Option<&Image>) -> Option<Image> 
     let min = u16::try_from(sizes.subnet_id_min).unwrap();
     let subnets = [(0, min)].into_iter().chain(raw.subnets.iter().map(|(at, id)| (at << 28, min + id)));
     let subnets: BTreeMap<u32, SubnetId> = subnets.map(|(at, id)| (at, SubnetId(id))).collect();
-    let others: Vec<&SubnetMap> = old.iter().filter_map(|old| old.subnets.as_ref()).collect();
+    let others: Vec<&SubnetMap> = old.iter().filter_map(|old| old.subnets.as_deref()).collect();
     let beside = SubnetMap::build_beside(subnets.clone(), sizes, &others);
     let ports = |raw: &[(u16, u16)]| {
         let all = [(0, 1)].into_iter().chain(raw.iter().map(|(at, id)| (at * 100, id + 1)));
-        PortMap::build(all.map(|(at, id)| (at, PortRangeId(id))).collect::<BTreeMap<_, _>>(), sizes)
+        PortMap::build(all.map(|(at, id)| (at, PortRangeId(id))).collect::<BTreeMap<_, _>>(), sizes).map(Arc::new)
     };
     let mut image = Image {
-        rules: BTreeMap::new(),
+        rules: Rules::new(),
         subnets: (!raw.subnets.is_empty())
-            .then(|| beside.or_else(|_| SubnetMap::build(subnets, sizes)))
+            .then(|| beside.or_else(|_| SubnetMap::build(subnets, sizes)).map(Arc::new))
             .transpose()
             .ok()?,
         remote_ports: (!raw.remote_ports.is_empty()).then(|| ports(&raw.remote_ports)).transpose().ok()?,
@@ -290,7 +291,7 @@ fn image(raw: &RawImage, target: &Target, old: Option<&Image>) -> Option<Image> 
             (Named::Class(i), Some(map)) => key.remote_subnet = Some(map.classes[i % map.classes.len()].1),
             _ => {}
         }
-        let port = |named: &Named, map: &Option<PortMap>| match (named, map) {
+        let port = |named: &Named, map: &Option<Arc<PortMap>>| match (named, map) {
             (Named::Exact(i), _) => (Some(PORTS[i % PORTS.len()]), None),
             (Named::Class(i), Some(map)) => (None, Some(map.classes[i % map.classes.len()].1)),
             _ => (None, None),

@@ -43,7 +43,7 @@ pub(super) fn image(rules: &[(RuleKey, ImageEntry)]) -> Image {
 pub(super) fn with_classes(image: Image, classes: &[(u32, u16)], target: &Target, others: &[&SubnetMap]) -> Image {
     let classes = classes.iter().map(|(first, id)| (*first, SubnetId(*id)));
     let map = SubnetMap::build_beside(classes, &target.sizes, others).unwrap();
-    Image { subnets: Some(map), ..image }
+    Image { subnets: Some(map.into()), ..image }
 }
 
 pub(super) fn checked(old: &Image, new: &Image, target: &Target) -> Plan {

@@ -1,8 +1,9 @@
-//! Medians and their spread.
+//! How figures are measured: both sides of a ratio in turn, medians with their spread.
 
+use std::fmt;
 use std::time::Instant;
 
-/// How often each side of a comparison runs.
+/// How often each side of a comparison runs, where that takes no more than seconds.
 pub const RUNS: usize = 15;
 
 /// What a measurement prints: median, and the range of the middle half.
@@ -14,15 +15,16 @@ pub struct Spread {
 
 impl Spread {
     /// Of values in any order; there is at least one.
-    pub fn of(mut values: Vec<f64>) -> Self {
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
         Self { median: at(2), low: at(1), high: at(3) }
     }
 }
 
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.low, self.high)
     }
 }
@@ -35,6 +37,6 @@ pub fn time(work: impl FnOnce()) -> f64 {
 }
 
 /// Times two sides in turn, so that what slows the machine slows both; the ratio of each pair.
-pub fn ratio(mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> Spread {
-    Spread::of((0..RUNS).map(|_| one() / other()).collect())
+pub fn ratio(runs: usize, mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> Spread {
+    Spread::of((0..runs).map(|_| one() / other()))
 }

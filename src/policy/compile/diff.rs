@@ -1,0 +1,77 @@
+//! What two lists of a document have in common. What is one value in memory is equal without a look inside.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::policy::Binding;
+
+/// What the item of the new list was in the old one, by its place there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    Equal(usize),
+    /// It has the same name.
+    Changed(usize),
+    New,
+}
+
+/// By the places of the new list.
+#[derive(Debug)]
+pub(super) struct Compared(pub Vec<Kept>);
+
+impl Compared {
+    /// True if nothing moved, came or went.
+    pub fn same_places(&self, old: usize) -> bool {
+        self.0.len() == old
+            && self
+                .0
+                .iter()
+                .enumerate()
+                .all(|(at, kept)| matches!(kept, Kept::Equal(old) | Kept::Changed(old) if *old == at))
+    }
+
+    pub fn all_equal(&self) -> bool {
+        self.0.iter().all(|kept| matches!(kept, Kept::Equal(_)))
+    }
+}
+
+/// Compares the beginnings, then the ends, and what is between by name.
+pub(super) fn compare<T, N: std::hash::Hash + Eq>(
+    old: &[Arc<T>],
+    new: &[Arc<T>],
+    equal: impl Fn(&Arc<T>, &Arc<T>) -> bool,
+    name: impl Fn(&Arc<T>) -> N,
+) -> Compared {
+    let equal = |a: &Arc<T>, b: &Arc<T>| Arc::ptr_eq(a, b) || equal(a, b);
+    let first = old.iter().zip(new).take_while(|(a, b)| equal(a, b)).count();
+    let last = old[first..].iter().rev().zip(new[first..].iter().rev()).take_while(|(a, b)| equal(a, b)).count();
+    let between = first..old.len() - last;
+    let mut by_name: HashMap<N, usize> = between.map(|at| (name(&old[at]), at)).collect();
+    let find = |item: &Arc<T>| match by_name.remove(&name(item)) {
+        Some(at) if equal(&old[at], item) => Kept::Equal(at),
+        Some(at) => Kept::Changed(at),
+        None => Kept::New,
+    };
+    let front = (0..first).map(Kept::Equal);
+    let middle = new[first..new.len() - last].iter().map(find);
+    Compared(front.chain(middle).chain((old.len() - last..old.len()).map(Kept::Equal)).collect())
+}
+
+/// True if two bindings differ in nothing but the place of their policy.
+pub(super) fn same_binding(a: &Binding, b: &Binding) -> bool {
+    let Binding {
+        container,
+        ips,
+        mac,
+        owns_mac,
+        vlan,
+        physical_ports,
+        policy: _,
+        attach,
+        open_nd,
+        unprotected_accepted,
+        origin,
+    } = a;
+    (container, ips, mac, owns_mac) == (&b.container, &b.ips, &b.mac, &b.owns_mac)
+        && (vlan, physical_ports, attach) == (&b.vlan, &b.physical_ports, &b.attach)
+        && (open_nd, unprotected_accepted, origin) == (&b.open_nd, &b.unprotected_accepted, &b.origin)
+}

@@ -1,0 +1,143 @@
+//! The compiler against `nft -f` of the same policy as a concatenated set, and a change of one rule against the whole:
+//! ratios from interleaved runs in one sitting, medians with the range of the middle half.
+//!
+//! ```text
+//! cargo bench --bench compile            # all figures; nft in a network namespace of its own needs root
+//! cargo bench --bench compile -- quick   # without the sets of 100,000 rules
+//! ```
+//!
+//! The tables are wider than any adapter's ([`sets::wide`]): only the compiler runs on them. It begins with a document in
+//! memory; nft begins with its text.
+
+mod measure;
+mod nft;
+mod sets;
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nicfw::Target;
+use nicfw::policy::{Compiled, Document};
+
+use measure::{Spread, ratio, time};
+use nft::Nft;
+use sets::{Set, wide};
+
+const SEED: u64 = 1;
+
+fn main() {
+    let quick = std::env::args().any(|arg| arg == "quick");
+    let mut nft = Nft::open().map_err(|missing| println!("not compared with nft: {missing}")).ok();
+    for (rules, runs) in [(1_000, 15), (10_000, 9), (100_000, 5)] {
+        if rules < 100_000 || !quick {
+            against_nft(&Set::own(rules, SEED), runs, nft.as_mut());
+        }
+    }
+    let large = if quick { 10_000 } else { 100_000 };
+    let (few, many) = (Change::of(1_000), Change::of(large));
+    for (what, kind) in [("a rule less", Kind::Less), ("a rule with a subnet of its own more", Kind::NewSubnet)] {
+        println!("one change ({what}) against the whole, {large} rules: 1/{}", many.whole_against(kind));
+        let slope = ratio(21, || many.time(kind), || few.time(kind));
+        println!(
+            "  {large} rules against 1,000: {slope} x; {:.2} ms, {:.2} ms",
+            1e3 * many.time(kind),
+            1e3 * few.time(kind)
+        );
+    }
+    group_policies(nft.as_mut());
+}
+
+/// A document compiled, and what one change of it costs.
+struct Change {
+    document: Document,
+    before: Compiled,
+    target: Target,
+    subnet: sets::Allow,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Less,
+    NewSubnet,
+}
+
+impl Change {
+    fn of(rules: usize) -> Self {
+        let (set, target) = (Set::own(rules, SEED), wide());
+        let document = set.document(0..set.uses.len());
+        let before = compile(&document, &target);
+        // A prefix that no generated rule names.
+        let remote = nicfw::policy::Interval { first: 0xc0a8_0000, last: 0xc0a8_ffff };
+        let subnet = sets::Allow { remote, ..set.policies[0][0] };
+        Self { document, before, target, subnet }
+    }
+
+    fn time(&self, kind: Kind) -> f64 {
+        let mut document = self.document.clone();
+        let middle = document.policies.len() / 2;
+        let rules = &mut Arc::make_mut(&mut document.policies[middle]).rules;
+        match kind {
+            Kind::Less => drop(rules.remove(7)),
+            Kind::NewSubnet => rules.insert(7, self.subnet.rule()),
+        }
+        let mut after = None;
+        let seconds = time(|| after = Some(Compiled::new(&document, &self.target, Some(&self.before))));
+        after.expect("it ran").unwrap_or_else(|error| panic!("{error}"));
+        seconds
+    }
+
+    fn whole_against(&self, kind: Kind) -> Spread {
+        ratio(5, || timed(|| compile(&self.document, &self.target)), || self.time(kind))
+    }
+}
+
+/// Seconds that making something takes; dropping it is not counted.
+fn timed<T>(make: impl FnOnce() -> T) -> f64 {
+    let mut made = None;
+    let seconds = time(|| made = Some(black_box(make())));
+    drop(made);
+    seconds
+}
+
+fn compile(document: &Document, target: &Target) -> Compiled {
+    Compiled::new(document, target, None).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn against_nft(set: &Set, runs: usize, nft: Option<&mut Nft>) {
+    let (document, target) = (set.document(0..set.uses.len()), wide());
+    let proved = || timed(|| compile(&document, &target));
+    let unproved = || timed(|| Compiled::unproved(&document, &target, None));
+    let (rules, entries) = (set.rules(), compile(&document, &target).image().rules.len());
+    println!("{rules} rules, {entries} entries: {:.1} ms, without proof {:.1} ms", 1e3 * proved(), 1e3 * unproved());
+    let Some(nft) = nft else { return };
+    let file = written(set);
+    let mut load = || nft.load(&file).unwrap_or_else(|error| panic!("{error}"));
+    println!("  nft -f takes {:.1} ms", 1e3 * load());
+    println!("  nft -f against a compilation with proof: {} x", ratio(runs, &mut load, proved));
+    println!("  nft -f against a compilation without: {} x", ratio(runs, &mut load, unproved));
+    // The file is in a directory for passing things: nothing depends on it being gone.
+    let _ = std::fs::remove_file(file);
+}
+
+/// 10,000 bindings with 2,000 policies, on 100 adapters.
+fn group_policies(nft: Option<&mut Nft>) {
+    let uses = (0..10_000_usize).map(|at| at.wrapping_mul(7919) % 2_000).collect();
+    let (set, target) = (Set::of(2_000, 10, uses, SEED), Target::profile0());
+    let documents: Vec<Document> = (0..100).map(|adapter| set.document(adapter * 100..(adapter + 1) * 100)).collect();
+    let all = || timed(|| documents.iter().map(|document| compile(document, &wide())).collect::<Vec<_>>());
+    println!("10,000 bindings with 2,000 policies on 100 adapters, all images: {:.1} ms", 1e3 * all());
+    let fits = documents.iter().filter(|document| Compiled::new(document, &target, None).is_ok()).count();
+    println!("  of which {fits} fit the default tables");
+    let Some(nft) = nft else { return };
+    let file = written(&set);
+    let load = || nft.load(&file).unwrap_or_else(|error| panic!("{error}"));
+    println!("  nft -f against all images: {} x", ratio(3, load, all));
+    let _ = std::fs::remove_file(file);
+}
+
+fn written(set: &Set) -> PathBuf {
+    let file = std::env::temp_dir().join(format!("nicfw-bench-{}.nft", std::process::id()));
+    std::fs::write(&file, set.nft()).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    file
+}

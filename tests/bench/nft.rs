@@ -1,0 +1,56 @@
+//! nftables in a network namespace of its own, as the other side of a ratio.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A shell in a network namespace of its own.
+pub struct Nft {
+    child: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Nft {
+    /// Fails with the prerequisite that is missing.
+    pub fn open() -> Result<Self, String> {
+        let mut child = Command::new("unshare")
+            .args(["-n", "sh"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("unshare cannot be run ({error}): it is part of util-linux"))?;
+        let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("the shell has no pipes".to_owned());
+        };
+        let mut nft = Self { child, orders, answers: BufReader::new(answers) };
+        nft.run("true").map_err(|_| "unshare -n is not permitted: run as root".to_owned())?;
+        nft.run("nft flush ruleset").map_err(|_| "nft cannot be run: it is in Debian's nftables".to_owned())?;
+        Ok(nft)
+    }
+
+    /// Loads a file into empty tables; the seconds that `nft -f` takes, its start included.
+    pub fn load(&mut self, file: &Path) -> Result<f64, String> {
+        self.run("nft flush ruleset")?;
+        let start = std::time::Instant::now();
+        self.run(&format!("nft -f '{}'", file.display()))?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    fn run(&mut self, command: &str) -> Result<(), String> {
+        let failed = || format!("{command} failed");
+        writeln!(self.orders, "{command} >/dev/null; echo $?").map_err(|_| failed())?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).map_err(|_| failed())?;
+        if answer.trim() == "0" { Ok(()) } else { Err(failed()) }
+    }
+}
+
+impl Drop for Nft {
+    fn drop(&mut self) {
+        // The shell ends with its namespace.
+        let _ = writeln!(self.orders, "exit");
+        let _ = self.child.wait();
+    }
+}
