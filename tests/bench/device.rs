@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use measure::{RUNS, Spread, ratio, time};
 use nicfw::bar::Mmio;
 use nicfw::clock::SystemClock;
 use nicfw::device::Device;
@@ -19,7 +20,6 @@ use nicfw::regs::ef10;
 use nicfw::{Action, Adapter, MacAddr, RuleKey, TableOp};
 use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-use measure::{Spread, ratio, time};
 
 /// Accesses of one run.
 const ACCESSES: u32 = 2_000;
@@ -86,6 +86,7 @@ fn compare(what: &str, count: u32, near: impl Fn() -> f64, far: impl Fn() -> f64
     let _ = (near(), far());
     let (mut nears, mut fars) = (Vec::new(), Vec::new());
     let ratio = ratio(
+        RUNS,
         || {
             fars.push(far());
             fars[fars.len() - 1]

@@ -132,7 +132,7 @@ fn judge() {
     };
     let entries = compiled.image().rules.len();
     let million = 1e6;
-    let rates = Spread::of((0..RUNS).map(|_| FRAMES as f64 / run() / million).collect());
+    let rates = Spread::of((0..RUNS).map(|_| FRAMES as f64 / run() / million));
     println!("model, {entries} entries: {rates} million verdicts a second on one core");
 }
 

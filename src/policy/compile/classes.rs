@@ -43,6 +43,11 @@ impl Mask {
         self.0.iter().enumerate().flat_map(|(i, word)| Bits(*word).map(move |bit| i * 64 + bit))
     }
 
+    /// True if it has no place.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     /// Words that it takes.
     pub fn words(&self) -> usize {
         self.0.len()

@@ -253,7 +253,7 @@ fn examples<'a, T: Point>(sets: impl Iterator<Item = &'a IntervalSet<T>>, except
 /// All rules with their places, management first.
 fn places(document: &Document) -> impl Iterator<Item = (RulePlace, &Rule)> {
     let management = document.management.iter().enumerate().map(|(i, m)| (RulePlace::Management(i), &m.rule));
-    let of_policy = |(at, policy): (usize, &'_ super::Policy)| (0..policy.rules.len()).map(move |i| (at, i));
+    let of_policy = |(at, policy): (usize, &Arc<super::Policy>)| (0..policy.rules.len()).map(move |i| (at, i));
     let policies = document.policies.iter().enumerate().flat_map(of_policy);
     management.chain(policies.filter_map(|(policy, rule)| {
         let place = RulePlace::Policy(policy, rule);

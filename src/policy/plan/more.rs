@@ -5,6 +5,7 @@
 //! the document with so many more, and with one more than that.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use crate::policy::{AddrSet, Binding, CompileError, Compiled, Document, Rule, Table};
 use crate::tables::MacAddr;
@@ -83,16 +84,16 @@ fn with_more(document: &Document, like: &Binding, more: u32) -> Document {
     for number in 1..=more {
         let ips: Vec<IpAddr> = like.ips.iter().map(|ip| fresh.ip(ip.is_ipv6())).collect();
         added.iter_mut().zip(&ips).for_each(|(added, ip)| added.push(*ip));
-        out.bindings.push(Binding {
+        out.bindings.push(Arc::new(Binding {
             container: format!("{} (+{number})", like.container),
             ips,
             mac: if like.owns_mac { fresh.mac() } else { like.mac },
             ..like.clone()
-        });
+        }));
     }
     let added: Vec<AddrSet> = added.into_iter().map(|ips| ips.into_iter().collect()).collect();
     let management = out.management.iter_mut().map(|management| &mut management.rule);
-    let policies = out.policies.iter_mut().flat_map(|policy| &mut policy.rules);
+    let policies = out.policies.iter_mut().flat_map(|policy| &mut Arc::make_mut(policy).rules);
     for Rule { local, .. } in management.chain(policies) {
         let Some(local) = local else { continue };
         let named = like.ips.iter().zip(&added).filter(|(ip, _)| local.contains(**ip));

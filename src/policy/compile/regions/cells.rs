@@ -81,9 +81,8 @@ impl<T: Family> Cutter<'_, T> {
             if !ported {
                 continue;
             }
-            let here = remote.within.and(&with_ports).with(self.rules.len());
-            spend(steps, (self.remote_ports.len() + self.local_ports.len()) * effort)?;
-            let (rows, columns) = (regroup(&self.remote_ports, &here), regroup(&self.local_ports, &here));
+            let (rows, columns) = self.sides(&remote.within.and(&with_ports));
+            spend(steps, (rows.len() + columns.len()) * effort)?;
             spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
             for row in &rows {
                 for column in &columns {
