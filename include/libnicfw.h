@@ -1243,7 +1243,7 @@ int nicfw_adapter_get_target(const nicfw_adapter *adapter, nicfw_target *target,
 int nicfw_adapter_get_policy(const nicfw_adapter *adapter, nicfw_policy **policy, nicfw_error *err);
 
 /**
- * Lists how full each table is, and who fills it. Fields: TEXT, TABLE, USED, AVAILABLE, MISSING, BY_POLICY, BY_CONTAINER.
+ * Lists how full each table is with the policy in force, and who fills it. Fields: TEXT, TABLE, USED, AVAILABLE, MISSING, BY_POLICY, BY_CONTAINER.
  */
 int nicfw_adapter_list_usage(const nicfw_adapter *adapter,
                              nicfw_list **tables,

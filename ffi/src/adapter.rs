@@ -158,7 +158,7 @@ pub unsafe extern "C" fn nicfw_adapter_get_policy(
     })
 }
 
-/// Lists how full each table is, and who fills it. Fields: TEXT, TABLE, USED, AVAILABLE, MISSING, BY_POLICY, BY_CONTAINER.
+/// Lists how full each table is with the policy in force, and who fills it. Fields: TEXT, TABLE, USED, AVAILABLE, MISSING, BY_POLICY, BY_CONTAINER.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nicfw_adapter_list_usage(
     adapter: *const nicfw_adapter,

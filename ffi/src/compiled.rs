@@ -132,7 +132,7 @@ pub unsafe extern "C" fn nicfw_compiled_explain(
         let flow: FlowText = memory.text(flow, "flow")?.parse()?;
         let compiled = handle::get(compiled)?;
         let flows = flow.judgements(compiled.document())?;
-        explanations.give(flows.iter().map(|flow| items::explanation(&compiled.explain(flow))).collect())
+        explanations.give(flows.iter().map(|flow| items::explanation(compiled.explain(flow))).collect())
     })
 }
 
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn nicfw_compiled_explain_packet(
         let explanations = memory.out(explanations, "explanations")?;
         let from = memory.structure(packet, "packet")?;
         let found = handle::get(compiled)?.explain_packet(&packet_of_c(&from)?, from.physical_port);
-        explanations.give(found.iter().map(items::explanation).collect())
+        explanations.give(found.into_iter().map(items::explanation).collect())
     })
 }
 

@@ -147,7 +147,7 @@ fn fixed<const N: usize>(text: &str) -> [c_char; N] {
     let mut out = [0; N];
     for (to, from) in out.iter_mut().zip(text.bytes().chain(end.bytes())) {
         // A NUL would hide what comes after it.
-        *to = if from == 0 { b'?'.cast_signed() } else { from.cast_signed() };
+        *to = c_char::from_ne_bytes([if from == 0 { b'?' } else { from }]);
     }
     out
 }
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
-        let text = |text: &str| fixed::<8>(text).map(i8::cast_unsigned);
+        let text = |text: &str| fixed::<8>(text).map(|c| c.to_ne_bytes()[0]);
         assert_eq!(&text("seven67"), b"seven67\0");
         assert_eq!(&text("eight678"), b"eigh...\0");
         assert_eq!(&text("abc\u{e9}\u{e9}\u{e9}\u{e9}"), b"abc...\0\0");

@@ -1,5 +1,6 @@
-//! Items of lists: fields with a number or a text each, made when the list is.
+//! Items of lists: fields with a number or a text each.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -7,43 +8,70 @@ use nicfw::device::{Suitability, Verdict as Usable};
 use nicfw::firewall::{Count, Firewall};
 use nicfw::policy::plan::{Phase, Step};
 use nicfw::policy::{Binding, Difference, Document, Explanation, Flow, Opening, Origin, ParseError, Usage};
-use nicfw::{Direction, TableOp, Verdict};
+use nicfw::{Direction, RuleKey, TableOp, Verdict};
 
 use crate::nic::Watched;
 use crate::nicfw_field::{self, *};
 use crate::{nicfw_direction, nicfw_phase, nicfw_suitability, nicfw_table, nicfw_verdict};
 
-/// What an item says in one field.
+/// What an item holds for one field.
 #[derive(Debug, Clone)]
-pub enum Value {
+enum Held {
     Number(u64),
     Text(String),
+    /// Put into words only when somebody asks: that takes longer than all the rest.
+    Key(RuleKey),
+}
+
+/// What an item says in one field.
+#[derive(Debug)]
+pub enum Value<'a> {
+    Number(u64),
+    Text(Cow<'a, str>),
 }
 
 /// One item of a list.
 #[derive(Debug, Clone)]
-pub struct Item(Vec<(nicfw_field, Value)>);
+pub struct Item {
+    held: Vec<(nicfw_field, Held)>,
+    /// Says who asked for it, in fields of its own.
+    origin: Option<Arc<Origin>>,
+}
 
 impl Item {
-    pub fn new(text: impl Display) -> Self {
-        Self(vec![(NICFW_FIELD_TEXT, Value::Text(text.to_string()))])
+    pub fn new(text: impl Into<String>) -> Self {
+        let mut held = Vec::with_capacity(6);
+        held.push((NICFW_FIELD_TEXT, Held::Text(text.into())));
+        Self { held, origin: None }
     }
 
     /// What it says in a field, given as C gives it.
-    pub fn field(&self, field: i32) -> Option<&Value> {
-        self.0.iter().find(|(known, _)| *known as i32 == field).map(|(_, value)| value)
+    pub fn field(&self, field: i32) -> Option<Value<'_>> {
+        let held = self.held.iter().find(|(known, _)| *known as i32 == field).map(|(_, held)| held);
+        match held {
+            Some(Held::Number(number)) => Some(Value::Number(*number)),
+            Some(Held::Text(text)) => Some(Value::Text(text.into())),
+            Some(Held::Key(key)) => Some(Value::Text(key.to_string().into())),
+            None => origin_field(self.origin.as_deref()?, field),
+        }
     }
 
-    pub fn number(mut self, field: nicfw_field, number: impl Into<u64>) -> Self {
-        self.0.push((field, Value::Number(number.into())));
+    fn number(mut self, field: nicfw_field, number: impl Into<u64>) -> Self {
+        self.held.push((field, Held::Number(number.into())));
         self
     }
 
-    pub fn text(mut self, field: nicfw_field, text: impl Display) -> Self {
-        self.0.push((field, Value::Text(text.to_string())));
+    pub fn text(mut self, field: nicfw_field, text: impl Into<String>) -> Self {
+        self.held.push((field, Held::Text(text.into())));
         self
     }
 
+    fn key(mut self, field: nicfw_field, key: RuleKey) -> Self {
+        self.held.push((field, Held::Key(key)));
+        self
+    }
+
+    /// One line each.
     fn texts(self, field: nicfw_field, lines: impl IntoIterator<Item = impl Display>) -> Self {
         let lines: Vec<String> = lines.into_iter().map(|line| line.to_string()).collect();
         self.text(field, lines.join("\n"))
@@ -54,15 +82,25 @@ impl Item {
     }
 
     fn origin(self, origin: Option<&Arc<Origin>>) -> Self {
-        let Some(origin) = origin else { return self };
-        self.text(NICFW_FIELD_FILE, &origin.file)
-            .number(NICFW_FIELD_LINE, origin.line)
-            .maybe(NICFW_FIELD_OWNER, origin.owner.as_ref())
-            .maybe(NICFW_FIELD_REASON, origin.reason.as_ref())
-            .maybe(NICFW_FIELD_TICKET, origin.ticket.as_ref())
-            .maybe(NICFW_FIELD_WHEN, origin.when.as_ref())
-            .maybe(NICFW_FIELD_UNTIL, origin.until.as_ref())
+        Self { origin: origin.cloned(), ..self }
     }
+}
+
+/// What an origin says in a field.
+fn origin_field(origin: &Origin, field: i32) -> Option<Value<'_>> {
+    let texts = [
+        (NICFW_FIELD_FILE, Some(&*origin.file)),
+        (NICFW_FIELD_OWNER, origin.owner.as_deref()),
+        (NICFW_FIELD_REASON, origin.reason.as_deref()),
+        (NICFW_FIELD_TICKET, origin.ticket.as_deref()),
+        (NICFW_FIELD_WHEN, origin.when.as_deref()),
+        (NICFW_FIELD_UNTIL, origin.until.as_deref()),
+    ];
+    if field == NICFW_FIELD_LINE as i32 {
+        return Some(Value::Number(origin.line.into()));
+    }
+    let text = texts.into_iter().find(|(known, _)| *known as i32 == field)?.1?;
+    Some(Value::Text(text.into()))
 }
 
 fn verdict(verdict: Verdict) -> u64 {
@@ -79,13 +117,14 @@ fn direction(direction: Direction) -> u64 {
     }
 }
 
-pub fn explanation(explanation: &Explanation) -> Item {
-    let item = Item::new(&explanation.text)
-        .number(NICFW_FIELD_VERDICT, verdict(explanation.verdict()))
+pub fn explanation(explanation: Explanation) -> Item {
+    let passes = explanation.verdict();
+    let item = Item::new(explanation.text)
+        .number(NICFW_FIELD_VERDICT, verdict(passes))
         .number(NICFW_FIELD_DIRECTION, direction(explanation.flow.direction))
         .origin(explanation.origin.as_ref());
     let Some(entry) = &explanation.entry else { return item };
-    let item = item.text(NICFW_FIELD_ENTRY, entry.key);
+    let item = item.key(NICFW_FIELD_ENTRY, entry.key);
     if let Some(counter) = entry.counter { item.number(NICFW_FIELD_COUNTER, counter.0) } else { item }
 }
 
@@ -98,13 +137,13 @@ pub fn decision(document: &Document, flow: &Flow) -> Item {
 }
 
 pub fn difference(difference: &Difference) -> Item {
-    Item::new(difference)
+    Item::new(difference.to_string())
         .number(NICFW_FIELD_VERDICT, verdict(difference.verdict))
         .number(NICFW_FIELD_DIRECTION, direction(difference.direction))
 }
 
 pub fn opening(opening: &Opening) -> Item {
-    let item = Item::new(opening).origin(opening.origin.as_ref());
+    let item = Item::new(&opening.text).origin(opening.origin.as_ref());
     item.maybe(NICFW_FIELD_CONTAINER, opening.container.as_ref())
 }
 
@@ -122,7 +161,7 @@ pub fn usage(usage: &Usage) -> Item {
         Table::Counters => nicfw_table::NICFW_TABLE_COUNTERS,
     };
     let users = |users: &[(String, u64)]| users.iter().map(|(name, used)| format!("{name} {used}")).collect::<Vec<_>>();
-    Item::new(format_args!("{}: {} of {}", usage.table, usage.needed, usage.available))
+    Item::new(format!("{}: {} of {}", usage.table, usage.needed, usage.available))
         .number(NICFW_FIELD_TABLE, table as u64)
         .number(NICFW_FIELD_USED, usage.used())
         .number(NICFW_FIELD_AVAILABLE, usage.available)
@@ -134,32 +173,29 @@ pub fn usage(usage: &Usage) -> Item {
 pub fn count(count: &Count, firewall: &Firewall<Watched>) -> Item {
     let origin = count.origins.first().and_then(|id| firewall.origin(*id));
     let by = origin.map_or_else(String::new, |origin| format!(" ({origin})"));
-    Item::new(format_args!(
-        "counter {}{by}: {} received, {} transmitted",
-        count.counter.0, count.total.rx, count.total.tx
-    ))
-    .number(NICFW_FIELD_COUNTER, count.counter.0)
-    .number(NICFW_FIELD_RX_FRAMES, count.total.rx)
-    .number(NICFW_FIELD_TX_FRAMES, count.total.tx)
-    .number(NICFW_FIELD_RX_NEW, count.delta.rx)
-    .number(NICFW_FIELD_TX_NEW, count.delta.tx)
-    .texts(NICFW_FIELD_ENTRY, &count.entries)
-    .origin(origin)
+    Item::new(format!("counter {}{by}: {} received, {} transmitted", count.counter.0, count.total.rx, count.total.tx))
+        .number(NICFW_FIELD_COUNTER, count.counter.0)
+        .number(NICFW_FIELD_RX_FRAMES, count.total.rx)
+        .number(NICFW_FIELD_TX_FRAMES, count.total.tx)
+        .number(NICFW_FIELD_RX_NEW, count.delta.rx)
+        .number(NICFW_FIELD_TX_NEW, count.delta.tx)
+        .texts(NICFW_FIELD_ENTRY, &count.entries)
+        .origin(origin)
 }
 
 pub fn binding(document: &Document, binding: &Binding) -> Item {
     let policy = document.policies.get(binding.policy).map_or("", |policy| policy.name.as_str());
-    Item::new(format_args!("{} by policy {policy} ({})", binding.container, binding.origin))
+    Item::new(format!("{} by policy {policy} ({})", binding.container, binding.origin))
         .number(NICFW_FIELD_BOUND, 1_u64)
         .text(NICFW_FIELD_CONTAINER, &binding.container)
         .text(NICFW_FIELD_POLICY, policy)
-        .text(NICFW_FIELD_MAC, binding.mac)
+        .text(NICFW_FIELD_MAC, binding.mac.to_string())
         .texts(NICFW_FIELD_ADDRESSES, &binding.ips)
         .origin(Some(&binding.origin))
 }
 
 pub fn kept(container: &str) -> Item {
-    Item::new(format_args!("{container}, kept closed"))
+    Item::new(format!("{container}, kept closed"))
         .number(NICFW_FIELD_BOUND, 0_u64)
         .text(NICFW_FIELD_CONTAINER, container)
 }
@@ -189,7 +225,7 @@ fn command(op: &TableOp) -> String {
 }
 
 pub fn problem(problem: &ParseError, name: &str) -> Item {
-    Item::new(problem)
+    Item::new(problem.to_string())
         .text(NICFW_FIELD_FILE, name)
         .number(NICFW_FIELD_LINE, problem.line())
         .number(NICFW_FIELD_COLUMN, problem.column())
@@ -202,8 +238,8 @@ pub fn function(function: &Suitability) -> Item {
         Usable::UnknownUntilAttach => nicfw_suitability::NICFW_UNKNOWN_UNTIL_OPEN,
     };
     let (address, model) = (function.address, &function.model);
-    Item::new(format_args!("{address} {}: {}", model.name, function.verdict()))
-        .text(NICFW_FIELD_PCI_ADDRESS, address)
+    Item::new(format!("{address} {}: {}", model.name, function.verdict()))
+        .text(NICFW_FIELD_PCI_ADDRESS, address.to_string())
         .number(NICFW_FIELD_VENDOR, model.id.vendor)
         .number(NICFW_FIELD_DEVICE, model.id.device)
         .text(NICFW_FIELD_CHIP, model.name)

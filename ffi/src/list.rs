@@ -44,7 +44,7 @@ pub unsafe extern "C" fn nicfw_list_number(
     run(memory, err, |memory| {
         let number = memory.out(number, "number")?;
         match value(&handle::get(list)?, index, field)? {
-            Value::Number(value) => number.put(*value),
+            Value::Number(value) => number.put(value),
             Value::Text(_) => return Err(other_type(field, "a text: use nicfw_list_text")),
         }
         Ok(())
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn nicfw_list_text(
     // SAFETY: the caller keeps the header's promises.
     let memory = unsafe { Memory::new() };
     run(memory, err, |memory| match value(&handle::get(list)?, index, field)? {
-        Value::Text(text) => memory.put_text(text, buffer, capacity, needed),
+        Value::Text(text) => memory.put_text(&text, buffer, capacity, needed),
         Value::Number(_) => Err(other_type(field, "a number: use nicfw_list_number")),
     })
 }
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn nicfw_list_free(list: *mut nicfw_list, err: *mut nicfw_
     free(memory, list, err)
 }
 
-fn value(items: &[Item], index: usize, field: c_int) -> Result<&Value> {
+fn value(items: &[Item], index: usize, field: c_int) -> Result<Value<'_>> {
     let item = items.get(index).ok_or_else(|| {
         Failure::new(NICFW_E_NOT_FOUND, format!("there is no item {index}: the list has {}", items.len()))
     })?;

@@ -14,7 +14,7 @@ use nicfw::{Adapter, CounterId, CounterValue, TableOp, Target};
 use crate::change::Progress;
 use crate::failure::Failure;
 use crate::items::{self, Item};
-use crate::nicfw_code::{NICFW_E_NOT_FOUND, NICFW_E_ORDER, NICFW_E_STALE};
+use crate::nicfw_code::{NICFW_E_HANDLE, NICFW_E_NOT_FOUND, NICFW_E_ORDER, NICFW_E_STALE};
 use crate::nicfw_leave;
 
 /// An adapter behind a handle.
@@ -33,6 +33,8 @@ enum State {
     Running(Box<Firewall<Watched>>),
     /// Taking over has failed and took the adapter with it.
     Lost,
+    /// The handle was closed while somebody waited for the adapter.
+    Closed,
 }
 
 /// A plan, and whose it is.
@@ -44,6 +46,10 @@ pub struct HeldPlan {
 
 fn not_adopted() -> Failure {
     Failure::new(NICFW_E_ORDER, "no policy was adopted yet: nicfw_adapter_adopt comes first")
+}
+
+fn closed() -> Failure {
+    Failure::new(NICFW_E_HANDLE, "the handle of the adapter was closed meanwhile")
 }
 
 fn lost() -> Failure {
@@ -67,6 +73,7 @@ impl Nic {
             State::Attached(watched) => Ok(watched),
             State::Running(firewall) => Ok(firewall.engine()),
             State::Lost => Err(lost()),
+            State::Closed => Err(closed()),
         }
     }
 
@@ -92,6 +99,7 @@ impl Nic {
             State::Running(firewall) => Ok(firewall),
             State::Attached(_) => Err(not_adopted()),
             State::Lost => Err(lost()),
+            State::Closed => Err(closed()),
         }
     }
 
@@ -104,6 +112,7 @@ impl Nic {
             State::Attached(watched) => *watched,
             State::Running(firewall) => firewall.detach(),
             State::Lost => return Err(lost()),
+            State::Closed => return Err(closed()),
         };
         let firewall = Firewall::attach(watched, Adopt(&compiled), self.clock.clone(), self.settings)?;
         self.state = State::Running(Box::new(firewall));
@@ -156,16 +165,17 @@ impl Nic {
     }
 
     /// What was adopted or applied last.
-    pub fn compiled(&self) -> Result<Arc<Compiled>, Failure> {
+    pub fn compiled(&mut self) -> Result<Arc<Compiled>, Failure> {
+        self.firewall()?;
         self.compiled.clone().ok_or_else(not_adopted)
     }
 
     /// Lets go of the adapter.
     pub fn close(&mut self, leave: nicfw_leave) -> Result<(), Failure> {
-        let mut adapter = match std::mem::replace(&mut self.state, State::Lost) {
+        let mut adapter = match std::mem::replace(&mut self.state, State::Closed) {
             State::Attached(watched) => watched.adapter,
             State::Running(firewall) => firewall.detach().adapter,
-            State::Lost => return Ok(()),
+            State::Lost | State::Closed => return Ok(()),
         };
         match leave {
             nicfw_leave::NICFW_LEAVE_RULES => {}

@@ -90,7 +90,7 @@ pub unsafe extern "C" fn nicfw_policy_list_warnings(
     run(memory, err, |memory| {
         let warnings = memory.out(warnings, "warnings")?;
         let policy = handle::get(policy)?;
-        warnings.give(policy.warnings().iter().map(Item::new).collect())
+        warnings.give(policy.warnings().iter().map(|warning| Item::new(warning.to_string())).collect())
     })
 }
 

@@ -11,12 +11,20 @@ use nicfw::{Direction, MacAddr, Verdict};
 use crate::failure::{Failure, Result};
 use crate::memory::Memory;
 use crate::nicfw_attach::*;
-use crate::nicfw_code::NICFW_E_ARGUMENT;
+use crate::nicfw_code::{NICFW_E_ARGUMENT, NICFW_E_UNSUPPORTED};
 use crate::nicfw_direction::{NICFW_IN, NICFW_OUT};
 use crate::nicfw_proto::{NICFW_PROTO_ANY, NICFW_PROTO_NUMBER};
 use crate::nicfw_replies::{NICFW_REPLIES_DEFAULT, NICFW_REPLIES_NO, NICFW_REPLIES_YES};
 use crate::nicfw_verdict::{NICFW_ALLOW, NICFW_DENY};
 use crate::types::{nicfw_addr, nicfw_binding, nicfw_packet, nicfw_ports, nicfw_rule, nicfw_term};
+
+/// Bytes that a later version may give a meaning: until then they are zero.
+fn zero(reserved: impl IntoIterator<Item = impl Into<u64>>, what: &str) -> Result<()> {
+    if reserved.into_iter().all(|byte| byte.into() == 0) {
+        return Ok(());
+    }
+    Err(Failure::new(NICFW_E_UNSUPPORTED, format!("{what} says something in its reserved field")).at(what))
+}
 
 fn bad(what: &str, text: &str) -> Failure {
     Failure::new(NICFW_E_ARGUMENT, format!("{what} {text}")).at(what)
@@ -62,6 +70,7 @@ pub fn address(from: &nicfw_addr, what: &str) -> Result<IpAddr> {
 pub fn addresses(memory: Memory<'_>, terms: *const nicfw_term, count: usize, what: &str) -> Result<AddrExpr> {
     let (mut of, mut except) = (Vec::new(), Vec::new());
     for term in memory.array(terms, count, what)? {
+        zero(term.reserved, what)?;
         let into = if flag(term.except.into(), what)? { &mut except } else { &mut of };
         into.push(match memory.maybe_text(term.group, what)? {
             Some(group) => AddrTerm::Group(group.to_owned()),
@@ -118,6 +127,7 @@ macro_rules! with_origin {
 
 /// A rule.
 pub fn rule_of_c(memory: Memory<'_>, from: &nicfw_rule) -> Result<RuleBuilder> {
+    zero([from.reserved], "rule")?;
     let directions = [(NICFW_IN as c_int, Direction::Rx), (NICFW_OUT as c_int, Direction::Tx)];
     let direction = choice(from.direction, directions, "rule.direction")?;
     let rule = match verdict_of_c(from.action, "rule.action")? {
@@ -155,6 +165,7 @@ fn proto(number: c_int) -> Result<Proto> {
 
 /// A container with its addresses.
 pub fn binding_of_c(memory: Memory<'_>, from: &nicfw_binding) -> Result<BindingBuilder> {
+    zero([from.reserved], "binding")?;
     let attach = [
         (NICFW_ATTACH_NONE as c_int, Attach::None),
         (NICFW_ATTACH_MACVLAN_VEPA as c_int, Attach::Macvlan(MacvlanMode::Vepa)),
@@ -182,6 +193,7 @@ pub fn binding_of_c(memory: Memory<'_>, from: &nicfw_binding) -> Result<BindingB
 
 /// The headers of a frame.
 pub fn packet_of_c(from: &nicfw_packet) -> Result<Packet> {
+    zero([from.reserved], "packet")?;
     let tag = |tag: u16| tag.checked_sub(1);
     let ip = if from.src.len == 0 && from.dst.len == 0 {
         None

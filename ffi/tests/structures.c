@@ -74,6 +74,13 @@ int main(int argc, char **argv) {
     rule.action = NICFW_DENY;
     rule.proto = 12345;
     OK(nicfw_builder_add_rule(builder, "p", &rule, &err));
+
+    /* What later versions may give a meaning. */
+    nicfw_term term = {.group = "g", .reserved = {0, 0, 0, 0, 1}};
+    GIVES(NICFW_E_UNSUPPORTED, nicfw_builder_add_group(builder, "g", &term, 1, &err));
+    rule.size = sizeof rule;
+    rule.reserved = 1;
+    GIVES(NICFW_E_UNSUPPORTED, nicfw_builder_add_rule(builder, "p", &rule, &err));
     OK(nicfw_builder_free(builder, &err));
     OK(nicfw_adapter_close(nic, NICFW_LEAVE_RULES, &err));
     puts("structures: ok");

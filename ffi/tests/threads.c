@@ -72,7 +72,7 @@ static void *reads_until_closed(void *unused) {
         int code = nicfw_adapter_read_counters(nic, &list, &err);
         if (code != NICFW_OK) {
             /* Closed before the call, or while it waited for the adapter. */
-            EITHER(code, NICFW_E_HANDLE, NICFW_E_ORDER);
+            EITHER(code, NICFW_E_HANDLE);
             return NULL;
         }
         OK(nicfw_list_free(list, &err));
