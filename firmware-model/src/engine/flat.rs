@@ -1,8 +1,8 @@
-//! The maps, flattened: from an address or a port to the numbers of its ids in at most three loads, without a walk.
+//! The maps as frames are judged by them: from an address or a port to the numbers of its ids, in loads that do not depend on
+//! what is found.
 //!
 //! Made from the words of `maps.rs` when a frame is to be judged after a map has changed.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use nicfw::tables::{Assumption, EngineProfile, Sizes};
@@ -12,108 +12,88 @@ use super::row::Field;
 use super::values::{Candidates, Values};
 
 const TOP_BITS: u32 = 16;
-const BLOCK_BITS: u32 = 8;
-const BLOCK: usize = 1 << BLOCK_BITS;
-/// Marks a cell that holds the place of a block.
-const POINTER: u32 = 1 << 31;
+/// Marks a cell that holds a number; another one holds the number of a node. Both stay below it: see `MOST_ENTRIES`, and a
+/// pointer of 16 bits is a node's number times its width.
+const NUMBER: u16 = 1 << 15;
 
-/// The subnet trie: 16 bits of the address choose a cell of the top, then 8 and 8 more a cell of a block. A cell that holds
-/// a number instead of a pointer is the place of a cell that holds that number, so that every lookup takes three loads.
+/// The subnet trie: 16 bits of the address choose a cell of the top, and then each digit one of a node.
 #[derive(Debug, Clone)]
 pub(super) struct Subnets {
-    top: Vec<u32>,
-    /// First the numbers themselves, each at its own place; then blocks.
-    cells: Vec<u32>,
-    /// Digits of an address from the last to the first: the opposite of assumption A4.
-    reversed_digits: Option<u32>,
+    top: Vec<u16>,
+    /// By node and digit, as pointers count.
+    cells: Vec<u16>,
+    /// Address bits that a node looks at.
+    digit: u32,
+    /// Digits of an address are taken from the last to the first: the opposite of assumption A4.
+    reversed: bool,
 }
 
 impl Subnets {
     /// Nobody has an id.
     pub fn none() -> Self {
-        Self { top: vec![0; 1 << TOP_BITS], cells: vec![0], reversed_digits: None }
+        Self { top: Vec::new(), cells: Vec::new(), digit: 8, reversed: false }
     }
 
     /// A trie as it was written.
     pub fn new(trie: &Trie, values: &Values, profile: &EngineProfile, sizes: &Sizes) -> Self {
         let mut flat = Self::none();
         let Some(digit) = Trie::digit(sizes) else { return flat };
-        flat.reversed_digits = (!profile.holds(Assumption::TrieMsbFirst)).then_some(digit);
-        flat.cells = (0..).take(values.len(Field::RemoteSubnet)).collect();
-        let mut top = std::mem::take(&mut flat.top);
-        let mut build = Build { trie, values, sizes, flat, blocks: HashMap::new() };
-        build.fill(&mut top, 0, 0);
-        Self { top, ..build.flat }
+        flat.digit = digit;
+        flat.reversed = !profile.holds(Assumption::TrieMsbFirst);
+        let column = values.column(Field::RemoteSubnet);
+        let cell = |word: &u16| match Word::of(sizes, *word) {
+            Word::Id(id) => NUMBER | column.word(id),
+            Word::Pointer(node) => u16::try_from(node).unwrap_or(NUMBER),
+        };
+        for (node, words) in trie.nodes() {
+            flat.cells.resize((node << digit) as usize, NUMBER);
+            flat.cells.extend(words.iter().map(cell));
+        }
+        let mut top = vec![NUMBER; 1 << TOP_BITS];
+        flat.fill(&mut top, 0);
+        flat.top = top;
+        flat
+    }
+
+    /// Fills the part of the top that a cell leads to.
+    fn fill(&self, part: &mut [u16], cell: u16) {
+        match part {
+            [place] => *place = cell,
+            part if cell & NUMBER != 0 => part.fill(cell),
+            part => {
+                let below = part.chunks_mut(part.len() >> self.digit);
+                (0..).zip(below).for_each(|(digit, part)| self.fill(part, self.step(cell, digit)));
+            }
+        }
+    }
+
+    /// One level down. What is found decides nothing but a choice, because it cannot be foreseen.
+    #[inline]
+    fn step(&self, cell: u16, digit: u16) -> u16 {
+        let at = cell.wrapping_shl(self.digit) | digit;
+        let below = self.cells.get(usize::from(at)).copied().unwrap_or(NUMBER);
+        if cell & NUMBER == 0 { below } else { cell }
     }
 
     /// The number of an address's id; 0 if it has none, or one that no entry names.
     #[inline]
     pub fn number(&self, addr: u32) -> u16 {
-        let addr = match self.reversed_digits {
-            None => addr,
-            Some(digit) => reverse_digits(addr, digit),
-        };
-        let [high, low, second, third] = addr.to_be_bytes();
-        let cell = |cell: u32, digit: u8| {
-            // All ones for a pointer, else zero: no branch, because which it is cannot be foreseen.
-            let is_pointer = (cell >> 31).wrapping_neg();
-            let at = (cell & !POINTER) + (u32::from(digit) & is_pointer);
-            self.cells.get(at as usize).copied().unwrap_or(0)
-        };
-        let top = self.top.get(usize::from(u16::from_be_bytes([high, low]))).copied().unwrap_or(0);
-        let [a, b, ..] = cell(cell(top, second), third).to_le_bytes();
-        u16::from_le_bytes([a, b])
+        let addr = if self.reversed { reverse_digits(addr, self.digit) } else { addr };
+        let [a, b, c, d] = addr.to_be_bytes();
+        let mut cell = self.top.get(usize::from(u16::from_be_bytes([a, b]))).copied().unwrap_or(NUMBER);
+        let mut rest = u16::from_be_bytes([c, d]);
+        for _ in 0..TOP_BITS / self.digit {
+            rest = rest.rotate_left(self.digit);
+            cell = self.step(cell, rest & ((1 << self.digit) - 1));
+        }
+        // Behind the last bit a pointer leads nowhere.
+        if cell & NUMBER == 0 { 0 } else { cell & !NUMBER }
     }
 }
 
 fn reverse_digits(addr: u32, digit: u32) -> u32 {
     let mask = (1 << digit) - 1;
     (0..32 / digit).fold(0, |reversed, at| reversed << digit | addr >> (at * digit) & mask)
-}
-
-struct Build<'a> {
-    trie: &'a Trie,
-    values: &'a Values,
-    sizes: &'a Sizes,
-    flat: Subnets,
-    /// By node and depth in bits. Nodes may be shared and may even point in circles, but there are only so many.
-    blocks: HashMap<(u32, u32), u32>,
-}
-
-impl Build<'_> {
-    /// Fills the cells below a node that is reached after `depth` bits of the address.
-    fn fill(&mut self, cells: &mut [u32], node: u32, depth: u32) {
-        let Some(words) = self.trie.node(node) else {
-            cells.fill(0);
-            return;
-        };
-        let (part, digit) = (cells.len() / words.len().max(1), words.len().ilog2());
-        for (word, cells) in words.iter().zip(cells.chunks_mut(part.max(1))) {
-            match Word::of(self.sizes, *word) {
-                Word::Id(id) => cells.fill(self.values.narrow(Field::RemoteSubnet, id.into()).into()),
-                Word::Pointer(node) => match cells {
-                    [cell] => *cell = self.block(node, depth + digit),
-                    cells => self.fill(cells, node, depth + digit),
-                },
-            }
-        }
-    }
-
-    /// The block of a node; 0 at the end of the address, where nothing can be below.
-    fn block(&mut self, node: u32, depth: u32) -> u32 {
-        if depth >= u32::BITS {
-            return 0;
-        }
-        if let Some(known) = self.blocks.get(&(node, depth)) {
-            return *known;
-        }
-        let mut cells = [0; BLOCK];
-        self.fill(&mut cells, node, depth);
-        let place = u32::try_from(self.flat.cells.len()).map_or(0, |place| place | POINTER);
-        self.flat.cells.extend(cells);
-        self.blocks.insert((node, depth), place);
-        place
-    }
 }
 
 /// What entries can tell about one port.
@@ -139,24 +119,25 @@ pub(super) struct Ports {
 impl Ports {
     /// No port is known.
     pub fn none(exact: Field, range: Field) -> Self {
-        Self { class: vec![0; 1 << 16], classes: vec![PortClass::default()], exact, range }
+        Self { class: Vec::new(), classes: vec![PortClass::default()], exact, range }
     }
 
     /// A tree as it was written, and the ports that entries name beside it.
     pub fn map(&mut self, tree: &PortTree, values: &Values, profile: &EngineProfile) {
-        self.class.fill(0);
+        self.class.clear();
+        self.class.resize(1 << 16, 0);
         let class = |range| PortClass { range, ..PortClass::default() };
         // A class a number: class 0 is that of ports without a number.
-        self.classes = (0..).take(values.len(self.range)).map(class).collect();
+        self.classes = (0..).take(values.column(self.range).len()).map(class).collect();
         for (ports, id) in tree.leaves(profile) {
-            let range = values.narrow(self.range, id.into());
+            let range = values.column(self.range).word(id);
             let ports = usize::from(*ports.start())..=usize::from(*ports.end());
             self.class.get_mut(ports).unwrap_or_default().fill(range);
         }
-        for (port, exact) in values.narrow_values(self.exact) {
+        for (port, exact) in values.column(self.exact).numbered_words() {
             // Entries are so few that classes never run out: see `MOST_ENTRIES`.
             let Ok(number) = u16::try_from(self.classes.len()) else { continue };
-            if let Some(class) = usize::try_from(port).ok().and_then(|port| self.class.get_mut(port)) {
+            if let Some(class) = self.class.get_mut(usize::from(port)) {
                 self.classes.push(PortClass { exact, range: *class, candidates: 0 });
                 *class = number;
             }
@@ -165,9 +146,9 @@ impl Ports {
 
     /// Learns which combinations know which class.
     pub fn learn(&mut self, values: &Values) {
+        let (exact, range) = (values.column(self.exact), values.column(self.range));
         for class in &mut self.classes {
-            class.candidates =
-                values.candidates(self.exact, class.exact) & values.candidates(self.range, class.range);
+            class.candidates = exact.candidates(class.exact) & range.candidates(class.range);
         }
     }
 

@@ -10,12 +10,13 @@
 
 use std::net::IpAddr;
 
-use nicfw::tables::{Assumption, Direction, MatchFields};
+use nicfw::tables::{Assumption, CounterId, Direction, EngineProfile, MatchFields, Verdict};
 
 use super::flat::{Ports, Subnets};
+use super::index::EntryId;
 use super::row::{Field, Row};
-use super::table::{Entry, EntryId, RuleTable, Walk};
-use super::values::{Candidates, Values};
+use super::table::{RuleTable, Walk};
+use super::values::{Candidates, Column, Values};
 use super::{EngineConfig, Tables};
 use crate::packet::Headers;
 
@@ -63,23 +64,6 @@ pub(super) enum Map {
     LocalPorts,
 }
 
-/// Which side of a frame is the local one, and what is the same for all frames of a batch.
-#[derive(Debug, Clone, Copy)]
-struct Side {
-    direction: Direction,
-    local_is_destination: bool,
-    later_fragments_have_ports: bool,
-    /// Number of the physical port.
-    physical_port: u16,
-    walk: Walk,
-}
-
-impl Side {
-    fn oriented<T>(&self, src: T, dst: T) -> (T, T) {
-        if self.local_is_destination { (dst, src) } else { (src, dst) }
-    }
-}
-
 impl Lookup {
     pub fn new() -> Self {
         Self {
@@ -111,7 +95,7 @@ impl Lookup {
         self.fields = tables.rules.fields();
         self.candidates = tables.rules.candidates();
         let values = tables.rules.values();
-        let versions = |one: Field, other: Field| [values.version(one), values.version(other)];
+        let versions = |one: Field, other: Field| [values.column(one).version(), values.column(other).version()];
         if self.fields.contains(MatchFields::REMOTE_SUBNET_ID)
             && self.subnets.take_stale(versions(Field::RemoteSubnet, Field::RemoteSubnet))
         {
@@ -138,105 +122,123 @@ impl Lookup {
     pub fn decide_all(
         &self,
         rules: &RuleTable,
-        config: &EngineConfig,
+        profile: &EngineProfile,
         (direction, physical_port): (Direction, u32),
         frames: &[Headers],
-        mut found: impl FnMut(usize, Option<(EntryId, &Entry)>),
+        mut found: impl FnMut(usize, Option<(EntryId, Verdict, CounterId)>),
     ) {
-        let profile = &config.profile;
-        let side = Side {
-            direction,
-            local_is_destination: (direction == Direction::Rx) == profile.holds(Assumption::LocalIsHostSide),
-            later_fragments_have_ports: !profile.holds(Assumption::LaterFragmentHasNoPorts),
-            physical_port: rules.values().narrow(Field::PhysicalPort, physical_port.into()),
-            walk: Walk {
-                none_is_absent: profile.holds(Assumption::NoneIsAbsent),
-                miss_goes_on: profile.holds(Assumption::MissGoesOn),
-            },
+        let walk = Walk {
+            none_is_absent: profile.holds(Assumption::NoneIsAbsent),
+            miss_goes_on: profile.holds(Assumption::MissGoesOn),
         };
-        let mut at = 0;
-        for batch in frames.chunks(BATCH) {
-            let mut seen = [(Row::default(), 0); BATCH];
-            for (seen, headers) in seen.iter_mut().zip(batch) {
-                *seen = self.see(rules.values(), headers, &side);
+        let local_is_destination = (direction == Direction::Rx) == profile.holds(Assumption::LocalIsHostSide);
+        let later_has_ports = !profile.holds(Assumption::LaterFragmentHasNoPorts);
+        for (number, frames) in frames.chunks(BATCH).enumerate() {
+            let mut batch = Batch { frames, rows: [Row::default(); BATCH], candidates: [self.candidates; BATCH] };
+            if local_is_destination {
+                self.see::<true>(rules.values(), &mut batch, physical_port, later_has_ports);
+            } else {
+                self.see::<false>(rules.values(), &mut batch, physical_port, later_has_ports);
             }
-            for (row, candidates) in seen.iter().take(batch.len()) {
-                found(at, rules.decide(row, *candidates, side.direction, side.walk));
-                at += 1;
+            let seen = batch.rows.iter().zip(batch.candidates).take(frames.len());
+            for (at, (row, candidates)) in seen.enumerate() {
+                found(number * BATCH + at, rules.decide(row, candidates, direction, walk));
             }
         }
     }
 
-    /// The row of a frame, and the combinations that can decide about it.
-    #[inline]
-    fn see(&self, values: &Values, headers: &Headers, side: &Side) -> (Row, Candidates) {
-        let mut seen = Seen { row: Row::default(), candidates: self.candidates, values };
-        let looks_at = |field: Field| self.fields.contains(field.bit());
-        let (local_mac, remote_mac) = side.oriented(headers.src_mac, headers.dst_mac);
-        if looks_at(Field::LocalMac) {
-            seen.put(Field::LocalMac, values.mac(Field::LocalMac, local_mac));
+    /// Numbers what a batch shows, field by field.
+    fn see<const LOCAL_IS_DESTINATION: bool>(
+        &self,
+        values: &Values,
+        batch: &mut Batch<'_>,
+        physical_port: u32,
+        later_has_ports: bool,
+    ) {
+        fn sides<const LOCAL_IS_DESTINATION: bool, T>(src: T, dst: T) -> (T, T) {
+            if LOCAL_IS_DESTINATION { (dst, src) } else { (src, dst) }
         }
-        if looks_at(Field::RemoteMac) {
-            seen.put(Field::RemoteMac, values.mac(Field::RemoteMac, remote_mac));
+        let macs = |headers: &Headers| sides::<LOCAL_IS_DESTINATION, _>(headers.src_mac, headers.dst_mac);
+        fn addrs<const LOCAL_IS_DESTINATION: bool>(headers: &Headers) -> Option<(&IpAddr, &IpAddr)> {
+            headers.ip.as_ref().map(|ip| sides::<LOCAL_IS_DESTINATION, _>(&ip.src, &ip.dst))
         }
-        if looks_at(Field::PhysicalPort) {
-            seen.put(Field::PhysicalPort, side.physical_port);
+        let ports = |headers: &Headers| {
+            let ports = headers.ip.as_ref().and_then(|ip| if later_has_ports { ip.raw_ports } else { ip.ports });
+            ports.map(|(src, dst)| sides::<LOCAL_IS_DESTINATION, _>(src, dst))
+        };
+        let column = |field: Field| self.fields.contains(field.bit()).then(|| values.column(field));
+        if let Some(column) = column(Field::LocalIp) {
+            let number = |headers: &Headers| addrs::<LOCAL_IS_DESTINATION>(headers).map_or(0, |(ip, _)| column.ip(ip));
+            batch.number(Field::LocalIp, column, number);
         }
-        if looks_at(Field::EtherType) {
-            seen.put(Field::EtherType, values.narrow(Field::EtherType, headers.ether_type.into()));
+        if let Some(column) = column(Field::LocalMac) {
+            batch.number(Field::LocalMac, column, |headers| column.mac(macs(headers).0));
         }
-        for (field, vlan) in [(Field::OuterVlan, headers.outer_vlan), (Field::InnerVlan, headers.inner_vlan)] {
-            if looks_at(field) {
-                seen.put(field, vlan.map_or(0, |id| values.narrow(field, id.into())));
-            }
+        if let Some(column) = column(Field::EtherType) {
+            batch.number(Field::EtherType, column, |headers| column.word(headers.ether_type));
         }
-        let ip = headers.ip.as_ref();
-        let addrs = ip.map(|ip| side.oriented(ip.src, ip.dst));
-        if looks_at(Field::LocalIp) {
-            seen.put(Field::LocalIp, addrs.map_or(0, |(local, _)| values.ip(Field::LocalIp, local)));
+        if let Some(column) = column(Field::IpProto) {
+            let proto = |headers: &Headers| headers.ip.and_then(|ip| ip.proto);
+            batch.number(Field::IpProto, column, |headers| proto(headers).map_or(0, |proto| column.word(proto.into())));
         }
-        if looks_at(Field::RemoteIp) {
-            seen.put(Field::RemoteIp, addrs.map_or(0, |(_, remote)| values.ip(Field::RemoteIp, remote)));
+        if let Some(column) = column(Field::RemoteIp) {
+            let number = |headers: &Headers| addrs::<LOCAL_IS_DESTINATION>(headers).map_or(0, |(_, ip)| column.ip(ip));
+            batch.number(Field::RemoteIp, column, number);
         }
-        if looks_at(Field::RemoteSubnet) {
-            let number = match addrs {
+        if let Some(column) = column(Field::RemoteSubnet) {
+            batch.number(Field::RemoteSubnet, column, |headers| match addrs::<LOCAL_IS_DESTINATION>(headers) {
                 Some((_, IpAddr::V4(remote))) => self.subnets.map.number(remote.to_bits()),
                 _ => 0,
-            };
-            seen.put(Field::RemoteSubnet, number);
+            });
         }
-        if looks_at(Field::IpProto) {
-            let proto = ip.and_then(|ip| ip.proto);
-            seen.put(Field::IpProto, proto.map_or(0, |proto| values.narrow(Field::IpProto, proto.into())));
+        if self.fields.intersects(Field::LocalPort.bit() | Field::LocalPortrange.bit()) {
+            let port = |headers: &Headers| ports(headers).map(|(local, _)| local);
+            batch.class(Field::LocalPort, Field::LocalPortrange, &self.local_ports.map, port);
         }
-        let ports = ip.and_then(|ip| if side.later_fragments_have_ports { ip.raw_ports } else { ip.ports });
-        let ports = ports.map(|(src, dst)| side.oriented(src, dst));
-        for (map, exact, range, port) in [
-            (&self.local_ports.map, Field::LocalPort, Field::LocalPortrange, ports.map(|(local, _)| local)),
-            (&self.remote_ports.map, Field::RemotePort, Field::RemotePortrange, ports.map(|(_, remote)| remote)),
-        ] {
-            if self.fields.intersects(exact.bit() | range.bit()) {
-                let class = port.map_or_else(|| map.none_there(), |port| map.get(port));
-                seen.row.put(exact, class.exact);
-                seen.row.put(range, class.range);
-                seen.candidates &= class.candidates;
-            }
+        if self.fields.intersects(Field::RemotePort.bit() | Field::RemotePortrange.bit()) {
+            let port = |headers: &Headers| ports(headers).map(|(_, remote)| remote);
+            batch.class(Field::RemotePort, Field::RemotePortrange, &self.remote_ports.map, port);
         }
-        (seen.row, seen.candidates)
+        if let Some(column) = column(Field::OuterVlan) {
+            batch.number(Field::OuterVlan, column, |headers| headers.outer_vlan.map_or(0, |id| column.word(id)));
+        }
+        if let Some(column) = column(Field::InnerVlan) {
+            batch.number(Field::InnerVlan, column, |headers| headers.inner_vlan.map_or(0, |id| column.word(id)));
+        }
+        if let Some(column) = column(Field::RemoteMac) {
+            batch.number(Field::RemoteMac, column, |headers| column.mac(macs(headers).1));
+        }
+        if let Some(column) = column(Field::PhysicalPort) {
+            let number = column.port(physical_port);
+            batch.number(Field::PhysicalPort, column, |_| number);
+        }
     }
 }
 
-/// A row in the making.
-struct Seen<'a> {
-    row: Row,
-    candidates: Candidates,
-    values: &'a Values,
+/// Frames on their way through the steps.
+struct Batch<'a> {
+    frames: &'a [Headers],
+    rows: [Row; BATCH],
+    candidates: [Candidates; BATCH],
 }
 
-impl Seen<'_> {
+impl Batch<'_> {
     #[inline]
-    fn put(&mut self, field: Field, number: u16) {
-        self.row.put(field, number);
-        self.candidates &= self.values.candidates(field, number);
+    fn number(&mut self, field: Field, column: &Column, number: impl Fn(&Headers) -> u16) {
+        for ((row, candidates), headers) in self.rows.iter_mut().zip(&mut self.candidates).zip(self.frames) {
+            let number = number(headers);
+            row.put(field, number);
+            *candidates &= column.candidates(number);
+        }
+    }
+
+    #[inline]
+    fn class(&mut self, exact: Field, range: Field, ports: &Ports, port: impl Fn(&Headers) -> Option<u16>) {
+        for ((row, candidates), headers) in self.rows.iter_mut().zip(&mut self.candidates).zip(self.frames) {
+            let class = port(headers).map_or_else(|| ports.none_there(), |port| ports.get(port));
+            row.put(exact, class.exact);
+            row.put(range, class.range);
+            *candidates &= class.candidates;
+        }
     }
 }

@@ -37,11 +37,6 @@ impl Trie {
         matches!(self.nodes.first(), Some(Some(_)))
     }
 
-    /// The words of a node, once written.
-    pub fn node(&self, id: u32) -> Option<&[u16]> {
-        self.nodes.get(usize::try_from(id).ok()?)?.as_deref()
-    }
-
     /// Address bits that a node looks at; `None` for a width that assumption A4 does not know, and then no address has an id.
     pub fn digit(sizes: &Sizes) -> Option<u32> {
         matches!(sizes.entries_per_node, 2 | 4 | 16 | 256).then(|| sizes.entries_per_node.ilog2())

@@ -7,6 +7,7 @@
 mod counters;
 mod flat;
 mod hash;
+mod index;
 mod lookup;
 mod maps;
 mod row;
@@ -23,9 +24,10 @@ use nicfw::tables::{
 use crate::packet::{ETHER_ARP, Headers};
 use counters::Counters;
 use hash::Fnv;
+pub use index::EntryId;
 use lookup::{Lookup, Map};
 use maps::{PortTree, Trie};
-pub use table::{Entry, EntryId, ProbeLimit};
+pub use table::{Entry, ProbeLimit};
 use table::{RuleTable, Rules};
 
 /// How the engine works and how large it is.
@@ -236,20 +238,17 @@ impl Engine {
         let no_match = self.no_match();
         let non_ip_is_judged = self.config.profile.holds(Assumption::NonIpIsJudged);
         let counters = &mut self.counters;
-        let found = |at: usize, found: Option<(EntryId, &Entry)>| {
+        let found = |at: usize, found| {
             decisions[at] = if !non_ip_is_judged && frames[at].ip.is_none() {
                 Decision { verdict: Verdict::Allow, by: Decided::NotJudged }
-            } else if let Some((id, entry)) = found {
-                if let Some(id) = entry.counter {
-                    counters.count(id, direction);
-                }
-                let verdict = entry.action(direction).verdict().unwrap_or(Verdict::Deny);
+            } else if let Some((id, verdict, counter)) = found {
+                counters.count(counter, direction);
                 Decision { verdict, by: Decided::Entry(id) }
             } else {
                 Decision { verdict: no_match, by: Decided::NoMatch }
             };
         };
-        self.lookup.decide_all(&self.tables.rules, &self.config, (direction, physical_port), frames, found);
+        self.lookup.decide_all(&self.tables.rules, &self.config.profile, (direction, physical_port), frames, found);
     }
 
     /// A decision in full, until a command changes the tables.

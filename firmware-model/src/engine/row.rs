@@ -67,7 +67,7 @@ impl Field {
 }
 
 /// One number a field, four to a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Row([u64; WORDS]);
 
 impl Row {
@@ -101,16 +101,13 @@ impl Row {
         Self([a & p, b & q, c & r, d & s])
     }
 
-    /// A hash whose upper half is as good as its lower one.
+    /// A hash; its upper bits are the better ones.
     #[inline]
     pub fn hash(&self) -> u64 {
         let [a, b, c, d] = self.0;
-        let sum = a.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ b.wrapping_mul(0xc2b2_ae3d_27d4_eb4f).rotate_left(29)
-            ^ c.wrapping_mul(0x1656_67b1_9e37_79f9).rotate_left(43)
-            ^ d.wrapping_mul(0x27d4_eb2f_1656_67c5);
-        let mixed = (sum ^ sum >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        mixed ^ mixed >> 32
+        // The last words are mostly zero.
+        let (a, b) = (a ^ c.rotate_left(23), b ^ d.rotate_left(23));
+        a.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b.wrapping_mul(0xc2b2_ae3d_27d4_eb4f).rotate_left(11)
     }
 }
 

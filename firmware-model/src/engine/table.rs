@@ -1,14 +1,17 @@
 //! The rule table: entries by key, and the combinations of match fields in the order in which they are looked up.
 //!
-//! Entries stand one behind the other, found by the row of their key: one hash table for all combinations, as the places of
-//! fields that a key does not name are zero in its row. So a lookup in a combination is the frame's row, masked.
+//! An entry is found by the row of its key: one index for all combinations, as the places of fields that a key does not name
+//! are zero in its row. So a lookup in a combination is one of the frame's row, masked.
 
 use std::collections::HashMap;
 
-use nicfw::tables::{Action, Assumption, CounterId, Direction, EngineProfile, LookupOrder, MatchFields, RuleKey};
+use nicfw::tables::{
+    Action, Assumption, CounterId, Direction, EngineProfile, LookupOrder, MatchFields, RuleKey, Verdict,
+};
 
 use super::Refused;
 use super::hash::Fnv;
+use super::index::{EntryId, Hit, Index};
 use super::row::{Field, Row};
 use super::values::{Candidates, Values};
 
@@ -29,15 +32,6 @@ pub struct Entry {
     pub counter: Option<CounterId>,
     /// Number of the function that wrote it last.
     pub writer: usize,
-}
-
-impl Entry {
-    pub(super) fn action(&self, direction: Direction) -> Action {
-        match direction {
-            Direction::Rx => self.rx,
-            Direction::Tx => self.tx,
-        }
-    }
 }
 
 /// Where a combination stands in the lookup order: smaller is earlier.
@@ -118,17 +112,7 @@ pub(super) struct Walk {
     pub miss_goes_on: bool,
 }
 
-/// Names an entry until the table changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct EntryId(u32);
-
-impl EntryId {
-    fn place(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// What an entry does, as lookups want it: a verdict a direction.
+/// An entry as it was written.
 #[derive(Debug, Clone, Copy)]
 struct Stored {
     key: RuleKey,
@@ -139,11 +123,9 @@ struct Stored {
 #[derive(Debug, Clone)]
 pub(super) struct RuleTable {
     values: Values,
-    /// Entries and their rows, by [`EntryId`].
+    /// Entries, by [`EntryId`]; their rows are in the index.
     stored: Vec<Stored>,
-    rows: Vec<Row>,
-    /// Open addressing, at most a quarter full: the upper half of the row's hash, and the entry's place from 1; 0 = free.
-    slots: Vec<(u32, u32)>,
+    index: Index,
     /// In lookup order.
     combinations: Vec<Combination>,
     /// Entries in each hash bucket, where the probe limit is modelled.
@@ -159,8 +141,7 @@ impl Default for RuleTable {
         Self {
             values: Values::new(),
             stored: Vec::new(),
-            rows: Vec::new(),
-            slots: vec![(0, 0); 16],
+            index: Index::new(),
             combinations: Vec::new(),
             buckets: HashMap::new(),
             freed: 0,
@@ -171,7 +152,11 @@ impl Default for RuleTable {
 
 impl RuleTable {
     pub fn get(&self, key: &RuleKey) -> Option<&Entry> {
-        self.entry(self.find(&self.values.row(key)?)?).map(|(_, entry)| entry)
+        self.entry(self.find(key)?).map(|(_, entry)| entry)
+    }
+
+    fn find(&self, key: &RuleKey) -> Option<EntryId> {
+        self.index.find(&self.values.row(key)?)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&RuleKey, &Entry)> {
@@ -208,18 +193,19 @@ impl RuleTable {
 
     /// Writes the entry of a key; an entry without an action is freed.
     pub fn set(&mut self, rules: &Rules<'_>, key: RuleKey, entry: Entry) -> Result<(), Refused> {
-        let known = self.values.row(&key).and_then(|row| self.find(&row));
+        let known = self.find(&key);
         if entry.rx == Action::None && entry.tx == Action::None {
             if let Some(id) = known {
                 self.free(rules, id);
             }
             return Ok(());
         }
-        if let Some(stored) = known.and_then(|id| self.stored.get_mut(id.place())) {
+        if let Some((id, stored)) = known.and_then(|id| Some((id, self.stored.get_mut(id.place())?))) {
             if !rules.profile.holds(Assumption::SetReplaces) {
                 return Err(Refused::Exists);
             }
             stored.entry = entry;
+            self.index.set(id, Hit::of(&entry));
             return Ok(());
         }
         self.make_room(rules, &key)?;
@@ -256,78 +242,25 @@ impl RuleTable {
             self.clean_up();
         }
         let row = self.values.number(&stored.key).ok_or(Refused::Full)?;
+        self.index.push(row, Hit::of(&stored.entry));
         self.stored.push(stored);
-        self.rows.push(row);
         self.stale = true;
-        if self.rows.len() * 4 > self.slots.len() {
-            self.place_all();
-        } else {
-            self.place(self.rows.len() - 1);
-        }
         Ok(())
     }
 
     /// Numbers anew the values that entries name.
     fn clean_up(&mut self) {
         let mut values = self.values.emptied();
-        self.rows = self.stored.iter().map(|stored| values.number(&stored.key).unwrap_or_default()).collect();
+        self.index.replace_rows(self.stored.iter().map(|stored| values.number(&stored.key).unwrap_or_default()));
         self.values = values;
         self.freed = 0;
         self.stale = true;
-        self.place_all();
-    }
-
-    fn place_all(&mut self) {
-        let most = (self.rows.len() * 8).next_power_of_two().max(16);
-        self.slots = vec![(0, 0); most];
-        for at in 0..self.rows.len() {
-            self.place(at);
-        }
-    }
-
-    fn place(&mut self, at: usize) {
-        let Some(row) = self.rows.get(at) else { return };
-        let (tag, mut slot) = self.home(row);
-        while self.slots[slot].1 != 0 {
-            slot = self.next(slot);
-        }
-        self.slots[slot] = (tag, u32::try_from(at + 1).unwrap_or(0));
-    }
-
-    /// The tag of a row, and the slot where its search begins.
-    #[inline]
-    fn home(&self, row: &Row) -> (u32, usize) {
-        let hash = row.hash();
-        let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
-        let (low, tag) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-        (tag, low as usize & (self.slots.len() - 1))
-    }
-
-    #[inline]
-    fn next(&self, slot: usize) -> usize {
-        (slot + 1) & (self.slots.len() - 1)
-    }
-
-    /// The entry with just these numbers.
-    #[inline]
-    fn find(&self, row: &Row) -> Option<EntryId> {
-        let (tag, mut slot) = self.home(row);
-        loop {
-            let (known, place) = self.slots[slot];
-            if place == 0 {
-                return None;
-            }
-            let id = EntryId(place - 1);
-            if known == tag && self.rows.get(id.place()) == Some(row) {
-                return Some(id);
-            }
-            slot = self.next(slot);
-        }
     }
 
     fn free(&mut self, rules: &Rules<'_>, id: EntryId) {
         let Some(Stored { key, .. }) = self.stored.get(id.place()).copied() else { return };
-        self.unlink(id);
+        self.index.swap_remove(id);
+        self.stored.swap_remove(id.place());
         let fields = key.fields();
         for combination in &mut self.combinations {
             if combination.fields == fields {
@@ -344,44 +277,11 @@ impl RuleTable {
         self.stale = true;
     }
 
-    /// Takes an entry out; the last one takes its place.
-    fn unlink(&mut self, id: EntryId) {
-        let Some(mut hole) = self.slot_of(id.place()) else { return };
-        let mut slot = self.next(hole);
-        // What stands behind the hole moves up, unless its search begins behind it.
-        while let (_, place @ 1..) = self.slots[slot] {
-            let home = self.rows.get(place as usize - 1).map_or(slot, |row| self.home(row).1);
-            let distance = |from: usize| slot.wrapping_sub(from) & (self.slots.len() - 1);
-            if distance(home) >= distance(hole) {
-                self.slots[hole] = self.slots[slot];
-                hole = slot;
-            }
-            slot = self.next(slot);
-        }
-        self.slots[hole] = (0, 0);
-        if let Some(slot) = self.slot_of(self.rows.len() - 1) {
-            self.slots[slot].1 = id.0 + 1;
-        }
-        self.stored.swap_remove(id.place());
-        self.rows.swap_remove(id.place());
-    }
-
-    fn slot_of(&self, at: usize) -> Option<usize> {
-        let (_, mut slot) = self.home(self.rows.get(at)?);
-        while self.slots[slot].1 != 0 {
-            if self.slots[slot].1 as usize == at + 1 {
-                return Some(slot);
-            }
-            slot = self.next(slot);
-        }
-        None
-    }
-
     /// Drops the entries that `keep` refuses.
     pub fn retain(&mut self, rules: &Rules<'_>, keep: impl Fn(&RuleKey, &Entry) -> bool) {
         let gone: Vec<RuleKey> = self.iter().filter(|(key, entry)| !keep(key, entry)).map(|(key, _)| *key).collect();
         for key in gone {
-            if let Some(id) = self.values.row(&key).and_then(|row| self.find(&row)) {
+            if let Some(id) = self.find(&key) {
                 self.free(rules, id);
             }
         }
@@ -394,7 +294,7 @@ impl RuleTable {
         }
         let blind = Field::ALL.map(|field| self.looked_up(|combination| !combination.fields.contains(field.bit())));
         self.values.forget(|field| blind[field as usize]);
-        for (stored, row) in self.stored.iter().zip(&self.rows) {
+        for (stored, row) in self.stored.iter().zip(self.index.rows()) {
             let fields = stored.key.fields();
             self.values.learn(row, self.looked_up(|combination| combination.fields == fields));
         }
@@ -410,19 +310,21 @@ impl RuleTable {
         mut candidates: Candidates,
         direction: Direction,
         walk: Walk,
-    ) -> Option<(EntryId, &Entry)> {
+    ) -> Option<(EntryId, Verdict, CounterId)> {
         if !walk.miss_goes_on {
             // The first combination that is no candidate is a miss.
             candidates &= !candidates.wrapping_add(1);
         }
         while let Some(combination) = self.combinations.get(candidates.trailing_zeros() as usize) {
-            match self.find(&row.only(&combination.mask)).and_then(|id| Some((id, self.stored.get(id.place())?))) {
-                Some((id, stored)) if stored.entry.action(direction).verdict().is_some() => {
-                    return Some((id, &stored.entry));
-                }
-                Some(_) if !walk.none_is_absent => return None,
+            let id = self.index.find(&row.only(&combination.mask));
+            match id.and_then(|id| Some((id, self.index.hit(id)?))) {
+                Some((id, hit)) => match hit.verdict(direction) {
+                    Some(verdict) => return Some((id, verdict, hit.counter)),
+                    None if !walk.none_is_absent => return None,
+                    None => {}
+                },
                 None if !walk.miss_goes_on => return None,
-                _ => {}
+                None => {}
             }
             candidates &= candidates - 1;
         }

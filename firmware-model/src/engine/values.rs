@@ -87,11 +87,15 @@ impl<V: Value> Numbered<V> {
 
 /// The values of one field.
 #[derive(Debug, Clone)]
-struct Column {
+pub(super) struct Column {
+    /// Values of at most 16 bits: each one's number, once there is any.
+    words: Vec<u16>,
+    /// Those that have one, by their number from 1.
+    numbered: Vec<u16>,
+    /// IPv4 addresses, MACs and physical ports.
+    narrow: Numbered<u64>,
     /// IPv6 addresses.
     wide: Numbered<u128>,
-    /// Everything else.
-    narrow: Numbered<u64>,
     /// By number: the combinations that name it, and those that do not look at the field. The first one is number 0's.
     candidates: Vec<Candidates>,
     /// Rises with each value, and when numbers are given anew.
@@ -100,52 +104,114 @@ struct Column {
 
 impl Column {
     fn new(version: u64) -> Self {
-        Self { wide: Numbered::new(), narrow: Numbered::new(), candidates: vec![0], version }
+        let (narrow, wide) = (Numbered::new(), Numbered::new());
+        Self { words: Vec::new(), numbered: Vec::new(), narrow, wide, candidates: vec![0], version }
+    }
+
+    /// The number of a value of at most 16 bits; 0 if no entry names it.
+    #[inline]
+    pub fn word(&self, value: u16) -> u16 {
+        self.words.get(usize::from(value)).copied().unwrap_or(0)
+    }
+
+    /// The number of a physical port; 0 if no entry names it.
+    pub fn port(&self, physical_port: u32) -> u16 {
+        self.narrow.get(physical_port.into())
+    }
+
+    /// The number of a MAC; 0 if no entry names it.
+    #[inline]
+    pub fn mac(&self, MacAddr([a, b, c, d, e, f]): MacAddr) -> u16 {
+        self.narrow.get(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+
+    /// The number of an address; 0 if no entry names it.
+    #[inline]
+    pub fn ip(&self, addr: &IpAddr) -> u16 {
+        match addr {
+            IpAddr::V4(four) => self.narrow.get(four.to_bits().into()),
+            IpAddr::V6(six) => self.wide.get(six.to_bits()),
+        }
+    }
+
+    /// The combinations that a number leaves.
+    #[inline]
+    pub fn candidates(&self, number: u16) -> Candidates {
+        self.candidates.get(usize::from(number)).copied().unwrap_or_default()
+    }
+
+    /// Every value of at most 16 bits that entries name, with its number.
+    pub fn numbered_words(&self) -> impl Iterator<Item = (u16, u16)> {
+        self.numbered.iter().copied().zip(1..)
+    }
+
+    /// How many numbers there are, 0 included.
+    pub fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    /// Tells one state of the numbers from all others.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn get(&self, value: Named) -> u16 {
+        match value {
+            Named::Word(value) => self.word(value),
+            Named::PhysicalPort(port) => self.port(port),
+            Named::Mac(mac) => self.mac(mac),
+            Named::Ip(addr) => self.ip(&addr),
+        }
+    }
+
+    /// A number for a value that has none; `None` when no number is left.
+    fn add(&mut self, value: Named) -> Option<u16> {
+        let number = u16::try_from(self.candidates.len()).ok()?;
+        match value {
+            Named::Word(value) => {
+                self.words.resize(1 << 16, 0);
+                *self.words.get_mut(usize::from(value))? = number;
+                self.numbered.push(value);
+            }
+            Named::PhysicalPort(port) => self.narrow.insert(port.into(), number),
+            Named::Mac(MacAddr([a, b, c, d, e, f])) => {
+                self.narrow.insert(u64::from_be_bytes([0, 0, a, b, c, d, e, f]), number);
+            }
+            Named::Ip(IpAddr::V4(four)) => self.narrow.insert(four.to_bits().into(), number),
+            Named::Ip(IpAddr::V6(six)) => self.wide.insert(six.to_bits(), number),
+        }
+        self.candidates.push(0);
+        self.version += 1;
+        Some(number)
     }
 }
 
 /// A value of any field.
 #[derive(Debug, Clone, Copy)]
 enum Named {
-    Narrow(u64),
-    Wide(u128),
-}
-
-impl From<IpAddr> for Named {
-    #[inline]
-    fn from(addr: IpAddr) -> Self {
-        match addr {
-            IpAddr::V4(four) => Self::Narrow(four.to_bits().into()),
-            IpAddr::V6(six) => Self::Wide(six.to_bits()),
-        }
-    }
-}
-
-impl From<MacAddr> for Named {
-    #[inline]
-    fn from(MacAddr([a, b, c, d, e, f]): MacAddr) -> Self {
-        Self::Narrow(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
-    }
+    Word(u16),
+    PhysicalPort(u32),
+    Mac(MacAddr),
+    Ip(IpAddr),
 }
 
 /// The value of a field that a key names.
 fn named(key: &RuleKey, field: Field) -> Option<Named> {
-    let word = |value: Option<u16>| value.map(|value| Named::Narrow(value.into()));
     match field {
-        Field::LocalIp => key.local_ip.map(Named::from),
-        Field::RemoteIp => key.remote_ip.map(Named::from),
-        Field::LocalMac => key.local_mac.map(Named::from),
-        Field::RemoteMac => key.remote_mac.map(Named::from),
-        Field::PhysicalPort => key.physical_port.map(|port| Named::Narrow(port.into())),
-        Field::IpProto => word(key.ip_proto.map(u16::from)),
-        Field::EtherType => word(key.ether_type),
-        Field::OuterVlan => word(key.outer_vlan),
-        Field::InnerVlan => word(key.inner_vlan),
-        Field::LocalPort => word(key.local_port),
-        Field::RemotePort => word(key.remote_port),
-        Field::RemoteSubnet => word(key.remote_subnet.map(|id| id.0)),
-        Field::LocalPortrange => word(key.local_portrange.map(|id| id.0)),
-        Field::RemotePortrange => word(key.remote_portrange.map(|id| id.0)),
+        Field::LocalIp => key.local_ip.map(Named::Ip),
+        Field::RemoteIp => key.remote_ip.map(Named::Ip),
+        Field::LocalMac => key.local_mac.map(Named::Mac),
+        Field::RemoteMac => key.remote_mac.map(Named::Mac),
+        Field::PhysicalPort => key.physical_port.map(Named::PhysicalPort),
+        Field::IpProto => key.ip_proto.map(|proto| Named::Word(proto.into())),
+        Field::EtherType => key.ether_type.map(Named::Word),
+        Field::OuterVlan => key.outer_vlan.map(Named::Word),
+        Field::InnerVlan => key.inner_vlan.map(Named::Word),
+        Field::LocalPort => key.local_port.map(Named::Word),
+        Field::RemotePort => key.remote_port.map(Named::Word),
+        Field::RemoteSubnet => key.remote_subnet.map(|id| Named::Word(id.0)),
+        Field::LocalPortrange => key.local_portrange.map(|id| Named::Word(id.0)),
+        Field::RemotePortrange => key.remote_portrange.map(|id| Named::Word(id.0)),
     }
 }
 
@@ -165,42 +231,10 @@ impl Values {
         Self { columns: self.columns.each_ref().map(|column| Column::new(column.version + 1)) }
     }
 
-    /// Tells one state of a field's numbers from all others.
-    pub fn version(&self, field: Field) -> u64 {
-        self.columns[field as usize].version
-    }
-
-    /// The number of a value; 0 if no entry names it.
+    /// The values of one field.
     #[inline]
-    pub fn narrow(&self, field: Field, value: u64) -> u16 {
-        self.columns[field as usize].narrow.get(value)
-    }
-
-    /// The number of an address; 0 if no entry names it.
-    #[inline]
-    pub fn ip(&self, field: Field, addr: IpAddr) -> u16 {
-        self.get(field, addr.into())
-    }
-
-    /// The number of a MAC; 0 if no entry names it.
-    #[inline]
-    pub fn mac(&self, field: Field, mac: MacAddr) -> u16 {
-        self.get(field, mac.into())
-    }
-
-    #[inline]
-    fn get(&self, field: Field, value: Named) -> u16 {
-        let column = &self.columns[field as usize];
-        match value {
-            Named::Narrow(value) => column.narrow.get(value),
-            Named::Wide(value) => column.wide.get(value),
-        }
-    }
-
-    /// The combinations that a number leaves.
-    #[inline]
-    pub fn candidates(&self, field: Field, number: u16) -> Candidates {
-        self.columns[field as usize].candidates.get(usize::from(number)).copied().unwrap_or_default()
+    pub fn column(&self, field: Field) -> &Column {
+        &self.columns[field as usize]
     }
 
     /// The row of a key, if each of its values has a number.
@@ -208,7 +242,7 @@ impl Values {
         let mut row = Row::default();
         for field in Field::ALL {
             let Some(value) = named(key, field) else { continue };
-            let number = self.get(field, value);
+            let number = self.column(field).get(value);
             if number == 0 {
                 return None;
             }
@@ -222,23 +256,12 @@ impl Values {
         let mut row = Row::default();
         for field in Field::ALL {
             let Some(value) = named(key, field) else { continue };
-            let known = self.get(field, value);
-            let number = if known == 0 { self.add(field, value)? } else { known };
+            let column = &mut self.columns[field as usize];
+            let known = column.get(value);
+            let number = if known == 0 { column.add(value)? } else { known };
             row.put(field, number);
         }
         Some(row)
-    }
-
-    fn add(&mut self, field: Field, value: Named) -> Option<u16> {
-        let column = &mut self.columns[field as usize];
-        let number = u16::try_from(column.candidates.len()).ok()?;
-        column.candidates.push(0);
-        column.version += 1;
-        match value {
-            Named::Narrow(value) => column.narrow.insert(value, number),
-            Named::Wide(value) => column.wide.insert(value, number),
-        }
-        Some(number)
     }
 
     /// Learns anew which combinations name which numbers: first [`Self::forget`], then this for each row.
@@ -258,15 +281,5 @@ impl Values {
         for field in Field::ALL {
             self.columns[field as usize].candidates.fill(blind(field));
         }
-    }
-
-    /// Every value of a field that is no IPv6 address, with its number.
-    pub fn narrow_values(&self, field: Field) -> impl Iterator<Item = (u64, u16)> {
-        self.columns[field as usize].narrow.slots.iter().copied().filter(|(_, number)| *number != 0)
-    }
-
-    /// How many numbers a field has, 0 included.
-    pub fn len(&self, field: Field) -> usize {
-        self.columns[field as usize].candidates.len()
     }
 }
