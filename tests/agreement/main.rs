@@ -10,3 +10,4 @@ mod documents;
 mod frames;
 mod packets;
 mod shuffled;
+mod tables;

@@ -54,8 +54,7 @@ fn main() {
     core.set(CORE);
     sched_setaffinity(None, &core).expect("the machine has two cores");
     let program = build();
-    let only: Option<usize> = std::env::var("ONLY").ok().and_then(|only| only.parse().ok());
-    for shape in SETS.into_iter().filter(|shape| only.is_none_or(|only| only == shape.rules)) {
+    for shape in SETS {
         policy_set(&program, shape);
     }
 }

@@ -62,29 +62,39 @@ impl Subnets {
             part if cell & NUMBER != 0 => part.fill(cell),
             part => {
                 let below = part.chunks_mut(part.len() >> self.digit);
-                (0..).zip(below).for_each(|(digit, part)| self.fill(part, self.step(cell, digit)));
+                (0..).zip(below).for_each(|(digit, part)| self.fill(part, self.step(cell, digit, self.digit)));
             }
         }
     }
 
-    /// One level down. What is found decides nothing but a choice, because it cannot be foreseen.
+    /// One level down, unless there is a number: a choice by arithmetic, as no branch could foresee it.
     #[inline]
-    fn step(&self, cell: u16, digit: u16) -> u16 {
-        let at = cell.wrapping_shl(self.digit) | digit;
-        let below = self.cells.get(usize::from(at)).copied().unwrap_or(NUMBER);
-        if cell & NUMBER == 0 { below } else { cell }
+    fn step(&self, cell: u16, digit: u16, bits: u32) -> u16 {
+        let below = self.cells.get(usize::from(cell.wrapping_shl(bits) | digit)).copied().unwrap_or(NUMBER);
+        let has_number = (cell >> 15).wrapping_neg();
+        cell & has_number | below & !has_number
     }
 
     /// The number of an address's id; 0 if it has none, or one that no entry names.
     #[inline]
     pub fn number(&self, addr: u32) -> u16 {
-        let addr = if self.reversed { reverse_digits(addr, self.digit) } else { addr };
+        // The width that adapters are known to have is worth a path without variable shifts.
+        match self.digit {
+            4 if !self.reversed => self.descend(addr, 4),
+            digit if self.reversed => self.descend(reverse_digits(addr, digit), digit),
+            digit => self.descend(addr, digit),
+        }
+    }
+
+    #[inline]
+    fn descend(&self, addr: u32, bits: u32) -> u16 {
         let [a, b, c, d] = addr.to_be_bytes();
         let mut cell = self.top.get(usize::from(u16::from_be_bytes([a, b]))).copied().unwrap_or(NUMBER);
-        let mut rest = u16::from_be_bytes([c, d]);
-        for _ in 0..TOP_BITS / self.digit {
-            rest = rest.rotate_left(self.digit);
-            cell = self.step(cell, rest & ((1 << self.digit) - 1));
+        let rest = u16::from_be_bytes([c, d]);
+        let mut shift = TOP_BITS;
+        while shift > 0 {
+            shift -= bits;
+            cell = self.step(cell, rest >> shift & ((1 << bits) - 1), bits);
         }
         // Behind the last bit a pointer leads nowhere.
         if cell & NUMBER == 0 { 0 } else { cell & !NUMBER }
@@ -106,6 +116,9 @@ pub(super) struct PortClass {
     /// Combinations that know both.
     pub candidates: Candidates,
 }
+
+/// The port of a frame without ports.
+pub(super) const NO_PORT: u32 = 1 << 16;
 
 /// All ports of one side: by port its class.
 #[derive(Debug, Clone)]
@@ -152,17 +165,11 @@ impl Ports {
         }
     }
 
-    /// The class of a port.
+    /// The class of a port, or of [`NO_PORT`].
     #[inline]
-    pub fn get(&self, port: u16) -> PortClass {
-        let class = self.class.get(usize::from(port)).copied().unwrap_or(0);
+    pub fn get(&self, port: u32) -> PortClass {
+        let class = self.class.get(port as usize).copied().unwrap_or(0);
         self.classes.get(usize::from(class)).copied().unwrap_or_default()
-    }
-
-    /// The class of a frame without ports.
-    #[inline]
-    pub fn none_there(&self) -> PortClass {
-        self.classes.first().copied().unwrap_or_default()
     }
 }
 

@@ -52,7 +52,7 @@ struct Slot {
 pub(super) struct Index {
     rows: Vec<Row>,
     hits: Vec<Hit>,
-    /// Open addressing, a power of two, at most half full.
+    /// Open addressing, a power of two, at most a quarter full.
     slots: Vec<Slot>,
 }
 
@@ -83,9 +83,11 @@ impl Index {
         let (tag, mut at) = self.home(row);
         loop {
             let slot = self.slots[at];
-            let place = slot.place.checked_sub(1)?;
-            if slot.tag == tag && self.rows.get(usize::from(place)) == Some(row) {
-                return Some(EntryId(place));
+            if (slot.tag == tag) | (slot.place == 0) {
+                let place = slot.place.checked_sub(1)?;
+                if self.rows.get(usize::from(place)).is_some_and(|known| known.is(row)) {
+                    return Some(EntryId(place));
+                }
             }
             at = self.wrapped(at + 1);
         }
@@ -106,7 +108,7 @@ impl Index {
     pub fn push(&mut self, row: Row, hit: Hit) {
         self.rows.push(row);
         self.hits.push(hit);
-        if self.rows.len() * 2 > self.slots.len() {
+        if self.rows.len() * 4 > self.slots.len() {
             self.place_all();
         } else {
             self.place(self.rows.len() - 1);
@@ -144,7 +146,7 @@ impl Index {
     }
 
     fn place_all(&mut self) {
-        self.slots = vec![Slot::default(); (self.rows.len() * 4).next_power_of_two().max(16)];
+        self.slots = vec![Slot::default(); (self.rows.len() * 8).next_power_of_two().max(16)];
         for place in 0..self.rows.len() {
             self.place(place);
         }

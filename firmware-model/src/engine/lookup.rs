@@ -10,9 +10,9 @@
 
 use std::net::IpAddr;
 
-use nicfw::tables::{Assumption, CounterId, Direction, EngineProfile, MatchFields, Verdict};
+use nicfw::tables::{Assumption, CounterId, Direction, EngineProfile, MacAddr, MatchFields, Verdict};
 
-use super::flat::{Ports, Subnets};
+use super::flat::{NO_PORT, Ports, Subnets};
 use super::index::EntryId;
 use super::row::{Field, Row};
 use super::table::{RuleTable, Walk};
@@ -134,12 +134,14 @@ impl Lookup {
         let local_is_destination = (direction == Direction::Rx) == profile.holds(Assumption::LocalIsHostSide);
         let later_has_ports = !profile.holds(Assumption::LaterFragmentHasNoPorts);
         for (number, frames) in frames.chunks(BATCH).enumerate() {
-            let mut batch = Batch { frames, rows: [Row::default(); BATCH], candidates: [self.candidates; BATCH] };
-            if local_is_destination {
-                self.see::<true>(rules.values(), &mut batch, physical_port, later_has_ports);
-            } else {
-                self.see::<false>(rules.values(), &mut batch, physical_port, later_has_ports);
-            }
+            let mut batch = Batch {
+                frames,
+                sights: [Sight::default(); BATCH],
+                rows: [Row::default(); BATCH],
+                candidates: [self.candidates; BATCH],
+            };
+            batch.look(local_is_destination, later_has_ports);
+            self.number(rules.values(), &mut batch, physical_port);
             let seen = batch.rows.iter().zip(batch.candidates).take(frames.len());
             for (at, (row, candidates)) in seen.enumerate() {
                 found(number * BATCH + at, rules.decide(row, candidates, direction, walk));
@@ -148,69 +150,124 @@ impl Lookup {
     }
 
     /// Numbers what a batch shows, field by field.
-    fn see<const LOCAL_IS_DESTINATION: bool>(
-        &self,
-        values: &Values,
-        batch: &mut Batch<'_>,
-        physical_port: u32,
-        later_has_ports: bool,
-    ) {
-        fn sides<const LOCAL_IS_DESTINATION: bool, T>(src: T, dst: T) -> (T, T) {
-            if LOCAL_IS_DESTINATION { (dst, src) } else { (src, dst) }
-        }
-        let macs = |headers: &Headers| sides::<LOCAL_IS_DESTINATION, _>(headers.src_mac, headers.dst_mac);
-        fn addrs<const LOCAL_IS_DESTINATION: bool>(headers: &Headers) -> Option<(&IpAddr, &IpAddr)> {
-            headers.ip.as_ref().map(|ip| sides::<LOCAL_IS_DESTINATION, _>(&ip.src, &ip.dst))
-        }
-        let ports = |headers: &Headers| {
-            let ports = headers.ip.as_ref().and_then(|ip| if later_has_ports { ip.raw_ports } else { ip.ports });
-            ports.map(|(src, dst)| sides::<LOCAL_IS_DESTINATION, _>(src, dst))
-        };
-        let column = |field: Field| self.fields.contains(field.bit()).then(|| values.column(field));
-        if let Some(column) = column(Field::LocalIp) {
-            let number = |headers: &Headers| addrs::<LOCAL_IS_DESTINATION>(headers).map_or(0, |(ip, _)| column.ip(ip));
-            batch.number(Field::LocalIp, column, number);
-        }
-        if let Some(column) = column(Field::LocalMac) {
-            batch.number(Field::LocalMac, column, |headers| column.mac(macs(headers).0));
-        }
-        if let Some(column) = column(Field::EtherType) {
-            batch.number(Field::EtherType, column, |headers| column.word(headers.ether_type));
-        }
-        if let Some(column) = column(Field::IpProto) {
-            let proto = |headers: &Headers| headers.ip.and_then(|ip| ip.proto);
-            batch.number(Field::IpProto, column, |headers| proto(headers).map_or(0, |proto| column.word(proto.into())));
-        }
-        if let Some(column) = column(Field::RemoteIp) {
-            let number = |headers: &Headers| addrs::<LOCAL_IS_DESTINATION>(headers).map_or(0, |(_, ip)| column.ip(ip));
-            batch.number(Field::RemoteIp, column, number);
-        }
-        if let Some(column) = column(Field::RemoteSubnet) {
-            batch.number(Field::RemoteSubnet, column, |headers| match addrs::<LOCAL_IS_DESTINATION>(headers) {
-                Some((_, IpAddr::V4(remote))) => self.subnets.map.number(remote.to_bits()),
-                _ => 0,
-            });
+    fn number(&self, values: &Values, batch: &mut Batch<'_>, physical_port: u32) {
+        for field in Field::ALL.into_iter().filter(|field| self.fields.contains(field.bit())) {
+            let column = values.column(field);
+            match field {
+                Field::LocalIp => batch.number(field, column, |sight, headers| match sight.local {
+                    Addr::V4(four) => column.v4(four),
+                    addr => addr.wide(headers).map_or(0, |addr| column.ip(addr)),
+                }),
+                Field::RemoteIp => batch.number(field, column, |sight, headers| match sight.remote {
+                    Addr::V4(four) => column.v4(four),
+                    addr => addr.wide(headers).map_or(0, |addr| column.ip(addr)),
+                }),
+                Field::RemoteSubnet => batch.number(field, column, |sight, _| match sight.remote {
+                    Addr::V4(four) => self.subnets.map.number(four),
+                    _ => 0,
+                }),
+                Field::LocalMac => batch.number(field, column, |sight, _| column.mac(sight.local_mac)),
+                Field::RemoteMac => batch.number(field, column, |sight, _| column.mac(sight.remote_mac)),
+                Field::EtherType => batch.number(field, column, |sight, _| column.word(sight.ether_type)),
+                Field::IpProto => batch.number(field, column, |sight, _| column.word(sight.ip_proto)),
+                Field::OuterVlan => batch.number(field, column, |sight, _| column.word(sight.outer_vlan)),
+                Field::InnerVlan => batch.number(field, column, |sight, _| column.word(sight.inner_vlan)),
+                Field::PhysicalPort => {
+                    let number = column.port(physical_port);
+                    batch.number(field, column, |_, _| number);
+                }
+                Field::LocalPort | Field::LocalPortrange | Field::RemotePort | Field::RemotePortrange => {}
+            }
         }
         if self.fields.intersects(Field::LocalPort.bit() | Field::LocalPortrange.bit()) {
-            let port = |headers: &Headers| ports(headers).map(|(local, _)| local);
-            batch.class(Field::LocalPort, Field::LocalPortrange, &self.local_ports.map, port);
+            batch.class(Field::LocalPort, Field::LocalPortrange, &self.local_ports.map, |sight| sight.local_port);
         }
         if self.fields.intersects(Field::RemotePort.bit() | Field::RemotePortrange.bit()) {
-            let port = |headers: &Headers| ports(headers).map(|(_, remote)| remote);
-            batch.class(Field::RemotePort, Field::RemotePortrange, &self.remote_ports.map, port);
+            batch.class(Field::RemotePort, Field::RemotePortrange, &self.remote_ports.map, |sight| sight.remote_port);
         }
-        if let Some(column) = column(Field::OuterVlan) {
-            batch.number(Field::OuterVlan, column, |headers| headers.outer_vlan.map_or(0, |id| column.word(id)));
+    }
+}
+
+/// An address: what is not IPv4 is looked up in the headers.
+#[derive(Debug, Clone, Copy, Default)]
+enum Addr {
+    #[default]
+    None,
+    V4(u32),
+    Src,
+    Dst,
+}
+
+impl Addr {
+    #[inline]
+    fn of(addr: &IpAddr, wide: Self) -> Self {
+        match addr {
+            IpAddr::V4(four) => Self::V4(four.to_bits()),
+            IpAddr::V6(_) => wide,
         }
-        if let Some(column) = column(Field::InnerVlan) {
-            batch.number(Field::InnerVlan, column, |headers| headers.inner_vlan.map_or(0, |id| column.word(id)));
+    }
+
+    fn wide(self, headers: &Headers) -> Option<&IpAddr> {
+        let ip = headers.ip.as_ref()?;
+        match self {
+            Self::Src => Some(&ip.src),
+            Self::Dst => Some(&ip.dst),
+            _ => None,
         }
-        if let Some(column) = column(Field::RemoteMac) {
-            batch.number(Field::RemoteMac, column, |headers| column.mac(macs(headers).1));
+    }
+}
+
+/// No protocol: a value that no entry can name.
+const NO_PROTO: u16 = 1 << 8;
+/// No tag: a value that no entry can name.
+const NO_VLAN: u16 = u16::MAX;
+
+/// What the engine looks at in a frame, oriented and small: a pass over all frames of a batch fetches their headers at once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sight {
+    local_mac: MacAddr,
+    remote_mac: MacAddr,
+    local: Addr,
+    remote: Addr,
+    /// Or [`NO_PORT`].
+    local_port: u32,
+    remote_port: u32,
+    ether_type: u16,
+    ip_proto: u16,
+    outer_vlan: u16,
+    inner_vlan: u16,
+}
+
+impl Sight {
+    #[inline]
+    fn of<const LOCAL_IS_DESTINATION: bool>(headers: &Headers, later_has_ports: bool) -> Self {
+        let (mut src, mut dst) = (Addr::None, Addr::None);
+        let (mut ip_proto, mut src_port, mut dst_port) = (NO_PROTO, NO_PORT, NO_PORT);
+        if let Some(ip) = &headers.ip {
+            (src, dst) = (Addr::of(&ip.src, Addr::Src), Addr::of(&ip.dst, Addr::Dst));
+            ip_proto = ip.proto.map_or(NO_PROTO, u16::from);
+            if let Some(ports) = if later_has_ports { ip.raw_ports } else { ip.ports } {
+                (src_port, dst_port) = (ports.0.into(), ports.1.into());
+            }
         }
-        if let Some(column) = column(Field::PhysicalPort) {
-            let number = column.port(physical_port);
-            batch.number(Field::PhysicalPort, column, |_| number);
+        let ((local_mac, remote_mac), (local, remote), (local_port, remote_port)) = if LOCAL_IS_DESTINATION {
+            ((headers.dst_mac, headers.src_mac), (dst, src), (dst_port, src_port))
+        } else {
+            ((headers.src_mac, headers.dst_mac), (src, dst), (src_port, dst_port))
+        };
+        let (outer_vlan, inner_vlan) = (headers.outer_vlan.unwrap_or(NO_VLAN), headers.inner_vlan.unwrap_or(NO_VLAN));
+        let ether_type = headers.ether_type;
+        Self {
+            local_mac,
+            remote_mac,
+            local,
+            remote,
+            local_port,
+            remote_port,
+            ether_type,
+            ip_proto,
+            outer_vlan,
+            inner_vlan,
         }
     }
 }
@@ -218,24 +275,36 @@ impl Lookup {
 /// Frames on their way through the steps.
 struct Batch<'a> {
     frames: &'a [Headers],
+    sights: [Sight; BATCH],
     rows: [Row; BATCH],
     candidates: [Candidates; BATCH],
 }
 
 impl Batch<'_> {
+    fn look(&mut self, local_is_destination: bool, later_has_ports: bool) {
+        let sights = self.sights.iter_mut().zip(self.frames);
+        if local_is_destination {
+            sights.for_each(|(sight, headers)| *sight = Sight::of::<true>(headers, later_has_ports));
+        } else {
+            sights.for_each(|(sight, headers)| *sight = Sight::of::<false>(headers, later_has_ports));
+        }
+    }
+
     #[inline]
-    fn number(&mut self, field: Field, column: &Column, number: impl Fn(&Headers) -> u16) {
-        for ((row, candidates), headers) in self.rows.iter_mut().zip(&mut self.candidates).zip(self.frames) {
-            let number = number(headers);
+    fn number(&mut self, field: Field, column: &Column, number: impl Fn(&Sight, &Headers) -> u16) {
+        let places = self.rows.iter_mut().zip(&mut self.candidates);
+        for ((row, candidates), (sight, headers)) in places.zip(self.sights.iter().zip(self.frames)) {
+            let number = number(sight, headers);
             row.put(field, number);
             *candidates &= column.candidates(number);
         }
     }
 
     #[inline]
-    fn class(&mut self, exact: Field, range: Field, ports: &Ports, port: impl Fn(&Headers) -> Option<u16>) {
-        for ((row, candidates), headers) in self.rows.iter_mut().zip(&mut self.candidates).zip(self.frames) {
-            let class = port(headers).map_or_else(|| ports.none_there(), |port| ports.get(port));
+    fn class(&mut self, exact: Field, range: Field, ports: &Ports, port: impl Fn(&Sight) -> u32) {
+        let places = self.rows.iter_mut().zip(&mut self.candidates);
+        for ((row, candidates), sight) in places.zip(self.sights.iter().take(self.frames.len())) {
+            let class = ports.get(port(sight));
             row.put(exact, class.exact);
             row.put(range, class.range);
             *candidates &= class.candidates;

@@ -101,6 +101,13 @@ impl Row {
         Self([a & p, b & q, c & r, d & s])
     }
 
+    /// True for the same numbers: by words, as the row was written by words.
+    #[inline]
+    pub fn is(&self, other: &Self) -> bool {
+        let ([a, b, c, d], [p, q, r, s]) = (self.0, other.0);
+        (a ^ p) | (b ^ q) | (c ^ r) | (d ^ s) == 0
+    }
+
     /// A hash; its upper bits are the better ones.
     #[inline]
     pub fn hash(&self) -> u64 {

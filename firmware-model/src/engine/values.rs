@@ -3,85 +3,72 @@
 //! A number also knows the combinations that name it. The combinations that can decide about a frame are those that are
 //! known to each of its numbers, mostly one above the base; the others need no lookup.
 
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
 
 use nicfw::tables::{MacAddr, RuleKey};
 
+use super::hash::Fnv;
 use super::row::{Field, Row};
 
 /// A set of combinations, by their place in the lookup order: the first is the lowest bit.
 pub(super) type Candidates = u64;
 
-/// What can be numbered: it is compared and hashed.
-pub(super) trait Value: Copy + Eq + Default {
-    fn hash(self) -> u64;
-}
-
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-impl Value for u64 {
-    #[inline]
-    fn hash(self) -> u64 {
-        self.wrapping_mul(GOLDEN)
-    }
-}
-
-impl Value for u128 {
-    #[inline]
-    fn hash(self) -> u64 {
-        let folded = self ^ self >> 64 ^ self >> 29;
-        u64::try_from(folded & u128::from(u64::MAX)).unwrap_or_default().wrapping_mul(GOLDEN)
-    }
-}
-
-/// Values and their numbers: open addressing, never more than half full, number 0 for a free slot.
+/// Values of at most 48 bits and their numbers: open addressing, at most an eighth full, so that the first slot mostly tells.
 #[derive(Debug, Clone)]
-struct Numbered<V> {
-    slots: Vec<(V, u16)>,
+struct Narrow {
+    /// A value, and in the lowest 16 bits its number; all zero for a free slot.
+    slots: Vec<u64>,
     used: usize,
 }
 
-impl<V: Value> Numbered<V> {
+impl Narrow {
     fn new() -> Self {
-        Self { slots: vec![Default::default(); 8], used: 0 }
-    }
-
-    fn place(&self, value: V) -> usize {
-        // The upper bits of the product are the mixed ones.
-        usize::try_from(value.hash() >> 32).unwrap_or_default() & (self.slots.len() - 1)
+        Self { slots: vec![0; 8], used: 0 }
     }
 
     #[inline]
-    fn get(&self, value: V) -> u16 {
-        let mut at = self.place(value);
+    fn wrapped(&self, at: u64) -> usize {
+        at as usize & (self.slots.len() - 1)
+    }
+
+    /// The upper bits of the product are the mixed ones.
+    #[inline]
+    fn home(&self, value: u64) -> u64 {
+        value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
+    }
+
+    #[inline]
+    fn get(&self, value: u64) -> u16 {
+        let mut at = self.home(value);
         loop {
-            let (named, number) = self.slots[at];
-            if number == 0 || named == value {
-                return number;
+            let slot = self.slots[self.wrapped(at)];
+            let [low, high, ..] = slot.to_le_bytes();
+            if (slot >> 16 == value) | (slot == 0) {
+                return u16::from_le_bytes([low, high]);
             }
-            at = (at + 1) & (self.slots.len() - 1);
+            at += 1;
         }
     }
 
-    fn insert(&mut self, value: V, number: u16) {
-        if (self.used + 1) * 2 > self.slots.len() {
-            let twice = vec![Default::default(); self.slots.len() * 2];
-            for (value, number) in std::mem::replace(&mut self.slots, twice) {
-                if number != 0 {
-                    self.settle(value, number);
-                }
-            }
-        }
-        self.settle(value, number);
+    fn insert(&mut self, value: u64, number: u16) {
         self.used += 1;
+        if self.used * 8 > self.slots.len() {
+            let twice = vec![0; self.slots.len() * 2];
+            let slots = std::mem::replace(&mut self.slots, twice);
+            slots.into_iter().filter(|slot| *slot != 0).for_each(|slot| self.settle(slot));
+        }
+        self.settle(value << 16 | u64::from(number));
     }
 
-    fn settle(&mut self, value: V, number: u16) {
-        let mut at = self.place(value);
-        while self.slots[at].1 != 0 {
-            at = (at + 1) & (self.slots.len() - 1);
+    fn settle(&mut self, slot: u64) {
+        let mut at = self.home(slot >> 16);
+        while self.slots[self.wrapped(at)] != 0 {
+            at += 1;
         }
-        self.slots[at] = (value, number);
+        let at = self.wrapped(at);
+        self.slots[at] = slot;
     }
 }
 
@@ -93,9 +80,9 @@ pub(super) struct Column {
     /// Those that have one, by their number from 1.
     numbered: Vec<u16>,
     /// IPv4 addresses, MACs and physical ports.
-    narrow: Numbered<u64>,
+    narrow: Narrow,
     /// IPv6 addresses.
-    wide: Numbered<u128>,
+    wide: HashMap<u128, u16, BuildHasherDefault<Fnv>>,
     /// By number: the combinations that name it, and those that do not look at the field. The first one is number 0's.
     candidates: Vec<Candidates>,
     /// Rises with each value, and when numbers are given anew.
@@ -104,7 +91,7 @@ pub(super) struct Column {
 
 impl Column {
     fn new(version: u64) -> Self {
-        let (narrow, wide) = (Numbered::new(), Numbered::new());
+        let (narrow, wide) = (Narrow::new(), HashMap::default());
         Self { words: Vec::new(), numbered: Vec::new(), narrow, wide, candidates: vec![0], version }
     }
 
@@ -125,12 +112,18 @@ impl Column {
         self.narrow.get(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
+    /// The number of an IPv4 address; 0 if no entry names it.
+    #[inline]
+    pub fn v4(&self, addr: u32) -> u16 {
+        self.narrow.get(addr.into())
+    }
+
     /// The number of an address; 0 if no entry names it.
     #[inline]
     pub fn ip(&self, addr: &IpAddr) -> u16 {
         match addr {
-            IpAddr::V4(four) => self.narrow.get(four.to_bits().into()),
-            IpAddr::V6(six) => self.wide.get(six.to_bits()),
+            IpAddr::V4(four) => self.v4(four.to_bits()),
+            IpAddr::V6(six) => self.wide.get(&six.to_bits()).copied().unwrap_or(0),
         }
     }
 
@@ -178,7 +171,9 @@ impl Column {
                 self.narrow.insert(u64::from_be_bytes([0, 0, a, b, c, d, e, f]), number);
             }
             Named::Ip(IpAddr::V4(four)) => self.narrow.insert(four.to_bits().into(), number),
-            Named::Ip(IpAddr::V6(six)) => self.wide.insert(six.to_bits(), number),
+            Named::Ip(IpAddr::V6(six)) => {
+                self.wide.insert(six.to_bits(), number);
+            }
         }
         self.candidates.push(0);
         self.version += 1;
