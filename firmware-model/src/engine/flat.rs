@@ -276,7 +276,7 @@ mod tests {
         }
         values.number(&RuleKey { local_port: Some(150), ..RuleKey::default() }).unwrap();
         let mut ports = Ports::none(Field::LocalPort, Field::LocalPortrange);
-        let mut classes = |tree: &PortTree, profile: &EngineProfile, at: [u16; 7]| {
+        let mut classes = |tree: &PortTree, profile: &EngineProfile, at: [u32; 7]| {
             ports.map(tree, &values, profile);
             at.map(|port| (ports.get(port).range, ports.get(port).exact))
         };

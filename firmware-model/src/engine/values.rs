@@ -29,19 +29,20 @@ impl Narrow {
     }
 
     #[inline]
-    fn wrapped(&self, at: u64) -> usize {
+    fn wrapped(&self, at: u32) -> usize {
         at as usize & (self.slots.len() - 1)
     }
 
     /// The upper bits of the product are the mixed ones.
     #[inline]
-    fn home(&self, value: u64) -> u64 {
-        value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
+    fn home(value: u64) -> u32 {
+        let [_, _, _, _, a, b, c, d] = value.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+        u32::from_le_bytes([a, b, c, d]) >> 8
     }
 
     #[inline]
     fn get(&self, value: u64) -> u16 {
-        let mut at = self.home(value);
+        let mut at = Self::home(value);
         loop {
             let slot = self.slots[self.wrapped(at)];
             let [low, high, ..] = slot.to_le_bytes();
@@ -63,7 +64,7 @@ impl Narrow {
     }
 
     fn settle(&mut self, slot: u64) {
-        let mut at = self.home(slot >> 16);
+        let mut at = Self::home(slot >> 16);
         while self.slots[self.wrapped(at)] != 0 {
             at += 1;
         }
