@@ -5,6 +5,9 @@
 //! cargo bench --bench figures
 //! ```
 
+#[path = "measure.rs"]
+mod measure;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -17,6 +20,8 @@ use nicfw::policy::{Compiled, Document};
 use nicfw::{Adapter, Direction, MacAddr, Target};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
+use measure::Spread;
+
 /// How often each side of a comparison runs.
 const RUNS: usize = 15;
 
@@ -24,27 +29,6 @@ fn main() {
     compile();
     apply();
     judge();
-}
-
-/// What a measurement prints: median, and the range of the middle half.
-struct Spread {
-    median: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
-        Self { median: at(2), low: at(1), high: at(3) }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.low, self.high)
-    }
 }
 
 fn time(work: impl FnOnce()) -> f64 {
@@ -55,7 +39,7 @@ fn time(work: impl FnOnce()) -> f64 {
 
 /// Times two sides in turn, so that what slows the machine slows both; the ratio of each pair.
 fn ratio(mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> Spread {
-    Spread::of((0..RUNS).map(|_| one() / other()).collect())
+    Spread::of((0..RUNS).map(|_| one() / other()))
 }
 
 /// A policy of `rules` rules with subnets, ports and ranges, used by `bindings` containers; every fifth is a deny.
@@ -163,7 +147,7 @@ fn judge() {
     };
     let entries = compiled.image().rules.len();
     let million = 1e6;
-    let rates = Spread::of((0..RUNS).map(|_| FRAMES as f64 / run() / million).collect());
+    let rates = Spread::of((0..RUNS).map(|_| FRAMES as f64 / run() / million));
     println!("model, {entries} entries: {rates} million verdicts a second on one core");
 }
 

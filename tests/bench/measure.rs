@@ -1,10 +1,8 @@
-//! What all benchmarks share: medians with their spread, and time as one thread uses it.
-
-use rustix::time::{ClockId, clock_gettime};
+//! What all benchmarks share: medians with their spread.
 
 /// What a measurement prints: median, and the range of the middle half.
 pub struct Spread {
-    pub median: f64,
+    median: f64,
     low: f64,
     high: f64,
 }
@@ -22,15 +20,4 @@ impl std::fmt::Display for Spread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.low, self.high)
     }
-}
-
-/// Seconds of this thread: what other processes of a shared machine take is not in it.
-pub fn thread_time(work: impl FnOnce()) -> f64 {
-    let now = || {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-    };
-    let start = now();
-    work();
-    now() - start
 }

@@ -14,7 +14,8 @@ mod measure;
 #[path = "sets.rs"]
 mod sets;
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -24,15 +25,16 @@ use std::sync::Arc;
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::nic::AttachOptions;
-use nicfw::policy::{CompileError, Compiled, Document};
+use nicfw::policy::{CompileError, Compiled, Document, import};
 use nicfw::{Adapter, Direction, MacAddr, Verdict};
 use nicfw_model::engine::{Decided, Decision};
 use nicfw_model::packet::Headers;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
-use measure::{Spread, thread_time};
+use measure::Spread;
 use sets::{Filter, Shape};
 
 const FLOWS: usize = 1 << 20;
@@ -56,6 +58,9 @@ fn main() {
     let program = build();
     for shape in SETS {
         policy_set(&program, shape);
+    }
+    for name in ["acl1_1k", "fw1_1k", "ipc1_1k"] {
+        classbench(&program, name);
     }
 }
 
@@ -83,7 +88,7 @@ struct RteAcl {
 
 impl RteAcl {
     fn start(program: &Path, rules: &Path, flows: &[Flow]) -> Self {
-        let keys = rules.with_extension("keys");
+        let keys = sets::directory().join("keys");
         let bytes: Vec<u8> = flows.iter().flat_map(Flow::key).collect();
         std::fs::write(&keys, bytes).expect("the target directory can be written");
         let core = CORE.to_string();
@@ -182,33 +187,50 @@ impl Random {
         usize::try_from(self.next() % end as u64).expect("it is smaller than a usize")
     }
 
+    fn bits(&mut self) -> u32 {
+        u32::try_from(self.next() >> 32).expect("32 bits are left")
+    }
+
+    /// An address of a prefix.
+    fn inside(&mut self, (net, len): (Ipv4Addr, u8)) -> Ipv4Addr {
+        let host = u32::MAX.checked_shr(len.into()).unwrap_or(0);
+        Ipv4Addr::from_bits(net.to_bits() & !host | self.bits() & host)
+    }
+
+    /// Any protocol with ports, and any ports; addresses are for the caller to choose.
+    fn tcp_or_udp(&mut self) -> Flow {
+        let (proto, all) = ([6, 17][self.below(2)], (0, u16::MAX));
+        let none = Ipv4Addr::UNSPECIFIED;
+        Flow { remote: none, local: none, remote_port: self.port(all), local_port: self.port(all), proto }
+    }
+
     fn port(&mut self, (low, high): (u16, u16)) -> u16 {
         low + u16::try_from(self.below(usize::from(high - low) + 1)).expect("it is at most the difference")
     }
 }
 
-/// Different flows: nine of ten inside a filter, the others from anywhere to anywhere.
-fn flows(filters: &[Filter]) -> Vec<Flow> {
+/// Different flows, until there are enough.
+fn flows(mut next: impl FnMut(&mut Random) -> Flow) -> Vec<Flow> {
     let mut random = Random(1);
     let (mut flows, mut seen) = (Vec::with_capacity(FLOWS), HashSet::new());
     while flows.len() < FLOWS {
-        let bits = |random: &mut Random| u32::try_from(random.next() >> 32).expect("32 bits are left");
-        let all = (0, u16::MAX);
-        let flow = if random.below(10) == 0 {
-            let proto = [6, 17][random.below(2)];
-            let (remote, local) = (bits(&mut random).into(), bits(&mut random).into());
-            Flow { remote, local, remote_port: random.port(all), local_port: random.port(all), proto }
-        } else {
-            let Filter { remote: (net, len), local, local_ports, proto } = filters[random.below(filters.len())];
-            let host = bits(&mut random) & u32::MAX.checked_shr(len.into()).unwrap_or(0);
-            let remote = Ipv4Addr::from_bits(net.to_bits() | host);
-            Flow { remote, local, remote_port: random.port(all), local_port: random.port(local_ports), proto }
-        };
+        let flow = next(&mut random);
         if seen.insert(flow) {
             flows.push(flow);
         }
     }
     flows
+}
+
+/// Nine of ten flows are inside a filter, the others from anywhere to anywhere.
+fn of_policy_set(filters: &[Filter], random: &mut Random) -> Flow {
+    if random.below(10) == 0 {
+        let (remote, local) = (random.bits().into(), random.bits().into());
+        return Flow { remote, local, ..random.tcp_or_udp() };
+    }
+    let Filter { remote, local, local_ports, proto } = filters[random.below(filters.len())];
+    let (remote, local_port) = (random.inside(remote), random.port(local_ports));
+    Flow { remote, local, local_port, proto, ..random.tcp_or_udp() }
 }
 
 /// An adapter that holds a document, which came there by commands; or why it does not fit.
@@ -230,7 +252,82 @@ fn policy_set(program: &Path, shape: Shape) {
         Err(error) => return println!("{shape:?}: does not fit: {error}"),
     };
     println!("{shape:?}: {} entries", compiled.image().rules.len());
-    compare(program, &prefix.with_extension("rules"), &model, &flows(&filters), |filter| filter.is_some());
+    let flows = flows(|random| of_policy_set(&filters, random));
+    compare(program, &prefix.with_extension("rules"), &model, &flows, |filter| filter.is_some());
+}
+
+/// A line of a ClassBench set: prefixes, port ranges, and the protocol unless any.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    src: (Ipv4Addr, u8),
+    dst: (Ipv4Addr, u8),
+    sport: (u16, u16),
+    dport: (u16, u16),
+    proto: Option<u8>,
+}
+
+fn line(text: &str) -> Option<Line> {
+    let mut words = text.strip_prefix('@')?.split(|c: char| c.is_whitespace() || c == '/').filter(|word| *word != ":");
+    let mut prefix = || Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?));
+    let (src, dst) = (prefix()?, prefix()?);
+    let mut range = || Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?));
+    let (sport, dport) = (range()?, range()?);
+    let proto = u8::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+    let proto = (words.next()? != "0x00").then_some(proto);
+    Some(Line { src, dst, sport, dport, proto })
+}
+
+/// A ClassBench set, received by one of its destinations: the one with the most filters of its own that fits the tables. The
+/// other side holds the whole set.
+fn classbench(program: &Path, name: &str) {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/classbench/{name}.rules"));
+    let text = std::fs::read_to_string(&rules).expect("it is in the repository");
+    let lines: Vec<Line> = text.lines().filter_map(line).collect();
+    let mut own: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
+    for line in lines.iter().filter(|line| line.dst.1 == 32 && line.dst.0.octets()[0] < 224) {
+        *own.entry(line.dst.0).or_default() += 1;
+    }
+    let mut own: Vec<(Ipv4Addr, usize)> = own.into_iter().collect();
+    own.sort_by_key(|(ip, filters)| (Reverse(*filters), *ip));
+    let mut refused = None;
+    let tried = own.into_iter().take(16).find_map(|(ip, _)| {
+        let mut settings = import::Settings::new("c", vec![ip.into()], sets::mac(ip));
+        (settings.unbound, settings.multicast) = (Verdict::Deny, Verdict::Allow);
+        let imported = import::import(import::Format::Classbench, text.as_bytes(), name, &settings).ok()?;
+        match loaded(&imported.document) {
+            Ok((model, compiled)) => return Some((ip, model, compiled)),
+            Err(error) => refused.get_or_insert(format!("{ip}: {error}")),
+        };
+        None
+    });
+    let Some((ip, model, compiled)) = tried else {
+        let refused = refused.unwrap_or_default();
+        return println!(
+            "{name}: none of the 16 destinations with the most filters fits the tables; the first: {refused}"
+        );
+    };
+    println!("{name}, received by {ip}: {} entries", compiled.image().rules.len());
+    let covers = |line: &&Line| {
+        let host = u32::MAX.checked_shr(line.dst.1.into()).unwrap_or(0);
+        (line.dst.0.to_bits() ^ ip.to_bits()) & !host == 0 && line.proto.is_none_or(|proto| matches!(proto, 6 | 17))
+    };
+    let lines: Vec<&Line> = lines.iter().filter(covers).collect();
+    let flows = flows(|random| {
+        let any = random.tcp_or_udp();
+        let line = lines[random.below(lines.len())];
+        if random.below(10) == 0 {
+            return Flow { remote: random.bits().into(), local: ip, ..any };
+        }
+        let (remote_port, local_port) = (random.port(line.sport), random.port(line.dport));
+        Flow {
+            remote: random.inside(line.src),
+            local: ip,
+            remote_port,
+            local_port,
+            proto: line.proto.unwrap_or(any.proto),
+        }
+    });
+    compare(program, &rules, &model, &flows, |filter| filter.is_some_and(|line| line % 2 == 0));
 }
 
 /// Times both sides in turn. `allows` reads rte_acl's result.
@@ -264,4 +361,15 @@ fn compare(program: &Path, rules: &Path, model: &Model, flows: &[Flow], allows: 
     println!("  ns a verdict: model {}", Spread::of(passes.iter().map(|pass| pass.0)));
     println!("  ns a verdict: rte_acl {}", Spread::of(passes.iter().map(|pass| pass.1)));
     println!("  rte_acl / model: {}", Spread::of(passes.iter().map(|(ours, theirs)| theirs / ours)));
+}
+
+/// Seconds of this thread: what other processes of a shared machine take is not in it.
+fn thread_time(work: impl FnOnce()) -> f64 {
+    let now = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    let start = now();
+    work();
+    now() - start
 }

@@ -18,7 +18,7 @@ use super::row::{Field, Row};
 use super::table::{RuleTable, Walk};
 use super::values::{Candidates, Column, Values};
 use super::{EngineConfig, Tables};
-use crate::packet::Headers;
+use crate::packet::{Headers, Ip};
 
 /// Frames that go through a step of the lookup together.
 const BATCH: usize = 32;
@@ -133,57 +133,73 @@ impl Lookup {
         };
         let local_is_destination = (direction == Direction::Rx) == profile.holds(Assumption::LocalIsHostSide);
         let later_has_ports = !profile.holds(Assumption::LaterFragmentHasNoPorts);
+        let look = Look { lookup: self, values: rules.values(), later_has_ports, physical_port };
         for (number, frames) in frames.chunks(BATCH).enumerate() {
-            let mut batch = Batch {
-                frames,
-                sights: [Sight::default(); BATCH],
-                rows: [Row::default(); BATCH],
-                candidates: [self.candidates; BATCH],
-            };
-            batch.look(local_is_destination, later_has_ports);
-            self.number(rules.values(), &mut batch, physical_port);
-            let seen = batch.rows.iter().zip(batch.candidates).take(frames.len());
-            for (at, (row, candidates)) in seen.enumerate() {
-                found(number * BATCH + at, rules.decide(row, candidates, direction, walk));
+            let mut batch = [(Row::default(), 0); BATCH];
+            if local_is_destination {
+                batch.iter_mut().zip(frames).for_each(|(seen, headers)| *seen = look.at::<true>(headers));
+            } else {
+                batch.iter_mut().zip(frames).for_each(|(seen, headers)| *seen = look.at::<false>(headers));
+            }
+            for (at, (row, candidates)) in batch.iter().take(frames.len()).enumerate() {
+                found(number * BATCH + at, rules.decide(row, *candidates, direction, walk));
             }
         }
     }
+}
 
-    /// Numbers what a batch shows, field by field.
-    fn number(&self, values: &Values, batch: &mut Batch<'_>, physical_port: u32) {
-        for field in Field::ALL.into_iter().filter(|field| self.fields.contains(field.bit())) {
-            let column = values.column(field);
-            match field {
-                Field::LocalIp => batch.number(field, column, |sight, headers| match sight.local {
-                    Addr::V4(four) => column.v4(four),
-                    addr => addr.wide(headers).map_or(0, |addr| column.ip(addr)),
-                }),
-                Field::RemoteIp => batch.number(field, column, |sight, headers| match sight.remote {
-                    Addr::V4(four) => column.v4(four),
-                    addr => addr.wide(headers).map_or(0, |addr| column.ip(addr)),
-                }),
-                Field::RemoteSubnet => batch.number(field, column, |sight, _| match sight.remote {
-                    Addr::V4(four) => self.subnets.map.number(four),
-                    _ => 0,
-                }),
-                Field::LocalMac => batch.number(field, column, |sight, _| column.mac(sight.local_mac)),
-                Field::RemoteMac => batch.number(field, column, |sight, _| column.mac(sight.remote_mac)),
-                Field::EtherType => batch.number(field, column, |sight, _| column.word(sight.ether_type)),
-                Field::IpProto => batch.number(field, column, |sight, _| column.word(sight.ip_proto)),
-                Field::OuterVlan => batch.number(field, column, |sight, _| column.word(sight.outer_vlan)),
-                Field::InnerVlan => batch.number(field, column, |sight, _| column.word(sight.inner_vlan)),
-                Field::PhysicalPort => {
-                    let number = column.port(physical_port);
-                    batch.number(field, column, |_, _| number);
-                }
-                Field::LocalPort | Field::LocalPortrange | Field::RemotePort | Field::RemotePortrange => {}
-            }
+/// How the frames of one call are looked at.
+struct Look<'a> {
+    lookup: &'a Lookup,
+    values: &'a Values,
+    later_has_ports: bool,
+    physical_port: u32,
+}
+
+impl Look<'_> {
+    /// The row of a frame, and the combinations that can decide about it.
+    #[inline]
+    fn at<const LOCAL_IS_DESTINATION: bool>(&self, headers: &Headers) -> (Row, Candidates) {
+        let sight = Sight::of::<LOCAL_IS_DESTINATION>(headers, self.later_has_ports);
+        let mut seen = (Row::default(), self.lookup.candidates);
+        self.put(&mut seen, Field::LocalIp, |column| sight.local.number(column, headers));
+        self.put(&mut seen, Field::LocalMac, |column| column.mac(sight.local_mac));
+        self.put(&mut seen, Field::EtherType, |column| column.word(sight.ether_type));
+        self.put(&mut seen, Field::IpProto, |column| column.word(sight.ip_proto));
+        self.put(&mut seen, Field::RemoteIp, |column| sight.remote.number(column, headers));
+        self.put(&mut seen, Field::RemoteSubnet, |_| match sight.remote {
+            Addr::V4(four) => self.lookup.subnets.map.number(four),
+            _ => 0,
+        });
+        let (local, remote) = (&self.lookup.local_ports.map, &self.lookup.remote_ports.map);
+        self.put_port(&mut seen, [Field::LocalPort, Field::LocalPortrange], local, sight.local_port);
+        self.put_port(&mut seen, [Field::RemotePort, Field::RemotePortrange], remote, sight.remote_port);
+        self.put(&mut seen, Field::OuterVlan, |column| column.word(sight.outer_vlan));
+        self.put(&mut seen, Field::InnerVlan, |column| column.word(sight.inner_vlan));
+        self.put(&mut seen, Field::RemoteMac, |column| column.mac(sight.remote_mac));
+        self.put(&mut seen, Field::PhysicalPort, |column| column.port(self.physical_port));
+        seen
+    }
+
+    /// Numbers a field, if a combination looks at it.
+    #[inline]
+    fn put(&self, (row, candidates): &mut (Row, Candidates), field: Field, number: impl FnOnce(&Column) -> u16) {
+        if self.lookup.fields.contains(field.bit()) {
+            let column = self.values.column(field);
+            let number = number(column);
+            row.put(field, number);
+            *candidates &= column.candidates(number);
         }
-        if self.fields.intersects(Field::LocalPort.bit() | Field::LocalPortrange.bit()) {
-            batch.class(Field::LocalPort, Field::LocalPortrange, &self.local_ports.map, |sight| sight.local_port);
-        }
-        if self.fields.intersects(Field::RemotePort.bit() | Field::RemotePortrange.bit()) {
-            batch.class(Field::RemotePort, Field::RemotePortrange, &self.remote_ports.map, |sight| sight.remote_port);
+    }
+
+    #[inline]
+    fn put_port(&self, (row, candidates): &mut (Row, Candidates), fields: [Field; 2], ports: &Ports, port: u32) {
+        let [exact, range] = fields;
+        if self.lookup.fields.intersects(exact.bit() | range.bit()) {
+            let class = ports.get(port);
+            row.put(exact, class.exact);
+            row.put(range, class.range);
+            *candidates &= class.candidates;
         }
     }
 }
@@ -207,12 +223,14 @@ impl Addr {
         }
     }
 
-    fn wide(self, headers: &Headers) -> Option<&IpAddr> {
-        let ip = headers.ip.as_ref()?;
+    #[inline]
+    fn number(self, column: &Column, headers: &Headers) -> u16 {
+        let wide = |of: fn(&Ip) -> &IpAddr| headers.ip.as_ref().map_or(0, |ip| column.ip(of(ip)));
         match self {
-            Self::Src => Some(&ip.src),
-            Self::Dst => Some(&ip.dst),
-            _ => None,
+            Self::V4(four) => column.v4(four),
+            Self::None => 0,
+            Self::Src => wide(|ip| &ip.src),
+            Self::Dst => wide(|ip| &ip.dst),
         }
     }
 }
@@ -222,7 +240,7 @@ const NO_PROTO: u16 = 1 << 8;
 /// No tag: a value that no entry can name.
 const NO_VLAN: u16 = u16::MAX;
 
-/// What the engine looks at in a frame, oriented and small: a pass over all frames of a batch fetches their headers at once.
+/// What the engine looks at in a frame, oriented.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sight {
     local_mac: MacAddr,
@@ -268,46 +286,6 @@ impl Sight {
             ip_proto,
             outer_vlan,
             inner_vlan,
-        }
-    }
-}
-
-/// Frames on their way through the steps.
-struct Batch<'a> {
-    frames: &'a [Headers],
-    sights: [Sight; BATCH],
-    rows: [Row; BATCH],
-    candidates: [Candidates; BATCH],
-}
-
-impl Batch<'_> {
-    fn look(&mut self, local_is_destination: bool, later_has_ports: bool) {
-        let sights = self.sights.iter_mut().zip(self.frames);
-        if local_is_destination {
-            sights.for_each(|(sight, headers)| *sight = Sight::of::<true>(headers, later_has_ports));
-        } else {
-            sights.for_each(|(sight, headers)| *sight = Sight::of::<false>(headers, later_has_ports));
-        }
-    }
-
-    #[inline]
-    fn number(&mut self, field: Field, column: &Column, number: impl Fn(&Sight, &Headers) -> u16) {
-        let places = self.rows.iter_mut().zip(&mut self.candidates);
-        for ((row, candidates), (sight, headers)) in places.zip(self.sights.iter().zip(self.frames)) {
-            let number = number(sight, headers);
-            row.put(field, number);
-            *candidates &= column.candidates(number);
-        }
-    }
-
-    #[inline]
-    fn class(&mut self, exact: Field, range: Field, ports: &Ports, port: impl Fn(&Sight) -> u32) {
-        let places = self.rows.iter_mut().zip(&mut self.candidates);
-        for ((row, candidates), sight) in places.zip(self.sights.iter().take(self.frames.len())) {
-            let class = ports.get(port(sight));
-            row.put(exact, class.exact);
-            row.put(range, class.range);
-            *candidates &= class.candidates;
         }
     }
 }
