@@ -1,6 +1,8 @@
 //! The firewall on the firmware model: what it puts there, what frames meet while it changes, and what faults leave.
 
 mod backend;
+#[path = "backend/watched.rs"]
+mod watched;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,13 +11,14 @@ use std::time::Duration;
 
 use nicfw::clock::VirtualClock;
 use nicfw::error::AdapterState;
-use nicfw::firewall::{Adopt, ApplyCause, Audit, Engine, Firewall, Settings};
+use nicfw::firewall::{Adopt, ApplyCause, Audit, Firewall, Settings};
 use nicfw::mcdi::wire::{Cmd, McErrno};
-use nicfw::nic::{Adapter, AdapterError, AttachError, AttachOptions, Override, Recovered, RulesetVersion};
+use nicfw::nic::{Adapter, AttachOptions};
 use nicfw::policy::{Compiled, Document, Image, IpHeader, Packet};
 use nicfw::tables::{CounterId, CounterValue, Direction, MacAddr, TableOp, Target, Verdict};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use watched::Watched;
 
 const HEAD: &str = "nicfw: 1
 unbound: allow
@@ -134,56 +137,6 @@ fn judged(model: &Model, probes: &[Probe]) -> Vec<Verdict> {
     probes.iter().map(judge).collect()
 }
 
-/// An adapter that looks at all judgements after each command that changes the tables.
-struct Watched {
-    adapter: Adapter,
-    model: Model,
-    probes: Vec<Probe>,
-    seen: Vec<Vec<Verdict>>,
-}
-
-impl Engine for Watched {
-    type RecoverError = AttachError;
-
-    fn target(&self) -> &Target {
-        self.adapter.target()
-    }
-
-    fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {
-        let outcome = self.adapter.execute(op);
-        self.seen.push(judged(&self.model, &self.probes));
-        outcome
-    }
-
-    fn set_override(&mut self, state: Override) -> Result<(), AdapterError> {
-        self.adapter.set_override(state)
-    }
-
-    fn reset_rules(&mut self) -> Result<(), AdapterError> {
-        self.adapter.reset_rules()
-    }
-
-    fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError> {
-        self.adapter.ruleset_version()
-    }
-
-    fn commit_cache(&mut self) -> Result<(), AdapterError> {
-        self.adapter.commit_cache()
-    }
-
-    fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError> {
-        self.adapter.alloc_counters(count)
-    }
-
-    fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError> {
-        self.adapter.read_counters(ids)
-    }
-
-    fn recover(&mut self) -> Result<Recovered, AttachError> {
-        self.adapter.recover()
-    }
-}
-
 fn config() -> ModelConfig {
     ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))])
 }
@@ -199,7 +152,7 @@ static COMPILED: OnceLock<(Compiled, Compiled)> = OnceLock::new();
 
 struct Bench {
     model: Model,
-    firewall: Firewall<Watched>,
+    firewall: Firewall<Watched<Vec<Verdict>>>,
     old: Compiled,
     new: Compiled,
     probes: Vec<Probe>,
@@ -228,7 +181,8 @@ impl Bench {
         let adapter = Adapter::from_device(backend::function(&model, 0), clock.clone(), options).unwrap();
         let (old, new) = compile(adapter.target());
         let (before, after) = (decided(old.document(), &[], &probes), decided(new.document(), &[2], &probes));
-        let engine = Watched { adapter, model: model.clone(), probes: probes.clone(), seen: Vec::new() };
+        let (watched, watching) = (model.clone(), probes.clone());
+        let engine = Watched::new(adapter, move || judged(&watched, &watching));
         let mut firewall = Firewall::attach(engine, Adopt(&old), clock, Settings::default()).unwrap();
         firewall.engine().seen.clear();
         Self { model, firewall, old, new, probes, before, after }

@@ -13,7 +13,7 @@ use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::nic::{AdapterInfo, AttachOptions};
 use nicfw::policy::{Compiled, Document, Image, IpHeader, Packet};
 use nicfw::tables::{Action, CounterId, CounterValue, Direction, MacAddr, Target, Verdict};
-use nicfw_model::engine::Snapshot;
+use nicfw_model::engine::{Decided, Decision, Snapshot};
 use nicfw_model::packet::{Headers, parse};
 use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
@@ -191,10 +191,11 @@ impl Emulated {
         Ok(drift)
     }
 
-    /// Judges a frame at one side of the adapter, wherever its MACs would steer it, and counts it. `None` for a frame too
-    /// short to be judged.
-    pub fn judge(&self, frame: &[u8], side: Direction) -> Option<Verdict> {
-        self.model.judge(frame, side, 0).ok().map(|judgement| judgement.verdict)
+    /// Judges frames at one side of the adapter, wherever their MACs would steer them, and counts them.
+    pub fn judge_all(&self, frames: &[Headers], side: Direction) -> Vec<Verdict> {
+        let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::NoMatch }; frames.len()];
+        self.model.judge_all(frames, side, 0, &mut decisions);
+        decisions.iter().map(|decision| decision.verdict).collect()
     }
 
     /// What the adapter is.

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nicfw::tables::{CounterId, Direction};
 
 use crate::device::{Buffers, ModelCore, ModelFunction};
-use crate::engine::{Engine, EngineConfig, Judgement, Override, Snapshot};
+use crate::engine::{Decision, Engine, EngineConfig, Judgement, Override, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mac::Port;
 use crate::mc::{FirmwareVariant, Function, FunctionConfig, Held, Mc, Switching};
-use crate::packet::{Runt, parse};
+use crate::packet::{Headers, Runt, parse};
 use crate::pci::endpoint::Endpoint;
 use crate::pipeline::{self, Crossing, Place};
 
@@ -143,6 +143,21 @@ impl Model {
     pub fn judge(&self, frame: &[u8], direction: Direction, physical_port: u32) -> Result<Judgement, Runt> {
         let headers = parse(frame)?;
         Ok(lock(&self.shared).mc.engine.judge(&headers, direction, physical_port))
+    }
+
+    /// Judges frames in one direction at a physical port, as [`Self::judge`] does each, and counts them: see
+    /// [`Engine::judge_all`].
+    ///
+    /// # Panics
+    /// On fewer decisions than frames.
+    pub fn judge_all(&self, frames: &[Headers], direction: Direction, physical_port: u32, decisions: &mut [Decision]) {
+        lock(&self.shared).mc.engine.judge_all(frames, direction, physical_port, decisions);
+    }
+
+    /// A decision of [`Self::judge_all`] in full, until a command changes the tables.
+    #[must_use]
+    pub fn judgement(&self, decision: Decision) -> Judgement {
+        lock(&self.shared).mc.engine.judgement(decision)
     }
 
     /// Adds a fault.

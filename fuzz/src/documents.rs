@@ -124,7 +124,7 @@ pub fn document(u: &mut Unstructured<'_>) -> Result<Document> {
     for name in ["p0", "p1"] {
         let count = u.int_in_range(0..=4u32)?;
         let rules = (0..count).map(|line| rule(u, line + 1, false)).collect::<Result<_>>()?;
-        policies.push(Policy { name: name.to_owned(), rules, line: 1 });
+        policies.push(Arc::new(Policy { name: name.to_owned(), rules, line: 1 }));
     }
     let management = if u.ratio(1, 4)? {
         vec![Management { rule: rule(u, 80, true)?, mac: u.arbitrary::<bool>()?.then_some(mac(100)) }]
@@ -132,7 +132,7 @@ pub fn document(u: &mut Unstructured<'_>) -> Result<Document> {
         Vec::new()
     };
     let count = u.int_in_range(1..=3u8)?;
-    let bindings = (0..count).map(|index| binding(u, index, policies.len())).collect::<Result<_>>()?;
+    let bindings = (0..count).map(|index| binding(u, index, policies.len()).map(Arc::new)).collect::<Result<_>>()?;
     // Unbound denied and multicast allowed is no document.
     let unbound = verdict(u)?;
     let multicast = if unbound == Verdict::Deny { Verdict::Deny } else { verdict(u)? };

@@ -12,3 +12,4 @@ mod documents;
 mod frames;
 mod packets;
 mod shuffled;
+mod tables;

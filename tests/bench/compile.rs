@@ -12,6 +12,7 @@
 mod measure;
 mod nft;
 mod sets;
+mod spread;
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -20,9 +21,10 @@ use std::sync::Arc;
 use nicfw::Target;
 use nicfw::policy::{Compiled, Document};
 
-use measure::{Spread, ratio, time};
+use measure::{ratio, time};
 use nft::Nft;
 use sets::{Set, wide};
+use spread::Spread;
 
 const SEED: u64 = 1;
 

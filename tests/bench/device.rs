@@ -6,12 +6,17 @@
 //! ```
 
 mod measure;
+mod spread;
 
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use measure::{RUNS, Spread, ratio, time};
+use measure::{ratio, time};
+use spread::Spread;
+
+/// How often each side of a comparison runs.
+const RUNS: usize = 15;
 use nicfw::bar::Mmio;
 use nicfw::clock::SystemClock;
 use nicfw::device::Device;

@@ -6,6 +6,7 @@
 //! ```
 
 mod measure;
+mod spread;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -19,7 +20,11 @@ use nicfw::policy::{Compiled, Document};
 use nicfw::{Adapter, Direction, MacAddr, Target};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
-use measure::{RUNS, Spread, ratio, time};
+use measure::{ratio, time};
+use spread::Spread;
+
+/// How often each side of a comparison runs.
+const RUNS: usize = 15;
 
 fn main() {
     compile();

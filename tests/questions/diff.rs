@@ -1,5 +1,7 @@
 //! `diff` is complete, exact and disjoint: every flow whose verdict changes is in one difference, and no other is in any.
 
+use std::sync::Arc;
+
 use nicfw::policy::{Compiled, Difference, Document, Flow, Ports};
 use nicfw::tables::{Direction, Target, Verdict};
 use proptest::prelude::*;
@@ -41,8 +43,8 @@ fn changed(old: &Document, other: &Document, random: &mut Random) -> Document {
     let mut new = old.clone();
     for _ in 0..=random.below(3) {
         match random.below(6) {
-            0 => new.policies[0].rules.extend(other.policies[0].rules.first().cloned()),
-            1 => drop(new.policies[0].rules.pop()),
+            0 => Arc::make_mut(&mut new.policies[0]).rules.extend(other.policies[0].rules.first().cloned()),
+            1 => drop(Arc::make_mut(&mut new.policies[0]).rules.pop()),
             2 => new.bindings = other.bindings.iter().filter(|b| b.policy < new.policies.len()).cloned().collect(),
             3 => new.management.clone_from(&other.management),
             4 => (new.unbound, new.multicast) = (other.unbound, other.multicast),

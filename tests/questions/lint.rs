@@ -1,5 +1,7 @@
 //! `lint` names no rule that matters, and misses no planted one.
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 
 use nicfw::policy::{
@@ -31,7 +33,7 @@ fn without(document: &Document, out: &BTreeSet<RulePlace>) -> Document {
     for place in out.iter().rev() {
         match *place {
             RulePlace::Management(at) => drop(document.management.remove(at)),
-            RulePlace::Policy(policy, at) => drop(document.policies[policy].rules.remove(at)),
+            RulePlace::Policy(policy, at) => drop(Arc::make_mut(&mut document.policies[policy]).rules.remove(at)),
         }
     }
     document
@@ -106,7 +108,7 @@ fn halves(rule: &Rule) -> [Rule; 2] {
 fn plant(document: &mut Document, random: &mut Random) -> Option<RulePlace> {
     let used: Vec<usize> = document.bindings.iter().map(|binding| binding.policy).collect();
     let policy = used[random.below(used.len())];
-    let rules = &mut document.policies[policy].rules;
+    let rules = &mut Arc::make_mut(&mut document.policies[policy]).rules;
     if rules.is_empty() {
         return None;
     }
@@ -199,11 +201,11 @@ proptest! {
         let mut random = Random(seed);
         // Neighbours of one origin that match a box are rare: a rule is cut in two.
         for policy in &mut document.policies {
-            policy.rules.iter_mut().for_each(|rule| rule.origin = origin(1));
+            Arc::make_mut(policy).rules.iter_mut().for_each(|rule| rule.origin = origin(1));
             if !policy.rules.is_empty() {
                 let at = random.below(policy.rules.len());
                 let halves = halves(&policy.rules[at]);
-                policy.rules.splice(at..=at, halves);
+                Arc::make_mut(policy).rules.splice(at..=at, halves);
             }
         }
         let flows = Corners::of(&[&document]).flows(&mut random, 1500);
@@ -213,7 +215,7 @@ proptest! {
                 return Err(TestCaseError::fail("neighbours stand in a policy"));
             };
             let mut one = document.clone();
-            one.policies[policy].rules.splice(first..=last, [(**merged).clone()]);
+            Arc::make_mut(&mut one.policies[policy]).rules.splice(first..=last, [(**merged).clone()]);
             for flow in &flows {
                 prop_assert_eq!(document.decide(flow).verdict, one.decide(flow).verdict, "{} {:?}", finding, flow);
             }
@@ -229,7 +231,7 @@ fn the_halves_of_a_rule_are_found() {
         - {container: a, ip: 10.30.1.17, mac: \"02:00:0a:1e:01:11\", attach: sriov, policy: web}\n";
     let mut document = Document::parse(text, "t.yaml").unwrap();
     let halves = halves(&document.policies[0].rules[0]);
-    document.policies[0].rules = halves.to_vec();
+    Arc::make_mut(&mut document.policies[0]).rules = halves.to_vec();
     let found = lint(&document).into_iter().find_map(|finding| match finding.lint {
         Lint::CouldBeOne { rules, merged } => Some((rules, merged.remote.set.v4.is_full())),
         _ => None,

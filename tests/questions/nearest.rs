@@ -1,5 +1,7 @@
 //! `explain` for a flow that is denied: the rule that comes nearest, by hand and against a search over all changes.
 
+use std::sync::Arc;
+
 use nicfw::policy::{AddrSet, Document, Field, Flow, FlowText, PortPair, PortSet, Proto, Rule, RulePlace};
 use nicfw::tables::Verdict;
 use proptest::prelude::*;
@@ -135,7 +137,7 @@ fn passes(document: &Document, place: RulePlace, fields: &[Field], flow: &Flow) 
     let mut document = document.clone();
     let rule = match place {
         RulePlace::Management(at) => &mut document.management[at].rule,
-        RulePlace::Policy(policy, at) => &mut document.policies[policy].rules[at],
+        RulePlace::Policy(policy, at) => &mut Arc::make_mut(&mut document.policies[policy]).rules[at],
     };
     *rule = fields.iter().fold(rule.clone(), |rule, field| widened(&rule, *field, flow));
     document.decide(flow).verdict == Verdict::Allow

@@ -1,7 +1,8 @@
 //! `nicfw replay`: what becomes of every frame of a capture, by the policy and in the emulated adapter.
 
 use nicfw::policy::{Compiled, Flow, FlowText, Packet};
-use nicfw::tables::{MacAddr, Verdict};
+use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw_model::packet::{Headers, parse};
 use serde::Serialize;
 
 use super::{document, load};
@@ -71,14 +72,34 @@ pub fn play(adapter: &Emulated, mut frames: Vec<Frame>) -> Result<Vec<Played>, F
     let flows: Vec<Flow> =
         judged.flat_map(|(packet, sides)| sides.into_iter().map(move |side| packet.judged(side, 0))).collect();
     let mut judgements = judge(compiled, &flows).into_iter();
-    let played = frames.into_iter().zip(packets).map(|(frame, packet)| {
-        let count = sides_of(&packet).map_or(0, |(_, sides)| sides.len());
-        let judgements: Vec<Judgement> = judgements.by_ref().take(count).collect();
-        let same = |judgement: &Judgement| adapter.judge(&frame.bytes, judgement.direction) == Some(judgement.verdict);
-        let agrees = judgements.iter().all(|judgement| judgement.agrees & same(judgement));
-        Played { frame, packet, judgements, agrees }
-    });
-    Ok(played.collect())
+    let mut played: Vec<Played> = frames
+        .into_iter()
+        .zip(packets)
+        .map(|(frame, packet)| {
+            let count = sides_of(&packet).map_or(0, |(_, sides)| sides.len());
+            let judgements: Vec<Judgement> = judgements.by_ref().take(count).collect();
+            let agrees = judgements.iter().all(|judgement| judgement.agrees);
+            Played { frame, packet, judgements, agrees }
+        })
+        .collect();
+    compare(adapter, &mut played);
+    Ok(played)
+}
+
+/// Has the adapter judge the frames, one side after the other.
+fn compare(adapter: &Emulated, played: &mut [Played]) {
+    for side in [Direction::Tx, Direction::Rx] {
+        let judged = |played: &Played| played.judgements.iter().any(|judgement| judgement.direction == side);
+        let frames = played.iter().filter(|played| judged(played));
+        let headers: Vec<Headers> = frames.filter_map(|played| parse(&played.frame.bytes).ok()).collect();
+        let mut verdicts = adapter.judge_all(&headers, side).into_iter();
+        // Only what is parsed has judgements, so there is a verdict for each.
+        for played in played.iter_mut().filter(|played| judged(played)) {
+            let verdict = verdicts.next();
+            let mut here = played.judgements.iter().filter(|judgement| judgement.direction == side);
+            played.agrees &= here.all(|judgement| verdict == Some(judgement.verdict));
+        }
+    }
 }
 
 /// Gives a frame of a capture without MACs those of the bindings.

@@ -1,8 +1,10 @@
-//! The maps that turn a remote address or a port into an id, as the commands wrote them: words, walked anew for each frame.
+//! The maps that turn a remote address or a port into an id, as the commands wrote them: words. `flat.rs` makes of them what
+//! frames are judged by.
 
-use nicfw::tables::{Assumption, EngineProfile, PortRangeId, PortTreeEntry, Sizes, SubnetId};
+use nicfw::tables::{Assumption, EngineProfile, PortTreeEntry, Sizes};
 
 use super::Refused;
+use super::flat::Leaf;
 
 /// BRANCH_KEY of a leaf.
 const LEAF: u16 = 0xffff;
@@ -35,26 +37,29 @@ impl Trie {
         matches!(self.nodes.first(), Some(Some(_)))
     }
 
-    /// The id of an address; absent where the walk reaches a node that nobody wrote, or no leaf in 32 bits.
-    pub fn lookup(&self, profile: &EngineProfile, sizes: &Sizes, addr: u32) -> Option<SubnetId> {
-        let bits = sizes.entries_per_node.checked_ilog2().filter(|bits| *bits > 0)?;
-        let mut node = 0;
-        for level in 0..32 / bits {
-            let shift = if profile.holds(Assumption::TrieMsbFirst) { 32 - bits * (level + 1) } else { bits * level };
-            let index = addr >> shift & (sizes.entries_per_node - 1);
-            let entries = self.nodes.get(usize::try_from(node).ok()?)?.as_ref()?;
-            let word = *entries.get(usize::try_from(index).ok()?)?;
-            if is_id(sizes, word) {
-                return Some(SubnetId(word));
-            }
-            node = u32::from(word) / sizes.entries_per_node;
-        }
-        None
+    /// Address bits that a node looks at; `None` for a width that assumption A4 does not know, and then no address has an id.
+    pub fn digit(sizes: &Sizes) -> Option<u32> {
+        matches!(sizes.entries_per_node, 2 | 4 | 16 | 256).then(|| sizes.entries_per_node.ilog2())
     }
 
     /// The nodes that were written, by rising id.
     pub fn nodes(&self) -> impl Iterator<Item = (u32, &[u16])> {
         (0..).zip(&self.nodes).filter_map(|(id, node)| Some((id, &**node.as_ref()?)))
+    }
+}
+
+/// What a word of a node says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// A subnet id.
+    Id(u16),
+    /// The node with the next bits.
+    Pointer(u32),
+}
+
+impl Word {
+    pub fn of(sizes: &Sizes, word: u16) -> Self {
+        if is_id(sizes, word) { Self::Id(word) } else { Self::Pointer(u32::from(word) / sizes.entries_per_node) }
     }
 }
 
@@ -92,19 +97,27 @@ impl PortTree {
         self.entries.as_deref()
     }
 
-    /// The id of a port; absent where the walk leaves the tree.
-    pub fn lookup(&self, profile: &EngineProfile, port: u16) -> Option<PortRangeId> {
-        let entries = self.entries.as_ref()?;
-        let mut at = 0;
-        // Each step at least doubles the index, so the walk ends.
-        loop {
-            let entry = entries.get(at)?;
-            if entry.branch_key == LEAF {
-                return Some(PortRangeId(entry.leaf_id));
-            }
-            let low = port <= entry.branch_key;
-            let left = low == profile.holds(Assumption::PortTreeHeapOrder);
-            at = 2 * at + if left { 1 } else { 2 };
+    /// The leaves that a walk can reach, with their ports and ids. A walk that leaves the tree finds no id.
+    pub fn leaves(&self, profile: &EngineProfile) -> Vec<Leaf> {
+        let mut leaves = Vec::new();
+        let low_first = profile.holds(Assumption::PortTreeHeapOrder);
+        self.descend(0, 0, u16::MAX, low_first, &mut leaves);
+        leaves
+    }
+
+    /// Each step at least doubles the index, so the descent ends.
+    fn descend(&self, at: usize, first: u16, last: u16, low_first: bool, leaves: &mut Vec<Leaf>) {
+        let Some(entry) = self.entries.as_ref().and_then(|entries| entries.get(at)) else { return };
+        if entry.branch_key == LEAF {
+            leaves.push((first..=last, entry.leaf_id));
+            return;
+        }
+        let (low, high) = if low_first { (2 * at + 1, 2 * at + 2) } else { (2 * at + 2, 2 * at + 1) };
+        if first <= entry.branch_key {
+            self.descend(low, first, last.min(entry.branch_key), low_first, leaves);
+        }
+        if last > entry.branch_key {
+            self.descend(high, first.max(entry.branch_key + 1), last, low_first, leaves);
         }
     }
 }
@@ -112,38 +125,6 @@ impl PortTree {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn opposite(assumption: Assumption) -> EngineProfile {
-        EngineProfile { opposite: vec![assumption], ..EngineProfile::profile0() }
-    }
-
-    #[test]
-    fn the_trie_takes_four_bits_a_level() {
-        let (sizes, profile) = (Sizes::profile0(), EngineProfile::profile0());
-        let mut trie = Trie::default();
-        assert_eq!(trie.lookup(&profile, &sizes, 0), None);
-        let mut root = [56_000; 16];
-        root[0] = 16;
-        let mut second = [56_001; 16];
-        second[10] = 56_002;
-        trie.set(&sizes, 1, &second).unwrap();
-        assert!(!trie.is_set());
-        trie.set(&sizes, 0, &root).unwrap();
-        let id = |addr: [u8; 4]| trie.lookup(&profile, &sizes, u32::from_be_bytes(addr));
-        assert_eq!(id([10, 1, 2, 3]), Some(SubnetId(56_002)));
-        assert_eq!(id([11, 1, 2, 3]), Some(SubnetId(56_001)));
-        assert_eq!(id([192, 0, 2, 1]), Some(SubnetId(56_000)));
-        let lsb = opposite(Assumption::TrieMsbFirst);
-        assert_eq!(trie.lookup(&lsb, &sizes, 0x0a00_00a0), Some(SubnetId(56_002)));
-    }
-
-    #[test]
-    fn a_trie_that_points_in_circles_has_no_id() {
-        let sizes = Sizes::profile0();
-        let mut trie = Trie::default();
-        trie.set(&sizes, 0, &[0; 16]).unwrap();
-        assert_eq!(trie.lookup(&EngineProfile::profile0(), &sizes, 0x0a00_0001), None);
-    }
 
     #[test]
     fn nodes_are_checked() {
@@ -156,25 +137,8 @@ mod tests {
     }
 
     #[test]
-    fn the_port_tree_is_a_heap() {
-        let entry = |branch_key, leaf_id| PortTreeEntry { branch_key, leaf_id };
-        let mut tree = PortTree::default();
-        let entries = [
-            entry(100, 0),
-            entry(LEAF, 1),
-            entry(200, 0),
-            entry(LEAF, 1),
-            entry(LEAF, 1),
-            entry(LEAF, 2),
-            entry(LEAF, 3),
-        ];
-        tree.set(&Sizes::profile0(), &entries).unwrap();
-        let profile = EngineProfile::profile0();
-        let id = |port| tree.lookup(&profile, port).map(|id| id.0);
-        assert_eq!([0, 100, 101, 200, 201, 65535].map(id), [Some(1), Some(1), Some(2), Some(2), Some(3), Some(3)]);
-        assert_eq!(tree.lookup(&opposite(Assumption::PortTreeHeapOrder), 100), Some(PortRangeId(3)));
-        tree.set(&Sizes::profile0(), &[entry(100, 0), entry(LEAF, 1)]).unwrap();
-        assert_eq!(tree.lookup(&profile, 101), None, "the walk leaves the tree");
-        assert_eq!(tree.set(&Sizes::profile0(), &[entry(LEAF, 255)]), Err(Refused::Invalid));
+    fn leaves_have_ids() {
+        let leaf = PortTreeEntry { branch_key: LEAF, leaf_id: 255 };
+        assert_eq!(PortTree::default().set(&Sizes::profile0(), &[leaf]), Err(Refused::Invalid));
     }
 }

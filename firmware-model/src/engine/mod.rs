@@ -4,20 +4,28 @@
 //! with its opposite). The engine shares types with the driver, but no code that turns a policy into tables or a frame
 //! into a verdict: the two sides check each other.
 
+mod counters;
+mod flat;
 mod hash;
+mod index;
+mod lookup;
 mod maps;
+mod row;
 mod table;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 
 use nicfw::tables::{
     Action, Assumption, CounterId, Direction, EngineProfile, PortTreeEntry, RuleKey, Sizes, SubnetNode, Verdict,
 };
 
 use crate::packet::{ETHER_ARP, Headers};
+use counters::Counters;
 use hash::Fnv;
+pub use index::EntryId;
+use lookup::{Lookup, Map};
 use maps::{PortTree, Trie};
 pub use table::{Entry, ProbeLimit};
 use table::{RuleTable, Rules};
@@ -102,6 +110,28 @@ pub enum By {
     NotJudged,
 }
 
+/// What decided about a frame of a batch, in a form that costs little: see [`Engine::judgement`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// An entry.
+    Entry(EntryId),
+    /// No entry (assumption A3).
+    NoMatch,
+    /// TSA_RULESET_OVERRIDE.
+    Override,
+    /// The frame shows no IP header and is not judged (only where assumption A8 does not hold).
+    NotJudged,
+}
+
+/// What became of a frame of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it passes.
+    pub verdict: Verdict,
+    /// What decided.
+    pub by: Decided,
+}
+
 /// The content of all tables: the model's read-back, which no adapter offers. For tests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
@@ -141,21 +171,14 @@ struct Tables {
     local_ports: PortTree,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Counter {
-    tx: u64,
-    rx: u64,
-    /// Entries that use it.
-    users: u32,
-}
-
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
     tables: Tables,
+    lookup: Lookup,
     cache: Option<Tables>,
-    counters: BTreeMap<CounterId, Counter>,
+    counters: Counters,
     overridden: Override,
     /// Commands that changed a table: part of the version hash where assumption A13 does not hold.
     writes: u64,
@@ -168,8 +191,9 @@ impl Engine {
         Self {
             config,
             tables: Tables::default(),
+            lookup: Lookup::new(),
             cache: None,
-            counters: BTreeMap::new(),
+            counters: Counters::default(),
             overridden: Override::None,
             writes: 0,
         }
@@ -183,21 +207,65 @@ impl Engine {
 
     /// Judges a frame at a physical port, and counts it.
     pub fn judge(&mut self, headers: &Headers, direction: Direction, physical_port: u32) -> Judgement {
-        let by = |verdict, by| Judgement { verdict, by, counter: None };
-        match self.overridden {
-            Override::None => {}
-            Override::Block if headers.ether_type != ETHER_ARP => return by(Verdict::Deny, By::Override),
-            Override::Block | Override::Allow => return by(Verdict::Allow, By::Override),
+        let mut decision = [Decision { verdict: Verdict::Deny, by: Decided::NoMatch }];
+        self.judge_all(std::slice::from_ref(headers), direction, physical_port, &mut decision);
+        let [decision] = decision;
+        self.judgement(decision)
+    }
+
+    /// Judges frames at a physical port, in their order, and counts them: `decisions` are as many as frames. Nothing is
+    /// allocated unless commands have changed the tables since the last call.
+    ///
+    /// # Panics
+    /// On fewer decisions than frames.
+    pub fn judge_all(
+        &mut self,
+        frames: &[Headers],
+        direction: Direction,
+        physical_port: u32,
+        decisions: &mut [Decision],
+    ) {
+        if self.overridden != Override::None {
+            let overridden = self.overridden;
+            for (decision, headers) in decisions.iter_mut().zip(frames) {
+                let blocked = overridden == Override::Block && headers.ether_type != ETHER_ARP;
+                let verdict = if blocked { Verdict::Deny } else { Verdict::Allow };
+                *decision = Decision { verdict, by: Decided::Override };
+            }
+            return;
         }
-        if headers.ip.is_none() && !self.config.profile.holds(Assumption::NonIpIsJudged) {
-            return by(Verdict::Allow, By::NotJudged);
+        self.lookup.refresh(&mut self.tables, &self.config);
+        let no_match = self.no_match();
+        let non_ip_is_judged = self.config.profile.holds(Assumption::NonIpIsJudged);
+        let counters = &mut self.counters;
+        let found = |at: usize, found| {
+            decisions[at] = if !non_ip_is_judged && frames[at].ip.is_none() {
+                Decision { verdict: Verdict::Allow, by: Decided::NotJudged }
+            } else if let Some((id, verdict, counter)) = found {
+                counters.count(counter, direction);
+                Decision { verdict, by: Decided::Entry(id) }
+            } else {
+                Decision { verdict: no_match, by: Decided::NoMatch }
+            };
+        };
+        self.lookup.decide_all(&self.tables.rules, &self.config.profile, (direction, physical_port), frames, found);
+    }
+
+    /// A decision in full, until a command changes the tables.
+    #[must_use]
+    pub fn judgement(&self, decision: Decision) -> Judgement {
+        let judgement = |by, counter| Judgement { verdict: decision.verdict, by, counter };
+        match decision.by {
+            Decided::NoMatch => judgement(By::NoMatch, None),
+            Decided::Override => judgement(By::Override, None),
+            Decided::NotJudged => judgement(By::NotJudged, None),
+            Decided::Entry(id) => match self.tables.rules.entry(id) {
+                Some((key, entry)) => {
+                    judgement(By::Entry(*key), entry.counter.filter(|id| self.counters.is_allocated(*id)))
+                }
+                None => judgement(By::NoMatch, None),
+            },
         }
-        let view = self.view(headers, direction, physical_port);
-        let decided = self.tables.rules.decide(&rules(&self.config), &view, direction);
-        let Some((key, entry)) = decided else { return by(self.no_match(), By::NoMatch) };
-        let counter = entry.counter.filter(|id| self.count(*id, direction));
-        let verdict = entry.action(direction).verdict().unwrap_or(Verdict::Deny);
-        Judgement { verdict, by: By::Entry(key), counter }
     }
 
     fn no_match(&self) -> Verdict {
@@ -208,65 +276,19 @@ impl Engine {
         }
     }
 
-    /// Every field that the frame shows, oriented.
-    fn view(&self, headers: &Headers, direction: Direction, physical_port: u32) -> RuleKey {
-        let profile = &self.config.profile;
-        let local_is_destination = (direction == Direction::Rx) == profile.holds(Assumption::LocalIsHostSide);
-        fn oriented<T>(local_is_destination: bool, src: T, dst: T) -> (T, T) {
-            if local_is_destination { (dst, src) } else { (src, dst) }
-        }
-        let (local_mac, remote_mac) = oriented(local_is_destination, headers.src_mac, headers.dst_mac);
-        let mut view = RuleKey {
-            local_mac: Some(local_mac),
-            remote_mac: Some(remote_mac),
-            physical_port: Some(physical_port),
-            outer_vlan: headers.outer_vlan,
-            inner_vlan: headers.inner_vlan,
-            ether_type: Some(headers.ether_type),
-            ..RuleKey::default()
-        };
-        let Some(ip) = &headers.ip else { return view };
-        let (local, remote) = oriented(local_is_destination, ip.src, ip.dst);
-        view.local_ip = Some(local);
-        view.remote_ip = Some(remote);
-        view.ip_proto = ip.proto;
-        if let IpAddr::V4(remote) = remote {
-            view.remote_subnet = self.tables.subnets.lookup(profile, &self.config.sizes, remote.to_bits());
-        }
-        let ports = if profile.holds(Assumption::LaterFragmentHasNoPorts) { ip.ports } else { ip.raw_ports };
-        if let Some((src, dst)) = ports {
-            let (local, remote) = oriented(local_is_destination, src, dst);
-            view.local_port = Some(local);
-            view.remote_port = Some(remote);
-            view.remote_portrange = self.tables.remote_ports.lookup(profile, remote);
-            view.local_portrange = self.tables.local_ports.lookup(profile, local);
-        }
-        view
-    }
-
-    fn count(&mut self, id: CounterId, direction: Direction) -> bool {
-        let Some(counter) = self.counters.get_mut(&id) else { return false };
-        let side = match direction {
-            Direction::Rx => &mut counter.rx,
-            Direction::Tx => &mut counter.tx,
-        };
-        *side = side.wrapping_add(1);
-        true
-    }
-
     /// Writes the entry of a key; `writer` is the number of the function that asks.
     ///
     /// # Errors
     /// [`Refused`]; the tables are as before.
     pub fn set_rule(&mut self, key: RuleKey, entry: Entry) -> Result<(), Refused> {
         self.check_ids(&key)?;
-        if entry.counter.is_some_and(|id| !self.counters.contains_key(&id)) {
+        if entry.counter.is_some_and(|id| !self.counters.is_allocated(id)) {
             return Err(Refused::Unknown);
         }
         let before = self.tables.rules.get(&key).and_then(|entry| entry.counter);
         self.tables.rules.set(&rules(&self.config), key, entry)?;
         let after = self.tables.rules.get(&key).and_then(|entry| entry.counter);
-        self.recount_users(before, after);
+        self.counters.change_user(before, after);
         self.writes += 1;
         Ok(())
     }
@@ -293,15 +315,6 @@ impl Engine {
         Ok(())
     }
 
-    fn recount_users(&mut self, before: Option<CounterId>, after: Option<CounterId>) {
-        if let Some(counter) = before.and_then(|id| self.counters.get_mut(&id)) {
-            counter.users = counter.users.saturating_sub(1);
-        }
-        if let Some(counter) = after.and_then(|id| self.counters.get_mut(&id)) {
-            counter.users += 1;
-        }
-    }
-
     /// The entry of a key.
     #[must_use]
     pub fn rule(&self, key: &RuleKey) -> Option<&Entry> {
@@ -317,13 +330,7 @@ impl Engine {
     }
 
     fn recount_all_users(&mut self) {
-        for counter in self.counters.values_mut() {
-            counter.users = 0;
-        }
-        let used: Vec<CounterId> = self.tables.rules.iter().filter_map(|(_, entry)| entry.counter).collect();
-        for id in used {
-            self.recount_users(None, Some(id));
-        }
+        self.counters.set_users(self.tables.rules.iter().filter_map(|(_, entry)| entry.counter));
     }
 
     /// Writes a node of the subnet trie.
@@ -332,6 +339,7 @@ impl Engine {
     /// [`Refused::Invalid`]; the node is as before.
     pub fn set_subnet_node(&mut self, id: u32, entries: &[u16]) -> Result<(), Refused> {
         self.tables.subnets.set(&self.config.sizes, id, entries)?;
+        self.lookup.forget(Map::Subnets);
         self.writes += 1;
         Ok(())
     }
@@ -342,6 +350,7 @@ impl Engine {
     /// [`Refused::Invalid`]; the tree is as before.
     pub fn set_remote_ports(&mut self, entries: &[PortTreeEntry]) -> Result<(), Refused> {
         self.tables.remote_ports.set(&self.config.sizes, entries)?;
+        self.lookup.forget(Map::RemotePorts);
         self.writes += 1;
         Ok(())
     }
@@ -352,6 +361,7 @@ impl Engine {
     /// [`Refused::Invalid`]; the tree is as before.
     pub fn set_local_ports(&mut self, entries: &[PortTreeEntry]) -> Result<(), Refused> {
         self.tables.local_ports.set(&self.config.sizes, entries)?;
+        self.lookup.forget(Map::LocalPorts);
         self.writes += 1;
         Ok(())
     }
@@ -361,13 +371,7 @@ impl Engine {
     /// # Errors
     /// [`Refused::Full`] if not even one is left.
     pub fn alloc_counters(&mut self, count: u32) -> Result<Vec<CounterId>, Refused> {
-        let free = (1..=self.config.profile.counters).map(CounterId).filter(|id| !self.counters.contains_key(id));
-        let ids: Vec<CounterId> = free.take(usize::try_from(count).unwrap_or(usize::MAX)).collect();
-        if ids.is_empty() && count > 0 {
-            return Err(Refused::Full);
-        }
-        self.counters.extend(ids.iter().map(|id| (*id, Counter::default())));
-        Ok(ids)
+        self.counters.alloc(count, self.config.profile.counters)
     }
 
     /// Frees counter pairs, all or none.
@@ -375,35 +379,24 @@ impl Engine {
     /// # Errors
     /// [`Refused::Unknown`] if one is not allocated, [`Refused::Busy`] if an entry uses one.
     pub fn free_counters(&mut self, ids: &[CounterId]) -> Result<(), Refused> {
-        for id in ids {
-            let counter = self.counters.get(id).ok_or(Refused::Unknown)?;
-            if counter.users > 0 {
-                return Err(Refused::Busy);
-            }
-        }
-        self.counters.retain(|id, _| !ids.contains(id));
-        Ok(())
+        self.counters.free(ids)
     }
 
     /// Entries that use a counter; `None` if it is not allocated.
     #[must_use]
     pub fn counter_users(&self, id: CounterId) -> Option<u32> {
-        self.counters.get(&id).map(|counter| counter.users)
+        self.counters.users(id)
     }
 
     /// Reads a counter pair, transmitted frames first, each modulo its width; `None` if it is not allocated.
     #[must_use]
     pub fn counter(&self, id: CounterId) -> Option<(u64, u64)> {
-        let width = self.config.counter_width.clamp(1, 64);
-        let wrapped = |value: u64| value & (u64::MAX >> (64 - width));
-        self.counters.get(&id).map(|counter| (wrapped(counter.tx), wrapped(counter.rx)))
+        self.counters.read(id, self.config.counter_width)
     }
 
     /// Sets a counter pair, transmitted frames first. For tests of wrapping counters.
     pub fn preset_counter(&mut self, id: CounterId, tx: u64, rx: u64) {
-        if let Some(counter) = self.counters.get_mut(&id) {
-            (counter.tx, counter.rx) = (tx, rx);
-        }
+        self.counters.preset(id, tx, rx);
     }
 
     /// Overrides the rules, or no longer.
@@ -446,6 +439,7 @@ impl Engine {
     /// [`Refused::Unknown`] without a valid cache; the tables are as before.
     pub fn roll_back_to_cache(&mut self) -> Result<(), Refused> {
         self.tables = self.cache.clone().ok_or(Refused::Unknown)?;
+        self.lookup.forget_all();
         self.recount_all_users();
         self.writes += 1;
         Ok(())
@@ -454,6 +448,7 @@ impl Engine {
     /// What an MC reboot does: the cache, or nothing, becomes active; override and counters are lost (A12, A14).
     pub fn reboot(&mut self) {
         self.tables = self.cache.clone().unwrap_or_default();
+        self.lookup.forget_all();
         if self.config.profile.holds(Assumption::RebootClearsCounters) {
             self.overridden = Override::None;
             self.counters.clear();

@@ -1,11 +1,25 @@
 //! The rule table: entries by key, and the combinations of match fields in the order in which they are looked up.
+//!
+//! An entry is found by the row of its key: one index for all combinations, as the places of fields that a key does not name
+//! are zero in its row. So a lookup in a combination is one of the frame's row, masked.
 
 use std::collections::HashMap;
 
-use nicfw::tables::{Action, Assumption, CounterId, Direction, EngineProfile, LookupOrder, MatchFields, RuleKey};
+use nicfw::tables::{
+    Action, Assumption, CounterId, Direction, EngineProfile, LookupOrder, MatchFields, RuleKey, Verdict,
+};
 
 use super::Refused;
 use super::hash::Fnv;
+use super::index::{EntryId, Hit, Index};
+use super::row::{Field, Row};
+use super::values::{Candidates, Values};
+
+/// Entries that the model takes, however large the profile's table: then neither numbers nor port classes run out, even where
+/// each entry names values of its own and as many old ones are not cleaned up yet.
+pub const MOST_ENTRIES: usize = 16_000;
+/// Combinations that the model takes: one bit each.
+pub const MOST_COMBINATIONS: usize = 64;
 
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,25 +34,6 @@ pub struct Entry {
     pub writer: usize,
 }
 
-impl Entry {
-    pub(super) fn action(&self, direction: Direction) -> Action {
-        match direction {
-            Direction::Rx => self.rx,
-            Direction::Tx => self.tx,
-        }
-    }
-}
-
-/// The table.
-#[derive(Debug, Clone, Default)]
-pub(super) struct RuleTable {
-    entries: HashMap<RuleKey, Entry>,
-    /// Combinations in use, in lookup order, each with its number of entries.
-    combinations: Vec<(Rank, MatchFields, u32)>,
-    /// Entries in each hash bucket, where the probe limit is modelled.
-    buckets: HashMap<u64, u32>,
-}
-
 /// Where a combination stands in the lookup order: smaller is earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
@@ -47,6 +42,15 @@ enum Rank {
     Above(u64),
     Base(u64),
     Never,
+}
+
+/// A combination in use.
+#[derive(Debug, Clone, Copy)]
+struct Combination {
+    rank: Rank,
+    fields: MatchFields,
+    mask: Row,
+    entries: u32,
 }
 
 /// How the hash behind the table gives up: at most so many entries in one bucket of so many.
@@ -92,41 +96,126 @@ impl Rules<'_> {
 
     fn capacity(&self) -> usize {
         let all = usize::try_from(self.profile.rules).unwrap_or(usize::MAX);
-        if self.profile.holds(Assumption::TableSizes) { all } else { all / 2 }
+        let all = if self.profile.holds(Assumption::TableSizes) { all } else { all / 2 };
+        all.min(MOST_ENTRIES)
+    }
+
+    fn combinations(&self) -> usize {
+        usize::try_from(self.profile.combinations).unwrap_or(usize::MAX).min(MOST_COMBINATIONS)
+    }
+}
+
+/// How lookups go on: assumptions A9 and A10.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Walk {
+    pub none_is_absent: bool,
+    pub miss_goes_on: bool,
+}
+
+/// An entry as it was written.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    key: RuleKey,
+    entry: Entry,
+}
+
+/// The table.
+#[derive(Debug, Clone)]
+pub(super) struct RuleTable {
+    values: Values,
+    /// Entries, by [`EntryId`]; their rows are in the index.
+    stored: Vec<Stored>,
+    index: Index,
+    /// In lookup order.
+    combinations: Vec<Combination>,
+    /// Entries in each hash bucket, where the probe limit is modelled.
+    buckets: HashMap<u64, u32>,
+    /// Entries freed since the values were last cleaned up.
+    freed: usize,
+    /// What [`Values`] knows of combinations is older than the entries.
+    stale: bool,
+}
+
+impl Default for RuleTable {
+    fn default() -> Self {
+        Self {
+            values: Values::new(),
+            stored: Vec::new(),
+            index: Index::new(),
+            combinations: Vec::new(),
+            buckets: HashMap::new(),
+            freed: 0,
+            stale: false,
+        }
     }
 }
 
 impl RuleTable {
     pub fn get(&self, key: &RuleKey) -> Option<&Entry> {
-        self.entries.get(key)
+        self.entry(self.find(key)?).map(|(_, entry)| entry)
+    }
+
+    fn find(&self, key: &RuleKey) -> Option<EntryId> {
+        self.index.find(&self.values.row(key)?)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&RuleKey, &Entry)> {
-        self.entries.iter()
+        self.stored.iter().map(|stored| (&stored.key, &stored.entry))
+    }
+
+    /// An entry by the name that a lookup gave it.
+    #[inline]
+    pub fn entry(&self, id: EntryId) -> Option<(&RuleKey, &Entry)> {
+        self.stored.get(id.place()).map(|stored| (&stored.key, &stored.entry))
+    }
+
+    /// The values that entries name.
+    #[inline]
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// Every field that a combination looks at.
+    pub fn fields(&self) -> MatchFields {
+        self.combinations.iter().fold(MatchFields::empty(), |all, combination| all | combination.fields)
+    }
+
+    /// Every combination that is looked up.
+    pub fn candidates(&self) -> Candidates {
+        self.looked_up(|_| true)
+    }
+
+    fn looked_up(&self, which: impl Fn(&Combination) -> bool) -> Candidates {
+        let places = self.combinations.iter().enumerate();
+        let bits = places.filter(|(_, other)| other.rank != Rank::Never && which(other)).map(|(place, _)| 1 << place);
+        bits.fold(0, |all, bit: Candidates| all | bit)
     }
 
     /// Writes the entry of a key; an entry without an action is freed.
     pub fn set(&mut self, rules: &Rules<'_>, key: RuleKey, entry: Entry) -> Result<(), Refused> {
-        let known = self.entries.contains_key(&key);
+        let known = self.find(&key);
         if entry.rx == Action::None && entry.tx == Action::None {
-            self.free(rules, &key);
+            if let Some(id) = known {
+                self.free(rules, id);
+            }
             return Ok(());
         }
-        if known && !rules.profile.holds(Assumption::SetReplaces) {
-            return Err(Refused::Exists);
+        if let Some((id, stored)) = known.and_then(|id| Some((id, self.stored.get_mut(id.place())?))) {
+            if !rules.profile.holds(Assumption::SetReplaces) {
+                return Err(Refused::Exists);
+            }
+            stored.entry = entry;
+            self.index.set(id, Hit::of(&entry));
+            return Ok(());
         }
-        if !known {
-            self.make_room(rules, &key)?;
-        }
-        self.entries.insert(key, entry);
-        Ok(())
+        self.make_room(rules, &key)?;
+        self.insert(Stored { key, entry })
     }
 
     fn make_room(&mut self, rules: &Rules<'_>, key: &RuleKey) -> Result<(), Refused> {
         let fields = key.fields();
-        let at = self.combinations.iter().position(|(_, used, _)| *used == fields);
-        let most = usize::try_from(rules.profile.combinations).unwrap_or(usize::MAX);
-        if self.entries.len() >= rules.capacity() || (at.is_none() && self.combinations.len() >= most) {
+        let at = self.combinations.iter().position(|combination| combination.fields == fields);
+        if self.stored.len() >= rules.capacity() || (at.is_none() && self.combinations.len() >= rules.combinations()) {
             return Err(Refused::Full);
         }
         if let Some(probe) = rules.probe {
@@ -137,82 +226,108 @@ impl RuleTable {
             *used += 1;
         }
         match at.and_then(|at| self.combinations.get_mut(at)) {
-            Some((_, _, count)) => *count += 1,
+            Some(combination) => combination.entries += 1,
             None => {
                 let rank = rules.rank(fields);
-                let at = self.combinations.partition_point(|(other, _, _)| *other < rank);
-                self.combinations.insert(at, (rank, fields, 1));
+                let at = self.combinations.partition_point(|other| other.rank < rank);
+                let mask = Row::mask(fields);
+                self.combinations.insert(at, Combination { rank, fields, mask, entries: 1 });
             }
         }
         Ok(())
     }
 
-    fn free(&mut self, rules: &Rules<'_>, key: &RuleKey) {
-        if self.entries.remove(key).is_none() {
-            return;
+    fn insert(&mut self, stored: Stored) -> Result<(), Refused> {
+        if self.freed > self.stored.len() {
+            self.clean_up();
         }
+        let row = self.values.number(&stored.key).ok_or(Refused::Full)?;
+        self.index.push(row, Hit::of(&stored.entry));
+        self.stored.push(stored);
+        self.stale = true;
+        Ok(())
+    }
+
+    /// Numbers anew the values that entries name.
+    fn clean_up(&mut self) {
+        let mut values = self.values.emptied();
+        self.index.replace_rows(self.stored.iter().map(|stored| values.number(&stored.key).unwrap_or_default()));
+        self.values = values;
+        self.freed = 0;
+        self.stale = true;
+    }
+
+    fn free(&mut self, rules: &Rules<'_>, id: EntryId) {
+        let Some(Stored { key, .. }) = self.stored.get(id.place()).copied() else { return };
+        self.index.swap_remove(id);
+        self.stored.swap_remove(id.place());
         let fields = key.fields();
-        for (_, used, count) in &mut self.combinations {
-            if *used == fields {
-                *count -= 1;
+        for combination in &mut self.combinations {
+            if combination.fields == fields {
+                combination.entries -= 1;
             }
         }
-        self.combinations.retain(|(_, _, count)| *count > 0);
+        self.combinations.retain(|combination| combination.entries > 0);
         if let Some(probe) = rules.probe
-            && let Some(used) = self.buckets.get_mut(&rules.bucket(probe, key))
+            && let Some(used) = self.buckets.get_mut(&rules.bucket(probe, &key))
         {
             *used = used.saturating_sub(1);
         }
+        self.freed += 1;
+        self.stale = true;
     }
 
     /// Drops the entries that `keep` refuses.
     pub fn retain(&mut self, rules: &Rules<'_>, keep: impl Fn(&RuleKey, &Entry) -> bool) {
         let gone: Vec<RuleKey> = self.iter().filter(|(key, entry)| !keep(key, entry)).map(|(key, _)| *key).collect();
         for key in gone {
-            self.free(rules, &key);
+            if let Some(id) = self.find(&key) {
+                self.free(rules, id);
+            }
         }
     }
 
-    /// The first entry with a verdict for a frame, in lookup order. `view` names every field that the frame shows.
-    pub fn decide(&self, rules: &Rules<'_>, view: &RuleKey, direction: Direction) -> Option<(RuleKey, Entry)> {
-        let none_is_absent = rules.profile.holds(Assumption::NoneIsAbsent);
-        let miss_goes_on = rules.profile.holds(Assumption::MissGoesOn);
-        for (rank, fields, _) in &self.combinations {
-            if *rank == Rank::Never {
-                break;
+    /// Learns which combinations can decide about which values. True if anything has changed since it was called last.
+    pub fn learn(&mut self) -> bool {
+        if !std::mem::take(&mut self.stale) {
+            return false;
+        }
+        let blind = Field::ALL.map(|field| self.looked_up(|combination| !combination.fields.contains(field.bit())));
+        self.values.forget(|field| blind[field as usize]);
+        for (stored, row) in self.stored.iter().zip(self.index.rows()) {
+            let fields = stored.key.fields();
+            self.values.learn(row, self.looked_up(|combination| combination.fields == fields));
+        }
+        true
+    }
+
+    /// The first entry with a verdict for a frame, in lookup order. `row` has the numbers of all that the frame shows, and
+    /// `candidates` are the combinations that know all of them.
+    #[inline]
+    pub fn decide(
+        &self,
+        row: &Row,
+        mut candidates: Candidates,
+        direction: Direction,
+        walk: Walk,
+    ) -> Option<(EntryId, Verdict, CounterId)> {
+        if !walk.miss_goes_on {
+            // The first combination that is no candidate is a miss.
+            candidates &= !candidates.wrapping_add(1);
+        }
+        while let Some(combination) = self.combinations.get(candidates.trailing_zeros() as usize) {
+            let id = self.index.find(&row.only(&combination.mask));
+            match id.and_then(|id| Some((id, self.index.hit(id)?))) {
+                Some((id, hit)) => match hit.verdict(direction) {
+                    Some(verdict) => return Some((id, verdict, hit.counter)),
+                    None if !walk.none_is_absent => return None,
+                    None => {}
+                },
+                None if !walk.miss_goes_on => return None,
+                None => {}
             }
-            let hit = mask(view, *fields).and_then(|key| Some((key, *self.entries.get(&key)?)));
-            match hit {
-                Some((key, entry)) if entry.action(direction).verdict().is_some() => return Some((key, entry)),
-                Some(_) if !none_is_absent => return None,
-                None if !miss_goes_on => return None,
-                _ => {}
-            }
+            candidates &= candidates - 1;
         }
         None
     }
-}
-
-/// The named fields of a view, or nothing if it lacks one of them.
-fn mask(view: &RuleKey, fields: MatchFields) -> Option<RuleKey> {
-    use MatchFields as F;
-    fn take<T>(fields: F, field: F, value: Option<T>) -> Option<Option<T>> {
-        if fields.contains(field) { value.map(Some) } else { Some(None) }
-    }
-    Some(RuleKey {
-        local_ip: take(fields, F::LOCAL_IP, view.local_ip)?,
-        local_mac: take(fields, F::LOCAL_MAC, view.local_mac)?,
-        physical_port: take(fields, F::PHYSICAL_PORT, view.physical_port)?,
-        outer_vlan: take(fields, F::OUTER_VLAN, view.outer_vlan)?,
-        inner_vlan: take(fields, F::INNER_VLAN, view.inner_vlan)?,
-        ether_type: take(fields, F::ETHER_TYPE, view.ether_type)?,
-        ip_proto: take(fields, F::IP_PROTO, view.ip_proto)?,
-        remote_ip: take(fields, F::REMOTE_IP, view.remote_ip)?,
-        remote_mac: take(fields, F::REMOTE_MAC, view.remote_mac)?,
-        remote_subnet: take(fields, F::REMOTE_SUBNET_ID, view.remote_subnet)?,
-        remote_port: take(fields, F::REMOTE_PORT, view.remote_port)?,
-        remote_portrange: take(fields, F::REMOTE_PORTRANGE_ID, view.remote_portrange)?,
-        local_port: take(fields, F::LOCAL_PORT, view.local_port)?,
-        local_portrange: take(fields, F::LOCAL_PORTRANGE_ID, view.local_portrange)?,
-    })
 }

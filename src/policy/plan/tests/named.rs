@@ -115,7 +115,7 @@ fn a_new_prefix_copies_the_entries_of_its_class_once() {
 
 pub(super) fn with_ports(image: Image, classes: &[(u16, u16)], target: &Target) -> Image {
     let classes = classes.iter().map(|(first, id)| (*first, PortRangeId(*id)));
-    Image { local_ports: Some(PortMap::build(classes, &target.sizes).unwrap()), ..image }
+    Image { local_ports: Some(Arc::new(PortMap::build(classes, &target.sizes).unwrap())), ..image }
 }
 
 /// An allow for received TCP to a class of ports.

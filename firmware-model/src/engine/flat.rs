@@ -1,0 +1,291 @@
+//! The maps as frames are judged by them: from an address or a port to the numbers of its ids, in loads that do not depend on
+//! what is found.
+//!
+//! Made from the words of `maps.rs` when a frame is to be judged after a map has changed.
+
+use std::ops::RangeInclusive;
+
+use nicfw::tables::{Assumption, EngineProfile, Sizes};
+
+use super::maps::{PortTree, Trie, Word};
+use super::row::Field;
+use super::values::{Candidates, Values};
+
+const TOP_BITS: u32 = 16;
+/// Marks a cell that holds a number; another one holds the number of a node. Both stay below it: see `MOST_ENTRIES`, and a
+/// pointer of 16 bits is a node's number times its width.
+const NUMBER: u16 = 1 << 15;
+
+/// The subnet trie: 16 bits of the address choose a cell of the top, and then each digit one of a node.
+#[derive(Debug, Clone)]
+pub(super) struct Subnets {
+    top: Vec<u16>,
+    /// By node and digit, as pointers count.
+    cells: Vec<u16>,
+    /// Address bits that a node looks at.
+    digit: u32,
+    /// Digits of an address are taken from the last to the first: the opposite of assumption A4.
+    reversed: bool,
+}
+
+impl Subnets {
+    /// Nobody has an id.
+    pub fn none() -> Self {
+        Self { top: Vec::new(), cells: Vec::new(), digit: 8, reversed: false }
+    }
+
+    /// A trie as it was written.
+    pub fn new(trie: &Trie, values: &Values, profile: &EngineProfile, sizes: &Sizes) -> Self {
+        let mut flat = Self::none();
+        let Some(digit) = Trie::digit(sizes) else { return flat };
+        flat.digit = digit;
+        flat.reversed = !profile.holds(Assumption::TrieMsbFirst);
+        let column = values.column(Field::RemoteSubnet);
+        let cell = |word: &u16| match Word::of(sizes, *word) {
+            Word::Id(id) => NUMBER | column.word(id),
+            Word::Pointer(node) => u16::try_from(node).unwrap_or(NUMBER),
+        };
+        for (node, words) in trie.nodes() {
+            flat.cells.resize((node << digit) as usize, NUMBER);
+            flat.cells.extend(words.iter().map(cell));
+        }
+        let mut top = vec![NUMBER; 1 << TOP_BITS];
+        flat.fill(&mut top, 0);
+        flat.top = top;
+        flat
+    }
+
+    /// Fills the part of the top that a cell leads to.
+    fn fill(&self, part: &mut [u16], cell: u16) {
+        match part {
+            [place] => *place = cell,
+            part if cell & NUMBER != 0 => part.fill(cell),
+            part => {
+                let below = part.chunks_mut(part.len() >> self.digit);
+                (0..).zip(below).for_each(|(digit, part)| self.fill(part, self.step(cell, digit, self.digit)));
+            }
+        }
+    }
+
+    /// One level down, unless there is a number: a choice by arithmetic, as no branch could foresee it.
+    #[inline]
+    fn step(&self, cell: u16, digit: u16, bits: u32) -> u16 {
+        let below = self.cells.get(usize::from(cell.wrapping_shl(bits) | digit)).copied().unwrap_or(NUMBER);
+        let has_number = (cell >> 15).wrapping_neg();
+        cell & has_number | below & !has_number
+    }
+
+    /// The number of an address's id; 0 if it has none, or one that no entry names.
+    #[inline]
+    pub fn number(&self, addr: u32) -> u16 {
+        // The width that adapters are known to have is worth a path without variable shifts.
+        match self.digit {
+            4 if !self.reversed => self.descend(addr, 4),
+            digit if self.reversed => self.descend(reverse_digits(addr, digit), digit),
+            digit => self.descend(addr, digit),
+        }
+    }
+
+    #[inline]
+    fn descend(&self, addr: u32, bits: u32) -> u16 {
+        let [a, b, c, d] = addr.to_be_bytes();
+        let mut cell = self.top.get(usize::from(u16::from_be_bytes([a, b]))).copied().unwrap_or(NUMBER);
+        let rest = u16::from_be_bytes([c, d]);
+        let mut shift = TOP_BITS;
+        while shift > 0 {
+            shift -= bits;
+            cell = self.step(cell, rest >> shift & ((1 << bits) - 1), bits);
+        }
+        // Behind the last bit a pointer leads nowhere.
+        if cell & NUMBER == 0 { 0 } else { cell & !NUMBER }
+    }
+}
+
+fn reverse_digits(addr: u32, digit: u32) -> u32 {
+    let mask = (1 << digit) - 1;
+    (0..32 / digit).fold(0, |reversed, at| reversed << digit | addr >> (at * digit) & mask)
+}
+
+/// What entries can tell about one port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct PortClass {
+    /// Number of the port itself.
+    pub exact: u16,
+    /// Number of its range's id.
+    pub range: u16,
+    /// Combinations that know both.
+    pub candidates: Candidates,
+}
+
+/// The port of a frame without ports.
+pub(super) const NO_PORT: u32 = 1 << 16;
+
+/// All ports of one side: by port its class.
+#[derive(Debug, Clone)]
+pub(super) struct Ports {
+    class: Vec<u16>,
+    classes: Vec<PortClass>,
+    exact: Field,
+    range: Field,
+}
+
+impl Ports {
+    /// No port is known.
+    pub fn none(exact: Field, range: Field) -> Self {
+        Self { class: Vec::new(), classes: vec![PortClass::default()], exact, range }
+    }
+
+    /// A tree as it was written, and the ports that entries name beside it.
+    pub fn map(&mut self, tree: &PortTree, values: &Values, profile: &EngineProfile) {
+        self.class.clear();
+        self.class.resize(1 << 16, 0);
+        let class = |range| PortClass { range, ..PortClass::default() };
+        // A class a number: class 0 is that of ports without a number.
+        self.classes = (0..).take(values.column(self.range).len()).map(class).collect();
+        for (ports, id) in tree.leaves(profile) {
+            let range = values.column(self.range).word(id);
+            let ports = usize::from(*ports.start())..=usize::from(*ports.end());
+            self.class.get_mut(ports).unwrap_or_default().fill(range);
+        }
+        for (port, exact) in values.column(self.exact).numbered_words() {
+            // Entries are so few that classes never run out: see `MOST_ENTRIES`.
+            let Ok(number) = u16::try_from(self.classes.len()) else { continue };
+            if let Some(class) = self.class.get_mut(usize::from(port)) {
+                self.classes.push(PortClass { exact, range: *class, candidates: 0 });
+                *class = number;
+            }
+        }
+    }
+
+    /// Learns which combinations know which class.
+    pub fn learn(&mut self, values: &Values) {
+        let (exact, range) = (values.column(self.exact), values.column(self.range));
+        for class in &mut self.classes {
+            class.candidates = exact.candidates(class.exact) & range.candidates(class.range);
+        }
+    }
+
+    /// The class of a port, or of [`NO_PORT`].
+    #[inline]
+    pub fn get(&self, port: u32) -> PortClass {
+        let class = self.class.get(port as usize).copied().unwrap_or(0);
+        self.classes.get(usize::from(class)).copied().unwrap_or_default()
+    }
+}
+
+/// Ports of one leaf.
+pub(super) type Leaf = (RangeInclusive<u16>, u16);
+
+#[cfg(test)]
+mod tests {
+    use nicfw::tables::{PortRangeId, PortTreeEntry, RuleKey, SubnetId};
+
+    use super::*;
+
+    const LEAF: u16 = 0xffff;
+
+    fn opposite(assumption: Assumption) -> EngineProfile {
+        EngineProfile { opposite: vec![assumption], ..EngineProfile::profile0() }
+    }
+
+    /// Numbers 1, 2, 3 for ids 56000, 56001, 56002.
+    fn three_subnets() -> Values {
+        let mut values = Values::new();
+        for id in 56_000..56_003 {
+            values.number(&RuleKey { remote_subnet: Some(SubnetId(id)), ..RuleKey::default() }).unwrap();
+        }
+        values
+    }
+
+    fn number(trie: &Trie, profile: &EngineProfile, sizes: &Sizes, addr: [u8; 4]) -> u16 {
+        Subnets::new(trie, &three_subnets(), profile, sizes).number(u32::from_be_bytes(addr))
+    }
+
+    #[test]
+    fn the_trie_takes_four_bits_a_level() {
+        let (sizes, profile) = (Sizes::profile0(), EngineProfile::profile0());
+        let mut trie = Trie::default();
+        assert_eq!(number(&trie, &profile, &sizes, [0; 4]), 0);
+        let mut root = [56_000; 16];
+        root[0] = 16;
+        let mut second = [56_001; 16];
+        second[10] = 56_002;
+        trie.set(&sizes, 1, &second).unwrap();
+        assert!(!trie.is_set());
+        trie.set(&sizes, 0, &root).unwrap();
+        assert_eq!(number(&trie, &profile, &sizes, [10, 1, 2, 3]), 3);
+        assert_eq!(number(&trie, &profile, &sizes, [11, 1, 2, 3]), 2);
+        assert_eq!(number(&trie, &profile, &sizes, [192, 0, 2, 1]), 1);
+        let lsb = opposite(Assumption::TrieMsbFirst);
+        assert_eq!(number(&trie, &lsb, &sizes, [10, 0, 0, 0xa0]), 3);
+    }
+
+    /// A single address below every width of node.
+    #[test]
+    fn every_width_reaches_the_last_bit() {
+        for bits in [1, 2, 4, 8u32] {
+            let sizes = Sizes { entries_per_node: 1 << bits, ..Sizes::profile0() };
+            let addr = 0x0a1e_8421;
+            let mut trie = Trie::default();
+            for level in (0..32 / bits).rev() {
+                let mut node = vec![56_001; 1 << bits];
+                let digit = addr >> (32 - bits * (level + 1)) & ((1 << bits) - 1);
+                let last = level + 1 == 32 / bits;
+                node[digit as usize] = if last { 56_002 } else { u16::try_from((level + 1) << bits).unwrap() };
+                trie.set(&sizes, level, &node).unwrap();
+            }
+            let profile = EngineProfile::profile0();
+            let flat = Subnets::new(&trie, &three_subnets(), &profile, &sizes);
+            assert_eq!([addr, addr ^ 1, addr ^ 1 << 15, 0].map(|addr| flat.number(addr)), [3, 2, 2, 2], "{bits} bits");
+        }
+    }
+
+    #[test]
+    fn a_trie_that_points_in_circles_has_no_id() {
+        let (sizes, profile) = (Sizes::profile0(), EngineProfile::profile0());
+        let mut trie = Trie::default();
+        trie.set(&sizes, 0, &[0; 16]).unwrap();
+        assert_eq!(number(&trie, &profile, &sizes, [10, 0, 0, 1]), 0);
+    }
+
+    #[test]
+    fn a_node_that_nobody_wrote_has_no_ids() {
+        let (sizes, profile) = (Sizes::profile0(), EngineProfile::profile0());
+        let mut trie = Trie::default();
+        trie.set(&sizes, 0, &[160; 16]).unwrap();
+        assert_eq!(number(&trie, &profile, &sizes, [10, 0, 0, 1]), 0);
+    }
+
+    #[test]
+    fn the_port_tree_is_a_heap() {
+        let entry = |branch_key, leaf_id| PortTreeEntry { branch_key, leaf_id };
+        let mut tree = PortTree::default();
+        let entries = [
+            entry(100, 0),
+            entry(LEAF, 1),
+            entry(200, 0),
+            entry(LEAF, 1),
+            entry(LEAF, 1),
+            entry(LEAF, 2),
+            entry(LEAF, 3),
+        ];
+        tree.set(&Sizes::profile0(), &entries).unwrap();
+        let mut values = Values::new();
+        for id in 1..4 {
+            values.number(&RuleKey { local_portrange: Some(PortRangeId(id)), ..RuleKey::default() }).unwrap();
+        }
+        values.number(&RuleKey { local_port: Some(150), ..RuleKey::default() }).unwrap();
+        let mut ports = Ports::none(Field::LocalPort, Field::LocalPortrange);
+        let mut classes = |tree: &PortTree, profile: &EngineProfile, at: [u32; 7]| {
+            ports.map(tree, &values, profile);
+            at.map(|port| (ports.get(port).range, ports.get(port).exact))
+        };
+        let profile = EngineProfile::profile0();
+        let at = [0, 100, 101, 150, 200, 201, 65_535];
+        let expected = [(1, 0), (1, 0), (2, 0), (2, 1), (2, 0), (3, 0), (3, 0)];
+        assert_eq!(classes(&tree, &profile, at), expected);
+        assert_eq!(classes(&tree, &opposite(Assumption::PortTreeHeapOrder), at)[1], (3, 0));
+        tree.set(&Sizes::profile0(), &[entry(100, 0), entry(LEAF, 1)]).unwrap();
+        assert_eq!(classes(&tree, &profile, at)[2], (0, 0), "the walk leaves the tree");
+    }
+}

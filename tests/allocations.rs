@@ -1,0 +1,108 @@
+//! A verdict of the model allocates nothing, however many there are.
+#![expect(unsafe_code, reason = "counting allocations takes an allocator, and that trait is unsafe to implement")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use nicfw::clock::VirtualClock;
+use nicfw::firewall::{Adopt, Firewall, Settings};
+use nicfw::nic::AttachOptions;
+use nicfw::policy::{Compiled, Document};
+use nicfw::{Adapter, Direction, MacAddr, Verdict};
+use nicfw_model::engine::{Decided, Decision};
+use nicfw_model::packet::{Headers, parse};
+use nicfw_model::{FunctionConfig, Model, ModelConfig};
+
+thread_local! {
+    /// Allocations of this thread.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same one.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from `alloc` above, with this layout, so from the system's allocator.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+const POLICY: &str = r#"nicfw: 1
+unbound: allow
+multicast: deny
+policies:
+  web:
+    - {allow: in, proto: tcp, local_ports: [80, 8000-8099], remote: [10.20.0.0/16, 10.21.0.0/16], reason: shop}
+    - {allow: out, proto: udp, remote: 10.0.0.53, remote_ports: 53, reason: DNS}
+bindings:
+  - {container: shop-1, ip: 10.30.1.17, mac: "02:00:0a:1e:01:11", attach: sriov, policy: web}
+  - {container: six-1, ip: "2001:db8::17", nd: open-icmpv6, mac: "02:00:0a:1e:01:14", attach: sriov, policy: web}
+"#;
+
+fn loaded() -> Model {
+    let model = Model::new(ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))]));
+    let clock = Arc::new(VirtualClock::new());
+    let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default()).unwrap();
+    let document = Document::parse(POLICY, "shops.yaml").unwrap();
+    let compiled = Compiled::new(&document, adapter.target(), None).unwrap();
+    drop(Firewall::attach(adapter, Adopt(&compiled), clock, Settings::default()).unwrap());
+    model
+}
+
+/// TCP or UDP over either family, to the containers or to others.
+fn frame(number: u16) -> Vec<u8> {
+    let [high, low] = number.to_be_bytes();
+    let mut frame = vec![2, 0, 10, 30, 1, [0x11, 0x14, 0x99][usize::from(number % 3)], 2, 0, 0, 0, 0, 9];
+    if number.is_multiple_of(2) {
+        frame.extend([0x08, 0x00, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, [6, 17][usize::from(high % 2)], 0, 0]);
+        frame.extend([10, 20, high, low, 10, 30, 1, 17]);
+    } else {
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 20, 6, 64]);
+        frame.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, high, low]);
+        frame.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x17]);
+    }
+    frame.extend([0xc8, 0, high & 0x1f, low]);
+    frame.resize(80, 0);
+    frame
+}
+
+#[test]
+fn a_verdict_allocates_nothing() {
+    let model = loaded();
+    let frames: Vec<Vec<u8>> = (0..5000).map(frame).collect();
+    let headers: Vec<Headers> = frames.iter().map(|frame| parse(frame).unwrap()).collect();
+    let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::NoMatch }; headers.len()];
+    // The first one brings the lookup up to what commands have written.
+    let first = allocations(|| {
+        model.judge(&frames[0], Direction::Rx, 0).unwrap();
+    });
+    assert!(first > 0, "allocations are counted");
+    for direction in [Direction::Rx, Direction::Tx] {
+        let in_batches = allocations(|| model.judge_all(&headers, direction, 0, &mut decisions));
+        let one_by_one = allocations(|| {
+            for frame in &frames {
+                model.judge(frame, direction, 0).unwrap();
+            }
+        });
+        assert_eq!((in_batches, one_by_one), (0, 0));
+    }
+    let allowed = decisions.iter().filter(|decision| decision.verdict == Verdict::Allow).count();
+    assert!(allowed > 0 && allowed < decisions.len(), "the frames tell something: {allowed} pass");
+}

@@ -1,0 +1,373 @@
+//! Verdicts of the model against DPDK's rte_acl (AVX2, batches of 32) on the same rules and the same flows, more than a million
+//! different ones; one core, interleaved passes over all flows, medians with the range of the middle half.
+//!
+//! ```text
+//! apt-get install gcc pkg-config libdpdk-dev python3
+//! cargo bench --bench verdicts
+//! ```
+//!
+//! Both sides get headers that are parsed already; ours are MACs, VLANs and ether type beside the five fields of rte_acl, and
+//! each verdict moves a counter. Both name the rule that decides.
+
+mod generated;
+mod spread;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+
+use nicfw::clock::VirtualClock;
+use nicfw::firewall::{Adopt, Firewall, Settings};
+use nicfw::nic::AttachOptions;
+use nicfw::policy::{CompileError, Compiled, Document, import};
+use nicfw::{Adapter, Direction, MacAddr, Verdict};
+use nicfw_model::engine::{Decided, Decision};
+use nicfw_model::packet::Headers;
+use nicfw_model::{FunctionConfig, Model, ModelConfig};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
+
+use generated::{Filter, Shape};
+use spread::Spread;
+
+const FLOWS: usize = 1 << 20;
+const BATCH: usize = 32;
+/// Passes of each side.
+const PASSES: usize = 15;
+/// Where both sides run.
+const CORE: usize = 1;
+
+const SETS: [Shape; 4] = [
+    Shape { rules: 200, containers: 8, services: 400 },
+    Shape { rules: 1000, containers: 40, services: 100 },
+    Shape { rules: 5000, containers: 200, services: 100 },
+    Shape { rules: 7000, containers: 280, services: 80 },
+];
+
+fn main() {
+    let mut core = CpuSet::new();
+    core.set(CORE);
+    sched_setaffinity(None, &core).expect("the machine has two cores");
+    let program = build();
+    for shape in SETS {
+        policy_set(&program, shape);
+    }
+    for name in ["acl1_1k", "fw1_1k", "ipc1_1k"] {
+        classbench(&program, name);
+    }
+}
+
+/// Compiles the other side.
+fn build() -> PathBuf {
+    let needs = "apt-get install gcc pkg-config libdpdk-dev";
+    let flags = Command::new("pkg-config").args(["--cflags", "--libs", "libdpdk"]).output();
+    let flags = flags.unwrap_or_else(|error| panic!("pkg-config: {error}: {needs}"));
+    assert!(flags.status.success(), "libdpdk is not installed: {needs}");
+    let program = generated::directory().join("rte_acl");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/rte_acl.c");
+    let mut command = Command::new("cc");
+    command.args(["-O2", "-march=native"]).arg(source).args(String::from_utf8_lossy(&flags.stdout).split_whitespace());
+    let status = command.arg("-o").arg(&program).status().unwrap_or_else(|error| panic!("cc: {error}: {needs}"));
+    assert!(status.success(), "rte_acl.c does not compile against the installed DPDK");
+    program
+}
+
+/// The other side, with its filters and flows loaded.
+struct RteAcl {
+    child: Child,
+    ask: ChildStdin,
+    answer: BufReader<ChildStdout>,
+}
+
+impl RteAcl {
+    fn start(program: &Path, rules: &Path, flows: &[Flow]) -> Self {
+        let keys = generated::directory().join("keys");
+        let bytes: Vec<u8> = flows.iter().flat_map(Flow::key).collect();
+        std::fs::write(&keys, bytes).expect("the target directory can be written");
+        let core = CORE.to_string();
+        let options = ["-l", &core, "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m", "1024"];
+        let mut command = Command::new(program);
+        command.args(options).args(["--log-level=lib.eal:4", "--"]).args([rules, &keys]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it was built");
+        let (ask, answer) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
+        Self { child, ask, answer: BufReader::new(answer) }
+    }
+
+    fn ask(&mut self, command: &str) -> String {
+        writeln!(self.ask, "{command}").expect("rte_acl takes commands");
+        loop {
+            let mut line = String::new();
+            let read = self.answer.read_line(&mut line).expect("rte_acl answers");
+            assert!(read > 0, "rte_acl has ended; see its message above");
+            // The EAL writes to standard output too.
+            if line.trim() == "done" || line.trim().parse::<f64>().is_ok() {
+                return line.trim().to_owned();
+            }
+        }
+    }
+
+    /// Nanoseconds a packet of one pass.
+    fn pass(&mut self) -> f64 {
+        self.ask("run").parse::<f64>().expect("it is a number") / FLOWS as f64
+    }
+
+    /// By flow, the filter that matches, from 0.
+    fn results(&mut self) -> Vec<Option<usize>> {
+        let file = generated::directory().join("results");
+        self.ask(&format!("results {}", file.display()));
+        let bytes = std::fs::read(file).expect("rte_acl has written it");
+        let words = bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("4 bytes")));
+        words.map(|filter| (filter as usize).checked_sub(1)).collect()
+    }
+}
+
+impl Drop for RteAcl {
+    fn drop(&mut self) {
+        // Its input has not ended yet, so it still waits.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One received packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Flow {
+    remote: Ipv4Addr,
+    local: Ipv4Addr,
+    remote_port: u16,
+    local_port: u16,
+    proto: u8,
+}
+
+impl Flow {
+    /// As rte_acl reads it.
+    fn key(&self) -> [u8; 16] {
+        let mut key = [0; 16];
+        key[0] = self.proto;
+        key[4..8].copy_from_slice(&self.remote.octets());
+        key[8..12].copy_from_slice(&self.local.octets());
+        key[12..14].copy_from_slice(&self.remote_port.to_be_bytes());
+        key[14..].copy_from_slice(&self.local_port.to_be_bytes());
+        key
+    }
+
+    /// The frame, up to its ports.
+    fn frame(&self) -> [u8; 60] {
+        let mut frame = [0; 60];
+        frame[..6].copy_from_slice(&generated::mac(self.local).0);
+        frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
+        frame[12..26].copy_from_slice(&[8, 0, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, self.proto, 0, 0]);
+        frame[26..30].copy_from_slice(&self.remote.octets());
+        frame[30..34].copy_from_slice(&self.local.octets());
+        frame[34..36].copy_from_slice(&self.remote_port.to_be_bytes());
+        frame[36..38].copy_from_slice(&self.local_port.to_be_bytes());
+        frame
+    }
+}
+
+/// Numbers of splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).expect("it is smaller than a usize")
+    }
+
+    fn bits(&mut self) -> u32 {
+        u32::try_from(self.next() >> 32).expect("32 bits are left")
+    }
+
+    /// An address of a prefix.
+    fn inside(&mut self, (net, len): (Ipv4Addr, u8)) -> Ipv4Addr {
+        let host = u32::MAX.checked_shr(len.into()).unwrap_or(0);
+        Ipv4Addr::from_bits(net.to_bits() & !host | self.bits() & host)
+    }
+
+    /// Any protocol with ports, and any ports; addresses are for the caller to choose.
+    fn tcp_or_udp(&mut self) -> Flow {
+        let (proto, all) = ([6, 17][self.below(2)], (0, u16::MAX));
+        let none = Ipv4Addr::UNSPECIFIED;
+        Flow { remote: none, local: none, remote_port: self.port(all), local_port: self.port(all), proto }
+    }
+
+    fn port(&mut self, (low, high): (u16, u16)) -> u16 {
+        low + u16::try_from(self.below(usize::from(high - low) + 1)).expect("it is at most the difference")
+    }
+}
+
+/// Different flows, until there are enough.
+fn flows(mut next: impl FnMut(&mut Random) -> Flow) -> Vec<Flow> {
+    let mut random = Random(1);
+    let (mut flows, mut seen) = (Vec::with_capacity(FLOWS), HashSet::new());
+    while flows.len() < FLOWS {
+        let flow = next(&mut random);
+        if seen.insert(flow) {
+            flows.push(flow);
+        }
+    }
+    flows
+}
+
+/// Nine of ten flows are inside a filter, the others from anywhere to anywhere.
+fn of_policy_set(filters: &[Filter], random: &mut Random) -> Flow {
+    if random.below(10) == 0 {
+        let (remote, local) = (random.bits().into(), random.bits().into());
+        return Flow { remote, local, ..random.tcp_or_udp() };
+    }
+    let Filter { remote, local, local_ports, proto } = filters[random.below(filters.len())];
+    let (remote, local_port) = (random.inside(remote), random.port(local_ports));
+    Flow { remote, local, local_port, proto, ..random.tcp_or_udp() }
+}
+
+/// An adapter that holds a document, which came there by commands; or why it does not fit.
+fn loaded(document: &Document) -> Result<(Model, Compiled), CompileError> {
+    let model = Model::new(ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))]));
+    let clock = Arc::new(VirtualClock::new());
+    let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default());
+    let adapter = adapter.expect("the model is an adapter that nicfw drives");
+    let compiled = Compiled::new(document, adapter.target(), None)?;
+    drop(Firewall::attach(adapter, Adopt(&compiled), clock, Settings::default()).expect("it loads"));
+    Ok((model, compiled))
+}
+
+fn policy_set(program: &Path, shape: Shape) {
+    let prefix = shape.generate();
+    let filters = generated::filters(&prefix);
+    let (model, compiled) = match loaded(&generated::document(&filters)) {
+        Ok(loaded) => loaded,
+        Err(error) => return println!("{shape:?}: does not fit: {error}"),
+    };
+    println!("{shape:?}: {} entries", compiled.image().rules.len());
+    let flows = flows(|random| of_policy_set(&filters, random));
+    compare(program, &prefix.with_extension("rules"), &model, &flows, |filter| filter.is_some());
+}
+
+/// A line of a ClassBench set: prefixes, port ranges, and the protocol unless any.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    src: (Ipv4Addr, u8),
+    dst: (Ipv4Addr, u8),
+    sport: (u16, u16),
+    dport: (u16, u16),
+    proto: Option<u8>,
+}
+
+fn line(text: &str) -> Option<Line> {
+    let mut words = text.strip_prefix('@')?.split(|c: char| c.is_whitespace() || c == '/').filter(|word| *word != ":");
+    let mut prefix = || Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?));
+    let (src, dst) = (prefix()?, prefix()?);
+    let mut range = || Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?));
+    let (sport, dport) = (range()?, range()?);
+    let proto = u8::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+    let proto = (words.next()? != "0x00").then_some(proto);
+    Some(Line { src, dst, sport, dport, proto })
+}
+
+/// A ClassBench set, received by one of its destinations: the one with the most filters of its own that fits the tables. The
+/// other side holds the whole set.
+fn classbench(program: &Path, name: &str) {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/classbench/{name}.rules"));
+    let text = std::fs::read_to_string(&rules).expect("it is in the repository");
+    let lines: Vec<Line> = text.lines().filter_map(line).collect();
+    let mut own: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
+    for line in lines.iter().filter(|line| line.dst.1 == 32 && line.dst.0.octets()[0] < 224) {
+        *own.entry(line.dst.0).or_default() += 1;
+    }
+    let mut own: Vec<(Ipv4Addr, usize)> = own.into_iter().collect();
+    own.sort_by_key(|(ip, filters)| (Reverse(*filters), *ip));
+    let mut refused = None;
+    let tried = own.into_iter().take(16).find_map(|(ip, _)| {
+        let mut settings = import::Settings::new("c", vec![ip.into()], generated::mac(ip));
+        (settings.unbound, settings.multicast) = (Verdict::Deny, Verdict::Allow);
+        let imported = import::import(import::Format::Classbench, text.as_bytes(), name, &settings).ok()?;
+        match loaded(&imported.document) {
+            Ok((model, compiled)) => return Some((ip, model, compiled)),
+            Err(error) => refused.get_or_insert(format!("{ip}: {error}")),
+        };
+        None
+    });
+    let Some((ip, model, compiled)) = tried else {
+        let refused = refused.unwrap_or_default();
+        return println!(
+            "{name}: none of the 16 destinations with the most filters fits the tables; the first: {refused}"
+        );
+    };
+    println!("{name}, received by {ip}: {} entries", compiled.image().rules.len());
+    let covers = |line: &&Line| {
+        let host = u32::MAX.checked_shr(line.dst.1.into()).unwrap_or(0);
+        (line.dst.0.to_bits() ^ ip.to_bits()) & !host == 0 && line.proto.is_none_or(|proto| matches!(proto, 6 | 17))
+    };
+    let lines: Vec<&Line> = lines.iter().filter(covers).collect();
+    let flows = flows(|random| {
+        let any = random.tcp_or_udp();
+        let line = lines[random.below(lines.len())];
+        if random.below(10) == 0 {
+            return Flow { remote: random.bits().into(), local: ip, ..any };
+        }
+        let (remote_port, local_port) = (random.port(line.sport), random.port(line.dport));
+        Flow {
+            remote: random.inside(line.src),
+            local: ip,
+            remote_port,
+            local_port,
+            proto: line.proto.unwrap_or(any.proto),
+        }
+    });
+    compare(program, &rules, &model, &flows, |filter| filter.is_some_and(|line| line % 2 == 0));
+}
+
+/// Times both sides in turn. `allows` reads rte_acl's result.
+fn compare(program: &Path, rules: &Path, model: &Model, flows: &[Flow], allows: impl Fn(Option<usize>) -> bool) {
+    let mut other = RteAcl::start(program, rules, flows);
+    let frames: Vec<[u8; 60]> = flows.iter().map(Flow::frame).collect();
+    let headers: Vec<Headers> =
+        frames.iter().map(|frame| nicfw_model::packet::parse(frame).expect("60 bytes")).collect();
+    let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::NoMatch }; flows.len()];
+    let mut judge = || {
+        thread_time(|| {
+            for (headers, decisions) in headers.chunks(BATCH).zip(decisions.chunks_mut(BATCH)) {
+                model.judge_all(headers, Direction::Rx, 0, decisions);
+            }
+        })
+    };
+    let nanoseconds = |seconds: f64| 1e9 * seconds / FLOWS as f64;
+    // The first pass of each side is for the caches.
+    judge();
+    other.pass();
+    let passes: Vec<(f64, f64)> = (0..PASSES).map(|_| (nanoseconds(judge()), other.pass())).collect();
+    let results = other.results();
+    let wrong =
+        decisions.iter().zip(&results).filter(|(ours, theirs)| (ours.verdict == Verdict::Allow) != allows(**theirs));
+    println!(
+        "  {} flows, {} of them denied, {} mismatches",
+        flows.len(),
+        decisions.iter().filter(|d| d.verdict == Verdict::Deny).count(),
+        wrong.count()
+    );
+    println!("  ns a verdict: model {}", Spread::of(passes.iter().map(|pass| pass.0)));
+    println!("  ns a verdict: rte_acl {}", Spread::of(passes.iter().map(|pass| pass.1)));
+    println!("  rte_acl / model: {}", Spread::of(passes.iter().map(|(ours, theirs)| theirs / ours)));
+}
+
+/// Seconds of this thread: what other processes of a shared machine take is not in it.
+fn thread_time(work: impl FnOnce()) -> f64 {
+    let now = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    let start = now();
+    work();
+    now() - start
+}

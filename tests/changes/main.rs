@@ -1,0 +1,217 @@
+//! From any document to any other on the model: between any two commands each judgement is the old one or the new one, and no
+//! packet passes end to end that neither document admits. Containers that the plan announces as closed may be denied meanwhile.
+//!
+//! What the documents mean comes from the reference evaluator, what the tables do from the model, which holds them as commands
+//! wrote them.
+
+#[path = "../agreement/documents.rs"]
+mod documents;
+#[path = "../agreement/frames.rs"]
+mod frames;
+#[path = "../agreement/packets.rs"]
+mod packets;
+#[path = "../backend/watched.rs"]
+mod watched;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nicfw::Adapter;
+use nicfw::clock::{Clock, Signal};
+use nicfw::firewall::{Adopt, Firewall, Settings};
+use nicfw::nic::AttachOptions;
+use nicfw::policy::{Compiled, Document, Flow, Packet};
+use nicfw::tables::{Direction, MacAddr, Sizes, Verdict};
+use nicfw_model::engine::{Decided, Decision, EngineConfig};
+use nicfw_model::packet::{Headers, parse};
+use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use documents::document;
+use frames::frame;
+use packets::{packet, shape};
+use watched::Watched;
+
+/// Physical port of every judgement.
+const PORT: u32 = 0;
+
+/// Time that passes only where the firewall waits; how often it does tells packets in flight from packets that have arrived.
+#[derive(Default)]
+struct Pauses(AtomicUsize);
+
+impl Clock for Pauses {
+    fn now(&self) -> Duration {
+        Duration::from_secs(self.0.load(Ordering::Relaxed).try_into().unwrap())
+    }
+
+    fn sleep(&self, _: Duration) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn wait(&self, signal: &dyn Signal, _: Duration) -> bool {
+        signal.wait(Duration::ZERO)
+    }
+}
+
+/// By packet: whether it passes on TX and on RX.
+type Judged = Vec<(bool, bool)>;
+
+fn judged(model: &Model, headers: &[Headers]) -> Judged {
+    let side = |direction| {
+        let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::NoMatch }; headers.len()];
+        model.judge_all(headers, direction, PORT, &mut decisions);
+        decisions.into_iter().map(|decision| decision.verdict == Verdict::Allow)
+    };
+    side(Direction::Tx).zip(side(Direction::Rx)).collect()
+}
+
+/// Default tables, and tables in which a change has to close somebody.
+fn sizes(tight: bool) -> Sizes {
+    let sizes = Sizes::profile0();
+    if !tight {
+        return sizes;
+    }
+    Sizes {
+        subnet_nodes: 28,
+        subnet_id_max: sizes.subnet_id_min + 6,
+        port_tree_entries: 31,
+        portrange_id_max: 8,
+        ..sizes
+    }
+}
+
+/// What is bound to a container: its IPs and its MAC are what judgements of it name.
+fn is_of(document: &Document, containers: &BTreeSet<String>, flow: &Flow) -> bool {
+    document
+        .bindings
+        .iter()
+        .filter(|binding| containers.contains(&binding.container))
+        .any(|binding| binding.mac == flow.local_mac || flow.ip.is_some_and(|ip| binding.ips.contains(&ip.local)))
+}
+
+fn containers(document: &Document) -> BTreeSet<String> {
+    document.bindings.iter().map(|binding| binding.container.clone()).collect()
+}
+
+/// How a change ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    /// A document or the change does not fit.
+    Refused,
+    Applied {
+        commands: usize,
+        somebody_closed: bool,
+    },
+}
+
+fn change(
+    texts: [&str; 2],
+    packets: &[(Packet, frames::Shape)],
+    tight: bool,
+    seed: u64,
+) -> Result<Outcome, TestCaseError> {
+    let engine = EngineConfig { sizes: sizes(tight), seed, ..EngineConfig::profile0() };
+    let function = |port| FunctionConfig::admin(port, MacAddr([2, 0xff, 0, 0, 0, u8::try_from(port).unwrap()]));
+    let model = Model::new(ModelConfig { engine, ..ModelConfig::new(vec![function(0), function(1)]) });
+    let clock = Arc::new(Pauses::default());
+    let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default()).unwrap();
+    let [old, new] = texts.map(|text| Document::parse(text, "test.yaml").unwrap());
+    let Ok(old) = Compiled::new(&old, adapter.target(), None) else { return Ok(Outcome::Refused) };
+    let Ok(new) = Compiled::new(&new, adapter.target(), Some(&old)) else { return Ok(Outcome::Refused) };
+    let headers: Vec<Headers> = packets.iter().map(|(packet, shape)| parse(&frame(packet, *shape)).unwrap()).collect();
+    let watched = {
+        let (model, headers, clock) = (model.clone(), headers.clone(), clock.clone());
+        Watched::new(adapter, move || (clock.0.load(Ordering::Relaxed), judged(&model, &headers)))
+    };
+    let mut firewall = Firewall::attach(watched, Adopt(&old), clock, Settings::default()).unwrap();
+    firewall.engine().seen.clear();
+    let Ok(change) = firewall.plan(&new, "test") else { return Ok(Outcome::Refused) };
+    let closes = change.plan.closes.clone();
+    let before = judged(&model, &headers);
+    let report = firewall.apply(change).unwrap();
+    let after = judged(&model, &headers);
+    let seen = std::mem::take(&mut firewall.engine().seen);
+    prop_assert_eq!(seen.len(), report.commands);
+
+    // Whoever has left stays denied until it is released.
+    let gone: BTreeSet<String> = containers(old.document()).difference(&containers(new.document())).cloned().collect();
+    for (at, (packet, _)) in packets.iter().enumerate() {
+        for direction in [Direction::Tx, Direction::Rx] {
+            let of = |judged: &Judged| if direction == Direction::Tx { judged[at].0 } else { judged[at].1 };
+            let flow = packet.judged(direction, PORT);
+            let says = |compiled: &Compiled| compiled.document().decide(&flow).verdict == Verdict::Allow;
+            let has_left = is_of(old.document(), &gone, &flow);
+            prop_assert_eq!(of(&before), says(&old), "before: {:?}", flow);
+            prop_assert!(of(&after) == says(&new) || (has_left && !of(&after)), "after: {:?}", flow);
+            let may_close = closes.iter().any(|local| {
+                let ip = local.ip.is_none_or(|ip| flow.ip.is_some_and(|flow| flow.local == ip));
+                ip && local.mac.is_none_or(|mac| mac == flow.local_mac)
+            });
+            for (command, (_, judged)) in seen.iter().enumerate() {
+                let known = of(judged) == of(&before) || of(judged) == of(&after);
+                prop_assert!(known || (may_close && !of(judged)), "after command {}: {:?}", command, flow);
+            }
+        }
+        end_to_end(at, &before, &after, &seen)?;
+    }
+    Ok(Outcome::Applied { commands: report.commands, somebody_closed: !closes.is_empty() })
+}
+
+/// A packet that was sent at some time arrives at that time or later, up to the next pause.
+fn end_to_end(at: usize, before: &Judged, after: &Judged, seen: &[(usize, Judged)]) -> Result<(), TestCaseError> {
+    let admits = |(tx, rx): (bool, bool)| tx && rx;
+    if admits(before[at]) || admits(after[at]) {
+        return Ok(());
+    }
+    let (mut sent, mut tx_now, mut pauses) = (before[at].0, before[at].0, None);
+    for (command, (now, judged)) in seen.iter().enumerate() {
+        if pauses.replace(*now).is_some_and(|then| then != *now) {
+            // What was sent before the pause has arrived; what was judged last is sent still.
+            sent = tx_now;
+        }
+        let (tx, rx) = judged[at];
+        sent |= tx;
+        tx_now = tx;
+        prop_assert!(!(sent && rx), "after command {command}: packet {at} passes, and neither document admits it");
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn no_third_judgement_between_two_commands(
+        old in document(),
+        new in document(),
+        packets in prop::collection::vec((packet(), shape()), 60),
+        tight in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        change([&old, &new], &packets, tight, seed)
+            .map_err(|error| TestCaseError::fail(format!("{error}\nfrom\n{old}\nto\n{new}")))?;
+    }
+}
+
+/// The test above shows nothing where a change is refused or empty, and little where nobody is ever closed.
+#[test]
+fn most_changes_are_applied_and_some_close_somebody() {
+    let mut runner = TestRunner::deterministic();
+    let mut draw = || document().new_tree(&mut runner).unwrap().current();
+    let pairs: Vec<[String; 2]> = (0..60).map(|_| [draw(), draw()]).collect();
+    let outcomes = |tight| {
+        let outcome = |[old, new]: &[String; 2]| change([old, new], &[], tight, 0).unwrap();
+        pairs.iter().map(outcome).collect::<Vec<_>>()
+    };
+    let commands = outcomes(false).into_iter().filter_map(|outcome| match outcome {
+        Outcome::Applied { commands, .. } => Some(commands),
+        Outcome::Refused => None,
+    });
+    let commands: Vec<usize> = commands.filter(|commands| *commands > 0).collect();
+    assert!(commands.len() > 20, "{} of 60 changes have commands", commands.len());
+    assert!(commands.iter().sum::<usize>() > 20 * commands.len(), "{commands:?}");
+    let closing = |outcome: &Outcome| matches!(outcome, Outcome::Applied { somebody_closed: true, .. });
+    assert!(outcomes(true).iter().any(closing), "tight tables close nobody");
+}
