@@ -89,7 +89,7 @@ fn a_denied_port_inside_a_wide_allow_is_one_entry_more() {
     let target = target(ranked(&specific_first(0), &locals()));
     let compiled = Compiled::new(&text(rules), &target, None).unwrap();
     assert_eq!(entries(&compiled), ["ip_proto=6: Some(Allow)", "ip_proto=6 local_port=22: Some(Deny)"]);
-    let flow = "in tcp 192.0.2.1:50000 > 10.30.1.17:22".parse::<nicfw::policy::FlowText>().unwrap();
+    let flow = "tcp 192.0.2.1:50000 > 10.30.1.17:22".parse::<nicfw::policy::FlowText>().unwrap();
     let explained = compiled.explain(&flow.judgements(compiled.document()).unwrap()[0]);
     assert_eq!(explained.origin.unwrap().line, 6);
     let entry = explained.entry.unwrap();
