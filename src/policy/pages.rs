@@ -184,7 +184,9 @@ mod tests {
             from in 0u16..600,
         ) {
             let mut before = Pages::default();
-            first.iter().for_each(|(key, value)| drop(before.insert(*key, *value)));
+            for (key, value) in &first {
+                before.insert(*key, *value);
+            }
             let (mut pages, mut model) = (before.clone(), first.clone());
             for (key, value) in edits {
                 match value {

@@ -21,7 +21,6 @@ pub fn wide() -> Target {
     target.profile.rules = u32::MAX;
     target.profile.counters = 1 << 24;
     target.profile.combinations = 1 << 10;
-    // Node 3500 x 16 is the last pointer below the ids; tries of two entries a node take the same bits.
     target.sizes.port_tree_entries = 1 << 14;
     target.sizes.portrange_id_max = 1 << 12;
     target
@@ -59,7 +58,8 @@ impl Pool {
     /// As many prefixes as fit the subnet map of a card, and 400 services.
     pub fn new(seed: u64) -> Self {
         let mut random = Random(seed);
-        let mut nets: Vec<u32> = (0..2400).map(|_| 0x0b00_0000 + (random.below(1 << 16) as u32) * 256).collect();
+        let mut net = || 0x0b00_0000 + u32::try_from(random.below(1 << 16)).unwrap_or_default() * 256;
+        let mut nets: Vec<u32> = (0..2400).map(|_| net()).collect();
         nets.sort_unstable();
         nets.dedup();
         let remotes = nets.into_iter().map(|first| {
@@ -142,7 +142,7 @@ impl Set {
     }
 
     pub fn rules(&self) -> usize {
-        self.policies.iter().map(Vec::len).sum()
+        self.uses.iter().map(|policy| self.policies[*policy].len()).sum()
     }
 
     /// The containers `from..to` and their policies as a document.

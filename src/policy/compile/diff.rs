@@ -1,9 +1,10 @@
-//! What two lists of a document have in common. What is one value in memory is equal without a look inside.
+//! What two documents have in common. What is one value in memory is equal without a look inside.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::policy::Binding;
+use super::units::names_unbound;
+use crate::policy::{Binding, Document};
 
 /// What the item of the new list was in the old one, by its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,4 +75,20 @@ pub(super) fn same_binding(a: &Binding, b: &Binding) -> bool {
     (container, ips, mac, owns_mac) == (&b.container, &b.ips, &b.mac, &b.owns_mac)
         && (vlan, physical_ports, attach) == (&b.vlan, &b.physical_ports, &b.attach)
         && (open_nd, unprotected_accepted, origin) == (&b.open_nd, &b.unprotected_accepted, &b.origin)
+}
+
+/// True if a change of bindings and policies alone can start from what was compiled before.
+pub(super) fn is_same_frame(before: &Document, document: &Document) -> bool {
+    let frame = |document: &Document| (document.unbound, document.multicast, document.ephemeral.clone());
+    frame(before) == frame(document)
+        && before.management == document.management
+        // Which addresses of the host have entries depends on what is bound.
+        && (!document.management.iter().any(names_unbound) || same_addresses(before, document))
+}
+
+fn same_addresses(before: &Document, document: &Document) -> bool {
+    let ips = |document: &Document| {
+        document.bindings.iter().flat_map(|binding| binding.ips.iter().copied()).collect::<BTreeSet<_>>()
+    };
+    ips(before) == ips(document)
 }

@@ -43,12 +43,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use self::assemble::assemble;
+use self::diff::is_same_frame;
 use self::lookups::Lookups;
 use self::origins::Origins;
 use self::prove::Proof;
 use self::prove::near::Meaning;
 use self::refuse::document_origin;
-use self::state::{State, Work, is_same_frame};
+use self::state::{State, Work};
 use self::usage::Shares;
 use super::{Binding, Document, Image, OriginId, Policy, Rules};
 use crate::tables::{CounterId, LookupOrder, Target, Verdict};

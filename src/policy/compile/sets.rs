@@ -3,7 +3,7 @@
 //! A [`Sets`] is made anew only where a set comes or goes; all images whose units name the same sets share it. The
 //! *numbers* of sets and classes are places in it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::classes::few_points;
@@ -184,6 +184,34 @@ impl<T: Point + std::hash::Hash> Used<T> {
         self.users = all.values().copied().collect();
         self.sets = Arc::new(Sets::new(all.into_keys().collect()));
     }
+}
+
+/// The sets, by their numbers in `now`, whose classes are not what they were under some limit.
+pub(super) fn cut_anew<T: Point + std::hash::Hash>(was: &Sets<T>, now: &Sets<T>) -> HashSet<usize> {
+    if std::ptr::eq(was, now) {
+        return HashSet::new();
+    }
+    let differs = |(old, new): &(usize, usize)| {
+        was.spaces.iter().zip(&now.spaces).any(|(was, now)| !was.cuts_alike(*old, now, *new))
+    };
+    was.common(now).filter(differs).map(|(_, new)| new).collect()
+}
+
+/// The sets, by their numbers in the second list, whose ids are not what they were.
+pub(super) fn named_anew<T: Point + std::hash::Hash>(
+    (was, before): (&Sets<T>, &Space<T>),
+    (now, after): (&Sets<T>, &Space<T>),
+    ids: [&[u16]; 2],
+) -> HashSet<usize> {
+    if std::ptr::eq(before, after) {
+        return HashSet::new();
+    }
+    let names = |space: &Space<T>, set: usize, ids: &[u16]| {
+        let members = space.members(set)?;
+        Some(members.iter().map(|place| ids.get(*place as usize).copied()).collect::<Vec<_>>())
+    };
+    let differs = |(old, new): &(usize, usize)| names(before, *old, ids[0]) != names(after, *new, ids[1]);
+    was.common(now).filter(differs).map(|(_, new)| new).collect()
 }
 
 #[cfg(test)]

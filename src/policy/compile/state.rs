@@ -28,12 +28,11 @@ use super::pieces::Piece;
 use super::prove::near::Meaning;
 use super::refuse::CompileError;
 use super::regions::{Cause, Shape};
-use super::sets::{self, Sets, Space};
-use super::units::{Alone, NO_POLICY, Unit, UnitKey, Used, names_unbound, unbound};
+use super::sets::{self, cut_anew, named_anew};
+use super::units::{Alone, NO_POLICY, Unit, UnitKey, Used, unbound};
 use super::usage::Table;
 use crate::policy::pages::Pages;
 use crate::policy::rules::BlockKey;
-use crate::policy::sets::Point;
 use crate::policy::{Binding, Document, Policy};
 use crate::tables::{MacAddr, MatchFields, RuleKey, Target};
 
@@ -231,7 +230,10 @@ impl State {
         target: &Target,
     ) -> Result<(), CompileError> {
         let old = before.map_or(&[][..], |before| &before.bindings);
-        let kept = compare(old, &document.bindings, |a, b| same_binding(a, b), |binding| binding.container.clone());
+        // Where policies keep their places, a binding with another place has another policy.
+        let same_names = work.same_names;
+        let same = |a: &Arc<Binding>, b: &Arc<Binding>| same_binding(a, b) && (!same_names || a.policy == b.policy);
+        let kept = compare(old, &document.bindings, same, |binding| binding.container.clone());
         let same_places = kept.same_places(old.len());
         let mut relink = Vec::new();
         if same_places && kept.all_equal() && work.same_names {
@@ -613,22 +615,6 @@ impl State {
     }
 }
 
-/// True if a change of bindings and policies alone can start from what was compiled before.
-pub(super) fn is_same_frame(before: &Document, document: &Document) -> bool {
-    let frame = |document: &Document| (document.unbound, document.multicast, document.ephemeral.clone());
-    frame(before) == frame(document)
-        && before.management == document.management
-        // Which addresses of the host have entries depends on what is bound.
-        && (!document.management.iter().any(names_unbound) || same_addresses(before, document))
-}
-
-fn same_addresses(before: &Document, document: &Document) -> bool {
-    let ips = |document: &Document| {
-        document.bindings.iter().flat_map(|binding| binding.ips.iter().copied()).collect::<BTreeSet<_>>()
-    };
-    ips(before) == ips(document)
-}
-
 impl Totals {
     fn add(&mut self, used: &Used, needs: &super::layout::Count, sign: i64) {
         for (local, users) in &used.locals {
@@ -652,32 +638,4 @@ fn count(all: &mut BTreeMap<MatchFields, u32>, fields: MatchFields, by: i64) {
     if *count == 0 {
         all.remove(&fields);
     }
-}
-
-/// The sets, by their numbers in `now`, whose classes are not what they were under some limit.
-fn cut_anew<T: Point + std::hash::Hash>(was: &Sets<T>, now: &Sets<T>) -> HashSet<usize> {
-    if std::ptr::eq(was, now) {
-        return HashSet::new();
-    }
-    let differs = |(old, new): &(usize, usize)| {
-        was.spaces.iter().zip(&now.spaces).any(|(was, now)| !was.cuts_alike(*old, now, *new))
-    };
-    was.common(now).filter(differs).map(|(_, new)| new).collect()
-}
-
-/// The sets, by their numbers in the second list, whose ids are not what they were.
-fn named_anew<T: Point + std::hash::Hash>(
-    (was, before): (&Sets<T>, &Space<T>),
-    (now, after): (&Sets<T>, &Space<T>),
-    ids: [&[u16]; 2],
-) -> HashSet<usize> {
-    if std::ptr::eq(before, after) {
-        return HashSet::new();
-    }
-    let names = |space: &Space<T>, set: usize, ids: &[u16]| {
-        let members = space.members(set)?;
-        Some(members.iter().map(|place| ids.get(*place as usize).copied()).collect::<Vec<_>>())
-    };
-    let differs = |(old, new): &(usize, usize)| names(before, *old, ids[0]) != names(after, *new, ids[1]);
-    was.common(now).filter(differs).map(|(_, new)| new).collect()
 }
