@@ -74,7 +74,7 @@ fn run(seeds: std::ops::Range<u64>) -> (usize, usize, usize) {
                         let flow = flow(packet, *dst, Some(vlan).filter(|vlan| *vlan != 0), proto);
                         let expected = document.decide(&flow);
                         let judged = compiled.image().judge(&flow, &target.profile, 0);
-                        assert_eq!(judged.verdict, expected.verdict, "image: {flow:?}");
+                        assert_eq!(judged.verdict, expected.verdict, "image: {flow:?} {}", compiled.explain(&flow));
                         assert_eq!(engine.judge(&seen(&flow), Direction::Rx, 0).verdict, expected.verdict, "{flow:?}");
                         let explained = compiled.explain(&flow);
                         assert_eq!(explained.decision, expected);

@@ -54,8 +54,8 @@ proptest! {
 fn with_the_more_specific_first_all_of_ipv4_can_be_said() {
     let mut runner = TestRunner::deterministic();
     let strategy = document(4);
-    let (mut unordered, mut specific, mut all) = (0, 0, 0);
-    let (plain, target) = (Target::profile0(), target(ranked(&specific_first(1), &locals())));
+    let mut all = 0;
+    let target = target(ranked(&specific_first(1), &locals()));
     while all < 150 {
         let mut document = strategy.new_tree(&mut runner).unwrap().current();
         document.bindings.retain(|binding| binding.ips.iter().all(|ip| ip.is_ipv4()));
@@ -63,13 +63,10 @@ fn with_the_more_specific_first_all_of_ipv4_can_be_said() {
             continue;
         }
         all += 1;
-        unordered += u32::from(Compiled::new(&document, &plain, None).is_ok());
-        match Compiled::new(&document, &target, None) {
-            Ok(_) => specific += 1,
-            Err(error) => panic!("{error}"),
+        if let Err(error) = Compiled::new(&document, &target, None) {
+            panic!("{error}");
         }
     }
-    assert!(specific == all && unordered < all, "{unordered} and {specific} of {all}");
 }
 
 fn text(rules: &str) -> Document {
@@ -92,7 +89,7 @@ fn a_denied_port_inside_a_wide_allow_is_one_entry_more() {
     let target = target(ranked(&specific_first(0), &locals()));
     let compiled = Compiled::new(&text(rules), &target, None).unwrap();
     assert_eq!(entries(&compiled), ["ip_proto=6: Some(Allow)", "ip_proto=6 local_port=22: Some(Deny)"]);
-    let flow = "in tcp 192.0.2.1:50000 -> 10.30.1.17:22".parse::<nicfw::policy::FlowText>().unwrap();
+    let flow = "tcp 192.0.2.1:50000 > 10.30.1.17:22".parse::<nicfw::policy::FlowText>().unwrap();
     let explained = compiled.explain(&flow.judgements(compiled.document()).unwrap()[0]);
     assert_eq!(explained.origin.unwrap().line, 6);
     let entry = explained.entry.unwrap();

@@ -202,7 +202,7 @@ fn target(order: LookupOrder) -> Target {
 
 #[test]
 fn a_sample_of_classbench_has_no_mismatch() {
-    for (name, address) in [("acl1_1k", 6), ("ipc1_1k", 3), ("fw1_1k", 2)] {
+    for (name, address) in [("acl1_1k", 6), ("ipc1_1k", 1)] {
         let set = read(Path::new(&format!("tests/data/classbench/{name}.rules")));
         let ips = busiest(&set, address);
         let mut tally = Tally::default();

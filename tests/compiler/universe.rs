@@ -93,7 +93,8 @@ pub fn seen(flow: &Flow) -> Headers {
     let (src, dst) = if rx { (ip.remote, ip.local) } else { (ip.local, ip.remote) };
     let ports = ip.ports.map(|ports| if rx { (ports.remote, ports.local) } else { (ports.local, ports.remote) });
     let ip = Some(IpHeader { src, dst, proto: ip.proto, ports });
-    let packet = Packet { src_mac, dst_mac, outer_vlan: None, inner_vlan: None, ether_type: flow.ether_type, ip };
+    let packet =
+        Packet { src_mac, dst_mac, outer_vlan: flow.outer_vlan, inner_vlan: None, ether_type: flow.ether_type, ip };
     parse(&frame(&packet, Shape::default())).unwrap()
 }
 

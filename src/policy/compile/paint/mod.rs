@@ -76,6 +76,9 @@ struct Plain {
     pieces: Vec<(Option<u8>, AddrSet, u16, u32)>,
 }
 
+/// How a protocol's frames without ports are decided, and those with ports.
+type Chosen = (Plain, Option<Step>);
+
 impl Canvas<'_> {
     /// The pieces of the shape.
     pub fn pieces(&self, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
@@ -165,7 +168,7 @@ impl<'a> Painter<'a> {
             Ok((*proto, wanted, cells))
         });
         let grids: Vec<_> = grids.collect::<Result<_, CompileError>>()?;
-        let mut best: Option<(u64, Plain, Vec<(Plain, Option<Step>)>)> = None;
+        let mut best: Option<(u64, Plain, Vec<Chosen>)> = None;
         let mut blocked = None;
         for base in self.plains(None, &others, &ground) {
             let mut total = base.cost;
