@@ -188,7 +188,7 @@ impl<E: Engine> Firewall<E> {
         let above = |key: &&RuleKey| !key.is_base();
         let allows: Vec<TableOp> = held.keys().chain(&doubt.keys).filter(above).map(none).collect();
         let strangers: Vec<TableOp> =
-            doubt.keys.iter().filter(|key| key.is_base() && !held.contains_key(*key)).map(none).collect();
+            doubt.keys.iter().filter(|key| key.is_base() && !held.contains_key(key)).map(none).collect();
         let mut commands = 0;
         for group in [&allows, &load.base, &load.maps, &load.rest, &strangers] {
             for op in group {

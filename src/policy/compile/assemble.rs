@@ -178,7 +178,7 @@ impl<'a> Assembly<'a> {
             out.extend(used.entries.iter().map(|entry| at_local(entry, local, number.map(OriginId))));
         }
         if !out.is_sorted_by(|a, b| a.0 < b.0) {
-            out.sort_by(|a, b| a.0.cmp(&b.0));
+            out.sort_by_key(|entry| entry.0);
         }
         out
     }

@@ -26,7 +26,7 @@ pub(super) fn of_unit(
         let [rx, tx] = [0, 1].map(|at| side(&causes[at], document, numbers));
         out.push(UnitEntry { key: tail.key([subnets, remote_ports, local_ports]), rx, tx, nd });
     }
-    out.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    out.sort_unstable_by_key(|entry| entry.key);
     out
 }
 

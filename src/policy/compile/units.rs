@@ -114,7 +114,7 @@ impl Unit {
 /// The local sides of addresses that management rules name and nobody bound, with their shapes. There is no map of local
 /// addresses: each is an entry.
 pub(super) fn unbound(document: &Document, target: &Target) -> Result<Vec<(RuleKey, Shape)>, CompileError> {
-    if !document.management.iter().any(|management| names_unbound(management)) {
+    if !document.management.iter().any(names_unbound) {
         return Ok(Vec::new());
     }
     let bound: AddrSet = document.bindings.iter().flat_map(|binding| binding.ips.iter().copied()).collect();
