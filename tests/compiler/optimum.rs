@@ -158,7 +158,7 @@ fn optimum(wanted: &Wanted, all: &[Cube], ranked: bool) -> Option<usize> {
 }
 
 fn entries(policy: &[&Rule], target: &Target) -> Option<usize> {
-    let rules = policy.iter().map(|rule| Rule::clone(rule)).collect();
+    let rules = policy.iter().copied().cloned().collect();
     let compiled = Compiled::new(&document(vec![rules], 1), target, None).ok()?;
     let arp = |key: &RuleKey| key.ether_type == Some(0x0806);
     Some(compiled.image().rules.keys().filter(|key| !key.is_base() && !arp(key)).count())
