@@ -1,5 +1,6 @@
 //! For tests alone: a panic inside the library, with an adapter in hand.
 #![expect(unsafe_code, reason = "exports a function")]
+#![expect(clippy::panic, reason = "that is what it is for")]
 
 use std::ffi::c_int;
 

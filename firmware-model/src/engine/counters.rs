@@ -57,7 +57,9 @@ impl Counters {
             if self.by_id.len() <= place {
                 self.by_id.resize(place + 1, None);
             }
-            self.by_id[place] = Some(Counter::default());
+            if let Some(counter) = self.by_id.get_mut(place) {
+                *counter = Some(Counter::default());
+            }
         }
         Ok(ids)
     }

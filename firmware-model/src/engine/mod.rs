@@ -215,9 +215,6 @@ impl Engine {
 
     /// Judges frames at a physical port, in their order, and counts them: `decisions` are as many as frames. Nothing is
     /// allocated unless commands have changed the tables since the last call.
-    ///
-    /// # Panics
-    /// On fewer decisions than frames.
     pub fn judge_all(
         &mut self,
         frames: &[Headers],
@@ -239,7 +236,8 @@ impl Engine {
         let non_ip_is_judged = self.config.profile.holds(Assumption::NonIpIsJudged);
         let counters = &mut self.counters;
         let found = |at: usize, found| {
-            decisions[at] = if !non_ip_is_judged && frames[at].ip.is_none() {
+            let (Some(decision), Some(frame)) = (decisions.get_mut(at), frames.get(at)) else { return };
+            *decision = if !non_ip_is_judged && frame.ip.is_none() {
                 Decision { verdict: Verdict::Allow, by: Decided::NotJudged }
             } else if let Some((id, verdict, counter)) = found {
                 counters.count(counter, direction);

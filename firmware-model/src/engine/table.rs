@@ -293,7 +293,7 @@ impl RuleTable {
             return false;
         }
         let blind = Field::ALL.map(|field| self.looked_up(|combination| !combination.fields.contains(field.bit())));
-        self.values.forget(|field| blind[field as usize]);
+        self.values.forget(|field| blind.get(field as usize).copied().unwrap_or_default());
         for (stored, row) in self.stored.iter().zip(self.index.rows()) {
             let fields = stored.key.fields();
             self.values.learn(row, self.looked_up(|combination| combination.fields == fields));

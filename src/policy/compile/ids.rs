@@ -48,7 +48,7 @@ mod tests {
     use crate::policy::PortSet;
 
     fn classes(sets: &[&PortSet]) -> Vec<Cell<u16>> {
-        let sets = sets.iter().map(|set| PortSet::clone(set)).collect();
+        let sets = sets.iter().copied().cloned().collect();
         super::super::sets::Sets::new(sets).spaces[1].classes.clone()
     }
 

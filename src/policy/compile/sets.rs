@@ -246,7 +246,7 @@ mod tests {
         used.change([&a].into_iter(), [&b].into_iter());
         assert!(Arc::ptr_eq(&before.sets, &used.sets));
         used.change([&a].into_iter(), [].into_iter());
-        assert_eq!(used.sets.all, [b.clone()]);
+        assert_eq!(used.sets.all, std::slice::from_ref(&b));
         let [(old, new)] = before.sets.common(&used.sets).collect::<Vec<_>>()[..] else { panic!("b is in both") };
         assert!(!before.sets.spaces[0].cuts_alike(old, &used.sets.spaces[0], new), "a cut it in two");
     }
