@@ -23,7 +23,7 @@ const EVERYWHERE: &[&str] = &[
 ];
 
 /// Kinds of files that are sources.
-const SOURCES: &[&str] = &["rs", "svg", "yaml", "c"];
+const SOURCES: &[&str] = &["rs", "svg", "yaml", "c", "md"];
 
 fn contents(package: &str) -> Vec<String> {
     let mut cargo = Command::new(env!("CARGO"));

@@ -170,6 +170,14 @@ const GUARDED: &[&str] = &[
     "ffi/src/lib.rs",
 ];
 
+/// Files that take one lint back, each with its reason at the attribute: no index or panic there comes from outside.
+const TAKES_BACK: &[(&str, &str)] = &[
+    ("firmware-model/src/engine/index.rs", "clippy::indexing_slicing"),
+    ("firmware-model/src/engine/row.rs", "clippy::indexing_slicing"),
+    ("firmware-model/src/engine/values.rs", "clippy::indexing_slicing"),
+    ("ffi/src/inject.rs", "clippy::panic"),
+];
+
 #[test]
 fn rooms_that_meet_foreign_bytes_deny_what_can_panic() {
     let lints = ["unwrap_used", "expect_used", "panic", "indexing_slicing", "cast_possible_truncation"];
@@ -189,7 +197,8 @@ fn rooms_that_meet_foreign_bytes_deny_what_can_panic() {
                     .skip(1)
                     .any(|rest| lints.iter().any(|lint| rest.contains(&format!("clippy::{lint}"))))
             });
-            assert!(!back, "{} takes a lint back: {line}", file.display());
+            let is_known = TAKES_BACK.iter().any(|(known, lint)| file.ends_with(known) && line.contains(lint));
+            assert!(!back || is_known, "{} takes a lint back: {line}", file.display());
         }
     }
 }

@@ -51,7 +51,7 @@ targets! {
     model_mcdi: "firmware-model/src/mc/mod.rs take" "firmware-model/src/mc/mod.rs answered"
         "firmware-model/src/vnic/mod.rs receive" "firmware-model/src/vnic/rx.rs receive";
     model_pci: "firmware-model/src/pci/config_space.rs write" "firmware-model/src/pci/msix.rs write";
-    names: "src/tables/addr.rs MacAddr" "src/device/address.rs PciAddress" "src/device/locator.rs Locator";
+    names: "src/tables/addr.rs MacAddr" "src/device/address.rs PciAddress" "src/device/locator.rs Locator" "src/policy/lint/mod.rs Date";
     pcap: "cli/src/capture.rs read_from";
     policy_text: "src/policy/parse/mod.rs parse";
     table_op: "src/tables/codec.rs decode";

@@ -23,7 +23,8 @@ use crate::regs::ef10::{self, FunctionRegs};
 
 /// Pause after the first look at the reply; doubled each time up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_micros(1);
-/// From here on each look at the reply comes with a look at the registers, whose cost no longer counts.
+/// From here on each look at the reply comes with a look at the registers, whose cost no longer counts; so does each look
+/// that no interrupt asked for.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// How often, and how far apart, a restart looks for a running MC (ef10.md 4.7).
 const BOOT_TRIES: u32 = 5;
@@ -200,6 +201,7 @@ impl Channel {
     fn await_response(&mut self, cmd: Cmd) -> Result<Header, McdiError> {
         let deadline = self.clock.now().saturating_add(self.timeout);
         let mut pause = FIRST_PAUSE;
+        let mut is_long = false;
         loop {
             let first = self.buffer.read32(0);
             if first == ef10::ALL_ONES {
@@ -211,17 +213,20 @@ impl Channel {
                 fence(Ordering::Acquire);
                 return Ok(Header::decode([first, self.buffer.read32(4)]));
             }
-            if pause >= LONGEST_PAUSE {
+            if is_long {
                 self.check_alive(cmd)?;
             }
             if self.clock.now() >= deadline {
                 return Err(McdiError::Timeout { cmd, after: self.timeout });
             }
             match &mut self.completions {
-                Some(completions) => completions.wait(&*self.clock),
-                None => self.clock.sleep(pause),
+                Some(completions) => is_long = !completions.wait(&*self.clock),
+                None => {
+                    self.clock.sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    is_long = pause >= LONGEST_PAUSE;
+                }
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

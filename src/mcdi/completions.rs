@@ -93,16 +93,18 @@ pub(crate) fn release(channel: &mut Channel) -> Result<(), McdiError> {
 }
 
 impl Completions {
-    /// Waits for an interrupt, at most [`LONGEST_WAIT`].
-    pub fn wait(&mut self, clock: &dyn Clock) {
+    /// Waits for an interrupt, at most [`LONGEST_WAIT`]; whether one came.
+    pub fn wait(&mut self, clock: &dyn Clock) -> bool {
         if !self.armed {
             self.empty();
         }
-        if clock.wait(self, LONGEST_WAIT) {
+        let came = clock.wait(self, LONGEST_WAIT);
+        if came {
             // The count does not matter, and an eventfd that fails is one that never signals.
             let _ = self.interrupt.take();
             self.armed = false;
         }
+        came
     }
 
     /// A command was answered; empties the ring long before it is full.

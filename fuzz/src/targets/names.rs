@@ -1,9 +1,10 @@
-//! The names of things: MACs, PCI addresses, locators.
+//! The names of things: MACs, PCI addresses, locators; and dates.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use nicfw::device::{Locator, PciAddress};
+use nicfw::policy::Date;
 use nicfw::tables::MacAddr;
 
 /// Reads the input as each. What is read is read again as it is written.
@@ -12,6 +13,7 @@ pub fn run(data: &[u8]) {
     check::<MacAddr>(text);
     check::<PciAddress>(text);
     check::<Locator>(text);
+    check::<Date>(text);
 }
 
 fn check<T: FromStr<Err: Display> + Display + Debug + PartialEq>(text: &str) {
