@@ -67,3 +67,14 @@ fn the_abi_version_is_one_number() {
     let manifest = fs::read_to_string(root().join("ffi/Cargo.toml")).unwrap();
     assert!(manifest.contains(&format!("\nversion = \"0.{version}.0\"\n")), "package.metadata.capi.library");
 }
+
+/// The README shows the middle of the example, as it stands there.
+#[test]
+fn the_readme_shows_the_example() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let example = fs::read_to_string(root().join("ffi/examples/first.c")).unwrap();
+    let (_, shown) = readme.split_once("```c\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let indented: String = shown.lines().map(|line| format!("    {line}\n")).collect();
+    assert!(example.contains(&indented), "the README shows something else than ffi/examples/first.c");
+}
