@@ -55,12 +55,14 @@ pub struct ModelCore {
     shared: Arc<Shared>,
     bar: Arc<Bar>,
     index: usize,
+    /// The memory that was set here last. Whoever takes the function over sets another, which is not to be taken away here.
+    memory: Mutex<Option<Arc<dyn DmaSpace>>>,
 }
 
 impl ModelCore {
     pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
         let bar = Arc::new(Bar { shared: Arc::clone(&shared), index, doorbell: Mutex::new(None) });
-        Self { shared, bar, index }
+        Self { shared, bar, index, memory: Mutex::new(None) }
     }
 
     fn pci_id(&self) -> PciId {
@@ -91,8 +93,14 @@ impl Core for ModelCore {
     }
 
     fn set_memory(&self, memory: Option<Arc<dyn DmaSpace>>) {
-        if let Some(own) = lock(&self.shared).mc.functions.get_mut(self.index) {
-            own.vnic.host.memory = memory;
+        let mut state = lock(&self.shared);
+        let Some(own) = state.mc.functions.get_mut(self.index) else { return };
+        let before =
+            std::mem::replace(&mut *self.memory.lock().unwrap_or_else(PoisonError::into_inner), memory.clone());
+        let there = &mut own.vnic.host.memory;
+        let is_ours = there.as_ref().is_none_or(|there| before.is_some_and(|before| same(there, &before)));
+        if memory.is_some() || is_ours {
+            *there = memory;
         }
     }
 
@@ -105,6 +113,11 @@ impl Core for ModelCore {
     fn reset(&self) {
         lock(&self.shared).mc.reset_function(self.index);
     }
+}
+
+/// Whether two handles are to one and the same memory.
+fn same(one: &Arc<dyn DmaSpace>, other: &Arc<dyn DmaSpace>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
 }
 
 impl fmt::Debug for ModelCore {

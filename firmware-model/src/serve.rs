@@ -82,10 +82,14 @@ pub fn over_socket(model: &Model, index: usize) -> Result<VfioUser, VfioUserErro
 mod tests {
     use super::*;
     use crate::{FunctionConfig, ModelConfig};
+    use nicfw::Adapter;
+    use nicfw::clock::VirtualClock;
     use nicfw::device::Device;
+    use nicfw::nic::AttachOptions;
     use nicfw::regs::ef10;
     use nicfw::tables::MacAddr;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn model() -> Model {
         let mac = |last| MacAddr([2, 0, 0, 0, 0, last]);
@@ -101,6 +105,25 @@ mod tests {
             assert_eq!(device.bar().read32(ef10::HW_REV_ID.offset()), ef10::HW_REV_ID_RESET);
             assert_eq!(device.bar().len(), model.function(index).bar().len());
         }
+    }
+
+    /// A driver that leaves late, when the next one is there, takes nothing away from it.
+    #[test]
+    fn a_driver_that_leaves_late_leaves_the_next_one_its_memory() {
+        let model = model();
+        let (_late, server) = UnixStream::pair().unwrap();
+        let mut endpoint = model.endpoint(0);
+        let session = Session::start(server, &mut endpoint).unwrap();
+        // Region 7 is configuration space, 4 the command register: memory and bus master.
+        endpoint.write(7, 4, &[6, 0]);
+        let adapter = Adapter::from_device(
+            Box::new(over_socket(&model, 0).unwrap()),
+            Arc::new(VirtualClock::new()),
+            AttachOptions::default(),
+        );
+        let mut adapter = adapter.unwrap();
+        session.finish(&mut endpoint);
+        adapter.ruleset_version().unwrap();
     }
 
     #[test]

@@ -59,8 +59,8 @@ descriptors() { ls "/proc/$model/fd" | wc -l; }
 before=$(descriptors)
 "$@"
 n=0
-until [ "$(descriptors)" = "$before" ]; do
+until [ "$(descriptors)" = "$before" ] && "$b" grep -q "the client has left" "$log"; do
     n=$((n + 1))
-    [ $n -le 50 ] || { echo "the model had $before descriptors, and has $(descriptors)" >&2; exit 1; }
+    [ $n -le 50 ] || { echo "the model had $before descriptors, and has $(descriptors); see $log" >&2; exit 1; }
     sleep 0.1
 done

@@ -50,7 +50,9 @@ while [ $n -lt "$ops" ]; do
         37) op=flr && echo "${device##*/}" > /sys/bus/pci/drivers/sfc/unbind && echo 1 > "$device/reset" &&
             echo "${device##*/}" > /sys/bus/pci/drivers/sfc/bind && within 200 found && up && rules= && count=0 && reaches || fail ;;
         38) op=remove && rmmod sfc && modprobe sfc && within 200 found && up && rules= && count=0 && reaches || fail ;;
-        39) op=mac && draw 250 && ip link set "$net" down && ip link set "$net" address "02:aa:00:00:00:$(printf %02x "$r")" && up || fail ;;
+        # With another MAC the driver forgets its filters.
+        39) op=mac && draw 250 && ip link set "$net" down && ip link set "$net" address "02:aa:00:00:00:$(printf %02x "$r")" && up &&
+            rules= && count=0 || fail ;;
         [4-9][0-9]|1[0-4][0-9]) op=promiscuous && draw 2 && if [ "$r" = 0 ]; then ip link set "$net" promisc on; else ip link set "$net" promisc off; fi || fail ;;
         1[5-9][0-9]) op=multicast && draw 2 && if [ "$r" = 0 ]; then ifconfig "$net" allmulti; else ifconfig "$net" -allmulti; fi || fail ;;
         2[0-9][0-9]) op=coalescing && draw 200 && ethtool -C "$net" rx-usecs $((r + 1)) > /dev/null 2>&1 || op=coalescing-same ;;
@@ -70,6 +72,7 @@ while [ $n -lt "$ops" ]; do
             fi ;;
         *) op=traffic && ping -c 1 -W 1 $peer > /dev/null || reaches || fail ;;
     esac
+    [ "$ops" -le 500 ] && echo "    $n $op"
     [ $((n % 1000)) = 0 ] && echo "    $n operations, $(cut -d' ' -f1 /proc/uptime) s"
 done
 op=end
