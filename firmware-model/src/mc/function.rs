@@ -37,8 +37,8 @@ const GET_SUPPORTED_RX_MATCHES: u32 = 1;
 const CAPABILITIES_V3_LEN: usize = 76;
 
 /// FLAGS1 of GET_CAPABILITIES: VADAPTOR_QUERY, VADAPTOR_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED, RX_PREFIX_LEN_0,
-/// RX_PREFIX_LEN_14, RX_DISABLE_SCATTER. No TSO, VLAN insertion, timestamps, EVB, event batching or encapsulation.
-const FLAGS1: u32 = 1 << 5 | 1 << 11 | 1 << 22 | 1 << 23 | 1 << 28;
+/// RX_PREFIX_LEN_14, RX_DISABLE_SCATTER, EVB. No TSO, VLAN insertion, timestamps, event batching or encapsulation.
+const FLAGS1: u32 = 1 << 5 | 1 << 11 | 1 << 22 | 1 << 23 | 1 << 28 | 1 << 30;
 /// FLAGS2 of GET_CAPABILITIES: INIT_EVQ_V2.
 const INIT_EVQ_V2: u32 = 1 << 7;
 

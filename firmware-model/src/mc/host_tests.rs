@@ -148,7 +148,6 @@ fn vadaptor_and_its_mac() {
     assert_eq!(mc.take(0, &v2(0x61, &PORT)), done(0x61, &[0; 12]));
     assert_eq!(mc.take(1, &v2(0xaa, &PORT)), done(0xaa, &[1, 0, 0, 0, 2, 0, 0, 0, 0, 2]));
     assert_eq!(mc.take(0, &v2(0x99, &PORT)), done(0x99, &[]));
-    assert_eq!(mc.take(0, &v2(0x94, &[0; 16])), failed(0x94, 0x26), "no vswitches");
 }
 
 /// FILTER_OP EXT_IN: OP, HANDLE, PORT_ID, MATCH_FIELDS, RX_DEST, RX_QUEUE, RX_MODE, RX_CONTEXT, TX_DOMAIN, TX_DEST.
@@ -181,6 +180,49 @@ fn filters() {
     assert_eq!(mc.take(0, &v2(0x8a, &remove)), failed(0x8a, 2));
     assert_eq!(mc.take(0, &v2(0x8a, &filter(9, 0, 0, [0; 4]))), failed(0x8a, 0x16), "no such operation");
     assert_eq!(mc.take(1, &v2(0x8a, &own)), failed(0x8a, 0x1001));
+}
+
+/// VSWITCH_ALLOC: UPSTREAM_PORT_ID, TYPE (VEB 2), FLAGS, NUM_VLAN_TAGS; VPORT_ALLOC: the same with TYPE NORMAL 4, and VLAN_TAGS.
+#[test]
+fn vports_carry_macs_of_their_function() {
+    let mut mc = mc();
+    let on = |port: u32, rest: &[u32]| [port.to_le_bytes().to_vec(), words(rest)].concat();
+    let own = u32::from_le_bytes(PORT);
+    let vport = 0x0300_0000u32;
+    assert_eq!(mc.take(0, &v2(0x63, &on(own, &[]))), failed(0x63, 0x1003), "NO_VSWITCH");
+    assert_eq!(mc.take(0, &v2(0x96, &on(own, &[4, 0, 0, 0]))), failed(0x96, 0x1003));
+    assert_eq!(mc.take(0, &v2(0x94, &on(own, &[1, 0, 0]))), failed(0x94, 0x1007), "BAD_VSWITCH_TYPE");
+    assert_eq!(mc.take(0, &v2(0x94, &on(own, &[2, 0, 3]))), failed(0x94, 0x1004), "VLAN_LIMIT");
+    assert_eq!(mc.take(0, &v2(0x94, &on(own, &[2, 0, 2]))), done(0x94, &[]));
+    assert_eq!(mc.take(0, &v2(0x94, &on(own, &[2, 0, 2]))), failed(0x94, 6), "EEXIST");
+    assert_eq!(mc.take(0, &v2(0x96, &on(own, &[5, 0, 0, 0]))), failed(0x96, 0x1008), "BAD_VPORT_TYPE");
+    assert_eq!(mc.take(0, &v2(0x96, &on(own, &[4, 0, 0, 0]))), done(0x96, &vport.to_le_bytes()));
+    let mac = [2, 0, 0, 0, 0, 0x77];
+    let with_mac = |port: u32, mac: &[u8]| [&port.to_le_bytes()[..], mac].concat();
+    assert_eq!(mc.take(0, &v2(0xa8, &with_mac(vport, &mac))), done(0xa8, &[]));
+    assert_eq!(mc.take(0, &v2(0xa8, &with_mac(vport, &mac))), failed(0xa8, 6), "EEXIST");
+    assert_eq!(mc.take(0, &v2(0xa8, &with_mac(vport + 1, &mac))), failed(0xa8, 0x1002), "NO_EVB_PORT");
+    assert_eq!(mc.take(0, &v2(0xa8, &with_mac(vport, &[1, 0, 0, 0, 0, 1]))), failed(0xa8, 0x16), "a group");
+    assert_eq!(mc.take(0, &v2(0xaa, &on(vport, &[]))), done(0xaa, &[&[1, 0, 0, 0][..], &mac].concat()));
+    // The vadaptor takes the vport's MAC, and is on the vport alone.
+    let mut vadaptor = on(vport, &[]);
+    vadaptor.resize(30, 0);
+    assert_eq!(mc.take(0, &v2(0x98, &vadaptor)), done(0x98, &[]));
+    assert_eq!(mc.take(0, &v2(0x5e, &on(vport, &[]))), done(0x5e, &mac));
+    assert_eq!(mc.take(0, &v2(0x5e, &on(own, &[]))), failed(0x5e, 0x1001), "NO_VADAPTOR");
+    assert_eq!(mc.take(0, &v2(0x97, &on(vport, &[]))), failed(0x97, 0x10), "EBUSY");
+    assert_eq!(mc.take(0, &v2(0x99, &on(vport, &[]))), done(0x99, &[]));
+    assert_eq!(mc.take(0, &v2(0xa9, &with_mac(vport, &mac))), done(0xa9, &[]));
+    assert_eq!(mc.take(0, &v2(0xa9, &with_mac(vport, &mac))), failed(0xa9, 2));
+    assert_eq!(mc.take(0, &v2(0x95, &on(own, &[]))), failed(0x95, 0x10), "vports are there");
+    assert_eq!(mc.take(0, &v2(0x97, &on(vport, &[]))), done(0x97, &[]));
+    assert_eq!(mc.take(0, &v2(0x95, &on(own, &[]))), done(0x95, &[]));
+    assert_eq!(mc.take(0, &v2(0x63, &on(own, &[]))), failed(0x63, 0x1003));
+    // A container's function may add its own MAC, and no other.
+    assert_eq!(mc.take(1, &v2(0x94, &on(own, &[2, 0, 0]))), done(0x94, &[]));
+    assert_eq!(mc.take(1, &v2(0x96, &on(own, &[4, 0, 0, 0]))), done(0x96, &vport.to_le_bytes()));
+    assert_eq!(mc.take(1, &v2(0xa8, &with_mac(vport, &mac))), failed(0xa8, 1));
+    assert_eq!(mc.take(1, &v2(0xa8, &with_mac(vport, &[2, 0, 0, 0, 0, 2]))), done(0xa8, &[]));
 }
 
 #[test]
@@ -222,8 +264,8 @@ fn what_drivers_look_for_in_the_capabilities() {
     let Answer::Bytes(answer) = mc().take(0, &v2(0xbe, &[])) else { panic!("no answer") };
     let payload = &answer[8..];
     // FLAGS1: VADAPTOR_QUERY 5, VADAPTOR_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED 11, RX_PREFIX_LEN_0 22 and _14 23,
-    // RX_DISABLE_SCATTER 28. FLAGS2: INIT_EVQ_V2 7, TSA_SUPPORT 16. VI_WINDOW_MODE 0.
-    assert_eq!(payload[..4], [0x20, 0x08, 0xc0, 0x10]);
+    // RX_DISABLE_SCATTER 28, EVB 30. FLAGS2: INIT_EVQ_V2 7, TSA_SUPPORT 16. VI_WINDOW_MODE 0.
+    assert_eq!(payload[..4], [0x20, 0x08, 0xc0, 0x50]);
     assert_eq!(payload[20..24], [0x80, 0, 1, 0]);
     assert_eq!((payload.len(), payload[72]), (76, 0));
 }

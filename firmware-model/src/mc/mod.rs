@@ -5,6 +5,7 @@
 //! ENOSYS.
 #![doc = include_str!("commands.md")]
 
+mod evb;
 mod function;
 mod health;
 mod message;
@@ -24,6 +25,7 @@ use crate::mac::{Counters, Port};
 use crate::steer::Steering;
 use crate::vnic::{Vnic, command_done, rebooted as reboot_event};
 
+use evb::Bridge;
 pub use function::{FirmwareVariant, Switching};
 use port::Periodic;
 pub(crate) use queues::MAX_VIS;
@@ -109,6 +111,7 @@ pub(crate) struct Function {
     pub vnic: Vnic,
     /// There when a driver wants frames by its filters; without one, frames are steered by the function's MAC.
     pub vadaptor: Option<Vadaptor>,
+    bridge: Bridge,
     pub steering: Steering,
     /// What its queues have sent and received.
     pub counters: Counters,
@@ -126,6 +129,7 @@ impl Function {
             gone: false,
             vnic: Vnic::default(),
             vadaptor: None,
+            bridge: Bridge::default(),
             steering: Steering::default(),
             counters: Counters::default(),
             events_to: 0,
@@ -146,6 +150,7 @@ impl Function {
     fn free(&mut self) {
         self.vnic.reset();
         self.vadaptor = None;
+        self.bridge = Bridge::default();
         self.steering = Steering::default();
         self.events_to = 0;
         self.periodic = None;
@@ -191,8 +196,8 @@ struct Command {
 const GENERAL: Privileges = Privileges::empty();
 
 /// Commands that every firmware variant has.
-const COMMANDS: [&[Command]; 5] =
-    [function::COMMANDS, health::COMMANDS, port::COMMANDS, queues::COMMANDS, vadaptor::COMMANDS];
+const COMMANDS: [&[Command]; 6] =
+    [evb::COMMANDS, function::COMMANDS, health::COMMANDS, port::COMMANDS, queues::COMMANDS, vadaptor::COMMANDS];
 
 fn find(tables: &[&'static [Command]], cmd: Cmd) -> Option<&'static Command> {
     tables.iter().flat_map(|table| table.iter()).find(|command| command.cmd == cmd)

@@ -1,6 +1,6 @@
 //! Commands about the vadaptor of a function, its filters and RSS contexts (ef10.md 5.6, 5.9, 5.10 and 6).
 //!
-//! Each function has one port, ASSIGNED: there are no vswitches to make (no EVB capability).
+//! A vadaptor is on the function's own port, or on one of its vports.
 
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 use nicfw::tables::MacAddr;
@@ -9,9 +9,6 @@ use super::message::{In, Out};
 use super::{Command, Function, GENERAL, Mc, Reply};
 use crate::steer::{Dest, INDIRECTIONS, MATCHES, Match, Spec, rss_flags};
 
-/// EVB_PORT_ID of a function's own port.
-const ASSIGNED: u32 = 0x0100_0000;
-
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[
     Command { cmd: Cmd::VADAPTOR_ALLOC, privilege: GENERAL, request: (30, 1020), run: Mc::vadaptor_alloc },
@@ -19,7 +16,6 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { cmd: Cmd::VADAPTOR_SET_MAC, privilege: GENERAL, request: (10, 1020), run: Mc::vadaptor_set_mac },
     Command { cmd: Cmd::VADAPTOR_GET_MAC, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_get_mac },
     Command { cmd: Cmd::VADAPTOR_QUERY, privilege: GENERAL, request: (4, 1020), run: Mc::vadaptor_query },
-    Command { cmd: Cmd::VPORT_GET_MAC_ADDRESSES, privilege: GENERAL, request: (4, 1020), run: Mc::vport_get_mac_addresses },
     Command { cmd: Cmd::FILTER_OP, privilege: GENERAL, request: (12, 1020), run: Mc::filter_op },
     Command { cmd: Cmd::RSS_CONTEXT_ALLOC, privilege: GENERAL, request: (12, 1020), run: Mc::rss_context_alloc },
     Command { cmd: Cmd::RSS_CONTEXT_FREE, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_free },
@@ -44,19 +40,17 @@ mod op {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Vadaptor {
     pub mac: MacAddr,
+    /// EVB_PORT_ID that it is on.
+    pub port: u32,
     /// PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED.
     permit_set_mac: bool,
-}
-
-fn check_port(port: u32) -> Result<(), McErrno> {
-    if port == ASSIGNED { Ok(()) } else { Err(McErrno::NO_EVB_PORT) }
 }
 
 impl Function {
     /// The vadaptor, or the error that tells that there is none.
     pub(super) fn vadaptor(&self, port: u32) -> Result<Vadaptor, McErrno> {
-        check_port(port)?;
-        self.vadaptor.ok_or(McErrno::NO_VADAPTOR)
+        self.bridge.check_port(port)?;
+        self.vadaptor.filter(|vadaptor| vadaptor.port == port).ok_or(McErrno::NO_VADAPTOR)
     }
 
     /// What a function lacks the privilege for gets EPERM (ef10.md 6.4).
@@ -77,7 +71,7 @@ impl Function {
             self.allow(Privileges::BROADCAST)
         } else if dst.is_group() {
             self.allow(Privileges::MULTICAST)
-        } else if dst == own {
+        } else if dst == own || self.bridge.has_mac(dst) {
             self.allow(Privileges::UNICAST)
         } else {
             self.allow(Privileges::INSECURE_FILTERS)
@@ -101,21 +95,22 @@ impl Mc {
     fn vadaptor_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
         const PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED: u32 = 1 << 1;
         let ask = In(payload);
-        check_port(ask.u32(0))?;
+        let port = ask.u32(0);
+        let own = self.own(function)?;
+        own.bridge.check_port(port)?;
         if ask.u32(12) != 0 || ask.u32(16) != 0 {
             return Err(McErrno::ENOTSUP);
         }
-        let own = self.own(function)?;
         if own.vadaptor.is_some() {
             return Err(McErrno::EEXIST);
         }
         let mac = match MacAddr(ask.bytes(24)) {
-            MacAddr([0, 0, 0, 0, 0, 0]) => own.config.mac,
+            MacAddr([0, 0, 0, 0, 0, 0]) => own.bridge.mac_of(port).unwrap_or(own.config.mac),
             mac if mac == own.config.mac => mac,
             mac => mac_to_take(own, mac)?,
         };
         let permit_set_mac = ask.u32(8) & PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED != 0;
-        own.vadaptor = Some(Vadaptor { mac, permit_set_mac });
+        own.vadaptor = Some(Vadaptor { mac, port, permit_set_mac });
         Ok(Vec::new())
     }
 
@@ -149,11 +144,6 @@ impl Mc {
     fn vadaptor_query(&mut self, function: usize, payload: &[u8]) -> Reply {
         let vadaptor = self.own(function)?.vadaptor(In(payload).u32(0))?;
         Ok(Out::new(12).u32(4, u32::from(vadaptor.permit_set_mac) << 1).done())
-    }
-
-    fn vport_get_mac_addresses(&mut self, function: usize, payload: &[u8]) -> Reply {
-        check_port(In(payload).u32(0))?;
-        Ok(Out::new(10).u32(0, 1).bytes(4, &self.own(function)?.config.mac.0).done())
     }
 
     /// Handles are counted over the whole adapter, from 1: none is ever used again.
@@ -199,9 +189,9 @@ impl Mc {
         const EXCLUSIVE: u32 = 0;
         const SHARED: u32 = 1;
         let ask = In(payload);
-        check_port(ask.u32(0))?;
         let id = self.next_context;
         let own = self.own(function)?;
+        own.bridge.check_port(ask.u32(0))?;
         let shared = match ask.u32(4) {
             EXCLUSIVE => false,
             SHARED => true,
@@ -258,7 +248,7 @@ impl Mc {
 }
 
 /// A MAC that the function may take in place of its own.
-fn mac_to_take(own: &Function, mac: MacAddr) -> Result<MacAddr, McErrno> {
+pub(super) fn mac_to_take(own: &Function, mac: MacAddr) -> Result<MacAddr, McErrno> {
     if mac.is_group() || mac.0 == [0; 6] {
         return Err(McErrno::EINVAL);
     }

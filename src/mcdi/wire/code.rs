@@ -57,6 +57,8 @@ open_numbers! {
     VADAPTOR_GET_MAC = 0x5e,
     /// Flags and tags of a vadaptor (ef10.md 5.6).
     VADAPTOR_QUERY = 0x61,
+    /// Whether the function has a vswitch (ef10.md 5.10).
+    VSWITCH_QUERY = 0x63,
     /// Makes an event queue (ef10.md 5.7).
     INIT_EVQ = 0x80,
     /// Makes a receive queue (ef10.md 5.7).
@@ -79,6 +81,14 @@ open_numbers! {
     FREE_VIS = 0x8c,
     /// VIs of the function (ef10.md 5.5).
     GET_VI_ALLOC_INFO = 0x8d,
+    /// Makes a vswitch (ef10.md 5.6).
+    VSWITCH_ALLOC = 0x94,
+    /// Takes a vswitch away (ef10.md 5.10).
+    VSWITCH_FREE = 0x95,
+    /// Makes a vport on the vswitch (ef10.md 5.6).
+    VPORT_ALLOC = 0x96,
+    /// Takes a vport away (ef10.md 5.10).
+    VPORT_FREE = 0x97,
     /// Links the function to a port (ef10.md 5.6).
     VADAPTOR_ALLOC = 0x98,
     /// Takes that link away (ef10.md 5.6).
@@ -95,6 +105,10 @@ open_numbers! {
     RSS_CONTEXT_SET_TABLE = 0xa2,
     /// The same, read.
     RSS_CONTEXT_GET_TABLE = 0xa3,
+    /// Gives a vport a MAC (ef10.md 5.10).
+    VPORT_ADD_MAC_ADDRESS = 0xa8,
+    /// Takes a MAC from a vport (ef10.md 5.10).
+    VPORT_DEL_MAC_ADDRESS = 0xa9,
     /// MACs of a vport; a virtual function asks for its own by it (ef10.md 5.10).
     VPORT_GET_MAC_ADDRESSES = 0xaa,
     /// Frequencies of the clocks (ef10.md 5.7).
