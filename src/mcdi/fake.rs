@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Channel;
 use super::wire::BUFFER_LEN;
 use crate::bar::Mmio;
-use crate::clock::{Clock, Signal, VirtualClock};
+use crate::clock::{Clock, Signal, Timestamp, VirtualClock};
 use crate::device::{Device, Interrupt, PciId};
 use crate::dma::{DmaBuf, Iova, SharedMem};
 use crate::error::{Error, MCDI_TIMEOUT};
@@ -306,6 +306,10 @@ impl DmaBuf for FakeNic {
 impl Clock for FakeNic {
     fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.clock.wall()
     }
 
     fn sleep(&self, duration: Duration) {

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nicfw::Adapter;
-use nicfw::clock::{Clock, Signal};
+use nicfw::clock::{Clock, Signal, Timestamp, VirtualClock};
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::nic::AttachOptions;
 use nicfw::policy::{Compiled, Document, Flow, Packet};
@@ -46,6 +46,10 @@ struct Pauses(AtomicUsize);
 impl Clock for Pauses {
     fn now(&self) -> Duration {
         Duration::from_secs(self.0.load(Ordering::Relaxed).try_into().unwrap())
+    }
+
+    fn wall(&self) -> Timestamp {
+        VirtualClock::START.after(self.now())
     }
 
     fn sleep(&self, _: Duration) {
