@@ -35,6 +35,7 @@ pub mod tables;
 mod tables;
 
 pub mod firewall;
+pub mod journal;
 pub mod nic;
 pub mod policy;
 

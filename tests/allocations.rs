@@ -62,7 +62,7 @@ fn loaded() -> Model {
     let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default()).unwrap();
     let document = Document::parse(POLICY, "shops.yaml").unwrap();
     let compiled = Compiled::new(&document, adapter.target(), None).unwrap();
-    drop(Firewall::attach(adapter, Adopt(&compiled), clock, Settings::default()).unwrap());
+    drop(Firewall::adopt(adapter, Adopt::of(&compiled), clock, Settings::default()).unwrap());
     model
 }
 

@@ -172,7 +172,7 @@ fn an_adapter_that_goes_away_while_it_is_taken_over_opens_nothing() {
     let document = Document::parse(POLICY, "web.yaml").unwrap();
     let compiled = Compiled::new(&document, &Target { physical_ports: 1, ..Target::profile0() }, None).unwrap();
     let adopt =
-        |adapter| Firewall::attach(adapter, Adopt(&compiled), Arc::new(VirtualClock::new()), Settings::default());
+        |adapter| Firewall::adopt(adapter, Adopt::of(&compiled), Arc::new(VirtualClock::new()), Settings::default());
     let whole = model();
     adopt(attach(over_socket(&whole, 0).unwrap()).unwrap()).unwrap();
     let commands = usize::try_from(whole.commands_executed()).unwrap();

@@ -29,11 +29,14 @@ side of a bound address judges; between two bindings both do.
 const APPLY_HELP: &str = "\
 Without --device the adapter is a fresh emulated one, and its tables are read back.
 
-The tables of a card cannot be read back: what it holds is not known to a program that did not write it. --adopt takes it
-over: all its traffic is blocked, its rules are dropped, the policy is loaded, and then the rules decide. They stay when
-the program ends.
+The tables of a card cannot be read back. What it holds is known from the journal; then the policy is changed while traffic
+goes on. Where the journal knows nothing of it, --adopt takes the card over: all its traffic is blocked, its rules are
+dropped, the policy is loaded, and then the rules decide. They stay when the program ends.
 
-    nicfw apply web.yaml --device 0000:65:00.0 --adopt --reason CHG-1042
+    nicfw apply web.yaml --device 0000:65:00.0 --adopt --reason 'new host'
+    nicfw apply web.yaml --device 0000:65:00.0 --reason 'shop front' --ticket CHG-1042 --confirm-within 60s
+
+With --confirm-within the program waits, and takes the change back unless `nicfw confirm` comes in time.
 ";
 
 const IMPORT_HELP: &str = "\
@@ -95,7 +98,15 @@ pub enum Command {
     Counters(Replay),
     /// Describes an adapter
     Info(Info),
-    /// Compares an adapter's rules with those that were loaded, by their version
+    /// Lets a change stay that waits for it
+    Confirm(Confirm),
+    /// Brings back what an adapter held after an earlier change
+    Rollback(Rollback),
+    /// Closes the addresses of a container before it starts
+    Reserve(Reserve),
+    /// Takes the closed addresses of a container that is gone
+    Release(Release),
+    /// Says whether an adapter still holds what it should, and what cannot be known
     Audit(Audit),
     /// Leaves an adapter: with its rules, blocked, or empty
     Detach(Detach),
@@ -210,6 +221,44 @@ pub enum By {
     Binding,
 }
 
+/// An adapter and its journal.
+#[derive(Debug, Args)]
+pub struct Device {
+    /// Function to drive the adapter by: a PCI address, its folder in sysfs, fd:N, or vfio-user:PATH
+    #[arg(long, value_name = "FUNCTION")]
+    pub device: Locator,
+    #[command(flatten)]
+    pub journal: JournalFile,
+}
+
+/// Where an adapter's changes are written down.
+#[derive(Debug, Args)]
+pub struct JournalFile {
+    /// Journal of the adapter; without it one in /var/lib/nicfw, by the adapter's MAC
+    #[arg(long, value_name = "FILE", env = "NICFW_JOURNAL")]
+    pub journal: Option<PathBuf>,
+    /// File with the key of a keyed journal
+    #[arg(long, value_name = "FILE", env = "NICFW_JOURNAL_KEY")]
+    pub key: Option<PathBuf>,
+}
+
+/// Who changes an adapter, and why.
+#[derive(Debug, Args)]
+pub struct Cause {
+    /// Why the adapter is changed
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// Ticket of the change
+    #[arg(long, value_name = "TEXT")]
+    pub ticket: Option<String>,
+    /// Who approved it
+    #[arg(long, value_name = "TEXT")]
+    pub approval: Option<String>,
+    /// Who changes it; without it the user that runs the program
+    #[arg(long, value_name = "NAME")]
+    pub who: Option<String>,
+}
+
 /// Options of `apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
@@ -218,12 +267,26 @@ pub struct Apply {
     /// Function to drive the adapter by: a PCI address, its folder in sysfs, fd:N, or vfio-user:PATH
     #[arg(long, value_name = "FUNCTION", requires = "reason")]
     pub device: Option<Locator>,
+    #[command(flatten)]
+    pub journal: JournalFile,
     /// Why the adapter is changed
     #[arg(long, value_name = "TEXT", requires = "device", value_parser = NonEmptyStringValueParser::new())]
     pub reason: Option<String>,
+    /// Ticket of the change
+    #[arg(long, value_name = "TEXT", requires = "device")]
+    pub ticket: Option<String>,
+    /// Who approved it
+    #[arg(long, value_name = "TEXT", requires = "device")]
+    pub approval: Option<String>,
+    /// Who changes it; without it the user that runs the program
+    #[arg(long, value_name = "NAME", requires = "device")]
+    pub who: Option<String>,
     /// Take over an adapter whose rules are not known: an outage of the whole adapter while the policy is loaded
     #[arg(long, requires = "device")]
     pub adopt: bool,
+    /// Wait for `nicfw confirm`, and take the change back after this time, as 60s
+    #[arg(long, value_name = "TIME", requires = "device", conflicts_with = "adopt", value_parser = humantime::parse_duration)]
+    pub confirm_within: Option<Duration>,
     /// Change to the rules-engine firmware if another variant runs: that disturbs every function of the adapter
     #[arg(long, requires = "device")]
     pub switch_firmware: bool,
@@ -231,15 +294,78 @@ pub struct Apply {
     pub output: Output,
 }
 
+/// Options of `confirm`.
+#[derive(Debug, Args)]
+pub struct Confirm {
+    #[command(flatten)]
+    pub at: Device,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    #[command(flatten)]
+    pub at: Device,
+    /// Number of the change whose content comes back, as `nicfw journal` shows it
+    #[arg(long, value_name = "CHANGE")]
+    pub to: u64,
+    #[command(flatten)]
+    pub cause: Cause,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `reserve`.
+#[derive(Debug, Args)]
+pub struct Reserve {
+    /// Container
+    pub container: String,
+    /// Its addresses
+    #[arg(required = true)]
+    pub ips: Vec<IpAddr>,
+    /// Its MAC, if it alone has it
+    #[arg(long)]
+    pub mac: Option<MacAddr>,
+    #[command(flatten)]
+    pub at: Device,
+    #[command(flatten)]
+    pub cause: Cause,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `release`.
+#[derive(Debug, Args)]
+pub struct Release {
+    /// Container
+    pub container: String,
+    #[command(flatten)]
+    pub at: Device,
+    #[command(flatten)]
+    pub cause: Cause,
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// Options of `audit`.
 #[derive(Debug, Args)]
 pub struct Audit {
-    /// Function to ask: a PCI address, its folder in sysfs, fd:N, or vfio-user:PATH
-    #[arg(long, value_name = "FUNCTION")]
-    pub device: Locator,
-    /// Version of the rules that the adapter should hold, as `nicfw apply` printed it
-    #[arg(long, value_name = "VERSION")]
-    pub expect: String,
+    #[command(flatten)]
+    pub at: Device,
+    /// Version of the rules that the adapter should hold; without it the one that the journal says
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["repair", "every"])]
+    pub expect: Option<String>,
+    /// Load what the journal says if the adapter holds anything else, all its traffic blocked meanwhile
+    #[arg(long, requires = "reason")]
+    pub repair: bool,
+    /// Why it is repaired
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub reason: Option<String>,
+    /// Look again and again, so often, until something is found
+    #[arg(long, value_name = "TIME", conflicts_with = "repair", value_parser = humantime::parse_duration)]
+    pub every: Option<Duration>,
     #[command(flatten)]
     pub output: Output,
 }

@@ -118,7 +118,7 @@ impl Emulated {
                     adapter.take().ok_or_else(|| Failure::usage("the emulated adapter was refused before"))?;
                 let clock = Arc::new(VirtualClock::new());
                 let firewall =
-                    Firewall::attach(*adapter, Adopt(&new), clock, Settings::default()).map_err(Failure::usage)?;
+                    Firewall::adopt(*adapter, Adopt::of(&new), clock, Settings::default()).map_err(Failure::usage)?;
                 let commands = commands_to_load(new.image());
                 self.state = State::Running(Box::new(firewall), Box::new(new));
                 Ok(Loaded { commands, closed_meanwhile: Vec::new() })

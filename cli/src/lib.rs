@@ -15,6 +15,8 @@ pub mod failure;
 mod judge;
 pub mod model_args;
 mod output;
+mod session;
+mod waiting;
 mod words;
 
 use std::io::{self, Write};

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use nicfw::MacAddr;
-use nicfw::firewall::{Audit, Report};
+use nicfw::firewall::Report;
 
 use crate::call::{free, outside, run};
 use crate::failure::{Failure, Result};
@@ -91,7 +91,8 @@ pub unsafe extern "C" fn nicfw_adapter_reserve(
         let mac = memory.maybe_value(own_mac.cast::<[u8; 6]>()).map(MacAddr);
         let nic = handle::get(adapter)?;
         let mut nic = lock(&nic)?;
-        Ok(nic.firewall()?.reserve(container, &ips, mac)?)
+        nic.firewall()?.reserve(container, &ips, mac, "nicfw_adapter_reserve")?;
+        Ok(())
     })
 }
 
@@ -191,8 +192,8 @@ pub unsafe extern "C" fn nicfw_adapter_recover(
     })
 }
 
-/// Compares the adapter's hash over its tables with the one after the last change: `drifted` gets 1 if somebody else has
-/// changed them, 0 if not.
+/// Compares the adapter with the last record: its hash over the tables, how often it has booted, its counters. `drifted`
+/// gets 1 if somebody else has been there, 0 if not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nicfw_adapter_audit(
     adapter: *mut nicfw_adapter,
@@ -205,7 +206,7 @@ pub unsafe extern "C" fn nicfw_adapter_audit(
         let drifted = memory.out(drifted, "drifted")?;
         let nic = handle::get(adapter)?;
         let audit = lock(&nic)?.firewall()?.audit()?;
-        drifted.put((audit != Audit::Same).into());
+        drifted.put((!audit.is_sound()).into());
         Ok(())
     })
 }

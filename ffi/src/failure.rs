@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nicfw::device::{OpenError, ProbeError};
 use nicfw::error::AdapterState;
-use nicfw::firewall::{AdoptError, ApplyCause, ApplyError, ReserveError};
+use nicfw::firewall::{AdoptError, ApplyCause, ApplyError, AuditError, ReserveError};
 use nicfw::nic::{AdapterError, AttachError, McdiError};
 use nicfw::policy::plan::PlanError;
 use nicfw::policy::{CompileError, FlowTextError, Origin, ParseErrors};
@@ -211,7 +211,7 @@ impl From<AdapterError> for Failure {
 impl From<AdoptError> for Failure {
     fn from(error: AdoptError) -> Self {
         let code = match &error {
-            AdoptError::Command { .. } => NICFW_E_ADAPTER,
+            AdoptError::Command { .. } | AdoptError::Journal { .. } => NICFW_E_ADAPTER,
             _ => NICFW_E_FIT,
         };
         let mut failure = Self::of(code, &error);
@@ -222,6 +222,15 @@ impl From<AdoptError> for Failure {
             }
         }
         failure
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Adapter(error) => error.into(),
+            error => Self::of(NICFW_E_ADAPTER, &error),
+        }
     }
 }
 

@@ -110,12 +110,17 @@ impl Nic {
         }
         let watched = match std::mem::replace(&mut self.state, State::Lost) {
             State::Attached(watched) => *watched,
-            State::Running(firewall) => firewall.detach(),
+            State::Running(firewall) => firewall.detach().0,
             State::Lost => return Err(lost()),
             State::Closed => return Err(closed()),
         };
-        let firewall = Firewall::attach(watched, Adopt(&compiled), self.clock.clone(), self.settings)?;
-        self.state = State::Running(Box::new(firewall));
+        match Firewall::adopt(watched, Adopt::of(&compiled), self.clock.clone(), self.settings) {
+            Ok(firewall) => self.state = State::Running(Box::new(firewall)),
+            Err(refused) => {
+                self.state = State::Attached(Box::new(refused.engine));
+                return Err(refused.error.into());
+            }
+        }
         self.compiled = Some(compiled);
         Ok(())
     }
@@ -139,7 +144,7 @@ impl Nic {
     }
 
     pub fn release(&mut self, container: &str) -> Result<(), Failure> {
-        if self.firewall()?.release(container)? {
+        if self.firewall()?.release(container, "nicfw_adapter_release")?.is_some() {
             return Ok(());
         }
         let text =
@@ -174,7 +179,7 @@ impl Nic {
     pub fn close(&mut self, leave: nicfw_leave) -> Result<(), Failure> {
         let mut adapter = match std::mem::replace(&mut self.state, State::Closed) {
             State::Attached(watched) => watched.adapter,
-            State::Running(firewall) => firewall.detach().adapter,
+            State::Running(firewall) => firewall.detach().0.adapter,
             State::Lost | State::Closed => return Ok(()),
         };
         match leave {
@@ -203,6 +208,10 @@ impl Engine for Watched {
 
     fn target(&self) -> &Target {
         self.adapter.target()
+    }
+
+    fn boot_count(&self) -> Option<u16> {
+        Some(self.adapter.boot_count())
     }
 
     fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {

@@ -1,217 +1,360 @@
-//! Carries out a plan, one command a step, and takes it back when a step is refused.
+//! The course of a change: one command a step, and all of them back when one is refused or the journal fails.
+//!
+//! ```text
+//! version -> begin -> meter -> step, step, ... -> version -> done
+//!    |         |        |       |                    |        |
+//! foreign   unsent   undone    undo newest first <----------- journal fails
+//!                               |            |       |
+//!                             undone      closing  unknown
+//! ```
+//! A step whose undo is refused leaves a flow shut, never open: all allows of the bindings concerned go, and the change ends
+//! *closed*. Whatever gets no answer ends it *unknown*.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use super::takeover::Doubt;
-use super::{ApplyCause, ApplyError, Change, Engine, Firewall, Held, Report};
-use crate::error::AdapterState;
-use crate::nic::AdapterError;
+use super::ApplyCause;
+use super::machine::{Answer, Effect, Failure, Machine, Note};
+use super::names::Names;
+use crate::nic::RulesetVersion;
 use crate::policy::plan::{Local, Phase, Step};
-use crate::policy::{Image, ImageEntry, Origin, Rules, Side};
+use crate::policy::{Image, ImageEntry, Rules, Side};
 use crate::tables::{Action, CounterId, RuleKey, TableOp, Verdict};
 
 /// Entries of the rule table as they are in the adapter: receive action, transmit action, counter.
 type Entries = BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>;
 
-/// How taking back ended.
-enum Undone {
-    All,
-    /// The allows of these containers are gone; the entries that are left.
-    Closed(BTreeSet<String>, Entries),
+/// A change under way.
+#[derive(Debug)]
+pub(super) struct Apply<'a> {
+    steps: &'a [Step],
+    /// What the tables hold before.
+    held: &'a Image,
+    names: &'a Names,
+    /// The adapter's hash before, if it is known.
+    expected: Option<&'a RulesetVersion>,
+    state: State,
+    /// What went wrong first.
+    cause: Option<ApplyCause>,
+    version: Option<RulesetVersion>,
+    pauses: usize,
+    entries: Entries,
+    lost: BTreeSet<Local>,
+    closing: Vec<TableOp>,
+    ended: Option<Ended>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    Checking,
+    Beginning,
+    Metering,
+    /// The pause before step `.0`.
+    Pausing(usize),
+    Sending(usize),
+    Reading,
+    Recording,
+    /// Step `.0` is being taken back.
+    Undoing(usize),
+    /// The pause after step `.0` was taken back.
+    Settling(usize),
+    Closing(usize),
+    /// The version after taking back.
+    Rereading,
+    /// The journal hears how it ended.
+    Ending,
+    Finished,
+}
+
+/// How a change ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ended {
+    Done,
+    /// Nothing was sent, or all of it was taken back.
+    Unchanged,
+    /// The allows of these containers are gone.
+    Closed {
+        who: BTreeSet<String>,
+        rules: Rules,
+    },
     Unknown,
 }
 
-impl<E: Engine> Firewall<E> {
-    /// Carries out a change.
-    ///
-    /// # Errors
-    /// [`ApplyError`]: `Unchanged` if all commands that were sent could be taken back, or none was sent; `Closed` if a
-    /// binding could not be restored and lost all its allows; `Unknown` if a command got no answer: then
-    /// [`Firewall::recover`] comes first.
-    pub fn apply(&mut self, change: Change) -> Result<Report, ApplyError> {
-        self.check(&change)?;
-        self.await_settled();
-        self.meters.prepare(&mut self.engine, &change.goal.image).map_err(|e| self.failed_beside(e))?;
-        let steps = &change.plan.steps;
-        let mut pauses = 0;
-        for (at, step) in steps.iter().enumerate() {
-            if step.pause_before {
-                pauses += 1;
-                self.clock.sleep(self.settings.grace);
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub ended: Ended,
+    /// `None` exactly if it is done.
+    pub cause: Option<ApplyCause>,
+    pub version: Option<RulesetVersion>,
+    pub pauses: usize,
+}
+
+impl<'a> Apply<'a> {
+    pub fn new(steps: &'a [Step], held: &'a Image, names: &'a Names, expected: Option<&'a RulesetVersion>) -> Self {
+        Self {
+            steps,
+            held,
+            names,
+            expected,
+            state: State::Start,
+            cause: None,
+            version: None,
+            pauses: 0,
+            entries: Entries::new(),
+            lost: BTreeSet::new(),
+            closing: Vec::new(),
+            ended: None,
+        }
+    }
+
+    pub fn outcome(self) -> Outcome {
+        // A machine that was stopped half-way has not said what holds.
+        let ended = self.ended.unwrap_or(Ended::Unknown);
+        Outcome { ended, cause: self.cause, version: self.version, pauses: self.pauses }
+    }
+
+    fn end(&mut self, ended: Ended) -> Effect<'_> {
+        self.ended = Some(ended);
+        self.state = State::Finished;
+        Effect::Finish
+    }
+
+    fn begin(&mut self) -> Effect<'_> {
+        self.state = State::Beginning;
+        Effect::Write(Note::Begin)
+    }
+
+    /// Step `at`, or what comes after the last.
+    fn step(&mut self, at: usize) -> Effect<'_> {
+        match self.steps.get(at) {
+            Some(step) if step.pause_before => {
+                self.pauses += 1;
+                self.state = State::Pausing(at);
+                Effect::Pause
             }
-            if let Err(source) = self.send(&step.op) {
-                return Err(self.fail(&change, at, source));
+            Some(_) => self.send(at),
+            None => {
+                self.state = State::Reading;
+                Effect::Version
             }
         }
-        log::info!("{} commands, generation {}: {}", steps.len(), self.generation + 1, change.reason);
-        let tightened = steps.iter().any(|step| step.phase == Phase::Tighten);
-        let (commands, closed_meanwhile) = (steps.len(), change.closed_meanwhile);
-        if commands > 0 {
-            self.settled_at = self.clock.now() + self.settings.grace;
-            self.generation += 1;
+    }
+
+    fn send(&mut self, at: usize) -> Effect<'_> {
+        self.state = State::Sending(at);
+        self.steps.get(at).map_or(Effect::Finish, |step| Effect::Send(&step.op))
+    }
+
+    fn record(&mut self) -> Effect<'_> {
+        self.state = State::Recording;
+        Effect::Write(Note::Done(self.version.clone()))
+    }
+
+    /// The steps before `at` were carried out: takes them back.
+    fn take_back(&mut self, at: usize) -> Effect<'_> {
+        let image = self.held.rules.iter();
+        self.entries = image.map(|(key, entry)| (*key, (entry.rx.action, entry.tx.action, entry.counter))).collect();
+        for step in self.steps.iter().take(at) {
+            track(&mut self.entries, &step.op);
         }
-        self.hold(change.goal);
-        self.learn_version();
-        self.cache.behind |= commands > 0;
-        if tightened {
-            self.commit_if_due();
+        self.undo_before(at)
+    }
+
+    /// Takes back the step before `at`.
+    fn undo_before(&mut self, at: usize) -> Effect<'_> {
+        let Some(at) = at.checked_sub(1) else { return self.all_taken_back() };
+        match self.steps.get(at).and_then(|step| step.undo.as_ref()) {
+            Some(undo) => {
+                self.state = State::Undoing(at);
+                Effect::Send(undo)
+            }
+            None => self.settle(at),
         }
-        Ok(Report {
-            commands,
-            pauses,
-            closed_meanwhile,
-            generation: self.generation,
-            version: self.version.clone(),
-            cache_behind: self.cache.behind,
+    }
+
+    /// Step `at` is taken back.
+    fn settle(&mut self, at: usize) -> Effect<'_> {
+        if self.steps.get(at).is_some_and(|step| step.pause_before) {
+            self.state = State::Settling(at);
+            return Effect::Pause;
+        }
+        self.undo_before(at)
+    }
+
+    fn undone(&mut self, at: usize, answer: &Answer) -> Effect<'_> {
+        let Some(step) = self.steps.get(at) else { return self.unknown() };
+        match (answer, stays_closed(step)) {
+            (Answer::Failed(failure), Some(local)) if failure.is_harmless() => {
+                self.lost.insert(local);
+            }
+            (Answer::Failed(_), _) => return self.unknown(),
+            _ => step.undo.iter().for_each(|undo| track(&mut self.entries, undo)),
+        }
+        self.settle(at)
+    }
+
+    fn all_taken_back(&mut self) -> Effect<'_> {
+        if self.lost.is_empty() {
+            return self.reread(Ended::Unchanged);
+        }
+        let who = self.who();
+        let concerned = |key: &RuleKey| {
+            let local = Local::of(key);
+            self.lost.contains(&local) || self.names.container(&local).is_some_and(|name| who.contains(name))
+        };
+        let less = |action: Action| if action.verdict() == Some(Verdict::Allow) { Action::None } else { action };
+        let allows = |rx: &Action, tx: &Action| [rx, tx].iter().any(|action| action.verdict() == Some(Verdict::Allow));
+        let entries = self.entries.iter().filter(|(key, (rx, tx, _))| allows(rx, tx) && concerned(key));
+        let shut = entries.map(|(key, (rx, tx, counter))| TableOp::SetRule {
+            key: *key,
+            rx: less(*rx),
+            tx: less(*tx),
+            counter: *counter,
+        });
+        self.closing = shut.collect();
+        self.close(0)
+    }
+
+    /// The containers that lose their allows.
+    fn who(&self) -> BTreeSet<String> {
+        let name = |local: &Local| self.names.container(local).unwrap_or("addresses that nobody bound").to_owned();
+        self.lost.iter().map(name).collect()
+    }
+
+    fn close(&mut self, at: usize) -> Effect<'_> {
+        if at < self.closing.len() {
+            self.state = State::Closing(at);
+            return self.closing.get(at).map_or(Effect::Finish, Effect::Send);
+        }
+        for op in &self.closing {
+            track(&mut self.entries, op);
+        }
+        let rules = image_rules(std::mem::take(&mut self.entries), self.held);
+        let who = self.who();
+        self.reread(Ended::Closed { who, rules })
+    }
+
+    /// Trie nodes that nothing reaches may have stayed, so the version may be another.
+    fn reread(&mut self, ended: Ended) -> Effect<'_> {
+        self.ended = Some(ended);
+        self.state = State::Rereading;
+        Effect::Version
+    }
+
+    fn unknown(&mut self) -> Effect<'_> {
+        self.ended = Some(Ended::Unknown);
+        self.tell()
+    }
+
+    /// Tells the journal how it ended.
+    fn tell(&mut self) -> Effect<'_> {
+        self.state = State::Ending;
+        let why = self.cause.as_ref().map(super::error::chain).unwrap_or_default();
+        let version = self.version.clone();
+        Effect::Write(match &self.ended {
+            Some(Ended::Unchanged) => Note::Undone(why, version),
+            Some(Ended::Closed { who, rules }) => {
+                Note::Closed { why, version, who: who.iter().cloned().collect(), rules: rules.clone() }
+            }
+            Some(Ended::Done | Ended::Unknown) | None => Note::Unknown(why),
         })
     }
 
-    /// Refuses what must not begin.
-    fn check(&mut self, change: &Change) -> Result<(), ApplyError> {
-        if self.doubt.is_some() {
-            return Err(ApplyError { state: AdapterState::Unknown, ..ApplyError::unsent(ApplyCause::Unrecovered) });
-        }
-        if change.generation != self.generation {
-            let (planned, current) = (change.generation, self.generation);
-            return Err(ApplyError::unsent(ApplyCause::Stale { planned, current }));
-        }
-        let found = self.engine.ruleset_version().map_err(|e| self.failed_beside(e))?;
-        match &self.version {
-            Some(expected) if *expected != found => {
-                Err(ApplyError::unsent(ApplyCause::Foreign { expected: expected.clone(), found }))
-            }
-            _ => Ok(()),
-        }
+    /// What failed before the first step.
+    fn beside(&mut self, failure: Failure) -> bool {
+        let harmless = failure.is_harmless();
+        self.cause = Some(failure.into());
+        harmless
     }
 
-    /// A command that changes no entry failed before the first that does.
-    fn failed_beside(&mut self, error: AdapterError) -> ApplyError {
-        let state = error.state();
-        if state == AdapterState::Unknown {
-            self.doubt = Some(Doubt::default());
-        }
-        ApplyError { cause: error.into(), state, rule: None }
-    }
-
-    fn await_settled(&self) {
-        if let Some(rest) = self.settled_at.checked_sub(self.clock.now()).filter(|rest| !rest.is_zero()) {
-            self.clock.sleep(rest);
-        }
-    }
-
-    /// Sends one command, with the adapter's counter in the place of the image's.
-    pub(super) fn send(&mut self, op: &TableOp) -> Result<(), AdapterError> {
-        let mut op = op.clone();
-        if let TableOp::SetRule { counter, .. } = &mut op {
-            *counter = counter.and_then(|id| self.meters.pair(id));
-        }
-        self.engine.execute(&op)
-    }
-
-    pub(super) fn hold(&mut self, held: Held) {
-        self.held = held;
-    }
-
-    pub(super) fn learn_version(&mut self) {
-        self.version =
-            self.engine.ruleset_version().inspect_err(|e| log::warn!("the version cannot be read: {e}")).ok();
-    }
-
-    pub(super) fn commit_if_due(&mut self) {
-        let now = self.clock.now();
-        let due = |at| now >= at + self.settings.commit_every;
-        if self.cache.committed_at.is_none_or(due)
-            && let Err(e) = self.commit_cache()
-        {
-            log::warn!("the cache is not committed; a reboot would load older tables: {e}");
-        }
-    }
-
-    /// Step `at` failed: takes back what came before it.
-    fn fail(&mut self, change: &Change, at: usize, source: AdapterError) -> ApplyError {
-        let steps = &change.plan.steps;
-        let sides = [&change.goal, &self.held];
-        let rule = steps.get(at).and_then(|step| sides.into_iter().find_map(|held| asked_by(&step.op, held)));
-        let sent = steps.get(..at).unwrap_or(steps);
-        let undone = if harmless(&source) { self.undo(sent) } else { Undone::Unknown };
-        let doubt = Doubt { keys: steps.iter().take(at + 1).filter_map(key_of).collect() };
-        let cause = ApplyCause::Command { step: at + 1, steps: steps.len(), source };
-        let state = match undone {
-            Undone::All => AdapterState::Unchanged,
-            Undone::Closed(who, entries) => {
-                self.generation += 1;
-                self.held.image.rules = image_rules(entries, &self.held.image);
-                AdapterState::Closed(who.into_iter().collect())
-            }
-            Undone::Unknown => {
-                self.doubt = Some(doubt);
-                AdapterState::Unknown
-            }
-        };
-        if state != AdapterState::Unknown {
-            self.settled_at = self.clock.now() + self.settings.grace;
-            // Trie nodes that nothing reaches may have stayed.
-            self.learn_version();
-        }
-        ApplyError { cause, state, rule }
-    }
-
-    /// Takes steps back, newest first.
-    fn undo(&mut self, done: &[Step]) -> Undone {
-        let mut entries = entries_of(&self.held.image);
-        done.iter().for_each(|step| track(&mut entries, &step.op));
-        let mut lost = BTreeSet::new();
-        for step in done.iter().rev() {
-            if let Some(undo) = &step.undo {
-                match (self.send(undo), stays_closed(step)) {
-                    (Ok(()), _) => track(&mut entries, undo),
-                    (Err(e), Some(local)) if harmless(&e) => {
-                        lost.insert(local);
-                    }
-                    (Err(_), _) => return Undone::Unknown,
-                }
-            }
-            if step.pause_before {
-                self.clock.sleep(self.settings.grace);
-            }
-        }
-        if lost.is_empty() { Undone::All } else { self.close(&lost, entries) }
-    }
-
-    /// Takes all allows from the containers concerned. That needs no room.
-    fn close(&mut self, lost: &BTreeSet<Local>, mut entries: Entries) -> Undone {
-        let names = &self.held.names;
-        let who: BTreeSet<String> = lost
-            .iter()
-            .map(|local| names.container(local).unwrap_or("addresses that nobody bound").to_owned())
-            .collect();
-        let concerned = |key: &RuleKey| {
-            let local = Local::of(key);
-            lost.contains(&local) || names.container(&local).is_some_and(|name| who.contains(name))
-        };
-        let closing: Vec<TableOp> = entries
-            .iter()
-            .filter(|(key, _)| concerned(key))
-            .map(|(key, (rx, tx, counter))| {
-                let less =
-                    |action: Action| if action.verdict() == Some(Verdict::Allow) { Action::None } else { action };
-                TableOp::SetRule { key: *key, rx: less(*rx), tx: less(*tx), counter: *counter }
-            })
-            .collect();
-        for op in closing {
-            if self.send(&op).is_err() {
-                return Undone::Unknown;
-            }
-            track(&mut entries, &op);
-        }
-        Undone::Closed(who, entries)
+    fn failed_step(&mut self, at: usize, failure: Failure) -> Effect<'_> {
+        let harmless = failure.is_harmless();
+        self.cause = Some(match failure {
+            Failure::Adapter(source) => ApplyCause::Command { step: at + 1, steps: self.steps.len(), source },
+            other => other.into(),
+        });
+        if harmless { self.take_back(at) } else { self.unknown() }
     }
 }
 
-/// True if the failed command certainly had no effect.
-fn harmless(error: &AdapterError) -> bool {
-    error.state() == AdapterState::Unchanged
+impl Machine for Apply<'_> {
+    fn next(&mut self, answer: Answer) -> Effect<'_> {
+        match (self.state, answer) {
+            (State::Start, _) if self.expected.is_some() => {
+                self.state = State::Checking;
+                Effect::Version
+            }
+            (State::Start, _) => self.begin(),
+            (State::Checking, Answer::Version(found)) => match self.expected {
+                Some(expected) if *expected != found => {
+                    self.cause = Some(ApplyCause::Foreign { expected: expected.clone(), found });
+                    self.end(Ended::Unchanged)
+                }
+                _ => self.begin(),
+            },
+            (State::Checking, Answer::Failed(failure)) => {
+                let harmless = self.beside(failure);
+                self.end(if harmless { Ended::Unchanged } else { Ended::Unknown })
+            }
+            (State::Beginning, Answer::Failed(failure)) => {
+                self.beside(failure);
+                self.end(Ended::Unchanged)
+            }
+            (State::Beginning, _) => {
+                self.state = State::Metering;
+                Effect::Meter
+            }
+            (State::Metering, Answer::Failed(failure)) => {
+                if self.beside(failure) {
+                    self.reread(Ended::Unchanged)
+                } else {
+                    self.unknown()
+                }
+            }
+            (State::Metering, _) => self.step(0),
+            (State::Pausing(at), _) => self.send(at),
+            (State::Sending(at), Answer::Failed(failure)) => self.failed_step(at, failure),
+            (State::Sending(at), _) => self.step(at + 1),
+            (State::Reading, Answer::Failed(failure)) if !failure.is_harmless() => {
+                self.beside(failure);
+                self.unknown()
+            }
+            (State::Reading, Answer::Version(version)) => {
+                self.version = Some(version);
+                self.record()
+            }
+            (State::Reading, _) => self.record(),
+            (State::Recording, Answer::Failed(failure)) => {
+                // A record that may be there makes the change one that took effect: nothing is taken back then.
+                let absent = self.beside(failure);
+                self.version = None;
+                if absent { self.take_back(self.steps.len()) } else { self.unknown() }
+            }
+            (State::Recording, _) => self.end(Ended::Done),
+            (State::Undoing(at), answer) => self.undone(at, &answer),
+            (State::Settling(at), _) => self.undo_before(at),
+            (State::Closing(_), Answer::Failed(_)) => self.unknown(),
+            (State::Closing(at), _) => self.close(at + 1),
+            (State::Rereading, answer) => {
+                match answer {
+                    Answer::Version(version) => self.version = Some(version),
+                    Answer::Failed(failure) if !failure.is_harmless() => self.ended = Some(Ended::Unknown),
+                    _ => {}
+                }
+                self.tell()
+            }
+            (State::Ending | State::Finished, _) => {
+                self.state = State::Finished;
+                Effect::Finish
+            }
+            (State::Checking, _) => self.begin(),
+        }
+    }
+}
+
+/// True if a step of the plan takes something away.
+pub(super) fn tightens(steps: &[Step]) -> bool {
+    steps.iter().any(|step| step.phase == Phase::Tighten)
 }
 
 /// Whose entry stays as the step left it if its undo is refused. `None` where that would leave something open that was
@@ -242,10 +385,6 @@ fn track(entries: &mut Entries, op: &TableOp) {
     }
 }
 
-fn entries_of(image: &Image) -> Entries {
-    image.rules.iter().map(|(key, entry)| (*key, (entry.rx.action, entry.tx.action, entry.counter))).collect()
-}
-
 /// Entries with their origins, as far as the image has them.
 fn image_rules(entries: Entries, image: &Image) -> Rules {
     let side = |side: Option<&Side>, action: Action| {
@@ -258,19 +397,4 @@ fn image_rules(entries: Entries, image: &Image) -> Rules {
         (key, ImageEntry { rx, tx, counter })
     };
     entries.into_iter().map(entry).collect()
-}
-
-fn key_of(step: &Step) -> Option<RuleKey> {
-    match step.op {
-        TableOp::SetRule { key, .. } => Some(key),
-        _ => None,
-    }
-}
-
-/// Who asked for the entry that a command sets.
-fn asked_by(op: &TableOp, held: &Held) -> Option<Arc<Origin>> {
-    let TableOp::SetRule { key, .. } = op else { return None };
-    let entry = held.image.rules.get(key)?;
-    let first = entry.rx.origins.iter().chain(&entry.tx.origins).next()?;
-    held.source.origins.get(first).cloned()
 }

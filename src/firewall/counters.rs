@@ -1,8 +1,10 @@
 //! Counters: the image numbers them from 0, the adapter gives each of them a pair.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::Engine;
+use crate::error::AdapterState;
 use crate::nic::AdapterError;
 use crate::policy::{Image, OriginId};
 use crate::tables::{CounterId, CounterValue, RuleKey};
@@ -52,9 +54,25 @@ pub(super) struct Meters {
     /// Pair of each number that the image uses.
     pairs: Vec<CounterId>,
     readings: BTreeMap<CounterId, Reading>,
+    /// What the pairs had counted at the last audit, and when that was.
+    audited: Option<(Duration, Vec<CounterValue>)>,
 }
 
+/// More frames than an adapter passes in a second: two ports of 100 Gbit/s, frames of 64 bytes.
+const FRAMES_PER_SECOND: u64 = 300_000_000;
+
 impl Meters {
+    /// Pairs that an earlier process allocated, by the numbers of the image. Totals begin anew.
+    pub fn resume(counters: &[(CounterId, CounterId)]) -> Self {
+        let dense = counters.iter().enumerate().take_while(|(at, (image, _))| image.0 as usize == *at);
+        Self { pairs: dense.map(|(_, (_, pair))| *pair).collect(), ..Self::default() }
+    }
+
+    /// The pairs, by the numbers of the image.
+    pub fn pairs(&self) -> Vec<(CounterId, CounterId)> {
+        (0..).map(CounterId).zip(self.pairs.iter().copied()).collect()
+    }
+
     /// The adapter's pair; `None` if it gave too few.
     pub fn pair(&self, counter: CounterId) -> Option<CounterId> {
         self.pairs.get(counter.0 as usize).copied()
@@ -83,9 +101,27 @@ impl Meters {
     /// The adapter has forgotten all pairs, as in a reboot of the management controller. What was read stays.
     pub fn lost(&mut self) {
         self.pairs.clear();
+        self.audited = None;
         for reading in self.readings.values_mut() {
             *reading = Reading { earlier: reading.total(), current: None };
         }
+    }
+
+    /// How many pairs cannot be read, or have counted more since the last audit than there can have been frames.
+    pub fn wrong(&mut self, engine: &mut impl Engine, now: Duration) -> Result<usize, AdapterError> {
+        let values = match engine.read_counters(&self.pairs) {
+            Ok(values) => values,
+            Err(error) if error.state() == AdapterState::Unchanged => return Ok(self.pairs.len()),
+            Err(error) => return Err(error),
+        };
+        let before = self.audited.replace((now, values.clone()));
+        let Some((at, before)) = before else { return Ok(0) };
+        let most = now.saturating_sub(at).as_secs().saturating_add(1).saturating_mul(FRAMES_PER_SECOND);
+        let possible = |(is, was): (&CounterValue, &CounterValue)| {
+            let grown = |is: u64, was: u64| is.checked_sub(was).is_some_and(|more| more <= most);
+            grown(is.rx, was.rx) && grown(is.tx, was.tx)
+        };
+        Ok(values.iter().zip(&before).filter(|pair| !possible(*pair)).count())
     }
 
     fn read(

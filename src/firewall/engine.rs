@@ -10,6 +10,8 @@ pub trait Engine {
 
     /// How the engine works and how large its tables are.
     fn target(&self) -> &Target;
+    /// How often the management controller has booted, as far as it counts; `None` if the engine does not tell.
+    fn boot_count(&self) -> Option<u16>;
     /// Changes the tables by one command.
     ///
     /// # Errors
@@ -65,6 +67,10 @@ impl Engine for Adapter {
 
     fn target(&self) -> &Target {
         self.target()
+    }
+
+    fn boot_count(&self) -> Option<u16> {
+        Some(self.boot_count())
     }
 
     fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {

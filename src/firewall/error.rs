@@ -1,12 +1,16 @@
 //! Why the firewall could not do something, and what the adapter holds then.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::machine::Failure;
+use crate::clock::Timestamp;
 use crate::error::AdapterState;
+use crate::journal::{Journal, JournalError};
 use crate::nic::{AdapterError, RulesetVersion};
-use crate::policy::Origin;
 use crate::policy::plan::PlanError;
+use crate::policy::{CompileError, Origin, ParseErrors};
 use crate::tables::MapError;
 
 /// A change that did not take place as planned.
@@ -35,6 +39,7 @@ fn said(cause: &ApplyCause, state: &AdapterState) -> String {
 }
 
 impl ApplyError {
+    /// A change that was not begun.
     pub(super) fn unsent(cause: ApplyCause) -> Self {
         Self { cause, state: AdapterState::Unchanged, rule: None }
     }
@@ -89,6 +94,172 @@ pub enum ApplyCause {
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The journal did not take a record.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The change before still waits for confirmation.
+    #[error("change {change} waits for confirmation until {by}: confirm it or roll it back first")]
+    Unconfirmed {
+        /// Its number in the journal.
+        change: u64,
+        /// When it is taken back.
+        by: Timestamp,
+    },
+    /// The document in the journal cannot be read.
+    #[error("the document that the journal holds cannot be read")]
+    Document(#[source] ParseErrors),
+}
+
+impl From<Failure> for ApplyCause {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Adapter(error) => Self::Adapter(error),
+            Failure::Journal(error) => Self::Journal(error),
+            Failure::Recover(error) => Self::Recover(error),
+        }
+    }
+}
+
+/// An error with what caused it, on one line.
+pub(super) fn chain(error: &ApplyCause) -> String {
+    let error: &dyn std::error::Error = error;
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Why a change could not be confirmed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfirmError {
+    /// No change waits.
+    #[error("no change waits for confirmation")]
+    Nothing,
+    /// The time is over.
+    #[error("change {change} had to be confirmed by {by}, it is {now}: it is rolled back")]
+    Late {
+        /// Its number in the journal.
+        change: u64,
+        /// Until when.
+        by: Timestamp,
+        /// The date.
+        now: Timestamp,
+    },
+    /// The journal did not take the record.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Why an adapter could not be audited. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The adapter does not tell.
+    #[error("the adapter does not tell what it holds")]
+    Adapter(#[from] AdapterError),
+    /// The journal did not take what was found.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Why what is due could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PollError {
+    /// The adapter could not be audited. Nothing was changed.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// A change that nobody confirmed in time could not be taken back; the source says what the adapter holds.
+    #[error("change {change} was not confirmed in time and could not be rolled back")]
+    Rollback {
+        /// Its number in the journal.
+        change: u64,
+        /// Why.
+        #[source]
+        source: Box<ApplyError>,
+    },
+}
+
+/// Why the firewall could not go on with what the journal says of an adapter. Nothing was sent unless the variant says so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The journal has no record of this adapter's tables.
+    #[error("the journal knows nothing of what the adapter holds: adopt it")]
+    New,
+    /// The adapter holds what no record explains.
+    #[error(
+        "the adapter holds version {found}, which no record explains: record {record} of {at} left {}; somebody has changed \
+         the tables since: adopt the adapter",
+        version(.expected)
+    )]
+    Foreign {
+        /// The last record that changed the tables.
+        record: u64,
+        /// Its date.
+        at: Timestamp,
+        /// Version that it left, if it could be read.
+        expected: Option<RulesetVersion>,
+        /// Version that the adapter tells.
+        found: RulesetVersion,
+    },
+    /// The journal's content was made for an adapter with other tables or firmware.
+    #[error("the journal's content does not fit the adapter, which has other tables or firmware: compile and adopt")]
+    Content(#[source] MapError),
+    /// The document in the journal cannot be read.
+    #[error("the document that the journal holds cannot be read")]
+    Document(#[source] ParseErrors),
+    /// The adapter does not tell what it holds.
+    #[error("the adapter does not tell what it holds")]
+    Adapter(#[from] AdapterError),
+    /// The journal did not take a record, or cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The adapter is in doubt after a change that did not end, and could not be brought back.
+    #[error("change {} did not end, and the content before it could not be brought back", change.unwrap_or_default())]
+    Recover {
+        /// Its number in the journal.
+        change: Option<u64>,
+        /// Why.
+        #[source]
+        cause: ApplyCause,
+    },
+    /// The time to confirm a change is over, and it could not be taken back.
+    #[error(transparent)]
+    Due(#[from] PollError),
+}
+
+fn version(version: &Option<RulesetVersion>) -> String {
+    version
+        .as_ref()
+        .map_or_else(|| "a version that could not be read".to_owned(), |version| format!("version {version}"))
+}
+
+/// An adapter and its journal, given back because the firewall could not take them.
+pub struct Refused<E, X> {
+    /// Why.
+    pub error: X,
+    /// The adapter.
+    pub engine: E,
+    /// The journal.
+    pub journal: Journal,
+}
+
+impl<E, X: fmt::Debug> fmt::Debug for Refused<E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<E, X: fmt::Display> fmt::Display for Refused<E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<E, X: std::error::Error> std::error::Error for Refused<E, X> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
 }
 
 /// Why the firewall could not take over an adapter.
@@ -101,7 +272,25 @@ pub enum AdoptError {
     /// The image does not fit. Nothing was sent.
     #[error("the policy does not fit the adapter")]
     Map(#[from] MapError),
-    /// A command failed. If `blocked`, the adapter drops all traffic until somebody attaches with success.
+    /// The journal has no content to load. Nothing was sent.
+    #[error("the journal has no record of what the adapter should hold: adopt it with a policy")]
+    Unknown,
+    /// The document in the journal cannot be read. Nothing was sent.
+    #[error("the document that the journal holds cannot be read")]
+    Document(#[source] ParseErrors),
+    /// The adapter could not be made usable again.
+    #[error("the adapter could not be made usable again")]
+    Recover(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The journal did not take a record. If `loaded`, the policy decides and no record says so: adopt again.
+    #[error("the journal did not take a record; {}", if *.loaded { "the policy decides, adopt again" } else { "nothing was sent" })]
+    Journal {
+        /// The policy was loaded before.
+        loaded: bool,
+        /// How.
+        #[source]
+        source: JournalError,
+    },
+    /// A command failed. If `blocked`, the adapter drops all traffic until somebody adopts it with success.
     #[error("taking over the adapter failed; {}", outlook(*.blocked, .source))]
     Command {
         /// The override is BLOCK.
@@ -141,4 +330,16 @@ pub enum ReserveError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// Why what has expired could not be withdrawn.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WithdrawError {
+    /// The document without it does not compile. Nothing was sent.
+    #[error("the document without what has expired does not compile")]
+    Compile(#[from] CompileError),
+    /// The change did not take place.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
 }

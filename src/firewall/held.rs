@@ -1,26 +1,17 @@
 //! What the adapter holds, and for whom.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::names::Names;
-use crate::policy::{Compiled, Document, Image, ImageEntry, Origin, OriginId, Side};
-use crate::tables::{Action, MacAddr, RuleKey};
+use crate::journal::{Addresses, Content};
+use crate::policy::{Compiled, Document, Image, ImageEntry, Origin, OriginId, ParseErrors, Side};
+use crate::tables::{Action, RuleKey};
 
-/// Addresses of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Addresses {
-    pub ips: Vec<IpAddr>,
-    /// The MAC, if the container alone owns it.
-    pub mac: Option<MacAddr>,
-}
-
-impl Addresses {
-    pub fn base_keys(&self) -> impl Iterator<Item = RuleKey> {
-        let ips = self.ips.iter().map(|ip| RuleKey { local_ip: Some(*ip), ..RuleKey::default() });
-        ips.chain(self.mac.map(|mac| RuleKey { local_mac: Some(mac), ..RuleKey::default() }))
-    }
+/// Keys of the base denies of a container.
+pub(super) fn base_keys(addresses: &Addresses) -> impl Iterator<Item = RuleKey> {
+    let ips = addresses.ips.iter().map(|ip| RuleKey { local_ip: Some(*ip), ..RuleKey::default() });
+    ips.chain(addresses.mac.map(|mac| RuleKey { local_mac: Some(mac), ..RuleKey::default() }))
 }
 
 /// A document, its image, and who asked for the entries.
@@ -29,6 +20,8 @@ pub(super) struct Source {
     pub document: Document,
     pub image: Image,
     pub origins: BTreeMap<OriginId, Arc<Origin>>,
+    /// The document as text, and the lines of its origins, once somebody has asked.
+    text: OnceLock<(Arc<str>, Vec<u32>)>,
 }
 
 impl From<&Compiled> for Source {
@@ -37,15 +30,20 @@ impl From<&Compiled> for Source {
         let ids: BTreeSet<OriginId> =
             entries.flat_map(|entry| entry.rx.origins.iter().chain(&entry.tx.origins)).copied().collect();
         let origin = |id| Some((id, compiled.origin(id)?.origin.clone()));
-        Self {
-            document: compiled.document().clone(),
-            image: compiled.image().clone(),
-            origins: ids.into_iter().filter_map(origin).collect(),
-        }
+        let origins = ids.into_iter().filter_map(origin).collect();
+        Self::new(compiled.document().clone(), compiled.image().clone(), origins)
     }
 }
 
 impl Source {
+    pub fn new(document: Document, image: Image, origins: BTreeMap<OriginId, Arc<Origin>>) -> Self {
+        Self { document, image, origins, text: OnceLock::new() }
+    }
+
+    fn text(&self) -> &(Arc<str>, Vec<u32>) {
+        self.text.get_or_init(|| (self.document.to_text().into(), self.document.origin_lines()))
+    }
+
     pub fn binds(&self, container: &str) -> bool {
         self.document.bindings.iter().any(|binding| binding.container == container)
     }
@@ -68,19 +66,60 @@ impl Held {
         for (container, addresses) in &kept {
             names.add(container, &addresses.ips, addresses.mac);
         }
-        let image = with_denies(&source.image, kept.values().flat_map(Addresses::base_keys));
+        let image = with_denies(&source.image, kept.values().flat_map(base_keys));
         Self { source, kept, image, names }
+    }
+
+    /// What the journal keeps of it.
+    pub fn content(&self) -> Content {
+        let (text, lines) = self.source.text();
+        Content {
+            name: self.source.document.name.clone(),
+            text: text.clone(),
+            lines: lines.clone(),
+            image: self.image.clone(),
+            origins: self.source.origins.clone(),
+            kept: self.kept.clone(),
+        }
+    }
+
+    /// What the journal has kept.
+    pub fn restore(content: &Content) -> Result<Self, ParseErrors> {
+        let document = Document::restore(&content.text, &content.name, &content.lines)?;
+        let mut image = content.image.clone();
+        for key in content.kept.values().flat_map(base_keys) {
+            let asked_for = |entry: &ImageEntry| !(entry.rx.origins.is_empty() && entry.tx.origins.is_empty());
+            if !image.rules.get(&key).is_some_and(asked_for) {
+                image.rules.remove(&key);
+            }
+        }
+        let source = Source::new(document, image, content.origins.clone());
+        let held = Self::new(source.into(), content.kept.clone());
+        Ok(Self { image: content.image.clone(), ..held })
     }
 
     /// The next content under another document: what it no longer names is kept.
     pub fn next(&self, source: Source) -> Self {
+        self.next_shared(source.into())
+    }
+
+    pub fn next_shared(&self, source: Arc<Source>) -> Self {
         let left = self.source.document.bindings.iter().map(|binding| {
             let mac = binding.owns_mac.then_some(binding.mac);
             (binding.container.clone(), Addresses { ips: binding.ips.clone(), mac })
         });
         let kept =
             self.kept.clone().into_iter().chain(left).filter(|(container, _)| !source.binds(container)).collect();
-        Self::new(source.into(), kept)
+        Self::new(source, kept)
+    }
+
+    /// Keeps the base denies of these containers too, unless the document binds them.
+    pub fn keep(&mut self, also: BTreeMap<String, Addresses>) {
+        let mut kept = self.kept.clone();
+        for (container, addresses) in also.into_iter().filter(|(container, _)| !self.source.binds(container)) {
+            kept.entry(container).or_insert(addresses);
+        }
+        *self = Self::new(self.source.clone(), kept);
     }
 }
 

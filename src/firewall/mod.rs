@@ -1,18 +1,33 @@
 //! The firewall of one adapter: puts images into its tables, changes them step by step, and knows what they hold.
 //!
-//! The way of the data: a document and its image -> [`Firewall::plan`] -> [`Change`] -> [`Firewall::apply`], which sends one
-//! command a step and undoes what it has sent if one is refused. [`Firewall::attach`] begins: since tables cannot be read
-//! back, it drops what the adapter held, under an override that blocks all traffic meanwhile.
+//! The way of the data: a document and its image -> [`Firewall::plan`] -> [`Change`] -> [`Firewall::apply`], which writes
+//! what it is about to do to the journal, sends one command a step, undoes what it has sent if one is refused, and
+//! writes how it ended. [`Firewall::attach`] goes on from there in the next process; where no journal knows what the adapter
+//! holds, [`Firewall::adopt`] drops it, under an override that blocks all traffic meanwhile.
 //!
 //! # What a failure leaves
 //! Never "partly". A refused command is undone with all before it: *unchanged*. Where undoing is refused too, the bindings
 //! concerned lose all their allows: *closed*. A command without an answer may have taken effect or not: *unknown*, and
-//! nothing but [`Firewall::recover`] is accepted, which sends every entry in question again.
+//! nothing but [`Firewall::recover`] is accepted, which sends every entry in question again. A process that dies leaves a
+//! change in the journal that began and did not end; the next one treats it as unknown.
+//!
+//! # Who decides and who acts
+//! [`machine`] says what a course is: it decides, without any I/O. [`apply`] and [`script`] are the courses, [`drive`]
+//! acts for them. What they need of the world (adapter, journal, clock) is injected.
 //!
 //! # Containers that come and go
 //! [`Firewall::reserve`] puts the base denies of a container in place before it starts; a document that binds it gives it
 //! its allows. A container that a document no longer names loses them and keeps its base denies until
 //! [`Firewall::release`], so that one that still runs stays closed.
+//!
+//! # Confirmed changes
+//! A change with [`Change::confirm_within`] is rolled back unless [`Firewall::confirm`] comes in time. The deadline is in
+//! the journal: whoever attaches after it rolls back. Until then no other change but reserving and releasing is accepted.
+//!
+//! # The adapter's cache
+//! A reboot of the management controller loads what was committed last. It is committed, at most every
+//! [`Settings::commit_every`], after base denies of new bindings and after each tightening that nobody has to confirm any
+//! more. So a reboot can show a set that is older by this time, and by the time that a change waits for confirmation.
 #![cfg_attr(
     not(test),
     deny(
@@ -25,33 +40,41 @@
 )]
 
 mod apply;
+mod attach;
+mod change;
 mod counters;
+mod drive;
 mod engine;
 mod error;
 mod held;
+mod machine;
 mod names;
-mod takeover;
+mod script;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use attach::{Adopt, Found, Recovery};
+pub use change::Change;
 pub use counters::Count;
 pub use engine::Engine;
-pub use error::{AdoptError, ApplyCause, ApplyError, ReserveError};
-pub use takeover::Adopt;
+pub use error::{
+    AdoptError, ApplyCause, ApplyError, AttachError, AuditError, ConfirmError, PollError, Refused, ReserveError,
+    WithdrawError,
+};
+pub use watch::{Audit, Poll, Tables};
 
-use crate::clock::Clock;
+use crate::journal::Journal;
 use crate::nic::{AdapterError, RulesetVersion};
-use crate::policy::plan::{Plan, PlanError};
-use crate::policy::{Compiled, Document, Image, Origin, OriginId};
-use crate::tables::{MacAddr, Target};
-use counters::Meters;
-use held::{Addresses, Held, Source, with_denies};
+use crate::policy::{Document, Image, Origin, OriginId};
+use crate::tables::{RuleKey, Target};
+use drive::Hands;
+use held::Held;
 
 /// Times that a firewall keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,18 +92,6 @@ impl Default for Settings {
     }
 }
 
-/// A planned change. It is good for the content that it was planned for, and for no other.
-#[derive(Debug, Clone)]
-pub struct Change {
-    /// The commands.
-    pub plan: Plan,
-    /// Containers whose flows may be denied meanwhile although old and new policy allow them, sorted.
-    pub closed_meanwhile: Vec<String>,
-    reason: String,
-    generation: u64,
-    goal: Held,
-}
-
 /// What a change did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -90,46 +101,43 @@ pub struct Report {
     pub pauses: usize,
     /// Containers whose flows may have been denied meanwhile although old and new policy allow them, sorted.
     pub closed_meanwhile: Vec<String>,
-    /// Generation of the tables; each change of them makes the next one.
+    /// Generation of the tables; each change of them makes a later one.
     pub generation: u64,
+    /// Number of the change in the journal: what [`Firewall::rollback`] takes.
+    pub change: Option<u64>,
     /// The adapter's hash over its tables; `None` if it could not be read.
     pub version: Option<RulesetVersion>,
     /// True if a reboot of the management controller would load older tables: the cache was not committed yet.
     pub cache_behind: bool,
 }
 
-/// What [`Firewall::audit`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Audit {
-    /// The tables are as this firewall left them.
-    Same,
-    /// Somebody else has changed them.
-    Drifted {
-        /// Version after the last change of this firewall; `None` if it could not be read then.
-        expected: Option<RulesetVersion>,
-        /// Version that the adapter tells.
-        found: RulesetVersion,
-    },
-}
-
 /// The firewall of one adapter.
 pub struct Firewall<E> {
-    engine: E,
+    hands: Hands<E>,
     /// What the held image was made for.
     target: Target,
-    clock: Arc<dyn Clock>,
-    settings: Settings,
+    commit_every: Duration,
     held: Held,
     generation: u64,
     version: Option<RulesetVersion>,
-    /// Keys whose entries are in doubt; `Some` until recovery.
-    doubt: Option<takeover::Doubt>,
+    /// What is in doubt; `Some` until recovery.
+    doubt: Option<Doubt>,
     /// The management controller has rebooted, and the tables were not loaded since.
     rebooted: bool,
     /// Ids and nodes that the last change retired may be used from here on.
     settled_at: Duration,
+    /// When a change of this process has to be confirmed, by the clock that nobody sets.
+    confirm_by: Option<Duration>,
     cache: Cache,
-    meters: Meters,
+}
+
+/// Which entries may be other than [`Held`] says.
+#[derive(Debug, Default)]
+struct Doubt {
+    /// Those that the change names.
+    keys: BTreeSet<RuleKey>,
+    /// The change, if the journal has heard of it.
+    change: Option<u64>,
 }
 
 impl<E> fmt::Debug for Firewall<E> {
@@ -141,108 +149,20 @@ impl<E> fmt::Debug for Firewall<E> {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Cache {
+    /// A reboot would load other tables.
     behind: bool,
+    /// A reboot would load tables that are more open, or lack base denies.
+    wanted: bool,
     committed_at: Option<Duration>,
 }
 
 impl<E: Engine> Firewall<E> {
-    /// The commands that bring the tables to another compiled document. Sends nothing.
-    ///
-    /// # Errors
-    /// [`PlanError`] if the change does not fit, or the document was compiled for another adapter.
-    pub fn plan(&self, compiled: &Compiled, reason: &str) -> Result<Change, PlanError> {
-        if *compiled.target() != self.target {
-            return Err(PlanError::Target);
-        }
-        self.plan_source(Source::from(compiled), reason)
-    }
-
-    fn plan_source(&self, source: Source, reason: &str) -> Result<Change, PlanError> {
-        self.change(self.held.next(source), reason)
-    }
-
-    fn change(&self, goal: Held, reason: &str) -> Result<Change, PlanError> {
-        let plan = Plan::new(&self.held.image, &goal.image, &self.target)?;
-        let who: BTreeSet<String> = plan
-            .closes
-            .iter()
-            .flat_map(|local| [&self.held.names, &goal.names].map(|names| names.container(local).map(str::to_owned)))
-            .flatten()
-            .collect();
-        let closed_meanwhile = who.into_iter().collect();
-        Ok(Change { plan, closed_meanwhile, reason: reason.to_owned(), generation: self.generation, goal })
-    }
-
-    /// Puts the base denies of a container in place. Its allows come with a document that binds it.
-    ///
-    /// # Errors
-    /// [`ReserveError::Held`] if another container holds one of the addresses: nothing was sent.
-    /// [`ReserveError::Unprotected`] if the denies are not in place: the container must not be started.
-    pub fn reserve(&mut self, container: &str, ips: &[IpAddr], own_mac: Option<MacAddr>) -> Result<(), ReserveError> {
-        for ip in ips {
-            if let Some(holder) = self.held.names.holder(*ip).filter(|holder| *holder != container) {
-                return Err(ReserveError::Held { ip: *ip, holder: holder.to_owned() });
-            }
-        }
-        let addresses = Addresses { ips: ips.to_vec(), mac: own_mac };
-        let mut goal = self.held.clone();
-        goal.image = with_denies(&goal.image, addresses.base_keys());
-        goal.names.add(container, ips, own_mac);
-        if !goal.source.binds(container) {
-            goal.kept.insert(container.to_owned(), addresses);
-        }
-        let unprotected = |source: Box<dyn std::error::Error + Send + Sync>| ReserveError::Unprotected {
-            container: container.to_owned(),
-            source,
-        };
-        let change = self.change(goal, "reserve").map_err(|e| unprotected(e.into()))?;
-        self.apply(change).map(drop).map_err(|e| unprotected(e.into()))
-    }
-
-    /// Removes the base denies of a container that no document names any more. Call it when the container is gone: its
-    /// addresses are treated as ones that nobody bound from then on. `false` if nothing was kept for it.
-    ///
-    /// # Errors
-    /// [`ApplyError`], which says what the adapter holds.
-    pub fn release(&mut self, container: &str) -> Result<bool, ApplyError> {
-        let mut kept = self.held.kept.clone();
-        if kept.remove(container).is_none() {
-            return Ok(false);
-        }
-        let still = Held::new(self.held.source.clone(), kept);
-        let mut image = self.held.image.clone();
-        image.rules.retain(|key, _| !key.is_base() || still.image.rules.contains_key(key));
-        let change = self.change(Held { image, ..still }, "release").map_err(|e| ApplyError::unsent(e.into()))?;
-        self.apply(change).map(|_| true)
-    }
-
     /// Reads all counters in use.
     ///
     /// # Errors
     /// [`AdapterError`]. The tables are unchanged; what was counted comes with the next reading.
     pub fn counters(&mut self) -> Result<Vec<Count>, AdapterError> {
-        self.meters.counts(&mut self.engine, &self.held.image)
-    }
-
-    /// Compares the adapter's hash over its tables with the one after the last change. It tells changes by others as far as
-    /// the hash depends on the content alone (assumption A13).
-    ///
-    /// # Errors
-    /// [`AdapterError`]. Nothing was changed.
-    pub fn audit(&mut self) -> Result<Audit, AdapterError> {
-        let found = self.engine.ruleset_version()?;
-        let same = self.version.as_ref() == Some(&found);
-        Ok(if same { Audit::Same } else { Audit::Drifted { expected: self.version.clone(), found } })
-    }
-
-    /// Makes the tables what a reboot of the management controller loads, whenever that was done last.
-    ///
-    /// # Errors
-    /// [`AdapterError`]. The tables are unchanged.
-    pub fn commit_cache(&mut self) -> Result<(), AdapterError> {
-        self.engine.commit_cache()?;
-        self.cache = Cache { behind: false, committed_at: Some(self.clock.now()) };
-        Ok(())
+        self.hands.meters.counts(&mut self.hands.engine, &self.held.image)
     }
 
     /// The document whose image the tables hold.
@@ -270,14 +190,34 @@ impl<E: Engine> Firewall<E> {
 
     /// The adapter, for what concerns no rules.
     pub fn engine(&mut self) -> &mut E {
-        &mut self.engine
+        &mut self.hands.engine
     }
 
-    /// Lets go of the adapter. The rules stay (assumption A12); whoever attaches next has to adopt it.
-    pub fn detach(self) -> E {
+    /// What has happened to the adapter.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.hands.journal
+    }
+
+    /// The journal, for queries.
+    pub fn journal_mut(&mut self) -> &mut Journal {
+        &mut self.hands.journal
+    }
+
+    /// What documents are compiled for.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Lets go of the adapter. The rules stay (assumption A12), and with the journal the next process goes on.
+    pub fn detach(mut self) -> (E, Journal) {
         if self.doubt.is_some() {
             log::error!("detached from an adapter in an unknown state");
         }
-        self.engine
+        if let Err(error) = self.hands.pay() {
+            log::error!("how the last change ended is not in the journal: {error}");
+        }
+        (self.hands.engine, self.hands.journal)
     }
 }

@@ -95,6 +95,12 @@ impl Adapter {
         &self.attached.target
     }
 
+    /// How often the management controller has booted, as it counts: another count than before means a reboot.
+    #[must_use]
+    pub fn boot_count(&self) -> u16 {
+        u16::try_from(self.channel.boot_count() & 0xffff).unwrap_or_default()
+    }
+
     /// Carries out one table operation: one command.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ fn what_was_said_to_fit_fits(mut config: EngineConfig) -> bool {
     config.profile.rules = u32::try_from(compiled.image().rules.len()).unwrap();
     let model = model(config);
     let clock = Arc::new(VirtualClock::new());
-    Firewall::attach(attach(&model), Adopt(&compiled), clock, Settings::default()).is_ok()
+    Firewall::adopt(attach(&model), Adopt::of(&compiled), clock, Settings::default()).is_ok()
 }
 
 fn a_later_fragment_matches_no_rule_with_ports(config: EngineConfig) -> bool {

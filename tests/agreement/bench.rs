@@ -29,7 +29,7 @@ pub fn attach(model: &Model) -> Adapter {
 /// Loads a compiled document, by commands.
 pub fn load(model: &Model, compiled: &Compiled) -> Firewall<Adapter> {
     let clock = Arc::new(VirtualClock::new());
-    Firewall::attach(attach(model), Adopt(compiled), clock, Settings::default()).unwrap()
+    Firewall::adopt(attach(model), Adopt::of(compiled), clock, Settings::default()).unwrap()
 }
 
 /// What the model says of a packet.

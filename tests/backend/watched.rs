@@ -24,6 +24,10 @@ impl<T> Engine for Watched<T> {
         self.adapter.target()
     }
 
+    fn boot_count(&self) -> Option<u16> {
+        Some(self.adapter.boot_count())
+    }
+
     fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {
         let outcome = self.adapter.execute(op);
         self.seen.push((self.look)());

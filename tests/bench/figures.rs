@@ -95,7 +95,7 @@ fn apply() {
         let (model, adapter) = adapter();
         let clock = Arc::new(VirtualClock::new());
         let settings = Settings { grace: Duration::ZERO, ..Settings::default() };
-        (model, Firewall::attach(adapter, Adopt(&old), clock, settings).expect("it loads"))
+        (model, Firewall::adopt(adapter, Adopt::of(&old), clock, settings).expect("it loads"))
     };
     let commands = loaded().1.plan(&new, "bench").expect("it fits").plan.steps.len();
     let whole = || {
@@ -107,7 +107,7 @@ fn apply() {
         let (_, firewall) = loaded();
         let operations: Vec<_> =
             firewall.plan(&new, "bench").expect("it fits").plan.steps.into_iter().map(|step| step.op).collect();
-        let mut adapter = firewall.detach();
+        let (mut adapter, _) = firewall.detach();
         let operations: Vec<_> = operations.into_iter().map(without_counter).collect();
         time(|| operations.iter().for_each(|operation| adapter.execute(operation).expect("it is taken")))
     };
@@ -126,7 +126,7 @@ fn judge() {
     let (model, adapter) = adapter();
     let compiled = Compiled::new(&document(250, 5, ""), adapter.target(), None).expect("it fits");
     let clock = Arc::new(VirtualClock::new());
-    let _rules_stay = Firewall::attach(adapter, Adopt(&compiled), clock, Settings::default()).expect("it loads");
+    let _rules_stay = Firewall::adopt(adapter, Adopt::of(&compiled), clock, Settings::default()).expect("it loads");
     let frames: Vec<[u8; 60]> = (0..FRAMES).map(frame).collect();
     let run = || {
         time(|| {

@@ -82,7 +82,7 @@ fn install(compiled: &Compiled) -> f64 {
     let (model, adapter) = adapter();
     let clock = Arc::new(VirtualClock::new());
     let seconds = seconds(|| {
-        drop(Firewall::attach(adapter, Adopt(compiled), clock, Settings::default()).expect("it loads"));
+        drop(Firewall::adopt(adapter, Adopt::of(compiled), clock, Settings::default()).expect("it loads"));
     });
     assert_eq!(model.snapshot().rules.len(), compiled.image().rules.len());
     seconds

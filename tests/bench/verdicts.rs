@@ -238,7 +238,7 @@ fn loaded(document: &Document) -> Result<(Model, Compiled), CompileError> {
     let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default());
     let adapter = adapter.expect("the model is an adapter that nicfw drives");
     let compiled = Compiled::new(document, adapter.target(), None)?;
-    drop(Firewall::attach(adapter, Adopt(&compiled), clock, Settings::default()).expect("it loads"));
+    drop(Firewall::adopt(adapter, Adopt::of(&compiled), clock, Settings::default()).expect("it loads"));
     Ok((model, compiled))
 }
 

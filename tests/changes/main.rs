@@ -131,7 +131,7 @@ fn change(
         let (model, headers, clock) = (model.clone(), headers.clone(), clock.clone());
         Watched::new(adapter, move || (clock.0.load(Ordering::Relaxed), judged(&model, &headers)))
     };
-    let mut firewall = Firewall::attach(watched, Adopt(&old), clock, Settings::default()).unwrap();
+    let mut firewall = Firewall::adopt(watched, Adopt::of(&old), clock, Settings::default()).unwrap();
     firewall.engine().seen.clear();
     let Ok(change) = firewall.plan(&new, "test") else { return Ok(Outcome::Refused) };
     let closes = change.plan.closes.clone();

@@ -1,19 +1,22 @@
-//! `nicfw apply`: loads a policy. A fresh emulated adapter is read back to prove it; a card is adopted, since it cannot be.
+//! `nicfw apply`: loads a policy. A fresh emulated adapter is read back to prove it. A card cannot be: its journal says what
+//! it holds, or it is adopted.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use nicfw::clock::SystemClock;
+use nicfw::clock::{Clock, SystemClock};
 use nicfw::device::Locator;
-use nicfw::firewall::{Adopt, AdoptError, Firewall, Settings};
+use nicfw::journal::Why;
 use nicfw::policy::{Compiled, Document};
 use serde::Serialize;
 
 use super::{UsageReport, document, load, usage, usage_table};
 use crate::args::Apply;
-use crate::attached::{Versions, attach, failed};
+use crate::attached::{Versions, failed};
 use crate::emulated::commands_to_load;
 use crate::failure::{Exit, Failure};
 use crate::output::{Progress, Report};
+use crate::session::{Session, Stranger, why};
+use crate::waiting::{self, Ended};
 
 #[derive(Serialize)]
 struct ApplyReport {
@@ -28,14 +31,25 @@ struct ApplyReport {
 }
 
 #[derive(Serialize)]
-struct AdoptReport {
+struct ChangeReport {
     emulated: bool,
     device: String,
     adapter: String,
+    journal: String,
     file: String,
     reason: String,
+    /// The adapter was taken over, all its traffic blocked meanwhile.
+    adopted: bool,
+    /// What was found, if it was not as the journal says.
+    found: Option<String>,
+    /// Number of the change in the journal.
+    change: Option<u64>,
     entries: usize,
     commands: usize,
+    /// Containers that were closed meanwhile.
+    closed_meanwhile: Vec<String>,
+    /// `confirmed`, `rolled-back` or `stopped`; `None` if nobody had to confirm.
+    confirmation: Option<&'static str>,
     counters: usize,
     /// Entries' counters that the adapter had none left for.
     counters_missing: usize,
@@ -83,63 +97,141 @@ fn into_emulated(document: &Document, args: &Apply) -> Result<Report, Failure> {
 }
 
 fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &Apply) -> Result<Report, Failure> {
-    if !args.adopt {
-        return Err(Failure::usage(format!(
-            "{locator}: what the adapter holds is not known, and its tables cannot be read back. Nothing was sent. \
-             To drop it and load {}, with all traffic of the adapter blocked meanwhile: add --adopt",
-            document.name
-        )));
-    }
     let mut progress = Progress::new();
     progress.say(&format!("attaching to {locator}"));
-    let adapter = attach(locator, args.switch_firmware)?;
-    progress.say(&format!("compiling {}", document.name));
-    let compiled = Compiled::new(document, adapter.target(), None).map_err(|e| Failure::new(Exit::DoesNotFit, e));
-    let compiled = match compiled {
-        Ok(compiled) => compiled,
-        Err(refused) => {
-            adapter.detach().map_err(|e| failed(locator, &e))?;
-            return Err(refused);
+    let why = why(args.who.as_deref(), reason, args.ticket.as_deref(), args.approval.as_deref());
+    let made = match Session::find(locator, &args.journal, args.switch_firmware)? {
+        Ok(session) if args.adopt => adopted(document, session.forget(), why, &mut progress)?,
+        Ok(session) => changed(document, session, why, args.confirm_within, &mut progress)?,
+        Err(stranger) if args.adopt => adopted(document, stranger, why, &mut progress)?,
+        Err(stranger) => return Err(stranger.leave()),
+    };
+    let Made { mut session, compiled, commands, change, closed_meanwhile, adopted } = made;
+    let confirmation = match args.confirm_within.filter(|_| change.is_some()) {
+        None => None,
+        Some(time) => {
+            progress.say(&format!("waiting {} for nicfw confirm", humantime::format_duration(time)));
+            Some(waiting::wait(&mut session)?)
         }
     };
-    log::info!("{locator}: adopted to load {}: {reason}", document.name);
-    progress.say(&format!("loading {}: all traffic of {locator} is blocked", document.name));
-    let clock = Arc::new(SystemClock::new());
-    let mut firewall = Firewall::attach(adapter, Adopt(&compiled), clock, Settings::default())
-        .map_err(|e| not_adopted(locator, &e))?;
-    let counters = firewall.counters().map_err(|e| failed(locator, &e))?.len();
-    let mut adapter = firewall.detach();
-    let report = AdoptReport {
+    let counters = session.firewall.counters().map_err(|e| session.failed(&e))?.len();
+    let found = session.found();
+    let adapter = session.firewall.engine();
+    let report = ChangeReport {
         emulated: false,
         device: locator.to_string(),
         adapter: adapter.info().to_string(),
+        versions: Versions::of(adapter).map_err(|e| failed(locator, &e))?,
+        journal: session.file.display().to_string(),
         file: document.name.to_string(),
         reason: reason.to_owned(),
-        entries: compiled.image().rules.len(),
-        commands: commands_to_load(compiled.image()),
+        adopted,
+        found,
+        change,
+        entries: session.firewall.image().rules.len(),
+        commands,
+        closed_meanwhile,
+        confirmation: confirmation.map(|ended| match ended {
+            Ended::Confirmed => "confirmed",
+            Ended::RolledBack => "rolled-back",
+            Ended::Stopped => "stopped",
+        }),
         counters,
         counters_missing: compiled.counter_slots().len().saturating_sub(counters),
-        versions: Versions::of(&mut adapter).map_err(|e| failed(locator, &e))?,
         usage: usage(&compiled),
     };
-    adapter.detach().map_err(|e| failed(locator, &e))?;
+    session.leave()?;
     drop(progress);
-    if args.output.json { Report::json(&report, Exit::Done) } else { Ok(Report::done(screen(&report))) }
-}
-
-/// An adapter that drops all traffic stays so: what was loaded of the policy does not protect everybody whom it names.
-fn not_adopted(locator: &Locator, error: &AdoptError) -> Failure {
-    let mut failure = failed(locator, error);
-    if matches!(error, AdoptError::Command { blocked: true, .. }) {
-        failure.text += &format!(
-            ". Apply again; or, to let everything pass: nicfw detach --device {locator} --leave empty --reason TEXT"
-        );
+    let exit = if matches!(confirmation, None | Some(Ended::Confirmed)) { Exit::Done } else { Exit::Differs };
+    if args.output.json {
+        return Report::json(&report, exit);
     }
-    failure
+    Ok(Report { text: screen(&report), exit })
 }
 
-fn screen(report: &AdoptReport) -> String {
-    let AdoptReport { device, adapter, file, reason, entries, commands, versions, .. } = report;
+/// A change that was made.
+struct Made {
+    session: Session,
+    compiled: Compiled,
+    commands: usize,
+    change: Option<u64>,
+    closed_meanwhile: Vec<String>,
+    adopted: bool,
+}
+
+/// Changes what the adapter holds while traffic goes on.
+fn changed(
+    document: &Document,
+    mut session: Session,
+    why: Why,
+    confirm_within: Option<Duration>,
+    progress: &mut Progress,
+) -> Result<Made, Failure> {
+    progress.say(&format!("compiling {}", document.name));
+    let compiled = match compiled(document, &session) {
+        Ok(compiled) => compiled,
+        Err(refused) => {
+            session.leave()?;
+            return Err(refused);
+        }
+    };
+    let change = match session.firewall.plan(&compiled, why) {
+        Ok(change) => change,
+        Err(error) => {
+            let failure = session.fail(&error);
+            return Err(Failure { exit: Exit::DoesNotFit, ..failure });
+        }
+    };
+    let change = match confirm_within {
+        Some(time) => change.confirm_within(time),
+        None => change,
+    };
+    progress.say(&format!("{}: {} commands", document.name, change.plan.steps.len()));
+    match session.firewall.apply(change) {
+        Ok(report) => Ok(Made {
+            session,
+            compiled,
+            commands: report.commands,
+            change: report.change,
+            closed_meanwhile: report.closed_meanwhile,
+            adopted: false,
+        }),
+        Err(error) => Err(session.fail(&error)),
+    }
+}
+
+/// For the adapter of a session, near to what it holds.
+fn compiled(document: &Document, session: &Session) -> Result<Compiled, Failure> {
+    let target = session.firewall.target();
+    // What is held was compiled before; where this program compiles it otherwise, the plan is longer and as right.
+    let held = Compiled::new(session.firewall.document(), target, None).ok();
+    let wanted = in_force(document);
+    Compiled::new(&wanted, target, held.as_ref()).map_err(|e| Failure::new(Exit::DoesNotFit, e))
+}
+
+/// Without what has expired, if the document says so.
+fn in_force(document: &Document) -> Document {
+    let now = SystemClock::new().wall();
+    if document.withdraws_expired() { document.without_expired(now) } else { document.clone() }
+}
+
+/// Takes the adapter over.
+fn adopted(document: &Document, stranger: Stranger, why: Why, progress: &mut Progress) -> Result<Made, Failure> {
+    progress.say(&format!("compiling {}", document.name));
+    let compiled = Compiled::new(&in_force(document), stranger.target(), None);
+    let compiled = match compiled {
+        Ok(compiled) => compiled,
+        Err(error) => return Err(stranger.give_up(Failure::new(Exit::DoesNotFit, error))),
+    };
+    progress.say(&format!("loading {}: all traffic of {} is blocked", document.name, stranger.locator()));
+    let session = stranger.adopt(&compiled, why)?;
+    let commands = commands_to_load(compiled.image());
+    let change = session.firewall.journal().status().change;
+    Ok(Made { session, compiled, commands, change, closed_meanwhile: Vec::new(), adopted: true })
+}
+
+fn screen(report: &ChangeReport) -> String {
+    let ChangeReport { device, adapter, file, reason, entries, commands, versions, journal, .. } = report;
     let counters = match report.counters_missing {
         0 => String::new(),
         missing => format!(
@@ -147,11 +239,26 @@ fn screen(report: &AdoptReport) -> String {
              not counted; no verdict depends on it.\n"
         ),
     };
+    let found = report.found.clone().unwrap_or_default();
+    let number = report.change.map_or_else(|| "nothing to change".to_owned(), |change| format!("change {change}"));
+    let how = if report.adopted {
+        format!("{entries} entries loaded by {commands} commands, all traffic blocked meanwhile")
+    } else {
+        format!("{entries} entries now, {commands} commands")
+    };
+    let closed = match &report.closed_meanwhile[..] {
+        [] => String::new(),
+        who => format!("Closed meanwhile: {}.\n", who.join(", ")),
+    };
+    let confirmation = match report.confirmation {
+        None => "",
+        Some("confirmed") => "Confirmed: the change stays.\n",
+        Some("stopped") => "STOPPED before it was confirmed: the change is taken back.\n",
+        Some(_) => "NOT CONFIRMED in time: the change is taken back.\n",
+    };
     format!(
-        "adapter {device}: {adapter}\n{file}: {entries} entries loaded by {commands} commands, all traffic blocked \
-         meanwhile ({reason}).\nThe adapter holds {versions}.\nTo see whether they were changed since: nicfw audit \
-         --device {device} --expect {}\n{counters}\n{}\n",
-        versions.active,
+        "{found}adapter {device}: {adapter}\n{file}: {how} ({number}: {reason}).\n{closed}{confirmation}\
+         The adapter holds {versions}.\nHistory: nicfw journal {journal} show\n{counters}\n{}\n",
         usage_table(&report.usage)
     )
 }

@@ -2,7 +2,9 @@
 
 mod apply;
 mod audit;
+mod changed;
 mod check;
+mod confirm;
 mod counters;
 mod demo;
 mod detach;
@@ -14,6 +16,8 @@ mod info;
 mod lint;
 mod plan;
 mod replay;
+mod reserve;
+mod rollback;
 mod show;
 
 use std::path::Path;
@@ -39,6 +43,10 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Apply(args) => apply::run(&args),
+        Command::Confirm(args) => confirm::run(&args),
+        Command::Rollback(args) => rollback::run(&args),
+        Command::Reserve(args) => reserve::reserve(&args),
+        Command::Release(args) => reserve::release(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Show(args) => show::run(&args),

@@ -71,7 +71,7 @@ pub fn run(data: &[u8]) {
         own = compiled;
         &own
     };
-    let mut firewall = match Firewall::attach(adapter, Adopt(&compiled[0]), clock.clone(), Settings::default()) {
+    let mut firewall = match Firewall::adopt(adapter, Adopt::of(&compiled[0]), clock.clone(), Settings::default()) {
         Ok(firewall) => firewall,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
@@ -85,7 +85,7 @@ pub fn run(data: &[u8]) {
         check(&firewall, &model);
     }
     // Leaving may fail too.
-    let _ = firewall.detach().detach();
+    let _ = firewall.detach().0.detach();
 }
 
 /// After a session without a forgery the tables hold what the firewall says that they hold.
@@ -107,8 +107,8 @@ fn take(
             let change = firewall.plan(&compiled[usize::from(way)], "fuzz")?;
             firewall.apply(change)?;
         }
-        2 => firewall.reserve("guest", &[ip], Some(MacAddr([2, 0, 0x0a, 0x1e, 1, 9])))?,
-        3 => drop(firewall.release("guest")?),
+        2 => firewall.reserve("guest", &[ip], Some(MacAddr([2, 0, 0x0a, 0x1e, 1, 9])), "guest")?,
+        3 => drop(firewall.release("guest", "guest")?),
         4 => drop(firewall.counters()?),
         5 => drop(firewall.audit()?),
         6 => firewall.commit_cache()?,

@@ -31,7 +31,7 @@ impl Bench {
         let adapter =
             Adapter::from_device(device, clock.clone(), AttachOptions::default()).expect("the model attaches");
         let compiled = Compiled::new(&document, adapter.target(), None).expect("a policy that fits");
-        Firewall::attach(adapter, Adopt(&compiled), clock, Settings::default()).expect("the model loads a policy");
+        Firewall::adopt(adapter, Adopt::of(&compiled), clock, Settings::default()).expect("the model loads a policy");
         Self { model, document }
     }
 

@@ -33,9 +33,23 @@ pub struct FakeEngine {
     pub counters: Vec<CounterValue>,
     poisoned: bool,
     rebooted: bool,
+    /// Reboots so far.
+    boots: u16,
 }
 
 impl FakeEngine {
+    /// The management controller reboots and comes back with what `load` makes of the tables.
+    pub fn reboot(&mut self, load: impl Fn(&mut Tables)) {
+        load(&mut self.tables);
+        self.boots += 1;
+        self.counters.clear();
+    }
+
+    /// Another process attaches.
+    pub fn revive(&mut self) {
+        (self.poisoned, self.rebooted) = (false, false);
+    }
+
     pub fn new() -> Self {
         let mut tables = Tables::default();
         let foreign = RuleKey { ip_proto: Some(99), ..RuleKey::default() };
@@ -47,6 +61,7 @@ impl FakeEngine {
             faults: BTreeMap::new(),
             log: Vec::new(),
             counters: Vec::new(),
+            boots: 0,
             poisoned: false,
             rebooted: false,
         }
@@ -74,6 +89,10 @@ impl Engine for FakeEngine {
         &self.target
     }
 
+    fn boot_count(&self) -> Option<u16> {
+        Some(self.boots)
+    }
+
     fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {
         let cmd = Cmd::SET_SECURITY_RULE;
         self.alive()?;
@@ -88,6 +107,7 @@ impl Engine for FakeEngine {
                 if *fault == Fault::Reboot {
                     self.tables = Self::new().tables;
                     self.rebooted = true;
+                    self.boots += 1;
                     return Err(self.lost(McdiError::Rebooted { cmd }));
                 }
                 return Err(self.lost(McdiError::Timeout { cmd, after: crate::error::MCDI_TIMEOUT }));

@@ -1,0 +1,47 @@
+//! `nicfw confirm`: lets a change stay that waits for it. The program that made it and waits is asked; where it is gone, the
+//! journal is.
+
+use serde::Serialize;
+
+use crate::args::Confirm;
+use crate::failure::{Exit, Failure};
+use crate::output::Report;
+use crate::session::{self, Session};
+use crate::waiting;
+
+#[derive(Serialize)]
+struct ConfirmReport {
+    device: String,
+    /// Number of the change in the journal.
+    change: u64,
+    /// What was found, if it was not as the journal says.
+    found: Option<String>,
+}
+
+pub fn run(args: &Confirm) -> Result<Report, Failure> {
+    let device = args.at.device.to_string();
+    let asked = match &args.at.journal.journal {
+        Some(file) => waiting::ask(file)?,
+        None => session::candidates().iter().find_map(|file| waiting::ask(file).transpose()).transpose()?,
+    };
+    let (change, found) = match asked {
+        Some(change) => (change, None),
+        None => {
+            let mut session = Session::open(&args.at)?;
+            let found = session.found();
+            match session.firewall.confirm() {
+                Ok(change) => {
+                    session.leave()?;
+                    (change, found)
+                }
+                Err(error) => return Err(session.fail(&error)),
+            }
+        }
+    };
+    let report = ConfirmReport { device, change, found };
+    if args.output.json {
+        return Report::json(&report, Exit::Done);
+    }
+    let found = report.found.as_deref().unwrap_or_default();
+    Ok(Report::done(format!("{found}{}: change {change} is confirmed and stays\n", report.device)))
+}

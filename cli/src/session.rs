@@ -1,0 +1,316 @@
+//! An adapter with its journal: where a command that changes it goes on, and takes leave.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nicfw::Adapter;
+use nicfw::clock::{Clock, SystemClock};
+use nicfw::device::Locator;
+use nicfw::firewall::{Adopt, AdoptError, AttachError, Firewall, Found, Recovery, Refused, Settings};
+use nicfw::journal::{Event, FileStore, Journal, Key, Why};
+use nicfw::nic::AdapterInfo;
+use nicfw::policy::Compiled;
+use nicfw::tables::Target;
+
+use crate::args::{Cause, Device, JournalFile};
+use crate::attached::{attach, failed};
+use crate::failure::{Exit, Failure};
+
+/// Where journals are, unless somebody says otherwise.
+const JOURNALS: &str = "/var/lib/nicfw";
+
+/// A firewall that goes on where the last command stopped.
+pub struct Session {
+    pub firewall: Firewall<Adapter>,
+    /// What was found.
+    pub recovery: Recovery,
+    /// The journal's file.
+    pub file: PathBuf,
+    locator: Locator,
+}
+
+/// An adapter and its journal, which knows nothing of what the adapter holds.
+pub struct Stranger {
+    refused: Refused<Adapter, AttachError>,
+    file: PathBuf,
+    locator: Locator,
+}
+
+impl Session {
+    /// Goes on with an adapter.
+    ///
+    /// # Errors
+    /// The function or the journal cannot be opened; or the journal does not explain what the adapter holds, and then it is
+    /// said how to take it over.
+    pub fn open(at: &Device) -> Result<Self, Failure> {
+        match Self::find(&at.device, &at.journal, false)? {
+            Ok(session) => Ok(session),
+            Err(stranger) => Err(stranger.leave()),
+        }
+    }
+
+    /// As [`Session::open`]; an adapter that the journal does not explain comes back.
+    pub fn find(
+        locator: &Locator,
+        journal: &JournalFile,
+        switch_firmware: bool,
+    ) -> Result<Result<Self, Stranger>, Failure> {
+        let adapter = attach(locator, switch_firmware)?;
+        let file = file(journal, adapter.info());
+        let opened = open(&file, journal, adapter.info());
+        let journal = match opened {
+            Ok(journal) => journal,
+            Err(failure) => {
+                adapter.detach().map_err(|e| failed(locator, &e))?;
+                return Err(failure);
+            }
+        };
+        let clock = Arc::new(SystemClock::new());
+        let locator = locator.clone();
+        Ok(match Firewall::attach(adapter, journal, clock, Settings::default()) {
+            Ok((firewall, recovery)) => Ok(Self { firewall, recovery, file, locator }),
+            Err(refused) => Err(Stranger { refused, file, locator }),
+        })
+    }
+
+    /// What was found, if it is worth a line.
+    pub fn found(&self) -> Option<String> {
+        let commands = self.recovery.commands;
+        let mut text = match self.recovery.found {
+            Found::Same => None,
+            Found::Uncounted => {
+                Some(format!("its management controller has rebooted: counters began anew ({commands} commands)"))
+            }
+            Found::Rebooted => Some(format!(
+                "its management controller has rebooted and loaded other rules: the journal's were loaded by {commands} \
+                 commands, all traffic blocked meanwhile"
+            )),
+            Found::Interrupted { change } => {
+                Some(format!("change {change} had not ended: what was there before it is back ({commands} commands)"))
+            }
+            Found::HalfAdopted { change } => Some(format!(
+                "adoption {change} had not ended: it was completed by {commands} commands, all traffic blocked meanwhile"
+            )),
+        };
+        if let Some(change) = self.recovery.rolled_back {
+            let text = text.get_or_insert_default();
+            let more = format!("change {change} was not confirmed in time: it is rolled back");
+            *text = if text.is_empty() { more } else { format!("{text}; {more}") };
+        }
+        text.map(|text| format!("{}: {text}\n", self.locator))
+    }
+
+    /// As if the journal knew nothing of what the adapter holds: for taking it over again.
+    pub fn forget(self) -> Stranger {
+        let (engine, journal) = self.firewall.detach();
+        Stranger {
+            refused: Refused { error: AttachError::New, engine, journal },
+            file: self.file,
+            locator: self.locator,
+        }
+    }
+
+    /// The function that drives the adapter.
+    pub fn locator(&self) -> &Locator {
+        &self.locator
+    }
+
+    /// Something failed, of which the adapter says what it holds.
+    pub fn failed(&self, error: &dyn std::error::Error) -> Failure {
+        failed(&self.locator, error)
+    }
+
+    /// Takes leave of the adapter; its rules stay.
+    ///
+    /// # Errors
+    /// The adapter does not let go.
+    pub fn leave(self) -> Result<(), Failure> {
+        let (adapter, _journal) = self.firewall.detach();
+        adapter.detach().map_err(|e| failed(&self.locator, &e))
+    }
+
+    /// Something failed: takes leave, and says what failed.
+    pub fn fail(self, error: &dyn std::error::Error) -> Failure {
+        let failure = failed(&self.locator, error);
+        match self.leave() {
+            Ok(()) => failure,
+            Err(also) => Failure { text: format!("{failure}\n{also}"), ..failure },
+        }
+    }
+}
+
+impl Stranger {
+    /// What documents are compiled for.
+    pub fn target(&self) -> &Target {
+        self.refused.engine.target()
+    }
+
+    /// The function that drives the adapter.
+    pub fn locator(&self) -> &Locator {
+        &self.locator
+    }
+
+    /// The journal's file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Writes down that somebody else has changed the tables, and takes leave.
+    ///
+    /// # Errors
+    /// The journal does not take it, or the adapter does not let go.
+    pub fn record_drift(self) -> Result<(), Failure> {
+        let Self { refused: Refused { error, engine, mut journal }, locator, .. } = self;
+        if let AttachError::Foreign { expected, found, .. } = error {
+            let at = SystemClock::new().wall().max(journal.status().last_at);
+            let known = journal.status().drift.as_ref() == Some(&found);
+            if !known {
+                journal.append(at, Event::Drift { expected, found }).map_err(|e| failed(&locator, &e))?;
+            }
+        }
+        engine.detach().map_err(|e| failed(&locator, &e))
+    }
+
+    /// Why the journal does not explain what the adapter holds.
+    pub fn error(&self) -> &AttachError {
+        &self.refused.error
+    }
+
+    /// Takes the adapter over.
+    ///
+    /// # Errors
+    /// It could not be loaded; then it may drop all traffic, and that is said with the ways out.
+    pub fn adopt(self, compiled: &Compiled, why: Why) -> Result<Session, Failure> {
+        let Self { refused: Refused { engine, journal, .. }, file, locator } = self;
+        let adopt = Adopt { compiled, journal, why };
+        let adopted = Firewall::adopt(engine, adopt, Arc::new(SystemClock::new()), Settings::default());
+        Self::loaded(adopted, file, locator)
+    }
+
+    /// Loads what the journal says.
+    ///
+    /// # Errors
+    /// As [`Stranger::adopt`].
+    pub fn repair(self, why: Why) -> Result<Session, Failure> {
+        let Self { refused: Refused { engine, journal, .. }, file, locator } = self;
+        let clock = Arc::new(SystemClock::new());
+        Self::loaded(Firewall::repair(engine, journal, why, clock, Settings::default()), file, locator)
+    }
+
+    fn loaded(
+        loaded: Result<Firewall<Adapter>, Refused<Adapter, AdoptError>>,
+        file: PathBuf,
+        locator: Locator,
+    ) -> Result<Session, Failure> {
+        let recovery = Recovery { found: Found::Same, commands: 0, rolled_back: None };
+        match loaded {
+            Ok(firewall) => Ok(Session { firewall, recovery, file, locator }),
+            Err(refused) => {
+                let mut failure = failed(&locator, &refused);
+                // An adapter that drops all traffic stays so: what was loaded does not protect everybody.
+                if matches!(refused.error, AdoptError::Command { blocked: true, .. }) {
+                    failure.text += &format!(
+                        ". Apply again; or, to let everything pass: nicfw detach --device {locator} --leave empty \
+                         --reason TEXT"
+                    );
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Takes leave of the adapter because of something else.
+    pub fn give_up(self, failure: Failure) -> Failure {
+        match self.refused.engine.detach() {
+            Ok(()) => failure,
+            Err(error) => Failure { text: format!("{failure}\n{}", failed(&self.locator, &error)), ..failure },
+        }
+    }
+
+    /// Takes leave of the adapter, and says why and what the way out is.
+    pub fn leave(self) -> Failure {
+        let Self { refused, locator, .. } = self;
+        let mut failure = failed(&locator, &refused);
+        let way_out = match refused.error {
+            AttachError::New | AttachError::Foreign { .. } => {
+                failure.exit = if matches!(refused.error, AttachError::New) { Exit::Usage } else { Exit::Drift };
+                format!(
+                    ". Nothing was sent. To drop what it holds and load a policy, with all traffic of the adapter blocked \
+                     meanwhile: nicfw apply FILE --device {locator} --adopt --reason TEXT"
+                )
+            }
+            _ => String::new(),
+        };
+        failure.text += &way_out;
+        if let Err(error) = refused.engine.detach() {
+            failure.text += &format!("\n{}", failed(&locator, &error));
+        }
+        failure
+    }
+}
+
+/// The journal's file.
+fn file(journal: &JournalFile, info: &AdapterInfo) -> PathBuf {
+    let name = || info.mac.to_string().replace(':', "");
+    journal.journal.clone().unwrap_or_else(|| Path::new(JOURNALS).join(format!("{}.journal", name())))
+}
+
+/// The journals of this machine, where nobody names one.
+pub fn candidates() -> Vec<PathBuf> {
+    let Ok(files) = fs::read_dir(JOURNALS) else { return Vec::new() };
+    let journal = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "journal");
+    files.filter_map(|file| Some(file.ok()?.path())).filter(journal).collect()
+}
+
+/// Who a journal is about.
+fn identity(info: &AdapterInfo) -> String {
+    format!("{} {}", info.pci_id, info.mac)
+}
+
+fn open(file: &Path, journal: &JournalFile, info: &AdapterInfo) -> Result<Journal, Failure> {
+    let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", file.display()));
+    if journal.journal.is_none() {
+        fs::create_dir_all(JOURNALS).map_err(|e| wrong(&format!("{e}; name another place with --journal FILE")))?;
+    }
+    let key = key(journal)?;
+    let store = FileStore::open(file).map_err(|e| wrong(&e))?;
+    Journal::open(Box::new(store), &identity(info), key.as_ref()).map_err(|e| wrong(&e))
+}
+
+/// The key of a keyed journal.
+///
+/// # Errors
+/// Its file cannot be read.
+pub fn key(journal: &JournalFile) -> Result<Option<Key>, Failure> {
+    let read = |file: &PathBuf| {
+        let bytes = fs::read(file).map_err(|e| Failure::usage(format!("{}: {e}", file.display())))?;
+        Ok(Key::new(&bytes))
+    };
+    journal.key.as_ref().map(read).transpose()
+}
+
+impl Cause {
+    /// For the journal.
+    pub fn why(&self) -> Why {
+        why(self.who.as_deref(), &self.reason, self.ticket.as_deref(), self.approval.as_deref())
+    }
+}
+
+/// Who changes an adapter, and why.
+pub fn why(who: Option<&str>, reason: &str, ticket: Option<&str>, approval: Option<&str>) -> Why {
+    Why {
+        who: who.map_or_else(user, str::to_owned),
+        reason: reason.to_owned(),
+        ticket: ticket.map(str::to_owned),
+        approval: approval.map(str::to_owned),
+    }
+}
+
+/// Whoever runs the program, also behind sudo; by number where there is no name.
+fn user() -> String {
+    let uid = nix::unistd::getuid();
+    let sudo = uid.is_root().then(|| std::env::var("SUDO_USER").ok()).flatten().filter(|name| !name.is_empty());
+    let named = || nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
+    sudo.or_else(named).unwrap_or_else(|| format!("uid {uid}"))
+}

@@ -1,0 +1,385 @@
+//! Taking over an adapter: as the journal says, or by force.
+//!
+//! Tables cannot be read back. What they hold is known by the adapter's hash over them: if it is the one that the last
+//! record left, they hold what the record says (assumption A13).
+//!
+//! | journal | adapter | [`Firewall::attach`] |
+//! |---|---|---|
+//! | the last change ended | its hash, no reboot since | goes on, sends nothing |
+//! | the last change ended | its hash, a reboot since | gives entries that count their counters again |
+//! | the last change ended | another hash, no reboot since | refuses: somebody else was there |
+//! | the last change ended | another hash, a reboot since | loads the content, all traffic blocked meanwhile |
+//! | a change began and did not end | the hash before it, no reboot since | notes that nothing of it happened |
+//! | a change began and did not end | any other | brings back the content before it |
+//! | an adoption began and did not end | any | loads what was to be adopted, all traffic blocked meanwhile |
+//!
+//! After that, a change that nobody confirmed in time is rolled back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::counters::Meters;
+use super::drive::{Hands, Task};
+use super::error::{AttachError, PollError, Refused};
+use super::held::{Held, Source};
+use super::machine::Failure;
+use super::script::{Item, Load, Script, block_again};
+use super::{AdoptError, ApplyCause, ApplyError, Cache, Doubt, Engine, Firewall, Report, Settings};
+use crate::clock::Clock;
+use crate::error::AdapterState;
+use crate::journal::{Begin, Delta, Journal, Kind, Status, Why};
+use crate::nic::RulesetVersion;
+use crate::policy::Compiled;
+
+/// Consent to what adopting takes: all traffic of the adapter stops, its rules are dropped, and this is loaded.
+#[derive(Debug)]
+pub struct Adopt<'a> {
+    /// What is loaded.
+    pub compiled: &'a Compiled,
+    /// Where it is written down.
+    pub journal: Journal,
+    /// Who wants it, and why.
+    pub why: Why,
+}
+
+impl<'a> Adopt<'a> {
+    /// Consent on behalf of nobody in particular, with a journal in memory that ends with the process.
+    #[must_use]
+    pub fn of(compiled: &'a Compiled) -> Self {
+        Self { compiled, journal: Journal::in_memory(), why: Why::from("adopted") }
+    }
+
+    /// With this journal.
+    #[must_use]
+    pub fn journal(self, journal: Journal) -> Self {
+        Self { journal, ..self }
+    }
+
+    /// By this person, for this reason.
+    #[must_use]
+    pub fn why(self, why: impl Into<Why>) -> Self {
+        Self { why: why.into(), ..self }
+    }
+}
+
+/// What attaching found, and did about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// What was found.
+    pub found: Found,
+    /// Commands that were sent.
+    pub commands: usize,
+    /// The change that nobody confirmed in time and that was rolled back.
+    pub rolled_back: Option<u64>,
+}
+
+/// In which state an adapter was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// As the journal says.
+    Same,
+    /// With the right entries after a reboot of the management controller, which took the counters.
+    Uncounted,
+    /// With other entries after a reboot of the management controller. All traffic was blocked while they were loaded.
+    Rebooted,
+    /// In the middle of this change, or so the journal says; the content before it is back.
+    Interrupted {
+        /// Number of the change in the journal.
+        change: u64,
+    },
+    /// In the middle of an adoption, which was completed. All traffic was blocked meanwhile.
+    HalfAdopted {
+        /// Number of the adoption in the journal.
+        change: u64,
+    },
+}
+
+/// What there is to do, once it is clear how the adapter was found.
+struct Way {
+    found: Found,
+    held: Held,
+    script: Script,
+    /// The change that the script ends.
+    change: Option<u64>,
+    /// The adapter has lost its counter pairs.
+    uncounted: bool,
+}
+
+impl<E: Engine> Firewall<E> {
+    /// Goes on where the last process stopped: the journal says what the adapter holds.
+    ///
+    /// # Errors
+    /// [`AttachError`], which says what the adapter holds. Adapter and journal come back with it.
+    pub fn attach(
+        mut engine: E,
+        journal: Journal,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<(Self, Recovery), Refused<E, AttachError>> {
+        let version = match engine.ruleset_version() {
+            Ok(version) => version,
+            Err(error) => return Err(Refused { error: error.into(), engine, journal }),
+        };
+        let way = match way(journal.status(), &version, &engine) {
+            Ok(way) => way,
+            Err(error) => return Err(Refused { error, engine, journal }),
+        };
+        let mut firewall = Self::with(engine, journal, clock, settings, way.held.clone());
+        firewall.version = Some(version);
+        match firewall.resume(way) {
+            Ok(recovery) => Ok((firewall, recovery)),
+            Err(error) => Err(firewall.refuse(error)),
+        }
+    }
+
+    fn refuse<X>(self, error: X) -> Refused<E, X> {
+        Refused { error, engine: self.hands.engine, journal: self.hands.journal }
+    }
+
+    fn with(engine: E, journal: Journal, clock: Arc<dyn Clock>, settings: Settings, held: Held) -> Self {
+        let status = journal.status();
+        let settled_at = clock.now() + settings.grace;
+        let cache = Cache { behind: status.cache != status.version, wanted: false, committed_at: None };
+        Self {
+            target: engine.target().clone(),
+            held,
+            generation: status.change.unwrap_or_default(),
+            version: status.version.clone(),
+            doubt: None,
+            rebooted: false,
+            settled_at,
+            confirm_by: None,
+            cache,
+            commit_every: settings.commit_every,
+            hands: Hands {
+                meters: Meters::resume(&status.counters),
+                owed: Vec::new(),
+                grace: settings.grace,
+                engine,
+                journal,
+                clock,
+            },
+        }
+    }
+
+    /// Walks the way.
+    fn resume(&mut self, way: Way) -> Result<Recovery, AttachError> {
+        if way.uncounted {
+            self.hands.meters.lost();
+        }
+        let mut script = way.script;
+        let mut task = Task::about(&self.held, way.change, script.commands());
+        task.rebooted = way.uncounted;
+        self.hands.drive(&mut script, &mut task);
+        let played = script.outcome();
+        if let Some(failure) = played.failure {
+            return Err(AttachError::Recover { change: way.change, cause: failure.into() });
+        }
+        if played.commands > 0 {
+            log::warn!("found {:?}, {} commands", way.found, played.commands);
+            self.version = played.version;
+            self.changed(None);
+            self.cache.behind = true;
+            self.cache.wanted = true;
+            self.commit_if_due();
+        }
+        let rolled_back = self.roll_back_if_late()?;
+        Ok(Recovery { found: way.found, commands: played.commands, rolled_back })
+    }
+
+    /// Rolls back the change that had to be confirmed by now.
+    pub(super) fn roll_back_if_late(&mut self) -> Result<Option<u64>, PollError> {
+        let late = self.hands.journal.status().confirm.clone().filter(|open| self.is_late(open));
+        let Some(open) = late else { return Ok(None) };
+        let why = Why::from(format!("change {} was not confirmed by {}", open.change, open.by));
+        match self.rollback(open.back_to, why) {
+            Ok(_) => Ok(Some(open.change)),
+            Err(source) => Err(PollError::Rollback { change: open.change, source: source.into() }),
+        }
+    }
+
+    /// Takes over an adapter whose content no journal knows: all traffic is blocked, the rules are reset, the image is
+    /// loaded, and then the rules decide.
+    ///
+    /// # Errors
+    /// [`AdoptError`]; it says whether the adapter blocks all traffic. Adapter and journal come back with it.
+    pub fn adopt(
+        engine: E,
+        adopt: Adopt<'_>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Self, Refused<E, AdoptError>> {
+        let Adopt { compiled, journal, why } = adopt;
+        if compiled.target() != engine.target() {
+            return Err(Refused { error: AdoptError::Target, engine, journal });
+        }
+        let held = Held::new(Arc::new(Source::from(compiled)), BTreeMap::new());
+        Self::load(engine, journal, held, (Kind::Adopt, why), (clock, settings))
+    }
+
+    /// Loads what the journal says, whatever the adapter holds: all traffic is blocked meanwhile.
+    ///
+    /// # Errors
+    /// [`AdoptError`]; it says whether the adapter blocks all traffic. Adapter and journal come back with it.
+    pub fn repair(
+        engine: E,
+        journal: Journal,
+        why: impl Into<Why>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Self, Refused<E, AdoptError>> {
+        if journal.status().change.is_none() {
+            return Err(Refused { error: AdoptError::Unknown, engine, journal });
+        }
+        match Held::restore(&journal.status().content) {
+            Ok(held) => Self::load(engine, journal, held, (Kind::Repair, why.into()), (clock, settings)),
+            Err(error) => Err(Refused { error: AdoptError::Document(error), engine, journal }),
+        }
+    }
+
+    pub(super) fn load(
+        engine: E,
+        journal: Journal,
+        held: Held,
+        (kind, why): (Kind, Why),
+        (clock, settings): (Arc<dyn Clock>, Settings),
+    ) -> Result<Self, Refused<E, AdoptError>> {
+        let delta = Delta::between(&journal.status().content, &held.content());
+        let mut firewall = Self::with(engine, journal, clock, settings, held);
+        let begin = Begin { kind, why, confirm_by: None, version: None, delta, between: Vec::new() };
+        match firewall.load_behind_a_block(begin) {
+            Ok(()) => Ok(firewall),
+            Err(error) => Err(firewall.refuse(error)),
+        }
+    }
+
+    fn load_behind_a_block(&mut self, begin: Begin) -> Result<(), AdoptError> {
+        let mut script = Load::of(&self.held.image, &self.target.sizes)?.adopt();
+        let mut task = Task { begin: Some(begin), ..Task::about(&self.held, None, script.commands()) };
+        self.hands.meters = Meters::default();
+        self.hands.drive(&mut script, &mut task);
+        let (played, begun) = (script.outcome(), task.change);
+        match played.failure {
+            None => {}
+            Some(Failure::Journal(source)) => {
+                return Err(AdoptError::Journal { loaded: played.failed_at == Some(Item::Done), source });
+            }
+            Some(Failure::Adapter(source)) => {
+                let unknown = source.state() == AdapterState::Unknown;
+                let blocked = if unknown { self.block_again() } else { played.blocked };
+                return Err(AdoptError::Command { blocked, source });
+            }
+            Some(Failure::Recover(source)) => return Err(AdoptError::Recover(source)),
+        }
+        log::info!("adopted, {} entries", self.held.image.rules.len());
+        self.version = played.version;
+        self.generation = begun.unwrap_or_default();
+        // The tables were empty: no frame in flight depends on what they held.
+        self.settled_at = self.hands.clock.now();
+        self.cache = Cache { behind: true, wanted: true, committed_at: None };
+        self.commit_if_due();
+        Ok(())
+    }
+
+    /// After a command without an answer. True if all traffic is blocked for certain.
+    fn block_again(&mut self) -> bool {
+        let mut script = block_again();
+        let mut task = Task::about(&self.held, None, 0);
+        self.hands.drive(&mut script, &mut task);
+        let failure = script.outcome().failure;
+        failure.iter().for_each(|error| log::error!("the adapter cannot be blocked again: {error}"));
+        failure.is_none()
+    }
+
+    /// Brings the adapter back to the last certain content after a change that ended in an unknown state.
+    ///
+    /// Every entry that the content or the change names is sent again, allows to NONE first, then base denies, maps
+    /// and allows of the content. After a reboot of the management controller the content is loaded into empty tables, all
+    /// traffic blocked meanwhile. Does nothing if nothing is in doubt.
+    ///
+    /// # Errors
+    /// [`ApplyError`] with state `Unknown`: try again.
+    pub fn recover(&mut self) -> Result<Report, ApplyError> {
+        let Some(doubt) = self.doubt.take() else { return Ok(self.report(0)) };
+        match self.resolve(&doubt) {
+            Ok(commands) => {
+                log::info!("recovered by {commands} commands");
+                self.rebooted = false;
+                self.changed(None);
+                self.cache.behind = true;
+                self.cache.wanted = true;
+                self.commit_if_due();
+                Ok(self.report(commands))
+            }
+            Err(cause) => {
+                self.doubt = Some(doubt);
+                Err(ApplyError { cause, state: AdapterState::Unknown, rule: None })
+            }
+        }
+    }
+
+    fn resolve(&mut self, doubt: &Doubt) -> Result<usize, ApplyCause> {
+        let mut usable = Script::new(vec![Item::Recover]);
+        let mut task = Task::about(&self.held, doubt.change, 0);
+        self.hands.drive(&mut usable, &mut task);
+        self.rebooted |= task.rebooted;
+        if let Some(failure) = usable.outcome().failure {
+            return Err(failure.into());
+        }
+        if *self.hands.engine.target() != self.target {
+            return Err(ApplyCause::TargetChanged);
+        }
+        let load = Load::of(&self.held.image, &self.target.sizes)?;
+        let mut script = if self.rebooted { load.reload() } else { load.resend(&self.held.image, &doubt.keys) };
+        let mut task = Task::about(&self.held, doubt.change, script.commands());
+        task.rebooted = self.rebooted;
+        self.hands.drive(&mut script, &mut task);
+        let played = script.outcome();
+        match (played.failure, played.failed_at) {
+            // The tables are certain; the journal hears of it before the next change.
+            (Some(Failure::Journal(error)), Some(Item::Recovered)) if !error.is_broken() => {}
+            (Some(failure), _) => return Err(failure.into()),
+            (None, _) => {}
+        }
+        self.version = played.version;
+        Ok(played.commands)
+    }
+}
+
+/// How an adapter with this hash was found, and what follows.
+fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Result<Way, AttachError> {
+    let sizes = &engine.target().sizes;
+    let rebooted = matches!((status.boot, engine.boot_count()), (Some(before), Some(now)) if before != now);
+    let load = |held: &Held| Load::of(&held.image, sizes).map_err(AttachError::Content);
+    if let Some(pending) = &status.pending {
+        let change = Some(pending.change);
+        if matches!(pending.begin.kind, Kind::Adopt | Kind::Repair) {
+            let held = Held::restore(&pending.goal).map_err(AttachError::Document)?;
+            let (found, script) = (Found::HalfAdopted { change: pending.change }, load(&held)?.adopt_on());
+            return Ok(Way { found, held, script, change, uncounted: true });
+        }
+        let held = Held::restore(&status.content).map_err(AttachError::Document)?;
+        let script = if rebooted {
+            load(&held)?.reload()
+        } else if pending.begin.version.as_ref() == Some(version) {
+            Script::new(vec![Item::Undone])
+        } else {
+            let named = pending.goal.image.rules.keys().chain(&pending.begin.between).copied().collect();
+            load(&held)?.resend(&held.image, &named)
+        };
+        let found = Found::Interrupted { change: pending.change };
+        return Ok(Way { found, held, script, change, uncounted: rebooted });
+    }
+    let record = status.change.ok_or(AttachError::New)?;
+    let held = Held::restore(&status.content).map_err(AttachError::Document)?;
+    let (found, script) = match (status.version.as_ref() == Some(version), rebooted) {
+        (true, false) => (Found::Same, Script::new(Vec::new())),
+        (true, true) => (Found::Uncounted, load(&held)?.count_again()),
+        (false, true) => (Found::Rebooted, load(&held)?.reload()),
+        (false, false) => {
+            let (at, expected, found) = (status.last_at, status.version.clone(), version.clone());
+            return Err(AttachError::Foreign { record, at, expected, found });
+        }
+    };
+    Ok(Way { found, held, script, change: None, uncounted: rebooted })
+}

@@ -1,0 +1,307 @@
+//! Changes: planned, carried out, confirmed, rolled back.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apply::{Apply, Ended, tightens};
+use super::drive::Task;
+use super::error::ConfirmError;
+use super::held::{Held, Source, base_keys, with_denies};
+use super::{ApplyCause, ApplyError, Doubt, Engine, Firewall, Report, ReserveError};
+use crate::clock::Timestamp;
+use crate::error::AdapterState;
+use crate::journal::{Addresses, Begin, Delta, Event, Kind, Unconfirmed, Why};
+use crate::nic::RulesetVersion;
+use crate::policy::plan::{Plan, PlanError, Step};
+use crate::policy::{Compiled, Origin};
+use crate::tables::{MacAddr, RuleKey, TableOp};
+
+/// A planned change. It is good for the content that it was planned for, and for no other.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The commands.
+    pub plan: Plan,
+    /// Containers whose flows may be denied meanwhile although old and new policy allow them, sorted.
+    pub closed_meanwhile: Vec<String>,
+    /// Who wants it, and why.
+    pub why: Why,
+    /// It is taken back unless [`Firewall::confirm`] comes within this time.
+    pub confirm_within: Option<Duration>,
+    kind: Kind,
+    generation: u64,
+    goal: Held,
+}
+
+impl Change {
+    /// The change is taken back unless somebody confirms it in time: see [`Firewall::confirm`].
+    #[must_use]
+    pub fn confirm_within(self, time: Duration) -> Self {
+        Self { confirm_within: Some(time), ..self }
+    }
+}
+
+impl<E: Engine> Firewall<E> {
+    /// The commands that bring the tables to another compiled document. Sends nothing.
+    ///
+    /// # Errors
+    /// [`PlanError`] if the change does not fit, or the document was compiled for another adapter.
+    pub fn plan(&self, compiled: &Compiled, why: impl Into<Why>) -> Result<Change, PlanError> {
+        if *compiled.target() != self.target {
+            return Err(PlanError::Target);
+        }
+        self.plan_source(Source::from(compiled), why)
+    }
+
+    pub(super) fn plan_source(&self, source: Source, why: impl Into<Why>) -> Result<Change, PlanError> {
+        self.change(Kind::Apply, self.held.next(source), why.into())
+    }
+
+    pub(super) fn change(&self, kind: Kind, goal: Held, why: Why) -> Result<Change, PlanError> {
+        let plan = Plan::new(&self.held.image, &goal.image, &self.target)?;
+        let who: BTreeSet<String> = plan
+            .closes
+            .iter()
+            .flat_map(|local| [&self.held.names, &goal.names].map(|names| names.container(local).map(str::to_owned)))
+            .flatten()
+            .collect();
+        let closed_meanwhile = who.into_iter().collect();
+        Ok(Change { plan, closed_meanwhile, why, confirm_within: None, kind, generation: self.generation, goal })
+    }
+
+    /// Carries out a change. It takes effect completely or not at all.
+    ///
+    /// # Errors
+    /// [`ApplyError`]: `Unchanged` if all commands that were sent could be taken back, or none was sent; `Closed` if a
+    /// binding could not be restored and lost all its allows; `Unknown` if a command got no answer: then
+    /// [`Firewall::recover`] comes first.
+    pub fn apply(&mut self, change: Change) -> Result<Report, ApplyError> {
+        self.check(&change)?;
+        self.await_settled();
+        let mut task = task(&self.held, &change, self.version.clone(), self.hands.clock.wall());
+        let mut course = Apply::new(&change.plan.steps, &self.held.image, &self.held.names, self.version.as_ref());
+        self.hands.drive(&mut course, &mut task);
+        let (outcome, begun) = (course.outcome(), task.change);
+        match outcome.cause {
+            None => {
+                self.version = outcome.version;
+                Ok(self.took_effect(change, begun, outcome.pauses))
+            }
+            Some(cause) => {
+                let version = outcome.version.or_else(|| self.version.take());
+                self.version = version;
+                Err(self.failed(change, begun, cause, outcome.ended))
+            }
+        }
+    }
+
+    /// Refuses what must not begin.
+    fn check(&self, change: &Change) -> Result<(), ApplyError> {
+        if self.doubt.is_some() {
+            return Err(ApplyError { state: AdapterState::Unknown, ..ApplyError::unsent(ApplyCause::Unrecovered) });
+        }
+        if change.generation != self.generation {
+            let (planned, current) = (change.generation, self.generation);
+            return Err(ApplyError::unsent(ApplyCause::Stale { planned, current }));
+        }
+        match &self.hands.journal.status().confirm {
+            Some(open) if matches!(change.kind, Kind::Apply | Kind::Withdraw) => {
+                Err(ApplyError::unsent(ApplyCause::Unconfirmed { change: open.change, by: open.by }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn took_effect(&mut self, change: Change, begun: Option<u64>, pauses: usize) -> Report {
+        let commands = change.plan.steps.len();
+        if !matches!(change.kind, Kind::Reserve | Kind::Release) {
+            self.confirm_by = change.confirm_within.map(|time| self.hands.clock.now().saturating_add(time));
+        }
+        log::info!("{commands} commands: {}", change.why.reason);
+        self.held = change.goal;
+        self.changed(begun);
+        self.cache.behind |= commands > 0;
+        let bound = change.kind == Kind::Reserve;
+        self.cache.wanted |= bound || tightens(&change.plan.steps);
+        self.commit_if_due();
+        let report = self.report(commands);
+        Report { pauses, closed_meanwhile: change.closed_meanwhile, change: begun, ..report }
+    }
+
+    /// These commands were sent.
+    pub(super) fn report(&self, commands: usize) -> Report {
+        Report {
+            commands,
+            pauses: 0,
+            closed_meanwhile: Vec::new(),
+            generation: self.generation,
+            change: None,
+            version: self.version.clone(),
+            cache_behind: self.cache.behind,
+        }
+    }
+
+    /// The tables are others: ids that were retired may be used after the grace time.
+    pub(super) fn changed(&mut self, record: Option<u64>) {
+        self.generation = record.unwrap_or(self.generation).max(self.generation + 1);
+        self.settle();
+    }
+
+    pub(super) fn settle(&mut self) {
+        self.settled_at = self.hands.clock.now() + self.hands.grace;
+    }
+
+    fn failed(&mut self, change: Change, begun: Option<u64>, cause: ApplyCause, ended: Ended) -> ApplyError {
+        let steps = &change.plan.steps;
+        let failed_step = match &cause {
+            ApplyCause::Command { step, .. } => step.checked_sub(1).and_then(|at| steps.get(at)),
+            _ => None,
+        };
+        let sides = [&change.goal, &self.held];
+        let rule = failed_step.and_then(|step| sides.into_iter().find_map(|held| asked_by(&step.op, held)));
+        let state = match ended {
+            Ended::Done | Ended::Unchanged => AdapterState::Unchanged,
+            Ended::Closed { who, rules } => {
+                self.held.image.rules = rules;
+                self.changed(begun);
+                AdapterState::Closed(who.into_iter().collect())
+            }
+            Ended::Unknown => {
+                let keys = if begun.is_some() { steps.iter().filter_map(key_of).collect() } else { BTreeSet::new() };
+                self.doubt = Some(Doubt { keys, change: begun });
+                AdapterState::Unknown
+            }
+        };
+        self.settle();
+        ApplyError { cause, state, rule }
+    }
+
+    fn await_settled(&self) {
+        let rest = self.settled_at.checked_sub(self.hands.clock.now());
+        if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
+            self.hands.clock.sleep(rest);
+        }
+    }
+
+    /// The change that waits for confirmation is to stay. Returns its number in the journal.
+    ///
+    /// # Errors
+    /// [`ConfirmError`]. Nothing is confirmed then, and [`Firewall::poll`] rolls back in time.
+    pub fn confirm(&mut self) -> Result<u64, ConfirmError> {
+        let open = self.hands.journal.status().confirm.clone().ok_or(ConfirmError::Nothing)?;
+        if self.is_late(&open) {
+            return Err(ConfirmError::Late { change: open.change, by: open.by, now: self.hands.clock.wall() });
+        }
+        self.hands.pay()?;
+        self.hands.record(Event::Confirmed { change: open.change })?;
+        self.confirm_by = None;
+        self.commit_if_due();
+        Ok(open.change)
+    }
+
+    /// The time to confirm is over: by the date, or by the clock that nobody sets.
+    pub(super) fn is_late(&self, open: &Unconfirmed) -> bool {
+        self.hands.clock.wall() >= open.by || self.confirm_by.is_some_and(|by| self.hands.clock.now() >= by)
+    }
+
+    /// Brings back the content that the change of this number in the journal made. A container that the content does not
+    /// name keeps its base denies, and one that was released meanwhile is bound again.
+    ///
+    /// # Errors
+    /// [`ApplyError`], which says what the adapter holds.
+    pub fn rollback(&mut self, to: u64, why: impl Into<Why>) -> Result<Report, ApplyError> {
+        let content = self.hands.journal.content_at(to).map_err(|e| ApplyError::unsent(e.into()))?;
+        let back = Held::restore(&content).map_err(|e| ApplyError::unsent(ApplyCause::Document(e)))?;
+        let mut goal = self.held.next_shared(back.source.clone());
+        goal.keep(back.kept);
+        let change = self.change(Kind::Rollback { to }, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
+        self.apply(change)
+    }
+
+    /// Puts the base denies of a container in place. Its allows come with a document that binds it.
+    ///
+    /// # Errors
+    /// [`ReserveError::Held`] if another container holds one of the addresses: nothing was sent.
+    /// [`ReserveError::Unprotected`] if the denies are not in place: the container must not be started.
+    pub fn reserve(
+        &mut self,
+        container: &str,
+        ips: &[IpAddr],
+        own_mac: Option<MacAddr>,
+        why: impl Into<Why>,
+    ) -> Result<Report, ReserveError> {
+        for ip in ips {
+            if let Some(holder) = self.held.names.holder(*ip).filter(|holder| *holder != container) {
+                return Err(ReserveError::Held { ip: *ip, holder: holder.to_owned() });
+            }
+        }
+        let addresses = Addresses { ips: ips.to_vec(), mac: own_mac };
+        let mut goal = self.held.clone();
+        goal.image = with_denies(&goal.image, base_keys(&addresses));
+        goal.names.add(container, ips, own_mac);
+        if !goal.source.binds(container) {
+            goal.kept.insert(container.to_owned(), addresses);
+        }
+        let unprotected = |source: Box<dyn std::error::Error + Send + Sync>| ReserveError::Unprotected {
+            container: container.to_owned(),
+            source,
+        };
+        let change = self.change(Kind::Reserve, goal, why.into()).map_err(|e| unprotected(e.into()))?;
+        self.apply(change).map_err(|e| unprotected(e.into()))
+    }
+
+    /// Removes the base denies of a container that no document names any more. Call it when the container is gone: its
+    /// addresses are treated as ones that nobody bound from then on. `None` if nothing was kept for it.
+    ///
+    /// # Errors
+    /// [`ApplyError`], which says what the adapter holds.
+    pub fn release(&mut self, container: &str, why: impl Into<Why>) -> Result<Option<Report>, ApplyError> {
+        let mut kept = self.held.kept.clone();
+        if kept.remove(container).is_none() {
+            return Ok(None);
+        }
+        let still = Held::new(self.held.source.clone(), kept);
+        let mut image = self.held.image.clone();
+        image.rules.retain(|key, _| !key.is_base() || still.image.rules.contains_key(key));
+        let goal = Held { image, ..still };
+        let change = self.change(Kind::Release, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
+        self.apply(change).map(Some)
+    }
+}
+
+/// What the journal hears of a change, and what it is about.
+fn task<'a>(held: &'a Held, change: &'a Change, version: Option<RulesetVersion>, now: Timestamp) -> Task<'a> {
+    let begin = Begin {
+        kind: change.kind.clone(),
+        why: change.why.clone(),
+        confirm_by: change.confirm_within.map(|time| now.after(time)),
+        version,
+        delta: Delta::between(&held.content(), &change.goal.content()),
+        between: between(held, change),
+    };
+    let commands = change.plan.steps.len();
+    Task { begin: Some(begin), held, goal: &change.goal.image, change: None, commands, rebooted: false }
+}
+
+/// Keys that the plan uses on the way and neither content has: those of copies under ids of the way.
+fn between(held: &Held, change: &Change) -> Vec<RuleKey> {
+    let [old, new] = [&held.image.rules, &change.goal.image.rules];
+    let keys: BTreeSet<&RuleKey> = change.plan.keys().collect();
+    keys.into_iter().filter(|key| !old.contains_key(key) && !new.contains_key(key)).copied().collect()
+}
+
+fn key_of(step: &Step) -> Option<RuleKey> {
+    match step.op {
+        TableOp::SetRule { key, .. } => Some(key),
+        _ => None,
+    }
+}
+
+/// Who asked for the entry that a command sets.
+fn asked_by(op: &TableOp, held: &Held) -> Option<Arc<Origin>> {
+    let TableOp::SetRule { key, .. } = op else { return None };
+    let entry = held.image.rules.get(key)?;
+    let first = entry.rx.origins.iter().chain(&entry.tx.origins).next()?;
+    held.source.origins.get(first).cloned()
+}

@@ -1,0 +1,162 @@
+//! Carries out what a [`Machine`] decides: on the adapter, the journal and the clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Engine;
+use super::counters::Meters;
+use super::held::Held;
+use super::machine::{Answer, Effect, Failure, Machine, Note};
+use crate::clock::{Clock, Timestamp};
+use crate::journal::{Begin, Delta, Event, Journal, JournalError, Kind};
+use crate::nic::AdapterError;
+use crate::policy::Image;
+use crate::tables::TableOp;
+
+/// All that a firewall acts on.
+pub(super) struct Hands<E> {
+    pub engine: E,
+    pub journal: Journal,
+    pub clock: Arc<dyn Clock>,
+    pub grace: Duration,
+    pub meters: Meters,
+    /// Ends of changes that the journal did not take, oldest first.
+    pub owed: Vec<Event>,
+}
+
+/// What effects are about.
+pub(super) struct Task<'a> {
+    /// What the journal hears before the first command.
+    pub begin: Option<Begin>,
+    /// What the tables hold before.
+    pub held: &'a Held,
+    /// The content to come.
+    pub goal: &'a Image,
+    /// Record of the change, once it has begun.
+    pub change: Option<u64>,
+    /// Commands of the change.
+    pub commands: usize,
+    /// The management controller has rebooted.
+    pub rebooted: bool,
+}
+
+impl<'a> Task<'a> {
+    /// What concerns the content that is held, and perhaps a change that the journal has heard of.
+    pub fn about(held: &'a Held, change: Option<u64>, commands: usize) -> Self {
+        Self { begin: None, held, goal: &held.image, change, commands, rebooted: false }
+    }
+}
+
+impl<E: Engine> Hands<E> {
+    /// Does what the machine says until it has nothing more to say.
+    pub fn drive(&mut self, machine: &mut impl Machine, task: &mut Task<'_>) {
+        let mut answer = Answer::Done;
+        loop {
+            answer = match machine.next(answer) {
+                Effect::Finish => return,
+                effect => self.carry_out(effect, task).unwrap_or_else(Answer::Failed),
+            };
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect<'_>, task: &mut Task<'_>) -> Result<Answer, Failure> {
+        match effect {
+            Effect::Version => return Ok(Answer::Version(self.engine.ruleset_version()?)),
+            Effect::Recover => self.recover(task)?,
+            Effect::Write(note) => self.write(note, task)?,
+            Effect::Meter => self.meters.prepare(&mut self.engine, task.goal)?,
+            Effect::Reclaim => self.engine.reclaim_counters()?,
+            Effect::Send(op) => self.send(op)?,
+            Effect::Pause => self.clock.sleep(self.grace),
+            Effect::Override(state) => self.engine.set_override(state)?,
+            Effect::Reset => self.engine.reset_rules()?,
+            Effect::Finish => {}
+        }
+        Ok(Answer::Done)
+    }
+
+    fn recover(&mut self, task: &mut Task<'_>) -> Result<(), Failure> {
+        let recovered = self.engine.recover().map_err(|e| Failure::Recover(e.into()))?;
+        if recovered.rebooted {
+            task.rebooted = true;
+            self.meters.lost();
+        }
+        Ok(())
+    }
+
+    /// Sends one command, with the adapter's counter in the place of the image's.
+    fn send(&mut self, op: &TableOp) -> Result<(), AdapterError> {
+        match op {
+            TableOp::SetRule { key, rx, tx, counter: Some(id) } => {
+                let counter = self.meters.pair(*id);
+                self.engine.execute(&TableOp::SetRule { key: *key, rx: *rx, tx: *tx, counter })
+            }
+            op => self.engine.execute(op),
+        }
+    }
+
+    fn write(&mut self, note: Note, task: &mut Task<'_>) -> Result<(), JournalError> {
+        if note == Note::Begin {
+            self.pay()?;
+            if let Some(begin) = task.begin.take() {
+                // A clock that was set back keeps nobody from taking a change back.
+                let at = if matches!(begin.kind, Kind::Rollback { .. }) { self.date() } else { self.clock.wall() };
+                task.change = Some(self.journal.append(at, Event::Begin(begin))?);
+            }
+            return Ok(());
+        }
+        let Some(event) = self.event(note, task) else { return Ok(()) };
+        // What is not recorded as done is taken back, and what is unknown without a record is unknown as well.
+        let matters = !matches!(event, Event::Done { .. } | Event::Unknown { .. });
+        let written = self.pay().and_then(|()| self.record(event.clone()));
+        if let Err(error) = &written
+            && matters
+        {
+            log::error!("how a change ended is not in the journal yet: {error}");
+            self.owed.push(event);
+        }
+        written
+    }
+
+    /// `None` if the journal has heard of no change that this could end.
+    fn event(&self, note: Note, task: &Task<'_>) -> Option<Event> {
+        let (boot, counters) = (self.engine.boot_count(), self.meters.pairs());
+        let commands = u64::try_from(task.commands).unwrap_or(u64::MAX);
+        Some(match note {
+            Note::Begin => return None,
+            Note::Done(version) => Event::Done { change: task.change?, version, boot, counters, commands },
+            Note::Undone(why, version) => Event::Undone { change: task.change?, why, version },
+            Note::Unknown(why) => Event::Unknown { change: task.change?, why },
+            Note::Closed { why, version, who, rules } => {
+                let mut content = task.held.content();
+                let before = content.clone();
+                content.image.rules = rules;
+                let content = Delta::between(&before, &content);
+                Event::Closed { change: task.change?, why, who, content, version }
+            }
+            Note::Recovered(version) => {
+                let (change, rebooted) = (task.change, task.rebooted);
+                Event::Recovered { change, version, boot, counters, commands, rebooted }
+            }
+        })
+    }
+
+    /// The date for what has happened already: never earlier than the last record's.
+    fn date(&self) -> Timestamp {
+        self.clock.wall().max(self.journal.status().last_at)
+    }
+
+    /// Writes down what has happened.
+    pub fn record(&mut self, event: Event) -> Result<(), JournalError> {
+        self.journal.append(self.date(), event).map(drop)
+    }
+
+    /// Writes what earlier changes owe.
+    pub fn pay(&mut self) -> Result<(), JournalError> {
+        while let Some(event) = self.owed.first() {
+            self.journal.append(self.date(), event.clone())?;
+            self.owed.remove(0);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! Courses without a branch: loading empty tables, and sending again what is in doubt.
+//!
+//! | script | items |
+//! |---|---|
+//! | adopt | begin, block, reset, reclaim, meter, base denies, maps, the rest, unblock, version, done |
+//! | reload, after a reboot of the management controller | the same, without begin, and with recovered for done |
+//! | recount | meter, entries that count, version, recovered |
+//! | resend | what is in doubt to NONE, base denies, maps, the rest, keys of the lost change to NONE, version, recovered |
+//!
+//! The first failure ends a script. A version that cannot be read fails nothing, unless the channel is lost by it.
+
+use std::collections::BTreeSet;
+
+use super::machine::{Answer, Effect, Failure, Machine, Note};
+use crate::nic::{Override, RulesetVersion};
+use crate::policy::Image;
+use crate::tables::{Action, MapError, RuleKey, Sizes, TableOp};
+
+/// One effect of a script.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Item {
+    Begin,
+    Recover,
+    Override(Override),
+    Reset,
+    Reclaim,
+    Meter,
+    Send(TableOp),
+    Pause,
+    Version,
+    Done,
+    Undone,
+    Recovered,
+}
+
+/// Effects, one after the other.
+#[derive(Debug)]
+pub(super) struct Script {
+    items: Vec<Item>,
+    /// The one that was begun last, counted from 1.
+    at: usize,
+    version: Option<RulesetVersion>,
+    failure: Option<Failure>,
+}
+
+/// How a script ended.
+#[derive(Debug)]
+pub(super) struct Played {
+    /// `None`: to its end.
+    pub failure: Option<Failure>,
+    /// The effect that failed.
+    pub failed_at: Option<Item>,
+    /// The override is BLOCK, if nothing else happened to the adapter.
+    pub blocked: bool,
+    pub version: Option<RulesetVersion>,
+    /// Commands to the tables that were carried out.
+    pub commands: usize,
+}
+
+impl Script {
+    pub fn new(items: Vec<Item>) -> Self {
+        Self { items, at: 0, version: None, failure: None }
+    }
+
+    /// Commands to the tables that it has.
+    pub fn commands(&self) -> usize {
+        self.items.iter().filter(|item| matches!(item, Item::Send(_))).count()
+    }
+
+    pub fn outcome(self) -> Played {
+        let done = self.at.saturating_sub(usize::from(self.failure.is_some()));
+        let carried_out = self.items.get(..done.min(self.items.len())).unwrap_or_default();
+        let blocked = carried_out.iter().rev().find_map(|item| match item {
+            Item::Override(state) => Some(*state == Override::Block),
+            _ => None,
+        });
+        Played {
+            blocked: blocked.unwrap_or(false),
+            commands: carried_out.iter().filter(|item| matches!(item, Item::Send(_))).count(),
+            failed_at: self.failure.as_ref().and_then(|_| self.items.get(done).cloned()),
+            failure: self.failure,
+            version: self.version,
+        }
+    }
+}
+
+impl Machine for Script {
+    fn next(&mut self, answer: Answer) -> Effect<'_> {
+        let last = self.at.checked_sub(1).and_then(|at| self.items.get(at));
+        match answer {
+            Answer::Done => {}
+            Answer::Version(version) => self.version = Some(version),
+            Answer::Failed(failure) if last == Some(&Item::Version) && failure.is_harmless() => {
+                log::warn!("the version cannot be read: {failure}");
+            }
+            Answer::Failed(failure) => {
+                self.failure = Some(failure);
+                return Effect::Finish;
+            }
+        }
+        let Some(item) = self.items.get(self.at) else { return Effect::Finish };
+        self.at += 1;
+        match item {
+            Item::Begin => Effect::Write(Note::Begin),
+            Item::Recover => Effect::Recover,
+            Item::Override(state) => Effect::Override(*state),
+            Item::Reset => Effect::Reset,
+            Item::Reclaim => Effect::Reclaim,
+            Item::Meter => Effect::Meter,
+            Item::Send(op) => Effect::Send(op),
+            Item::Pause => Effect::Pause,
+            Item::Version => Effect::Version,
+            Item::Done => Effect::Write(Note::Done(self.version.clone())),
+            Item::Undone => Effect::Write(Note::Undone("nothing of it had happened".to_owned(), self.version.clone())),
+            Item::Recovered => Effect::Write(Note::Recovered(self.version.clone())),
+        }
+    }
+}
+
+/// The commands that load an image into empty tables.
+#[derive(Debug)]
+pub(super) struct Load {
+    base: Vec<TableOp>,
+    maps: Vec<TableOp>,
+    rest: Vec<TableOp>,
+}
+
+impl Load {
+    pub fn of(image: &Image, sizes: &Sizes) -> Result<Self, MapError> {
+        let set = |base: bool| {
+            let rules = image.rules.iter().filter(move |(key, _)| key.is_base() == base);
+            let op = rules.map(|(key, entry)| TableOp::SetRule {
+                key: *key,
+                rx: entry.rx.action,
+                tx: entry.tx.action,
+                counter: entry.counter,
+            });
+            op.collect()
+        };
+        let nodes = image.subnets.iter().flat_map(|map| map.leaves_up(sizes));
+        let mut maps: Vec<TableOp> = nodes.cloned().map(TableOp::SetSubnetNode).collect();
+        if let Some(map) = &image.remote_ports {
+            maps.push(TableOp::SetRemotePortTree(map.tree(sizes)?));
+        }
+        if let Some(map) = &image.local_ports {
+            maps.push(TableOp::SetLocalPortTree(map.tree(sizes)?));
+        }
+        Ok(Self { base: set(true), maps, rest: set(false) })
+    }
+
+    /// Drops whatever the adapter holds and loads the image, all traffic blocked meanwhile.
+    fn behind_a_block(self) -> impl Iterator<Item = Item> {
+        let sends = [self.base, self.maps, self.rest].into_iter().flatten().map(Item::Send);
+        let before = [Item::Override(Override::Block), Item::Reset, Item::Reclaim, Item::Meter];
+        before.into_iter().chain(sends).chain([Item::Override(Override::None), Item::Version])
+    }
+
+    /// Takes the adapter over.
+    pub fn adopt(self) -> Script {
+        Script::new([Item::Begin].into_iter().chain(self.behind_a_block()).chain([Item::Done]).collect())
+    }
+
+    /// Goes on with taking the adapter over.
+    pub fn adopt_on(self) -> Script {
+        Script::new(self.behind_a_block().chain([Item::Done]).collect())
+    }
+
+    /// Sends entries that count again, with the counters that they are given. No verdict changes.
+    pub fn count_again(self) -> Script {
+        let counts = |op: &TableOp| matches!(op, TableOp::SetRule { counter: Some(_), .. });
+        let sends = self.base.into_iter().chain(self.rest).filter(counts).map(Item::Send);
+        Script::new([Item::Meter].into_iter().chain(sends).chain([Item::Version, Item::Recovered]).collect())
+    }
+
+    /// Loads again what a reboot of the management controller has replaced.
+    pub fn reload(self) -> Script {
+        Script::new(self.behind_a_block().chain([Item::Recovered]).collect())
+    }
+
+    /// Sends again all that the image names and all that `doubtful` names, what could be open first.
+    pub fn resend(self, image: &Image, doubtful: &BTreeSet<RuleKey>) -> Script {
+        let none = |key: &RuleKey| TableOp::SetRule { key: *key, rx: Action::None, tx: Action::None, counter: None };
+        let above: BTreeSet<&RuleKey> = image.rules.keys().chain(doubtful).filter(|key| !key.is_base()).collect();
+        let shut: Vec<TableOp> = above.into_iter().map(none).collect();
+        let stranger = |key: &&RuleKey| key.is_base() && !image.rules.contains_key(key);
+        let strangers: Vec<TableOp> = doubtful.iter().filter(stranger).map(none).collect();
+        let groups = [shut, self.base, self.maps, self.rest, strangers];
+        let sends = groups.into_iter().filter(|group| !group.is_empty());
+        let paused = sends.flat_map(|group| group.into_iter().map(Item::Send).chain([Item::Pause]));
+        Script::new(paused.chain([Item::Version, Item::Recovered]).collect())
+    }
+}
+
+/// After a command without an answer: the adapter usable again, and whether all traffic is blocked for certain. A reboot of
+/// the management controller ends an override (assumption A14).
+pub(super) fn block_again() -> Script {
+    Script::new(vec![Item::Recover, Item::Override(Override::Block)])
+}

@@ -1,0 +1,159 @@
+//! Looking after the adapter: whether it still holds what it should, what is due, and what has expired.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ApplyCause, ApplyError, AuditError, Cache, Engine, Firewall, PollError, Report, WithdrawError};
+use crate::clock::Timestamp;
+use crate::journal::{Event, Kind, Why};
+use crate::nic::{AdapterError, RulesetVersion};
+use crate::policy::{Compiled, Origin};
+
+/// What [`Firewall::audit`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Whether the tables are as the last record says.
+    pub tables: Tables,
+    /// The management controller has rebooted since the last record.
+    pub rebooted: bool,
+    /// Counters that cannot be read, or have counted more since the last audit than an adapter can pass: somebody cleared or
+    /// took them. The first audit of a process has nothing to compare with.
+    pub counters_wrong: usize,
+    /// A reboot of the management controller would load older tables.
+    pub cache_behind: bool,
+    /// The change that waits for confirmation, and until when.
+    pub unconfirmed: Option<(u64, Timestamp)>,
+    /// Rules and bindings whose time is over.
+    pub expired: Vec<Arc<Origin>>,
+}
+
+/// Whether the tables are as they should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tables {
+    /// The adapter tells the hash that the last record left.
+    Same,
+    /// Somebody else has changed them.
+    Drifted {
+        /// The last record that changed the tables, and its date: the foreign write came after it.
+        record: u64,
+        /// Its date.
+        since: Timestamp,
+        /// Version that it left; `None` if it could not be read.
+        expected: Option<RulesetVersion>,
+        /// Version that the adapter tells.
+        found: RulesetVersion,
+    },
+}
+
+impl Audit {
+    /// True if nothing but this firewall has touched the adapter, as far as can be known.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.tables == Tables::Same && !self.rebooted && self.counters_wrong == 0
+    }
+}
+
+/// What [`Firewall::poll`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poll {
+    /// What it found first.
+    pub audit: Audit,
+    /// The change that nobody confirmed in time and that was rolled back.
+    pub rolled_back: Option<u64>,
+}
+
+impl<E: Engine> Firewall<E> {
+    /// Compares the adapter with the last record: its hash over the tables, how often it has booted, and what it counts.
+    /// What it finds amiss goes to the journal.
+    ///
+    /// The hash tells changes by others as far as it depends on the content alone (assumption A13). Whoever changes the
+    /// tables and brings them back between two audits is not seen, nor is an override (no command reads it).
+    ///
+    /// # Errors
+    /// [`AuditError`]. Nothing was changed.
+    pub fn audit(&mut self) -> Result<Audit, AuditError> {
+        let found = self.hands.engine.ruleset_version()?;
+        let counters_wrong = self.hands.meters.wrong(&mut self.hands.engine, self.hands.clock.now())?;
+        let status = self.hands.journal.status();
+        let rebooted = matches!((status.boot, self.hands.engine.boot_count()), (Some(was), Some(is)) if was != is);
+        let (record, since) = (status.change.unwrap_or_default(), status.last_at);
+        let unconfirmed = status.confirm.as_ref().map(|open| (open.change, open.by));
+        let tables = if self.version.as_ref() == Some(&found) {
+            Tables::Same
+        } else {
+            let expected = self.version.clone();
+            let seen = status.drift.as_ref() == Some(&found);
+            if !seen {
+                self.hands.pay()?;
+                self.hands.record(Event::Drift { expected: expected.clone(), found: found.clone() })?;
+            }
+            Tables::Drifted { record, since, expected, found }
+        };
+        let expired = self.document().expired(self.hands.clock.wall());
+        Ok(Audit { tables, rebooted, counters_wrong, cache_behind: self.cache.behind, unconfirmed, expired })
+    }
+
+    /// What is due: a change that nobody confirmed in time is rolled back, the cache is committed. Call it every few seconds.
+    ///
+    /// # Errors
+    /// [`PollError`], which says what the adapter holds.
+    pub fn poll(&mut self) -> Result<Poll, PollError> {
+        let audit = self.audit()?;
+        let rolled_back = if audit.tables == Tables::Same { self.roll_back_if_late()? } else { None };
+        if audit.tables == Tables::Same && audit.unconfirmed.is_none() {
+            self.commit_if_due();
+        }
+        Ok(Poll { audit, rolled_back })
+    }
+
+    /// Takes away what rules and bindings allow whose time is over, if the document says `expired: withdraw`. `None` if
+    /// there is nothing to take.
+    ///
+    /// # Errors
+    /// [`WithdrawError`], which says what the adapter holds.
+    pub fn withdraw_expired(&mut self, why: impl Into<Why>) -> Result<Option<Report>, WithdrawError> {
+        let now = self.hands.clock.wall();
+        let document = self.document();
+        if !document.withdraws_expired() || document.expired(now).is_empty() {
+            return Ok(None);
+        }
+        let compiled = Compiled::new(&document.without_expired(now), &self.target, None)?;
+        let goal = self.held.next((&compiled).into());
+        let change =
+            self.change(Kind::Withdraw, goal, why.into()).map_err(|e| ApplyError::unsent(ApplyCause::Plan(e)))?;
+        if change.plan.steps.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.apply(change)?))
+    }
+
+    /// Makes the tables what a reboot of the management controller loads, whenever that was done last.
+    ///
+    /// # Errors
+    /// [`AdapterError`]. The tables are unchanged.
+    pub fn commit_cache(&mut self) -> Result<(), AdapterError> {
+        self.hands.engine.commit_cache()?;
+        self.cache = Cache { behind: false, wanted: false, committed_at: Some(self.hands.clock.now()) };
+        let committed = Event::Committed { version: self.version.clone() };
+        if let Err(error) = self.hands.pay().and_then(|()| self.hands.record(committed.clone())) {
+            log::warn!("that the cache was committed is not in the journal yet: {error}");
+            self.hands.owed.push(committed);
+        }
+        Ok(())
+    }
+
+    /// Commits the cache if something waits for it and the last time lies long enough back. A change that waits for
+    /// confirmation is not committed.
+    pub(super) fn commit_if_due(&mut self) {
+        let now = self.hands.clock.now();
+        let due = |at: Duration| now >= at.saturating_add(self.commit_every);
+        let open = self.hands.journal.status().confirm.is_some();
+        if self.cache.wanted
+            && !open
+            && self.cache.committed_at.is_none_or(due)
+            && let Err(e) = self.commit_cache()
+        {
+            log::warn!("the cache is not committed; a reboot would load older tables: {e}");
+        }
+    }
+}
