@@ -2,115 +2,24 @@
 //! What the program did is seen in the model's own tables, and in what it does to frames.
 
 mod common;
+#[path = "common/served.rs"]
+mod served;
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Ran, golden, nicfw, program};
+use common::golden;
 use nicfw::device::Locator;
-use nicfw::device::vfio_user::server::Listener;
 use nicfw::mcdi::wire::{Cmd, McErrno};
-use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw::tables::Verdict;
 use nicfw_model::engine::Override;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::mc::FirmwareVariant;
-use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use serde_json::Value;
-
-const SHOP: &str = "cli/demo/shop.yaml";
-
-/// An adapter behind a socket. It stops being served on drop.
-struct Served {
-    model: Model,
-    socket: PathBuf,
-    stop: Arc<AtomicBool>,
-    server: Option<JoinHandle<()>>,
-    _dir: tempfile::TempDir,
-}
-
-impl Served {
-    fn new() -> Self {
-        Self::of(|_| {})
-    }
-
-    fn of(change: fn(&mut ModelConfig)) -> Self {
-        let mut config = ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))]);
-        change(&mut config);
-        let model = Model::new(config);
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("nic.sock");
-        let listener = Listener::bind(&socket).unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (served, stopped) = (model.clone(), Arc::clone(&stop));
-        let server = thread::spawn(move || nicfw_model::serve::serve(&served, 0, &listener, &stopped).unwrap());
-        Self { model, socket, stop, server: Some(server), _dir: dir }
-    }
-
-    fn device(&self) -> String {
-        format!("vfio-user:{}", self.socket.display())
-    }
-
-    /// Runs a command on it, and puts a fixed name in the place of the socket's.
-    fn nicfw(&self, arguments: &[&str]) -> Ran {
-        let mut ran = nicfw(&[arguments, &["--device", &self.device()]].concat());
-        for text in [&mut ran.stdout, &mut ran.stderr] {
-            *text = text.replace(&self.device(), "vfio-user:/run/nic.sock");
-        }
-        ran
-    }
-
-    #[track_caller]
-    fn done(&self, arguments: &[&str]) -> String {
-        let ran = self.nicfw(arguments);
-        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
-        ran.stdout
-    }
-
-    #[track_caller]
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.done(&[arguments, &["--json"]].concat())).unwrap()
-    }
-
-    fn apply(&self) -> Ran {
-        self.nicfw(&["apply", SHOP, "--adopt", "--reason", "CHG-1042"])
-    }
-
-    /// Of a TCP segment from the office to a port of shop-1.
-    fn verdict(&self, port: u16) -> Verdict {
-        let mut frame = vec![2, 0, 0x0a, 0x1e, 1, 0x11, 2, 0, 0, 0, 0, 9, 0x08, 0x00];
-        frame.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 20, 3, 4, 10, 30, 1, 17]);
-        frame.extend([0xc7, 0x38]);
-        frame.extend(port.to_be_bytes());
-        frame.resize(60, 0);
-        self.model.judge(&frame, Direction::Rx, 0).unwrap().verdict
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(server) = self.server.take() {
-            let ended = server.join();
-            assert!(ended.is_ok() || thread::panicking(), "the server panicked");
-        }
-    }
-}
-
-/// A text with `VERSION` in the place of each hash.
-fn without_versions(text: &str) -> String {
-    let hash = |word: &str| word.len() >= 16 && word.chars().all(|c| c.is_ascii_hexdigit());
-    let pieces = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
-    let piece = |piece: &str| {
-        let word = piece.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        if hash(word) { piece.replace(word, "VERSION") } else { piece.to_owned() }
-    };
-    pieces.map(piece).collect()
-}
+use served::{SHOP, Served, without_versions};
 
 #[test]
 fn apply_loads_the_policy_and_the_rules_stay() {
@@ -243,8 +152,8 @@ fn a_program_that_is_killed_while_it_loads_leaves_the_adapter_closed_for_the_nex
     let adapter = Served::new();
     let hang = FaultKind::Hang { effect: false };
     adapter.model.inject(Fault { cmd: Some(Cmd::SET_SECURITY_RULE), after: 9, kind: hang });
-    let arguments = ["apply", SHOP, "--adopt", "--reason", "CHG-1042", "--device", &adapter.device()];
-    let mut child = program(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut program = adapter.program(&["apply", SHOP, "--adopt", "--reason", "CHG-1042"]);
+    let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while adapter.model.faults_waiting() > 0 {
         assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it does not get to the command");
