@@ -4,7 +4,7 @@
 //! so that kernel-bypass applications are judged too. The rooms, and the one way that imports run:
 //!
 //! ```text
-//! error, clock -> bar, dma -> regs -> mcdi -> tables -> nic -> policy -> firewall -> cli
+//! error, clock -> bar, dma -> regs -> mcdi -> tables -> nic -> policy -> journal -> firewall -> cli
 //!                device implements bar + dma
 //! ```
 //!

@@ -13,6 +13,7 @@ const ROOMS: &[&[&str]] = &[
     &["tables"],
     &["nic"],
     &["policy"],
+    &["journal"],
     &["firewall"],
 ];
 
@@ -152,6 +153,7 @@ const GUARDED: &[&str] = &[
     "src/device/mod.rs",
     "src/dma/mod.rs",
     "src/firewall/mod.rs",
+    "src/journal/mod.rs",
     "src/mcdi/mod.rs",
     "src/nic/mod.rs",
     "src/policy/check/mod.rs",

@@ -1,0 +1,198 @@
+//! What a record says.
+
+use super::{Delta, Hash};
+use crate::clock::Timestamp;
+use crate::nic::RulesetVersion;
+use crate::tables::CounterId;
+
+/// One record of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When it was written; never before the record before it.
+    pub at: Timestamp,
+    /// Its hash, which covers all records before it.
+    pub hash: Hash,
+    /// What it says.
+    pub event: Event,
+}
+
+/// What happened. A change has the number of the record that begins it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The commands of a change follow: durable before the first of them.
+    Begin(Begin),
+    /// The adapter holds what the change was to bring.
+    Done {
+        /// The change.
+        change: u64,
+        /// The adapter's version hash after it.
+        version: Option<RulesetVersion>,
+        /// The firmware's boot count.
+        boot: Option<u16>,
+        /// The adapter's counter pair for each counter of the image.
+        counters: Vec<(CounterId, CounterId)>,
+        /// Commands that were sent.
+        commands: u64,
+    },
+    /// The change was taken back: the adapter holds what it held before.
+    Undone {
+        /// The change.
+        change: u64,
+        /// Why.
+        why: String,
+        /// The adapter's version hash.
+        version: Option<RulesetVersion>,
+    },
+    /// The change was taken back as far as it could be; some bindings are closed.
+    Closed {
+        /// The change.
+        change: u64,
+        /// Why.
+        why: String,
+        /// The containers that are closed.
+        who: Vec<String>,
+        /// What the adapter holds, as the difference from what it held before the change.
+        content: Delta,
+        /// The adapter's version hash.
+        version: Option<RulesetVersion>,
+    },
+    /// What the adapter holds is unknown until it is recovered.
+    Unknown {
+        /// The change.
+        change: u64,
+        /// Why.
+        why: String,
+    },
+    /// The adapter certainly holds what it held before `change`.
+    Recovered {
+        /// The change that had not ended, if there was one.
+        change: Option<u64>,
+        /// The adapter's version hash.
+        version: Option<RulesetVersion>,
+        /// The firmware's boot count.
+        boot: Option<u16>,
+        /// The adapter's counter pair for each counter of the image.
+        counters: Vec<(CounterId, CounterId)>,
+        /// Commands that were sent.
+        commands: u64,
+        /// Whether the firmware has rebooted.
+        rebooted: bool,
+    },
+    /// Somebody has confirmed the change: it stays.
+    Confirmed {
+        /// The change.
+        change: u64,
+    },
+    /// The adapter's cache, which a reboot loads, was written.
+    Committed {
+        /// Its version hash.
+        version: Option<RulesetVersion>,
+    },
+    /// The adapter holds what no record explains.
+    Drift {
+        /// The version hash of the last record.
+        expected: Option<RulesetVersion>,
+        /// The adapter's.
+        found: RulesetVersion,
+    },
+}
+
+/// How a change begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begin {
+    /// What kind of change.
+    pub kind: Kind,
+    /// Who asked for it, and why.
+    pub why: Why,
+    /// It is to be rolled back unless somebody confirms it by then.
+    pub confirm_by: Option<Timestamp>,
+    /// The adapter's version hash before it.
+    pub version: Option<RulesetVersion>,
+    /// What it is to change.
+    pub delta: Delta,
+}
+
+/// What kind of change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// An adapter of unknown content was taken over.
+    Adopt,
+    /// A document was applied.
+    Apply,
+    /// A container's addresses were closed before it exists.
+    Reserve,
+    /// A container's addresses were given back.
+    Release,
+    /// An earlier content was put back.
+    Rollback {
+        /// The change whose content it is; 0 = the empty tables before the first.
+        to: u64,
+    },
+    /// Rules whose time has passed were withdrawn.
+    Withdraw,
+    /// What somebody else had changed was put right.
+    Repair,
+}
+
+/// Who asked for a change, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+pub struct Why {
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub reason: String,
+    /// Ticket.
+    pub ticket: Option<String>,
+    /// Who approved it.
+    pub approval: Option<String>,
+}
+
+impl Event {
+    /// The change that it is about, if it ends one or tells how one stands.
+    #[must_use]
+    pub fn change(&self) -> Option<u64> {
+        match self {
+            Self::Done { change, .. }
+            | Self::Undone { change, .. }
+            | Self::Closed { change, .. }
+            | Self::Unknown { change, .. }
+            | Self::Confirmed { change } => Some(*change),
+            Self::Recovered { change, .. } => *change,
+            Self::Begin(_) | Self::Committed { .. } | Self::Drift { .. } => None,
+        }
+    }
+
+    /// One word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Begin(begin) => begin.kind.word(),
+            Self::Done { .. } => "done",
+            Self::Undone { .. } => "undone",
+            Self::Closed { .. } => "closed",
+            Self::Unknown { .. } => "unknown",
+            Self::Recovered { .. } => "recovered",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Committed { .. } => "committed",
+            Self::Drift { .. } => "drift",
+        }
+    }
+}
+
+impl Kind {
+    /// One word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Adopt => "adopt",
+            Self::Apply => "apply",
+            Self::Reserve => "reserve",
+            Self::Release => "release",
+            Self::Rollback { .. } => "rollback",
+            Self::Withdraw => "withdraw",
+            Self::Repair => "repair",
+        }
+    }
+}

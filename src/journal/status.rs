@@ -1,0 +1,172 @@
+//! What the records say about the adapter, record after record. Total: whatever cannot follow is refused.
+
+use super::{Begin, Content, Delta, Event, Kind};
+use crate::clock::Timestamp;
+use crate::nic::RulesetVersion;
+use crate::tables::CounterId;
+
+/// What the records say about the adapter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Status {
+    /// What it certainly held last.
+    pub content: Content,
+    /// The change that brought it; `None` = none, it is empty.
+    pub change: Option<u64>,
+    /// The adapter's version hash.
+    pub version: Option<RulesetVersion>,
+    /// The firmware's boot count.
+    pub boot: Option<u16>,
+    /// The adapter's counter pair for each counter of the image.
+    pub counters: Vec<(CounterId, CounterId)>,
+    /// Containers that a change could not restore and that are closed, until the next document is applied.
+    pub closed: Vec<String>,
+    /// A change without an end.
+    pub pending: Option<Pending>,
+    /// A change that nobody has confirmed.
+    pub confirm: Option<Unconfirmed>,
+    /// Version hash of the adapter's cache, which a reboot loads, as far as it was told.
+    pub cache: Option<RulesetVersion>,
+    /// What the last audit found and nothing since has put right.
+    pub drift: Option<Drifted>,
+    /// Date of the last record.
+    pub last_at: Timestamp,
+}
+
+/// A change that has begun and not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The change.
+    pub change: u64,
+    /// When it began.
+    pub at: Timestamp,
+    /// How it began.
+    pub begin: Begin,
+    /// What the adapter is to hold after it.
+    pub goal: Content,
+    /// Why it is not known what the adapter holds, if a record says so.
+    pub unknown: Option<String>,
+}
+
+/// A change, or several, that go back unless somebody confirms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// The last such change: the one to confirm.
+    pub change: u64,
+    /// Until when.
+    pub by: Timestamp,
+    /// The change whose content comes back; 0 = the empty tables before the first.
+    pub back_to: u64,
+}
+
+/// What an audit found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drifted {
+    /// The record that says so: nothing before it explains what the adapter holds.
+    pub record: u64,
+    /// The version hash that the records told.
+    pub expected: Option<RulesetVersion>,
+    /// The adapter's.
+    pub found: RulesetVersion,
+}
+
+impl Status {
+    /// Takes the record `number`. After an error the status is as it was.
+    pub(super) fn take(&mut self, number: u64, at: Timestamp, event: &Event) -> Result<(), &'static str> {
+        if at < self.last_at {
+            return Err("a record is older than the one before it");
+        }
+        match event {
+            Event::Begin(begin) => self.begin(number, at, begin)?,
+            Event::Done { change, version, boot, counters, .. } => {
+                let pending = self.end(*change)?;
+                self.done(pending);
+                (self.version, self.boot, self.counters) = (version.clone(), *boot, counters.clone());
+            }
+            Event::Undone { change, version, .. } => {
+                self.end(*change)?;
+                self.version.clone_from(version);
+            }
+            Event::Closed { change, who, content, version, .. } => {
+                self.close(*change, who, content)?;
+                self.version.clone_from(version);
+            }
+            Event::Unknown { change, why } => self.pending(*change)?.unknown = Some(why.clone()),
+            Event::Recovered { change, version, boot, counters, .. } => {
+                match change {
+                    Some(change) => drop(self.end(*change)?),
+                    None if self.pending.is_some() => {
+                        return Err("a change has not ended, and is not the one recovered");
+                    }
+                    None => {}
+                }
+                (self.version, self.boot, self.counters) = (version.clone(), *boot, counters.clone());
+                self.drift = None;
+            }
+            Event::Confirmed { change } => self.confirmed(*change)?,
+            Event::Committed { version } => self.cache.clone_from(version),
+            Event::Drift { expected, found } => {
+                self.drift = Some(Drifted { record: number, expected: expected.clone(), found: found.clone() });
+            }
+        }
+        self.last_at = at;
+        Ok(())
+    }
+
+    fn begin(&mut self, number: u64, at: Timestamp, begin: &Begin) -> Result<(), &'static str> {
+        if self.pending.is_some() {
+            return Err("a change begins before the last one has ended");
+        }
+        let goal = begin.delta.apply(&self.content).map_err(|_| "the change does not fit what it is to change")?;
+        self.pending = Some(Pending { change: number, at, begin: begin.clone(), goal, unknown: None });
+        Ok(())
+    }
+
+    fn pending(&mut self, change: u64) -> Result<&mut Pending, &'static str> {
+        self.pending.as_mut().filter(|pending| pending.change == change).ok_or("the change has not begun, or has ended")
+    }
+
+    fn end(&mut self, change: u64) -> Result<Pending, &'static str> {
+        self.pending.take_if(|pending| pending.change == change).ok_or("the change has not begun, or has ended")
+    }
+
+    fn done(&mut self, pending: Pending) {
+        let Pending { change, begin, goal, .. } = pending;
+        let renewed = matches!(begin.kind, Kind::Adopt | Kind::Rollback { .. });
+        let before = self.confirm.take().filter(|_| !renewed);
+        self.confirm = match (before, begin.confirm_by) {
+            (Some(before), by) => {
+                let by = by.map_or(before.by, |by| by.min(before.by));
+                let change = if begin.confirm_by.is_some() { change } else { before.change };
+                Some(Unconfirmed { change, by, back_to: before.back_to })
+            }
+            (None, Some(by)) => Some(Unconfirmed { change, by, back_to: self.change.unwrap_or(0) }),
+            (None, None) => None,
+        };
+        if renewed || matches!(begin.kind, Kind::Apply | Kind::Repair) {
+            self.closed.clear();
+        }
+        if matches!(begin.kind, Kind::Adopt | Kind::Repair) {
+            self.drift = None;
+        }
+        (self.content, self.change) = (goal, Some(change));
+    }
+
+    fn close(&mut self, change: u64, who: &[String], content: &Delta) -> Result<(), &'static str> {
+        self.pending(change)?;
+        self.content = content.apply(&self.content).map_err(|_| "the content after it does not fit the one before")?;
+        self.pending = None;
+        self.change = Some(change);
+        self.closed.extend(who.iter().cloned());
+        self.closed.sort();
+        self.closed.dedup();
+        Ok(())
+    }
+
+    fn confirmed(&mut self, change: u64) -> Result<(), &'static str> {
+        if self.pending.is_some() {
+            return Err("a change is confirmed before another has ended");
+        }
+        self.confirm.take_if(|confirm| confirm.change == change).ok_or("the change does not wait to be confirmed")?;
+        Ok(())
+    }
+}
