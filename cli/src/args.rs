@@ -376,6 +376,8 @@ pub struct Detach {
     /// Function to leave: a PCI address, its folder in sysfs, fd:N, or vfio-user:PATH
     #[arg(long, value_name = "FUNCTION")]
     pub device: Locator,
+    #[command(flatten)]
+    pub journal: JournalFile,
     /// What the adapter does afterwards
     #[arg(long, value_enum)]
     pub leave: Leave,

@@ -8,7 +8,7 @@ use nicfw::Adapter;
 use nicfw::clock::{Clock, SystemClock};
 use nicfw::device::Locator;
 use nicfw::firewall::{Adopt, AdoptError, AttachError, Firewall, Found, Recovery, Refused, Settings};
-use nicfw::journal::{Event, FileStore, Journal, Key, Why};
+use nicfw::journal::{Event, FileStore, Journal, Key, Left, Why};
 use nicfw::nic::AdapterInfo;
 use nicfw::policy::Compiled;
 use nicfw::tables::Target;
@@ -164,7 +164,7 @@ impl Stranger {
         let Self { refused: Refused { error, engine, mut journal }, locator, .. } = self;
         if let AttachError::Foreign { expected, found, .. } = error {
             let at = SystemClock::new().wall().max(journal.status().last_at);
-            let known = journal.status().drift.as_ref() == Some(&found);
+            let known = journal.status().drift.as_ref().is_some_and(|drift| drift.found == found);
             if !known {
                 journal.append(at, Event::Drift { expected, found }).map_err(|e| failed(&locator, &e))?;
             }
@@ -233,8 +233,10 @@ impl Stranger {
         let Self { refused, locator, .. } = self;
         let mut failure = failed(&locator, &refused);
         let way_out = match refused.error {
-            AttachError::New | AttachError::Foreign { .. } => {
-                failure.exit = if matches!(refused.error, AttachError::New) { Exit::Usage } else { Exit::Drift };
+            AttachError::New | AttachError::Left { .. } | AttachError::Foreign { .. } => {
+                if matches!(refused.error, AttachError::Foreign { .. }) {
+                    failure.exit = Exit::Drift;
+                }
                 format!(
                     ". Nothing was sent. To drop what it holds and load a policy, with all traffic of the adapter blocked \
                      meanwhile: nicfw apply FILE --device {locator} --adopt --reason TEXT"
@@ -276,6 +278,22 @@ fn open(file: &Path, journal: &JournalFile, info: &AdapterInfo) -> Result<Journa
     let key = key(journal)?;
     let store = FileStore::open(file).map_err(|e| wrong(&e))?;
     Journal::open(Box::new(store), &identity(info), key.as_ref()).map_err(|e| wrong(&e))
+}
+
+/// Writes down how an adapter is left, if it has a journal.
+///
+/// # Errors
+/// The journal cannot be opened or written.
+pub fn record_left(adapter: &Adapter, journal: &JournalFile, how: Left, why: Why) -> Result<Option<PathBuf>, Failure> {
+    let file = file(journal, adapter.info());
+    if !file.exists() {
+        return Ok(None);
+    }
+    let mut opened = open(&file, journal, adapter.info())?;
+    let at = SystemClock::new().wall().max(opened.status().last_at);
+    let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", file.display()));
+    opened.append(at, Event::Left { how, why }).map_err(|e| wrong(&e))?;
+    Ok(Some(file))
 }
 
 /// The key of a keyed journal.

@@ -13,7 +13,7 @@
 //! | a change began and did not end | any other | brings back the content before it |
 //! | an adoption began and did not end | any | loads what was to be adopted, all traffic blocked meanwhile |
 //!
-//! After that, a change that nobody confirmed in time is rolled back.
+//! An adapter that somebody has left blocked or empty on purpose is refused too. After that, a change that nobody confirmed in time is rolled back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -371,6 +371,9 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
         return Ok(Way { found, held, script, change, uncounted: rebooted });
     }
     let record = status.change.ok_or(AttachError::New)?;
+    if let Some((how, at, why)) = &status.left {
+        return Err(AttachError::Left { how: *how, at: *at, why: why.clone() });
+    }
     let held = Held::restore(&status.content).map_err(AttachError::Document)?;
     let (found, script) = match (status.version.as_ref() == Some(version), rebooted) {
         (true, false) => (Found::Same, Script::new(Vec::new())),

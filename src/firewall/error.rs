@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::machine::Failure;
 use crate::clock::Timestamp;
 use crate::error::AdapterState;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, Left, Why};
 use crate::nic::{AdapterError, RulesetVersion};
 use crate::policy::plan::PlanError;
 use crate::policy::{CompileError, Origin, ParseErrors};
@@ -186,6 +186,16 @@ pub enum AttachError {
     /// The journal has no record of this adapter's tables.
     #[error("the journal knows nothing of what the adapter holds: adopt it")]
     New,
+    /// Somebody has left the adapter otherwise than with its rules in force.
+    #[error("{} left the adapter {} at {at} ({}): adopt it", who(.why), left(.how), .why.reason)]
+    Left {
+        /// How.
+        how: Left,
+        /// When.
+        at: Timestamp,
+        /// Who, and why.
+        why: Why,
+    },
     /// The adapter holds what no record explains.
     #[error(
         "the adapter holds version {found}, which no record explains: record {record} of {at} left {}; somebody has changed \
@@ -226,6 +236,17 @@ pub enum AttachError {
     /// The time to confirm a change is over, and it could not be taken back.
     #[error(transparent)]
     Due(#[from] PollError),
+}
+
+fn who(why: &Why) -> &str {
+    if why.who.is_empty() { "somebody" } else { &why.who }
+}
+
+fn left(how: &Left) -> &'static str {
+    match how {
+        Left::Blocked => "blocked, so that it drops all traffic,",
+        Left::Empty => "without rules, so that everything passes,",
+    }
 }
 
 fn version(version: &Option<RulesetVersion>) -> String {

@@ -94,6 +94,8 @@ impl Held {
             }
         }
         let source = Source::new(document, image, content.origins.clone());
+        // The same text again, byte for byte: the journal keeps differences from it.
+        let _ = source.text.set((content.text.clone(), content.lines.clone()));
         let held = Self::new(source.into(), content.kept.clone());
         Ok(Self { image: content.image.clone(), ..held })
     }

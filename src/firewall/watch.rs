@@ -82,7 +82,7 @@ impl<E: Engine> Firewall<E> {
             Tables::Same
         } else {
             let expected = self.version.clone();
-            let seen = status.drift.as_ref() == Some(&found);
+            let seen = status.drift.as_ref().is_some_and(|drift| drift.found == found);
             if !seen {
                 self.hands.pay()?;
                 self.hands.record(Event::Drift { expected: expected.clone(), found: found.clone() })?;

@@ -161,6 +161,12 @@ impl JournalError {
         Self::Damaged { record, offset, what: what.to_string() }
     }
 
+    /// True if the record may or may not be there.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Broken)
+    }
+
     /// True if the journal's bytes are not those that nicfw wrote: damage, or a rewritten chain.
     #[must_use]
     pub fn is_damage(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::{Delta, Hash};
 use crate::clock::Timestamp;
 use crate::nic::RulesetVersion;
-use crate::tables::CounterId;
+use crate::tables::{CounterId, RuleKey};
 
 /// One record of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +97,22 @@ pub enum Event {
         /// The adapter's.
         found: RulesetVersion,
     },
+    /// Somebody has left the adapter otherwise than with its rules in force.
+    Left {
+        /// How.
+        how: Left,
+        /// Who, and why.
+        why: Why,
+    },
+}
+
+/// How an adapter was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Left {
+    /// It drops all traffic.
+    Blocked,
+    /// It has no rules, and everything passes.
+    Empty,
 }
 
 /// How a change begins.
@@ -112,6 +128,8 @@ pub struct Begin {
     pub version: Option<RulesetVersion>,
     /// What it is to change.
     pub delta: Delta,
+    /// Keys that its commands use on the way, and that neither the content before nor the one after it has.
+    pub between: Vec<RuleKey>,
 }
 
 /// What kind of change.
@@ -149,6 +167,27 @@ pub struct Why {
     pub approval: Option<String>,
 }
 
+impl Why {
+    /// Somebody's reason, and nothing else.
+    #[must_use]
+    pub fn new(who: &str, reason: &str) -> Self {
+        Self { who: who.to_owned(), reason: reason.to_owned(), ..Self::default() }
+    }
+}
+
+impl From<&str> for Why {
+    /// A reason that nobody in particular has.
+    fn from(reason: &str) -> Self {
+        Self::new("", reason)
+    }
+}
+
+impl From<String> for Why {
+    fn from(reason: String) -> Self {
+        Self { reason, ..Self::default() }
+    }
+}
+
 impl Event {
     /// The change that it is about, if it ends one or tells how one stands.
     #[must_use]
@@ -160,7 +199,7 @@ impl Event {
             | Self::Unknown { change, .. }
             | Self::Confirmed { change } => Some(*change),
             Self::Recovered { change, .. } => *change,
-            Self::Begin(_) | Self::Committed { .. } | Self::Drift { .. } => None,
+            Self::Begin(_) | Self::Committed { .. } | Self::Drift { .. } | Self::Left { .. } => None,
         }
     }
 
@@ -177,6 +216,7 @@ impl Event {
             Self::Confirmed { .. } => "confirmed",
             Self::Committed { .. } => "committed",
             Self::Drift { .. } => "drift",
+            Self::Left { .. } => "left",
         }
     }
 }

@@ -46,6 +46,11 @@ impl Header {
         Ok(Self { format: FORMAT, adapter: adapter.to_owned(), keyed, check })
     }
 
+    /// About an adapter that nobody named.
+    pub fn unnamed() -> Self {
+        Self { format: FORMAT, adapter: "unnamed".to_owned(), keyed: false, check: None }
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let len = u8::try_from(self.adapter.len()).unwrap_or(u8::MAX);
         let mut out = MAGIC.to_vec();

@@ -9,7 +9,7 @@
 //! let goal = Content { name: "web.yaml".into(), ..Content::default() };
 //! let delta = Delta::between(&journal.status().content, &goal);
 //! let why = Why { who: "ann".into(), reason: "first rules".into(), ..Why::default() };
-//! let begin = Begin { kind: Kind::Adopt, why, confirm_by: None, version: None, delta };
+//! let begin = Begin { kind: Kind::Adopt, why, confirm_by: None, version: None, delta, between: Vec::new() };
 //! let change = journal.append(VirtualClock::START, Event::Begin(begin))?; // durable: commands may follow
 //! let done = Event::Done { change, version: None, boot: None, counters: Vec::new(), commands: 7 };
 //! journal.append(VirtualClock::START, done)?;
@@ -78,7 +78,7 @@ use crate::clock::Timestamp;
 pub use self::content::{Addresses, Content};
 pub use self::delta::{Delta, DeltaError};
 pub use self::error::JournalError;
-pub use self::event::{Begin, Event, Kind, Record, Why};
+pub use self::event::{Begin, Event, Kind, Left, Record, Why};
 pub use self::hash::{Hash, Head, HeadError, Key, KeyError};
 pub use self::memory_store::{Fault, MemoryStore};
 pub use self::status::{Drifted, Pending, Status, Unconfirmed};
@@ -154,6 +154,28 @@ impl Journal {
             journal.cut = Some(Cut { record: 0, at: 0, len });
         }
         Ok(journal)
+    }
+
+    /// A journal of an adapter that nobody named, in memory: it ends with the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let hashing = Hashing::new(None);
+        let header = Header::unnamed();
+        let bytes = header.encode();
+        let (start, end) = ((hashing.of(&[&bytes]), bytes.len() as u64), bytes.len() as u64);
+        Self {
+            store: Box::new(MemoryStore::with(bytes)),
+            hashing,
+            header,
+            start,
+            places: Vec::new(),
+            changes: Vec::new(),
+            end,
+            status: Status::default(),
+            checkpoints: Checkpoints::default(),
+            mode: Mode::Writing,
+            cut: None,
+        }
     }
 
     /// Opens a journal for queries alone; somebody else may be writing it.

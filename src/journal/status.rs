@@ -1,6 +1,6 @@
 //! What the records say about the adapter, record after record. Total: whatever cannot follow is refused.
 
-use super::{Begin, Content, Delta, Event, Kind};
+use super::{Begin, Content, Delta, Event, Kind, Left, Why};
 use crate::clock::Timestamp;
 use crate::nic::RulesetVersion;
 use crate::tables::CounterId;
@@ -28,6 +28,8 @@ pub struct Status {
     pub cache: Option<RulesetVersion>,
     /// What the last audit found and nothing since has put right.
     pub drift: Option<Drifted>,
+    /// How somebody has left the adapter, and when, unless its rules are in force.
+    pub left: Option<(Left, Timestamp, Why)>,
     /// Date of the last record.
     pub last_at: Timestamp,
 }
@@ -104,6 +106,7 @@ impl Status {
             }
             Event::Confirmed { change } => self.confirmed(*change)?,
             Event::Committed { version } => self.cache.clone_from(version),
+            Event::Left { how, why } => self.left = Some((*how, at, why.clone())),
             Event::Drift { expected, found } => {
                 self.drift = Some(Drifted { record: number, expected: expected.clone(), found: found.clone() });
             }
@@ -113,7 +116,8 @@ impl Status {
     }
 
     fn begin(&mut self, number: u64, at: Timestamp, begin: &Begin) -> Result<(), &'static str> {
-        if self.pending.is_some() {
+        // Taking an adapter over ends whatever was there.
+        if self.pending.is_some() && !takes_over(begin.kind) {
             return Err("a change begins before the last one has ended");
         }
         let goal = begin.delta.apply(&self.content).map_err(|_| "the change does not fit what it is to change")?;
@@ -145,8 +149,8 @@ impl Status {
         if renewed || matches!(begin.kind, Kind::Apply | Kind::Repair) {
             self.closed.clear();
         }
-        if matches!(begin.kind, Kind::Adopt | Kind::Repair) {
-            self.drift = None;
+        if takes_over(begin.kind) {
+            (self.drift, self.left) = (None, None);
         }
         (self.content, self.change) = (goal, Some(change));
     }
@@ -169,4 +173,9 @@ impl Status {
         self.confirm.take_if(|confirm| confirm.change == change).ok_or("the change does not wait to be confirmed")?;
         Ok(())
     }
+}
+
+/// Whatever the adapter holds goes.
+fn takes_over(kind: Kind) -> bool {
+    matches!(kind, Kind::Adopt | Kind::Repair)
 }

@@ -1,13 +1,15 @@
 //! `nicfw detach`: leaves an adapter as told. Also the way out of a load that failed and left it blocked.
 
 use nicfw::Adapter;
+use nicfw::journal::Left;
 use nicfw::nic::{AdapterError, Override};
 use serde::Serialize;
 
 use crate::args::{Detach, Leave};
-use crate::attached::{Versions, attached};
+use crate::attached::{Versions, attach, failed};
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
+use crate::session::{record_left, why};
 
 #[derive(Serialize)]
 struct DetachReport {
@@ -19,10 +21,19 @@ struct DetachReport {
 }
 
 pub fn run(args: &Detach) -> Result<Report, Failure> {
-    let versions = attached(&args.device, false, |adapter| {
-        leave(adapter, args.leave)?;
-        Versions::of(adapter)
-    })?;
+    let how = match args.leave {
+        Leave::Rules => None,
+        Leave::Blocked => Some(Left::Blocked),
+        Leave::Empty => Some(Left::Empty),
+    };
+    let mut adapter = attach(&args.device, false)?;
+    // First the journal: an adapter that is left otherwise than it says would be taken for one with its rules in force.
+    if let Some(how) = how {
+        record_left(&adapter, &args.journal, how, why(None, &args.reason, None, None))?;
+    }
+    leave(&mut adapter, args.leave).map_err(|e| failed(&args.device, &e))?;
+    let versions = Versions::of(&mut adapter).map_err(|e| failed(&args.device, &e))?;
+    adapter.detach().map_err(|e| failed(&args.device, &e))?;
     let (left, words) = match args.leave {
         Leave::Rules => ("rules", "its rules are untouched"),
         Leave::Blocked => {

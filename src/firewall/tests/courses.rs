@@ -70,6 +70,11 @@ fn play(answers: Vec<Answer>, effects: &[&str], ended: &Ended) {
     assert_eq!(outcome.cause.is_none(), *ended == Ended::Done);
 }
 
+fn full() -> Answer {
+    let source = std::io::ErrorKind::StorageFull.into();
+    Answer::Failed(Failure::Journal(JournalError::Full { len: 100, source }))
+}
+
 fn done(count: usize) -> Vec<Answer> {
     (0..count).map(|_| Answer::Done).collect()
 }
@@ -100,7 +105,6 @@ fn a_change_is_written_down_before_and_after() {
 
 #[test]
 fn an_end_that_the_journal_does_not_take_is_taken_back() {
-    let full = || Answer::Failed(Failure::Journal(JournalError::full_for_tests()));
     let answers = [
         to_the_version(),
         vec![Answer::Version(version(2)), full()],
@@ -115,7 +119,7 @@ fn an_end_that_the_journal_does_not_take_is_taken_back() {
 /// Nobody knows whether the record is there: if it is, the change took effect.
 #[test]
 fn an_end_that_the_journal_may_have_taken_is_not_taken_back() {
-    let broken = || Answer::Failed(Failure::Journal(JournalError::broken_for_tests()));
+    let broken = || Answer::Failed(Failure::Journal(JournalError::Broken));
     let answers = [to_the_version(), vec![Answer::Version(version(2)), broken(), broken()]].concat_answers();
     let effects = [&SENT[..], &["Version", "done true", "unknown", "Finish"]].concat();
     play(answers, &effects, &Ended::Unknown);
@@ -131,7 +135,7 @@ fn a_version_that_gets_no_answer_leaves_all_unknown() {
 
 #[test]
 fn nothing_is_sent_before_the_journal_has_it() {
-    let answers = vec![Answer::Version(version(1)), Answer::Failed(Failure::Journal(JournalError::full_for_tests()))];
+    let answers = vec![Answer::Version(version(1)), full()];
     play(answers, &["Version", "begin", "Finish"], &Ended::Unchanged);
     play(vec![Answer::Version(version(9))], &["Version", "Finish"], &Ended::Unchanged);
     play(vec![lost()], &["Version", "Finish"], &Ended::Unknown);

@@ -1,6 +1,7 @@
 //! An engine for unit tests: tables as values, and faults by command.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::nic::{AdapterError, Cmd, McErrno, McdiError, Override, Recovered, RulesetVersion};
 use crate::tables::fake::Tables;
@@ -131,7 +132,9 @@ impl Engine for FakeEngine {
     fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError> {
         self.alive()?;
         let Tables { rules, nodes, trees } = &self.tables;
-        Ok(RulesetVersion::from_bytes(format!("{rules:?}{nodes:?}{trees:?}").as_bytes()))
+        let mut hasher = DefaultHasher::new();
+        format!("{rules:?}{nodes:?}{trees:?}").hash(&mut hasher);
+        Ok(RulesetVersion::from_bytes(&hasher.finish().to_le_bytes()))
     }
 
     fn commit_cache(&mut self) -> Result<(), AdapterError> {

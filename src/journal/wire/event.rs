@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::delta::Delta;
+use super::entry::Key;
 use super::{Version, WireError, counter_runs, counters, timestamp};
 use crate::journal::event;
 use crate::nic::RulesetVersion;
@@ -56,6 +57,29 @@ pub(super) enum Event {
         expected: Option<Version>,
         found: Version,
     },
+    Left {
+        how: Left,
+        why: Why,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Left {
+    Blocked,
+    Empty,
+}
+
+/// Who, and why.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Why {
+    who: String,
+    reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ticket: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approval: Option<String>,
 }
 
 /// How a change begins.
@@ -75,6 +99,8 @@ pub(super) struct Begin {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<Version>,
     delta: Delta,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    between: Vec<Key>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -111,7 +137,8 @@ impl From<&event::Begin> for Begin {
         };
         let confirm_by = begin.confirm_by.map(|by| by.0);
         let (version, delta) = (version(&begin.version), (&begin.delta).into());
-        Self { kind, who, reason, ticket, approval, confirm_by, version, delta }
+        let between = begin.between.iter().map(Key::from).collect();
+        Self { kind, who, reason, ticket, approval, confirm_by, version, delta, between }
     }
 }
 
@@ -135,6 +162,7 @@ impl TryFrom<Begin> for event::Begin {
             confirm_by: begin.confirm_by.map(timestamp).transpose()?,
             version: checked(begin.version)?,
             delta: begin.delta.try_into()?,
+            between: begin.between.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -158,6 +186,14 @@ impl From<&event::Event> for Event {
             }
             From::Confirmed { change } => Self::Confirmed { change },
             From::Committed { version: v } => Self::Committed { version: version(&v) },
+            From::Left { how, why } => {
+                let event::Why { who, reason, ticket, approval } = why;
+                let how = match how {
+                    event::Left::Blocked => Left::Blocked,
+                    event::Left::Empty => Left::Empty,
+                };
+                Self::Left { how, why: Why { who, reason, ticket, approval } }
+            }
             From::Drift { expected, found } => Self::Drift { expected: version(&expected), found: (&found).into() },
         }
     }
@@ -183,6 +219,13 @@ impl TryFrom<Event> for event::Event {
             }
             Event::Confirmed { change } => Self::Confirmed { change },
             Event::Committed { version } => Self::Committed { version: checked(version)? },
+            Event::Left { how, why: Why { who, reason, ticket, approval } } => {
+                let how = match how {
+                    Left::Blocked => event::Left::Blocked,
+                    Left::Empty => event::Left::Empty,
+                };
+                Self::Left { how, why: event::Why { who, reason, ticket, approval } }
+            }
             Event::Drift { expected, found } => Self::Drift { expected: checked(expected)?, found: found.try_into()? },
         })
     }
