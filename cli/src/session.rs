@@ -302,8 +302,9 @@ pub fn record_left(adapter: &Adapter, journal: &JournalFile, how: Left, why: Why
 /// Its file cannot be read.
 pub fn key(journal: &JournalFile) -> Result<Option<Key>, Failure> {
     let read = |file: &PathBuf| {
-        let bytes = fs::read(file).map_err(|e| Failure::usage(format!("{}: {e}", file.display())))?;
-        Ok(Key::new(&bytes))
+        let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", file.display()));
+        let bytes = fs::read(file).map_err(|e| wrong(&e))?;
+        Key::new(&bytes).map_err(|e| wrong(&e))
     };
     journal.key.as_ref().map(read).transpose()
 }

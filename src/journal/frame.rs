@@ -11,6 +11,7 @@
 
 use super::hash::{Hash, Hashing};
 use super::{JournalError, Record, Store, wire};
+use crate::clock::Timestamp;
 
 /// Longest payload: a full set of tables of any adapter, four times over.
 pub(super) const MAX_PAYLOAD: usize = 16 << 20;
@@ -29,6 +30,8 @@ pub(super) struct Place {
     /// With everything.
     pub len: u64,
     pub hash: Hash,
+    /// When it was written.
+    pub date: Timestamp,
 }
 
 /// How a walk ended.
@@ -78,39 +81,34 @@ fn head(bytes: &[u8; HEAD]) -> Option<Head> {
     is_whole.then_some(Head { len, crc: u32::from_le_bytes(*crc), before: Hash(*before) })
 }
 
-/// What stands at a place.
-pub(super) enum Found {
-    Record(Record, Place),
-    Torn,
-}
-
-/// Reads the record `number` at `at`, which follows one of the hash `before`; the store ends at `end`.
+/// Reads the record `number` at `at`, which follows one of the hash `before`; the store ends at `end`. `None`: it is
+/// torn.
 pub(super) fn read(
     store: &mut dyn Store,
     (number, at): (u64, u64),
     before: Hash,
     end: u64,
     hashing: &Hashing,
-) -> Result<Found, JournalError> {
+) -> Result<Option<(Record, Place)>, JournalError> {
     let failed = |source| JournalError::of("read", source);
     let damaged = |what: &dyn ToString| JournalError::damaged(number, at, what.to_string());
     let left = end.saturating_sub(at);
     let mut bytes = [0; HEAD];
     if left < HEAD as u64 {
-        return Ok(Found::Torn);
+        return Ok(None);
     }
     store.read_at(at, &mut bytes).map_err(failed)?;
     let Some(head) = head(&bytes) else {
         // A file system may lengthen a file before it writes what is to stand there.
         let empty = is_zero(store, at.saturating_add(HEAD as u64), end).map_err(failed)?;
-        return if empty { Ok(Found::Torn) } else { Err(damaged(&"the checksum of its head is wrong")) };
+        return if empty { Ok(None) } else { Err(damaged(&"the checksum of its head is wrong")) };
     };
     if head.len > MAX_PAYLOAD {
         return Err(damaged(&"it is longer than any record"));
     }
     let len = (head.len + OVERHEAD) as u64;
     if len > left {
-        return Ok(Found::Torn);
+        return Ok(None);
     }
     if head.before != before {
         return Err(damaged(&"it does not follow the record before it"));
@@ -120,7 +118,7 @@ pub(super) fn read(
     let (payload, hash) = body.split_last_chunk().ok_or_else(|| damaged(&"it has no hash"))?;
     let hash = Hash(*hash);
     if crc(payload, &hash) != head.crc {
-        return if len == left { Ok(Found::Torn) } else { Err(damaged(&"its checksum is wrong")) };
+        return if len == left { Ok(None) } else { Err(damaged(&"its checksum is wrong")) };
     }
     if hashing.of(&[&before.0, payload]) != hash {
         return Err(damaged(&"its hash is wrong: it was changed, or written with another key"));
@@ -129,7 +127,7 @@ pub(super) fn read(
     if told != number {
         return Err(damaged(&format_args!("it says that it is record {told}")));
     }
-    Ok(Found::Record(Record { number, at: date, hash, event }, Place { at, len, hash }))
+    Ok(Some((Record { number, at: date, hash, event }, Place { at, len, hash, date })))
 }
 
 fn is_zero(store: &mut dyn Store, from: u64, end: u64) -> std::io::Result<bool> {
@@ -158,8 +156,8 @@ pub(super) fn walk(
     let (mut number, mut at, mut before) = (1, at, header);
     while at < end {
         match read(store, (number, at), before, end, hashing)? {
-            Found::Torn => return Ok(Walked { end: at, torn: true }),
-            Found::Record(record, place) => {
+            None => return Ok(Walked { end: at, torn: true }),
+            Some((record, place)) => {
                 (number, at, before) = (number + 1, at.saturating_add(place.len), place.hash);
                 each(record, place)?;
             }

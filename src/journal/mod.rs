@@ -39,7 +39,7 @@
 //! - **Rewriting.** Each record's hash covers all before it. Without a key whoever can write the file can rewrite it from
 //!   any record on, and whoever kept an earlier [`Head`] notices; with a key only its holder can.
 //! - Times never go back: see [`JournalError::ClockBack`].
-//! - A newer format is refused.
+//! - An older format is migrated by [`migrate`], a newer one refused.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -57,19 +57,23 @@ mod content;
 mod delta;
 mod error;
 mod event;
+mod file_store;
 mod frame;
 mod hash;
 mod header;
 mod memory_store;
+mod migrate;
+mod queries;
 mod replay;
 mod splice;
 mod status;
 mod store;
+mod verify;
 mod wire;
 
 use std::time::Duration;
 
-use self::frame::{Found, Place, frame};
+use self::frame::{Place, frame};
 use self::hash::Hashing;
 use self::header::Header;
 use self::replay::Checkpoints;
@@ -79,10 +83,14 @@ pub use self::content::{Addresses, Content};
 pub use self::delta::{Delta, DeltaError};
 pub use self::error::JournalError;
 pub use self::event::{Begin, Event, Kind, Left, Record, Why};
+pub use self::file_store::FileStore;
 pub use self::hash::{Hash, Head, HeadError, Key, KeyError};
 pub use self::memory_store::{Fault, MemoryStore};
+pub use self::migrate::{Migrated, migrate};
+pub use self::queries::{Between, Change, ChangedEntry, EntryOrigin, Outcome, RuleQuery, When};
 pub use self::status::{Drifted, Pending, Status, Unconfirmed};
 pub use self::store::Store;
+pub use self::verify::Verified;
 
 /// How far the clock may be set back without being noticed: adjustments by a time service.
 const TOLERATED: Duration = Duration::from_secs(2);
@@ -251,7 +259,7 @@ impl Journal {
         let too_long = || unwritable(format!("it has {} bytes, at most {} fit", payload.len(), frame::MAX_PAYLOAD));
         let (bytes, hash) = frame(&payload, self.head().hash, &self.hashing).ok_or_else(too_long)?;
         self.write(&bytes)?;
-        let place = Place { at: self.end, len: bytes.len() as u64, hash };
+        let place = Place { at: self.end, len: bytes.len() as u64, hash, date: at };
         self.end = self.end.saturating_add(place.len);
         note(&mut self.places, &mut self.changes, place, number, &event);
         self.status = status;
@@ -328,7 +336,7 @@ impl Journal {
         let Some((at, place)) = at.and_then(|at| Some((at, *self.places.get(at)?))) else { return Err(none) };
         let before = at.checked_sub(1).and_then(|at| self.places.get(at)).map_or(self.start.0, |place| place.hash);
         match frame::read(&mut *self.store, (number, place.at), before, self.end, &self.hashing)? {
-            Found::Record(record, found) if found == place => Ok(record),
+            Some((record, found)) if found == place => Ok(record),
             _ => Err(JournalError::damaged(number, place.at, "it is another than when the journal was opened")),
         }
     }

@@ -1,0 +1,63 @@
+//! Whether a journal is what nicfw wrote, and all of it.
+
+use super::frame::walk;
+use super::header::Header;
+use super::{Cut, Event, Hash, Head, Journal, JournalError, Status};
+
+/// A journal that holds together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// Records.
+    pub records: u64,
+    /// Changes among them.
+    pub changes: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// The last record.
+    pub head: Head,
+    /// A record at the end that is torn, or that somebody is writing.
+    pub torn: Option<Cut>,
+    /// Whether an anchor was given, which the chain holds.
+    pub anchored: bool,
+}
+
+impl Journal {
+    /// Reads everything again: checksums, the chain of hashes, the order of the records. With an anchor, a head that somebody
+    /// kept, also whether the chain that held it is still the one.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`], [`JournalError::Rewritten`], or the store's error.
+    pub fn verify(&mut self, anchor: Option<&Head>) -> Result<Verified, JournalError> {
+        let failed = |source| JournalError::of("read", source);
+        let len = self.store.len().map_err(failed)?;
+        let (_, bytes) = Header::read(&mut *self.store, len)?;
+        let start = self.hashing.of(&[&bytes]);
+        let known = self.head();
+        let mut expected = [Some(&known), anchor].map(|head| head.map(|head| (*head, None::<Hash>)));
+        note(&mut expected, 0, start);
+        let (mut head, mut changes, mut status) = (Head { number: 0, hash: start }, 0, Status::default());
+        let hashing = &self.hashing;
+        let walked = walk(&mut *self.store, bytes.len() as u64, start, len, hashing, |record, place| {
+            let out_of_order = |what| JournalError::damaged(record.number, place.at, format!("out of order: {what}"));
+            status.take(record.number, record.at, &record.event).map_err(out_of_order)?;
+            note(&mut expected, record.number, record.hash);
+            changes += u64::from(matches!(record.event, Event::Begin(_)));
+            head = Head { number: record.number, hash: record.hash };
+            Ok(())
+        })?;
+        for (anchor, found) in expected.into_iter().flatten() {
+            if found != Some(anchor.hash) {
+                return Err(JournalError::Rewritten { anchor, found });
+            }
+        }
+        let cut = Cut { record: head.number + 1, at: walked.end, len: len - walked.end };
+        let (torn, anchored) = (walked.torn.then_some(cut), anchor.is_some());
+        Ok(Verified { records: head.number, changes, bytes: walked.end, head, torn, anchored })
+    }
+}
+
+fn note(expected: &mut [Option<(Head, Option<Hash>)>], number: u64, hash: Hash) {
+    for (_, found) in expected.iter_mut().flatten().filter(|(head, _)| head.number == number) {
+        *found = Some(hash);
+    }
+}
