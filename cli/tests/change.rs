@@ -4,46 +4,197 @@ mod common;
 #[path = "common/served.rs"]
 mod served;
 
-use std::io::Read as _;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Ran, golden};
+use nicfw::Adapter;
+use nicfw::clock::SystemClock;
+use nicfw::device::Locator;
 use nicfw::mcdi::wire::Cmd;
-use nicfw::tables::{TableOp, Verdict};
+use nicfw::tables::{Action, TableOp, Verdict};
 use nicfw_model::engine::Override;
 use nicfw_model::fault::{Fault, FaultKind};
 use serde_json::Value;
 use served::{SHOP, Served, without_versions};
 
-/// The shop's policy with another open port.
+/// The shop's policy with one more open port.
 const SHOP_8443: &str = "cli/tests/policies/shop-8443.yaml";
+
+const WHY: [&str; 6] = ["--reason", "second entrance", "--ticket", "CHG-1043", "--who", "ann"];
 
 fn adopted() -> Served {
     let adapter = Served::new();
-    assert_eq!(adapter.apply().code, 0);
+    let ran = adapter.apply();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
     adapter
 }
 
+fn with_why<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [arguments, &WHY].concat()
+}
+
+/// Puts fixed words in the place of hashes and dates.
+fn fixed(text: &str) -> String {
+    let dates = |line: &str| match line.find("20").filter(|at| line[*at..].chars().nth(10) == Some('T')) {
+        Some(at) => format!("{}DATE{}", &line[..at], &line[at + "2026-11-23T00:00:00.000Z".len()..]),
+        None => line.to_owned(),
+    };
+    without_versions(&text.split_inclusive('\n').map(dates).collect::<String>())
+}
+
+/// Waits until something is so.
 #[track_caller]
-fn change(adapter: &Served, arguments: &[&str]) -> Value {
-    adapter.json(&[arguments, &["--reason", "CHG-1043"]].concat())
+fn until(child: &mut Child, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !so() {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it does not come to that");
+        thread::yield_now();
+    }
 }
 
 #[test]
-fn a_change_needs_no_outage_and_knows_what_was_there() {
+fn a_change_needs_no_outage_and_is_taken_back_by_its_number() {
     let adapter = adopted();
-    adapter.model.watch_overrides();
-    let report = change(&adapter, &["apply", SHOP_8443]);
-    assert_eq!((&report["adopted"], &report["found"]), (&Value::from(false), &Value::Null));
-    let commands = report["commands"].as_u64().unwrap();
-    assert!(commands > 0 && commands < 12, "{commands}");
+    let before = adapter.model.snapshot().rules;
+    let ran = adapter.nicfw(&with_why(&["apply", SHOP_8443]));
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    golden("change-apply", &fixed(&ran.stdout));
     assert_eq!((adapter.verdict(8443), adapter.verdict(443)), (Verdict::Allow, Verdict::Allow));
-    let again = change(&adapter, &["apply", SHOP_8443]);
-    assert_eq!(again["commands"], 0);
-    let back = change(&adapter, &["rollback", "--to", "1"]);
-    assert_eq!(back["commands"].as_u64(), Some(commands));
+    let again = adapter.json(&with_why(&["apply", SHOP_8443]));
+    assert_eq!((&again["commands"], &again["adopted"], &again["found"]), (&0.into(), &false.into(), &Value::Null));
+    let back = adapter.done(&with_why(&["rollback", "--to", "1"]));
+    golden("change-rollback", &fixed(&back));
     assert_eq!(adapter.verdict(8443), Verdict::Deny);
-    let said = adapter.done(&["audit"]);
-    golden("change-audit", &without_versions(&said));
+    assert_eq!(adapter.model.snapshot().rules, before);
+    golden("change-audit", &fixed(&adapter.done(&["audit"])));
+    let ran = adapter.nicfw(&with_why(&["rollback", "--to", "77"]));
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("no change"), "{}", ran.stderr);
+}
+
+#[test]
+fn whoever_waits_for_a_confirmation_gets_it_or_takes_the_change_back() {
+    let adapter = adopted();
+    let apply = |time: &str| {
+        let mut program = adapter.program(&with_why(&["apply", SHOP_8443, "--confirm-within", time, "--json"]));
+        program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let bell = adapter.journal().with_extension("journal.confirm");
+    let ended = |child: Child| {
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr));
+        (ran.code, report["confirmation"].clone())
+    };
+    let mut child = apply("1h");
+    until(&mut child, || bell.exists());
+    assert_eq!(adapter.verdict(8443), Verdict::Allow);
+    let confirmed = adapter.json(&["confirm"]);
+    assert!(confirmed["change"].as_u64().is_some());
+    assert_eq!(ended(child), (0, "confirmed".into()));
+    assert!(!bell.exists());
+    let ran = adapter.nicfw(&["confirm"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, "vfio-user:/run/nic.sock: no change waits for confirmation\n"));
+
+    adapter.done(&with_why(&["rollback", "--to", "1"]));
+    assert_eq!(ended(apply("1s")), (2, "rolled-back".into()));
+    assert_eq!(adapter.verdict(8443), Verdict::Deny);
+
+    // The one who waits is killed: the next process confirms, or rolls back.
+    let mut child = apply("1h");
+    until(&mut child, || bell.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ran = adapter.nicfw(&with_why(&["apply", SHOP]));
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("waits for confirmation until"), "{}", ran.stderr);
+    adapter.json(&["confirm"]);
+    assert_eq!(adapter.verdict(8443), Verdict::Allow);
+}
+
+#[test]
+fn a_container_is_closed_before_it_starts_and_after_it_is_gone() {
+    let adapter = adopted();
+    let before = adapter.model.snapshot().rules.len();
+    let mut said = adapter.done(&with_why(&["reserve", "job-7", "10.30.1.77", "--mac", "02:00:0a:1e:01:77"]));
+    assert_eq!(adapter.model.snapshot().rules.len(), before + 2);
+    let ran = adapter.nicfw(&with_why(&["reserve", "job-8", "10.30.1.77"]));
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, "vfio-user:/run/nic.sock: 10.30.1.77 is bound to job-7\n"));
+    said += &adapter.done(&with_why(&["release", "job-7"]));
+    assert_eq!(adapter.model.snapshot().rules.len(), before);
+    let ran = adapter.nicfw(&with_why(&["release", "shop-1"]));
+    assert_eq!(ran.code, 1);
+    golden("change-reserve", &(fixed(&said) + &ran.stderr));
+}
+
+#[test]
+fn a_foreign_write_is_found_with_the_gap_in_the_journal_and_repaired() {
+    let adapter = adopted();
+    let rules = adapter.model.snapshot().rules;
+    let Ok(locator) = adapter.device().parse::<Locator>();
+    let clock = Arc::new(SystemClock::new());
+    let mut other = Adapter::from_device(locator.open().unwrap(), clock, Default::default()).unwrap();
+    let gone = TableOp::SetRule { key: *rules.keys().next().unwrap(), rx: Action::None, tx: Action::None, counter: None };
+    other.execute(&gone).unwrap();
+    drop(other);
+    let ran = adapter.nicfw(&["audit"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (4, ""));
+    golden("change-drift", &fixed(&ran.stdout));
+    let ran = adapter.nicfw(&with_why(&["apply", SHOP_8443]));
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    let repaired = adapter.json(&["audit", "--repair", "--reason", "INC-9"]);
+    assert_eq!(repaired["repaired"], true);
+    assert_eq!((adapter.model.snapshot().rules, adapter.model.overridden()), (rules, Override::None));
+    assert_eq!(adapter.json(&["audit"])["same"], true);
+}
+
+#[test]
+fn an_adapter_that_somebody_left_blocked_is_not_taken_for_a_working_one() {
+    let adapter = adopted();
+    adapter.done(&["detach", "--leave", "blocked", "--reason", "INC-7"]);
+    let ran = adapter.nicfw(&with_why(&["apply", SHOP_8443]));
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("blocked, so that it drops all traffic"), "{}", ran.stderr);
+    assert_eq!(adapter.verdict(443), Verdict::Deny);
+    let ran = adapter.nicfw(&with_why(&["apply", SHOP_8443, "--adopt"]));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(adapter.verdict(443), Verdict::Allow);
+}
+
+#[test]
+fn a_second_writer_and_a_foreign_journal_are_refused() {
+    let adapter = adopted();
+    let held = nicfw::journal::FileStore::open(adapter.journal()).unwrap();
+    let ran = adapter.nicfw(&["audit"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains(&format!("(process {})", std::process::id())), "{}", ran.stderr);
+    drop(held);
+    let other = Served::new();
+    std::fs::copy(adapter.journal(), other.journal()).unwrap();
+    let ran = other.nicfw(&with_why(&["apply", SHOP]));
+    assert_eq!(ran.code, 4, "the adapter does not hold what the journal says: {}", ran.stderr);
+    std::fs::write(other.journal(), b"not a journal at all, but long enough to be one").unwrap();
+    let ran = other.nicfw(&with_why(&["apply", SHOP, "--adopt"]));
+    assert_eq!((ran.code, other.model.commands_executed()), (1, 0), "{}", ran.stderr);
+}
+
+#[test]
+fn a_program_killed_in_a_change_leaves_the_old_policy_to_the_next() {
+    let adapter = adopted();
+    let rules = adapter.model.snapshot().rules;
+    let hang = FaultKind::Hang { effect: true };
+    adapter.model.inject(Fault { cmd: Some(Cmd::SET_SECURITY_RULE), after: 0, kind: hang });
+    let mut program = adapter.program(&with_why(&["apply", SHOP_8443]));
+    let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until(&mut child, || adapter.model.faults_waiting() == 0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_ne!(adapter.model.snapshot().rules, rules, "a command of the change took effect");
+    let ran = adapter.nicfw(&["audit"]);
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    assert!(ran.stdout.contains("had not ended: what was there before it is back"), "{}", ran.stdout);
+    assert_eq!(adapter.model.snapshot().rules, rules);
+    assert_eq!(adapter.json(&["audit"])["same"], true);
 }
