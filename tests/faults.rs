@@ -186,7 +186,7 @@ fn an_adapter_that_goes_away_while_it_is_taken_over_opens_nothing() {
         for left in attached..commands {
             let model = model();
             let (device, server) = doomed(&model, accident, left);
-            match adopt(attach(device).unwrap()) {
+            match adopt(attach(device).unwrap()).map_err(|refused| refused.error) {
                 Err(AdoptError::Command { blocked: certain, source }) => {
                     assert!(!certain, "{accident:?} at {left}: nobody can be asked");
                     assert_eq!(source.state(), AdapterState::Unknown);

@@ -314,35 +314,3 @@ impl Document {
         all.into_iter().find(|(_, binding)| binding.ips.contains(&ip))
     }
 }
-
-// STUB
-impl Document {
-    /// S.
-    pub fn to_text(&self) -> String {
-        STUB.with(|s| {
-            s.borrow_mut().push(self.clone());
-            (s.borrow().len() - 1).to_string()
-        })
-    }
-    /// S.
-    pub fn origin_lines(&self) -> Vec<u32> {
-        vec![]
-    }
-    /// S.
-    pub fn restore(text: &str, _name: &str, _lines: &[u32]) -> Result<Self, super::ParseErrors> {
-        Ok(STUB.with(|s| s.borrow()[text.parse::<usize>().unwrap()].clone()))
-    }
-    /// S.
-    pub fn expired(&self, _: crate::clock::Timestamp) -> Vec<Arc<Origin>> {
-        vec![]
-    }
-    /// S.
-    pub fn without_expired(&self, _: crate::clock::Timestamp) -> Self {
-        self.clone()
-    }
-    /// S.
-    pub fn withdraws_expired(&self) -> bool {
-        false
-    }
-}
-thread_local! { static STUB: std::cell::RefCell<Vec<Document>> = const { std::cell::RefCell::new(vec![]) }; }
