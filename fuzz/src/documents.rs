@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
 use nicfw::policy::{
-    AddrSet, Attach, Binding, Document, Flow, Interval, IpFlow, Management, Origin, Policy, PortPair, PortSet, Ports,
+    AddrSet, Attach, Binding, Document, Flow, Interval, IpFlow, Management, OnExpiry, Origin, Policy, PortPair, PortSet, Ports,
     Proto, Remote, Rule,
 };
 use nicfw::tables::{Direction, MacAddr, Verdict};
@@ -138,7 +138,8 @@ pub fn document(u: &mut Unstructured<'_>) -> Result<Document> {
     let multicast = if unbound == Verdict::Deny { Verdict::Deny } else { verdict(u)? };
     let usual = PortSet::from_intervals([Interval { first: 32768, last: 60999 }]);
     let ephemeral = if u.ratio(1, 4)? { ports(u)? } else { usual };
-    Ok(Document { name: "input.yaml".into(), unbound, multicast, ephemeral, management, policies, bindings })
+    let on_expiry = OnExpiry::Report;
+    Ok(Document { name: "input.yaml".into(), unbound, multicast, ephemeral, on_expiry, management, policies, bindings })
 }
 
 /// A flow near the edges of what [`document`] makes.

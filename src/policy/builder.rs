@@ -28,7 +28,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 
 use super::check::check;
-use super::document::{Attach, Document, Proto};
+use super::document::{Attach, Document, OnExpiry, Proto};
 use super::draft::{AddrTerm, Addrs, BindingDraft, Draft, OriginDraft, Ports, RuleDraft};
 use super::problems::{At, ParseErrors, Problems, Said};
 use super::sets::Interval;
@@ -91,6 +91,12 @@ impl DocumentBuilder {
     /// Where replies to an `allow out` without local ports may go; 32768-60999 unless said.
     pub fn ephemeral(mut self, ports: impl IntoIterator<Item = RangeInclusive<u16>>) -> Self {
         self.draft.ephemeral = Some(list(ports));
+        self
+    }
+
+    /// What to do about rules and bindings whose `until` has passed; they are named and stay unless said.
+    pub fn on_expiry(mut self, what: OnExpiry) -> Self {
+        self.draft.on_expiry = what;
         self
     }
 
@@ -214,6 +220,7 @@ impl BindingBuilder {
             container: Said::in_code(container.to_owned()),
             ips: Vec::new(),
             mac: Said::in_code(mac),
+            shares_mac: false,
             vlan: None,
             physical_ports: Vec::new(),
             policy: Said::in_code(policy.to_owned()),
@@ -240,6 +247,12 @@ impl BindingBuilder {
     /// Physical ports, counted from 0; all unless said.
     pub fn physical_ports(mut self, ports: impl IntoIterator<Item = u32>) -> Self {
         self.draft.physical_ports = ports.into_iter().map(Said::in_code).collect();
+        self
+    }
+
+    /// Somebody who is not in the document uses the MAC too (`owns_mac: no`): only the IPs are guarded.
+    pub fn shares_mac(mut self) -> Self {
+        self.draft.shares_mac = true;
         self
     }
 
@@ -283,7 +296,7 @@ macro_rules! origin {
                 self
             }
 
-            /// Until when, in the same form. Not enforced: who applies the document watches it.
+            /// Until when, in the same form; [`Document::expired`] compares it with a date.
             pub fn until(mut self, date: &str) -> Self {
                 self.draft.origin.until = said(date);
                 self

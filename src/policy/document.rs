@@ -67,12 +67,24 @@ pub struct Document {
     pub multicast: Verdict,
     /// Where replies to an `allow out` without local ports may go.
     pub ephemeral: PortSet,
+    /// What to do about rules and bindings whose `until` has passed.
+    pub on_expiry: OnExpiry,
     /// Flows that no policy may close.
     pub management: Vec<Management>,
     /// Policies, in file order; names are unique.
     pub policies: Vec<Arc<Policy>>,
     /// Bindings, in file order; container ids are unique, and so are IPs.
     pub bindings: Vec<Arc<Binding>>,
+}
+
+/// What to do about rules and bindings whose `until` has passed (`expired: ...`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnExpiry {
+    /// Name them; they stay.
+    #[default]
+    Report,
+    /// Take them out, as [`Document::without_expired`] does.
+    Withdraw,
 }
 
 /// A named, ordered list of rules; the first that matches decides, and what none matches is denied.
@@ -215,7 +227,7 @@ pub struct Binding {
     pub ips: Vec<IpAddr>,
     /// The MAC of its frames.
     pub mac: MacAddr,
-    /// True if no other binding and not the host uses the MAC.
+    /// True if no other binding and not the host uses the MAC, and nobody said `owns_mac: no`.
     pub owns_mac: bool,
     /// VLAN id of the first tag; `None` = tags are not looked at.
     pub vlan: Option<u16>,
@@ -312,5 +324,12 @@ impl Document {
     pub fn binding_of(&self, ip: IpAddr) -> Option<(usize, &Binding)> {
         let all = self.bindings.iter().map(Arc::as_ref).enumerate();
         all.into_iter().find(|(_, binding)| binding.ips.contains(&ip))
+    }
+
+    /// Origins of all rules and bindings: of the management list, of the policies, of the bindings.
+    pub(super) fn origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
+        let management = self.management.iter().map(|management| &management.rule.origin);
+        let rules = self.policies.iter().flat_map(|policy| &policy.rules).map(|rule| &rule.origin);
+        management.chain(rules).chain(self.bindings.iter().map(|binding| &binding.origin))
     }
 }

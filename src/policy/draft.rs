@@ -16,20 +16,32 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::document::{Attach, Proto};
+use super::document::{Attach, OnExpiry, Proto};
 use super::problems::{At, Said};
 use super::sets::Interval;
 use crate::tables::{Direction, MacAddr, Verdict};
+
+/// Who wrote what a draft is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Author {
+    /// A person or a caller: what is probably a mistake is refused, and so is what is too large.
+    #[default]
+    Somebody,
+    /// [`super::Document::to_text`], of a document whose sets code may have changed: they may be empty.
+    ToText,
+}
 
 /// A whole document.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub name: Arc<str>,
+    pub author: Author,
     pub at: At,
     pub unbound: Option<Said<Verdict>>,
     pub multicast: Option<Said<Verdict>>,
     pub owner: Option<Said<String>>,
     pub ephemeral: Option<Ports>,
+    pub on_expiry: OnExpiry,
     pub groups: Vec<(Said<String>, Addrs)>,
     pub policies: Vec<(Said<String>, Vec<RuleDraft>)>,
     pub management: Vec<(RuleDraft, Option<Said<MacAddr>>)>,
@@ -40,11 +52,13 @@ impl Draft {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
+            author: Author::Somebody,
             at: At::default(),
             unbound: None,
             multicast: None,
             owner: None,
             ephemeral: None,
+            on_expiry: OnExpiry::default(),
             groups: Vec::new(),
             policies: Vec::new(),
             management: Vec::new(),
@@ -136,6 +150,8 @@ pub(super) struct BindingDraft {
     pub container: Said<String>,
     pub ips: Vec<Said<IpAddr>>,
     pub mac: Said<MacAddr>,
+    /// `owns_mac: no` was said.
+    pub shares_mac: bool,
     pub vlan: Option<Said<u16>>,
     pub physical_ports: Vec<Said<u32>>,
     pub policy: Said<String>,

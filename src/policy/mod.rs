@@ -1,4 +1,4 @@
-//! Policies: what containers may do, from text to table content. Pure: no device, no clock, no I/O.
+//! Policies: what containers may do, from text to table content and back to text. Pure: no device, no clock, no I/O.
 //!
 //! ```
 //! use nicfw::policy::{Document, FlowText};
@@ -32,6 +32,7 @@ mod diff;
 mod document;
 mod draft;
 mod evaluate;
+mod expiry;
 mod explain;
 mod flow;
 mod flow_text;
@@ -49,6 +50,7 @@ mod rules;
 mod sets;
 mod warnings;
 mod words;
+mod write;
 
 pub use builder::{AddrExpr, BindingBuilder, DocumentBuilder, RuleBuilder};
 pub use compile::{
@@ -56,7 +58,8 @@ pub use compile::{
 };
 pub use diff::Difference;
 pub use document::{
-    Attach, Binding, Document, MacvlanMode, Management, Origin, Policy, PortPair, Proto, Remote, Rule, RulePlace,
+    Attach, Binding, Document, MacvlanMode, Management, OnExpiry, Origin, Policy, PortPair, Proto, Remote, Rule,
+    RulePlace,
 };
 pub use draft::AddrTerm;
 pub use evaluate::{Decision, Why};

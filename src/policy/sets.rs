@@ -267,6 +267,23 @@ impl AddrSet {
         Self { v4: self.v4.subtract(&other.v4), v6: self.v6.subtract(&other.v6) }
     }
 
+    /// Points in any of these sets.
+    pub(super) fn union_of<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for set in sets {
+            v4.extend_from_slice(set.v4.intervals());
+            v6.extend_from_slice(set.v6.intervals());
+        }
+        Self { v4: IntervalSet::from_intervals(v4), v6: IntervalSet::from_intervals(v6) }
+    }
+
+    /// Every address of the families that the set has addresses of.
+    pub(super) fn families(&self) -> Self {
+        let v4 = if self.v4.is_empty() { IntervalSet::empty() } else { IntervalSet::full() };
+        let v6 = if self.v6.is_empty() { IntervalSet::empty() } else { IntervalSet::full() };
+        Self { v4, v6 }
+    }
+
     /// The set as the fewest prefixes, IPv4 first.
     #[must_use]
     pub fn prefixes(&self) -> Vec<IpNet> {

@@ -18,7 +18,8 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::document::Proto;
+use super::document::{OnExpiry, Proto};
+use super::draft::AddrTerm;
 use super::problems::{Wrong, did_you_mean};
 use super::sets::Interval;
 use crate::tables::{Direction, MacAddr, Verdict};
@@ -111,6 +112,15 @@ pub(super) fn net(word: &str) -> Result<IpNet, Wrong> {
     })
 }
 
+/// A word of an address expression.
+pub(super) fn addr_term(word: &str) -> Result<AddrTerm, Wrong> {
+    match word {
+        "any" => Ok(AddrTerm::Any),
+        _ if looks_like_addr(word) => net(word).map(AddrTerm::Net),
+        _ => Ok(AddrTerm::Group(word.to_owned())),
+    }
+}
+
 /// True for words that can only be meant as an address.
 pub(super) fn looks_like_addr(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_digit()) || word.contains([':', '/'])
@@ -156,6 +166,19 @@ pub(super) fn direction(word: &str) -> Result<Direction, Wrong> {
             format!("{} is no direction", quoted(word)),
             "in or out",
             "say in for what the container receives, out for what it sends",
+        )),
+    }
+}
+
+/// `report` or `withdraw`.
+pub(super) fn on_expiry(word: &str) -> Result<OnExpiry, Wrong> {
+    match word {
+        "report" => Ok(OnExpiry::Report),
+        "withdraw" => Ok(OnExpiry::Withdraw),
+        _ => Err(Wrong::new(
+            format!("expired cannot be {}", quoted(word)),
+            "report or withdraw",
+            did_you_mean(word, ["report", "withdraw"], "say what is to be done about rules whose until has passed"),
         )),
     }
 }

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use nicfw::policy::{
-    AddrSet, Attach, Binding, Document, Interval, IntervalSet, Origin, Policy, PortPair, PortSet, Proto, Remote, Rule,
+    AddrSet, Attach, Binding, Document, Interval, IntervalSet, OnExpiry, Origin, Policy, PortPair, PortSet, Proto,
+    Remote, Rule,
 };
 use nicfw::{Direction, MacAddr, Target, Verdict};
 
@@ -163,6 +164,7 @@ impl Set {
             unbound: Verdict::Allow,
             multicast: Verdict::Deny,
             ephemeral: PortSet::from_intervals([Interval { first: 32768, last: 60999 }]),
+            on_expiry: OnExpiry::Report,
             management: Vec::new(),
             policies,
             bindings,

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use nicfw::policy::{
-    AddrSet, Attach, Binding, Document, Flow, Interval, IpFlow, Management, Origin, Policy, PortPair, PortSet, Ports,
-    Proto, Remote, Rule,
+    AddrSet, Attach, Binding, Document, Flow, Interval, IpFlow, Management, OnExpiry, Origin, Policy, PortPair,
+    PortSet, Ports, Proto, Remote, Rule,
 };
 use nicfw::tables::{Direction, MacAddr, Verdict};
 use proptest::prelude::*;
@@ -159,6 +159,7 @@ pub fn document(most_rules: usize) -> impl Strategy<Value = Document> {
                 unbound,
                 multicast,
                 ephemeral,
+                on_expiry: OnExpiry::Report,
                 management: management
                     .into_iter()
                     .map(|(rule, named)| Management { rule, mac: named.then_some(mac(100)) })

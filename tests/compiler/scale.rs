@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use nicfw::policy::{
-    AddrSet, Attach, Binding, Compiled, Document, Interval, Policy, PortPair, PortSet, Proto, Remote, Rule,
+    AddrSet, Attach, Binding, Compiled, Document, Interval, OnExpiry, Policy, PortPair, PortSet, Proto, Remote, Rule,
 };
 use nicfw::tables::{Direction, MacAddr, Target, Verdict};
 
@@ -58,6 +58,7 @@ pub fn document(policies: Vec<Vec<Rule>>, count: u32) -> Document {
         unbound: Verdict::Allow,
         multicast: Verdict::Deny,
         ephemeral: port_set(&[(32768, 60999)]),
+        on_expiry: OnExpiry::Report,
         management: Vec::new(),
         policies: policies
             .into_iter()

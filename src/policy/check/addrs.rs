@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::super::draft::{AddrTerm, Addrs};
+use super::super::draft::{AddrTerm, Addrs, Author};
 use super::super::problems::{At, Problems, Said, Wrong, did_you_mean};
 use super::super::sets::{AddrSet, IntervalSet};
 use super::super::words;
@@ -15,16 +15,20 @@ use super::{name_is_sound, said_twice};
 /// memory, and is far beyond what any adapter holds.
 const MOST_INTERVALS: usize = 1 << 20;
 
+/// The same for [`Author::ToText`], which may have to write prefixes where a person wrote names.
+const MOST_INTERVALS_WRITTEN: usize = 1 << 22;
+
 /// Named sets of addresses; `None` = it is wrong, and that was reported.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     sets: BTreeMap<String, Option<AddrSet>>,
+    author: Author,
     used: usize,
 }
 
 impl Groups {
     /// Resolves groups that may name each other in any order, but not in a circle.
-    pub fn resolve_all(drafts: Vec<(Said<String>, Addrs)>, problems: &mut Problems) -> Self {
+    pub fn resolve_all(drafts: Vec<(Said<String>, Addrs)>, author: Author, problems: &mut Problems) -> Self {
         let mut waiting: BTreeMap<String, (At, Addrs)> = BTreeMap::new();
         for (name, addrs) in drafts {
             problems.about(format!("group {}", name.value));
@@ -36,7 +40,7 @@ impl Groups {
                 }
             }
         }
-        let mut groups = Self::default();
+        let mut groups = Self { author, ..Self::default() };
         for name in leaves_first(&waiting) {
             if let Some((_, addrs)) = waiting.remove(&name) {
                 problems.about(format!("group {name}"));
@@ -64,7 +68,7 @@ impl Groups {
         let except = self.union(&addrs.except, problems);
         let (of, except) = (of?, except?);
         let set = of.subtract(&except);
-        if set.is_empty() {
+        if set.is_empty() && self.author == Author::Somebody {
             let what = if of.is_empty() { "no address at all" } else { "except takes every address away" };
             let way_out = "leave out the rule or group that it stands in, or name an address";
             problems.report(addrs.at, &Wrong::new(what, "at least one address", way_out));
@@ -74,7 +78,11 @@ impl Groups {
     }
 
     fn union(&mut self, terms: &[Said<AddrTerm>], problems: &mut Problems) -> Option<AddrSet> {
-        if self.used > MOST_INTERVALS {
+        let most = match self.author {
+            Author::Somebody => MOST_INTERVALS,
+            Author::ToText => MOST_INTERVALS_WRITTEN,
+        };
+        if self.used > most {
             return None;
         }
         let (mut v4, mut v6, mut sound) = (Vec::new(), Vec::new(), true);
@@ -84,9 +92,9 @@ impl Groups {
                 continue;
             };
             self.used = self.used.saturating_add(set.v4.intervals().len() + set.v6.intervals().len());
-            if self.used > MOST_INTERVALS {
+            if self.used > most {
                 let wrong = Wrong::new(
-                    format!("the addresses of this document come to more than {MOST_INTERVALS} pieces"),
+                    format!("the addresses of this document come to more than {most} pieces"),
                     "a smaller document",
                     "write larger prefixes, or name large groups less often",
                 );
@@ -102,6 +110,8 @@ impl Groups {
     fn term(&self, term: &Said<AddrTerm>, problems: &mut Problems) -> Option<AddrSet> {
         match &term.value {
             AddrTerm::Any => Some(AddrSet::full()),
+            // The fewest prefixes of a set may name IPv4-mapped addresses, although nobody did.
+            AddrTerm::Net(net) if self.author == Author::ToText => Some(AddrSet::from(*net)),
             AddrTerm::Net(net) => problems.take(term.at, sound_net(*net)).map(AddrSet::from),
             AddrTerm::Group(name) => match self.sets.get(name) {
                 Some(set) => set.clone(),

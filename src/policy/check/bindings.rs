@@ -43,7 +43,9 @@ impl Checker {
                 container: draft.container.value,
                 ips: draft.ips.iter().map(|ip| ip.value).collect(),
                 mac: draft.mac.value,
-                owns_mac: draft.attach != Attach::Ipvlan && mac_uses.get(&draft.mac.value) == Some(&1),
+                owns_mac: !draft.shares_mac
+                    && draft.attach != Attach::Ipvlan
+                    && mac_uses.get(&draft.mac.value) == Some(&1),
                 vlan: draft.vlan.map(|vlan| vlan.value),
                 physical_ports,
                 policy: policy.unwrap_or_default(),

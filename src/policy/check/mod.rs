@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use self::addrs::Groups;
 use super::document::{Document, Origin, Policy};
-use super::draft::{Draft, OriginDraft, RuleDraft};
+use super::draft::{Author, Draft, OriginDraft, RuleDraft};
 use super::problems::{At, ParseErrors, Problems, Said, Wrong};
 use super::sets::{Interval, PortSet};
 use super::words;
@@ -35,7 +35,8 @@ const LONGEST_TEXT: usize = 250;
 
 /// Checks a draft; `problems` may already hold what was wrong with its text.
 pub(super) fn check(draft: Draft, problems: Problems) -> Result<Document, ParseErrors> {
-    let mut checker = Checker { file: draft.name.clone(), owner: None, groups: Groups::default(), problems };
+    let (file, author) = (draft.name.clone(), draft.author);
+    let mut checker = Checker { file, author, owner: None, groups: Groups::default(), problems };
     let document = checker.document(draft);
     checker.problems.finish().map(|()| document)
 }
@@ -43,6 +44,7 @@ pub(super) fn check(draft: Draft, problems: Problems) -> Result<Document, ParseE
 /// What the checks of one document share.
 struct Checker {
     file: Arc<str>,
+    author: Author,
     owner: Option<String>,
     groups: Groups,
     problems: Problems,
@@ -53,7 +55,7 @@ impl Checker {
     fn document(&mut self, draft: Draft) -> Document {
         self.owner = self.text(draft.owner, "owner");
         let (unbound, multicast) = self.defaults(draft.at, draft.unbound, draft.multicast);
-        self.groups = Groups::resolve_all(draft.groups, &mut self.problems);
+        self.groups = Groups::resolve_all(draft.groups, self.author, &mut self.problems);
         self.problems.about("ephemeral");
         let ephemeral = match draft.ephemeral {
             Some(ports) => self.ports(&ports),
@@ -68,6 +70,7 @@ impl Checker {
             unbound,
             multicast,
             ephemeral,
+            on_expiry: draft.on_expiry,
             management,
             policies,
             bindings: bindings.into_iter().map(Arc::new).collect(),
@@ -126,7 +129,7 @@ impl Checker {
 
     /// The set of ports in a list.
     fn ports(&mut self, ports: &Said<Vec<Interval<u16>>>) -> PortSet {
-        if ports.value.is_empty() {
+        if ports.value.is_empty() && self.author == Author::Somebody {
             let wrong = Wrong::new("an empty list of ports", "at least one port", "leave the field out for any port");
             self.problems.report(ports.at, &wrong);
         }

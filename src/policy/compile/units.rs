@@ -68,6 +68,7 @@ impl Alone {
             unbound: document.unbound,
             multicast: document.multicast,
             ephemeral: document.ephemeral.clone(),
+            on_expiry: document.on_expiry,
             management: document.management.clone(),
             policies: Vec::new(),
             bindings: Vec::new(),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::super::document::Proto;
 use super::super::sets::{AddrSet, PortSet};
 use super::report::{Effect, Report};
-use super::rules::{Place, Protos, both, families};
+use super::rules::{Place, Protos, both};
 use super::state::Placed;
 use crate::tables::{Direction, Verdict};
 
@@ -35,7 +35,7 @@ pub(super) fn say(placed: &Placed, bound: &AddrSet, report: &mut Report) -> Vec<
     let rx = placed.direction == Direction::Rx;
     let (local, remote) = if rx { (&when.dst, &when.src) } else { (&when.src, &when.dst) };
     let local = both(local, bound);
-    let remote = both(remote, &families(&local));
+    let remote = both(remote, &local.families());
     if local.is_empty() || remote.is_empty() {
         return Vec::new();
     }
@@ -46,7 +46,7 @@ pub(super) fn say(placed: &Placed, bound: &AddrSet, report: &mut Report) -> Vec<
         direction: placed.direction,
         action: placed.flat.verdict,
         proto: Proto::Any,
-        remote: (remote != families(bound)).then_some(remote),
+        remote: (remote != bound.families()).then_some(remote),
         remote_ports: None,
         local_ports: None,
         local,

@@ -76,7 +76,7 @@ use std::net::IpAddr;
 
 use self::expand::{Base, Program, Seen, expand};
 use self::report::Report;
-use self::rules::{Flat, Match, Sides, both, families};
+use self::rules::{Flat, Match, Sides, both};
 use self::state::Split;
 use super::document::{Attach, Document};
 use super::problems::ParseErrors;
@@ -310,7 +310,7 @@ fn flatten(read: &Read, settings: &Settings, report: &mut Report) -> Result<(Vec
 
 /// Every packet of the bound addresses in one direction.
 fn start(bound: &AddrSet, direction: Direction) -> Match {
-    let remote = families(bound);
+    let remote = bound.families();
     let (src, dst) = if direction == Direction::Rx { (remote, bound.clone()) } else { (bound.clone(), remote) };
     Match { src, dst, sides: Sides::of(direction), ..Match::any() }
 }

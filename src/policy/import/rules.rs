@@ -183,12 +183,6 @@ pub(super) fn v6() -> AddrSet {
     AddrSet { v6: IntervalSet::full(), ..AddrSet::empty() }
 }
 
-/// Every address of the families that a set has addresses of.
-pub(super) fn families(set: &AddrSet) -> AddrSet {
-    let v4 = if set.v4.is_empty() { AddrSet::empty() } else { v4() };
-    if set.v6.is_empty() { v4 } else { v4.union(&v6()) }
-}
-
 /// What a rule does with the packets that it matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {

@@ -19,11 +19,14 @@ mod yaml;
 
 use super::check::check;
 use super::document::Document;
-use super::draft::Draft;
+use super::draft::{Author, Draft};
 use super::problems::{At, ParseErrors, Problems, Wrong};
 
 /// Longest text of a document, in bytes.
 const LONGEST_DOCUMENT: usize = 1 << 20;
+
+/// The same for [`Author::ToText`], which may have to write prefixes where a person wrote names.
+const LONGEST_WRITTEN: usize = 1 << 25;
 
 impl Document {
     /// Reads a document. `name` stands in errors and origins, usually the file's.
@@ -34,6 +37,7 @@ impl Document {
     /// | `unbound`, `multicast` | `allow` or `deny`; both must be said |
     /// | `owner` | owner of whatever names none |
     /// | `ephemeral` | ports; 32768-60999 unless said |
+    /// | `expired` | `report` (unless said) or `withdraw`: what becomes of rules and bindings whose `until` has passed |
     /// | `groups` | names of address expressions |
     /// | `management` | rules that only allow; beside `local` of the host itself, `mac` |
     /// | `policies` | names of lists of rules |
@@ -54,31 +58,42 @@ impl Document {
     /// | `container`, `mac`, `policy` | its id, its MAC, the name of its policy |
     /// | `ip` | an address or a list of addresses |
     /// | `attach` | `{macvlan: vepa}`, `{macvlan: private}`, `{macvlan: bridge}`, `ipvlan`, `bridge`, `sriov` or `none` |
+    /// | `owns_mac` | `no` if somebody who is not in the document uses the MAC too; then only the IPs are guarded |
     /// | `vlan`, `physical_ports` | where its frames are; not looked at unless said |
     /// | `nd` | `open-icmpv6`, needed beside an IPv6 address |
     /// | `unprotected` | `accepted`, needed where containers reach each other inside the host |
     /// | `owner`, `reason`, `ticket`, `when`, `until` | the origin, as in a rule |
     ///
     /// Unknown and repeated keys, anchors, aliases, tags and a second document are refused, and so is a text of more than
-    /// 1 MiB. `until` is not enforced: there is no clock here.
+    /// 1 MiB. `until` decides nothing by itself, since there is no clock here: [`Document::expired`] and
+    /// [`Document::without_expired`] compare it with a date. A day includes its last second.
     ///
     /// # Errors
     /// Everything that is wrong with the text, each with line and column, what was expected and the way out.
     pub fn parse(text: &str, name: &str) -> Result<Self, ParseErrors> {
-        let mut problems = Problems::new(name.into());
-        match draft(text, name, &mut problems) {
-            Some(draft) => check(draft, problems),
-            None => Err(problems.into_errors()),
-        }
+        parse(text, name, Author::Somebody)
+    }
+}
+
+/// Reads a document that somebody wrote.
+pub(super) fn parse(text: &str, name: &str, author: Author) -> Result<Document, ParseErrors> {
+    let mut problems = Problems::new(name.into());
+    match draft(text, name, author, &mut problems) {
+        Some(draft) => check(Draft { author, ..draft }, problems),
+        None => Err(problems.into_errors()),
     }
 }
 
 /// The draft; `None` after reporting that the text is no mapping at all.
-fn draft(text: &str, name: &str, problems: &mut Problems) -> Option<Draft> {
-    if text.len() > LONGEST_DOCUMENT {
+fn draft(text: &str, name: &str, author: Author, problems: &mut Problems) -> Option<Draft> {
+    let longest = match author {
+        Author::Somebody => LONGEST_DOCUMENT,
+        Author::ToText => LONGEST_WRITTEN,
+    };
+    if text.len() > longest {
         let wrong = Wrong::new(
             format!("the document has {} bytes", text.len()),
-            format!("at most {LONGEST_DOCUMENT}"),
+            format!("at most {longest}"),
             "split it by adapters, or write larger prefixes",
         );
         problems.report(At { line: 1, column: 1 }, &wrong);

@@ -10,12 +10,12 @@ use super::yaml::{Node, Value};
 use crate::tables::{Direction, MacAddr, Verdict};
 
 // The keys of each kind of mapping.
-const DOCUMENT: &str = "nicfw unbound multicast owner ephemeral management groups policies bindings";
+const DOCUMENT: &str = "nicfw unbound multicast owner ephemeral expired management groups policies bindings";
 const RULE: &str = "allow deny sample proto remote except remote_ports local_ports local replies \
     owner reason ticket when until";
 const MANAGEMENT: &str = "allow deny mac sample proto remote except remote_ports local_ports local \
     replies owner reason ticket when until";
-const BINDING: &str = "container ip mac vlan physical_ports attach policy nd unprotected owner reason \
+const BINDING: &str = "container ip mac owns_mac vlan physical_ports attach policy nd unprotected owner reason \
     ticket when until";
 const ADDRS: &str = "of except";
 const ATTACH: &str = "macvlan: vepa, macvlan: private, macvlan: bridge, ipvlan, bridge, sriov or none";
@@ -31,6 +31,7 @@ pub(super) fn draft(root: Node, name: &str, problems: &mut Problems) -> Option<D
     draft.multicast = default_verdict(&mut keys, "multicast", problems);
     draft.owner = keys.text("owner", problems);
     draft.ephemeral = keys.take("ephemeral").and_then(|node| ports(node, problems));
+    draft.on_expiry = keys.word("expired", words::on_expiry, problems).map(|said| said.value).unwrap_or_default();
     for (name, node) in keys.map("groups", problems) {
         draft.groups.push((name, addrs(node, problems)));
     }
@@ -116,6 +117,7 @@ fn binding(node: Node, problems: &mut Problems) -> Option<BindingDraft> {
     let ips = keys.require("ip", "the container's address, or a list of them", "say which IP is bound", problems);
     let ips: Option<Vec<_>> = ips.map(|node| ip_list(node, problems));
     let mac = keys.required_word("mac", "the MAC of the container's frames", |word| words::mac(&word), problems);
+    let shares_mac = keys.fixed("owns_mac", "no", problems).is_some();
     let policy = keys.required_word("policy", "the name of a policy", Ok, problems);
     let attach = keys.require("attach", ATTACH, "say how the container reaches the adapter", problems);
     let attach = attach.and_then(|node| attachment(node, problems));
@@ -129,6 +131,7 @@ fn binding(node: Node, problems: &mut Problems) -> Option<BindingDraft> {
         container: container?,
         ips: ips?,
         mac: mac?,
+        shares_mac,
         vlan,
         physical_ports,
         policy: policy?,
@@ -224,14 +227,9 @@ fn addrs(node: Node, problems: &mut Problems) -> Addrs {
 
 /// Adds the terms of a word or a list of words; false after reporting that some are none.
 fn terms(node: Node, to: &mut Vec<Said<AddrTerm>>, problems: &mut Problems) -> bool {
-    let term = |word: &str| match word {
-        "any" => Ok(AddrTerm::Any),
-        _ if words::looks_like_addr(word) => words::net(word).map(AddrTerm::Net),
-        _ => Ok(AddrTerm::Group(word.to_owned())),
-    };
     let nodes = one_or_more(node);
     let wanted = to.len() + nodes.len();
-    to.extend(nodes.into_iter().filter_map(|node| word(node, term, problems)));
+    to.extend(nodes.into_iter().filter_map(|node| word(node, words::addr_term, problems)));
     to.len() == wanted
 }
 
