@@ -7,7 +7,7 @@ use super::{ApplyCause, ApplyError, AuditError, Cache, Engine, Firewall, PollErr
 use crate::clock::Timestamp;
 use crate::journal::{Event, Kind, Why};
 use crate::nic::{AdapterError, RulesetVersion};
-use crate::policy::{Compiled, Origin};
+use crate::policy::{Compiled, OnExpiry, Origin};
 
 /// What [`Firewall::audit`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl<E: Engine> Firewall<E> {
     pub fn withdraw_expired(&mut self, why: impl Into<Why>) -> Result<Option<Report>, WithdrawError> {
         let now = self.hands.clock.wall();
         let document = self.document();
-        if !document.withdraws_expired() || document.expired(now).is_empty() {
+        if document.on_expiry != OnExpiry::Withdraw || document.expired(now).is_empty() {
             return Ok(None);
         }
         let compiled = Compiled::new(&document.without_expired(now), &self.target, None)?;

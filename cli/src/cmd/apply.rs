@@ -6,7 +6,7 @@ use std::time::Duration;
 use nicfw::clock::{Clock, SystemClock};
 use nicfw::device::Locator;
 use nicfw::journal::Why;
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::{Compiled, Document, OnExpiry};
 use serde::Serialize;
 
 use super::{UsageReport, document, load, usage, usage_table};
@@ -212,7 +212,7 @@ fn compiled(document: &Document, session: &Session) -> Result<Compiled, Failure>
 /// Without what has expired, if the document says so.
 fn in_force(document: &Document) -> Document {
     let now = SystemClock::new().wall();
-    if document.withdraws_expired() { document.without_expired(now) } else { document.clone() }
+    if document.on_expiry == OnExpiry::Withdraw { document.without_expired(now) } else { document.clone() }
 }
 
 /// Takes the adapter over.
