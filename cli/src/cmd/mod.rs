@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod import;
 mod info;
+mod journal;
 mod lint;
 mod plan;
 mod replay;
@@ -40,6 +41,7 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Check(args) => check::run(&args),
         Command::Apply(args) => apply::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Journal(args) => journal::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
