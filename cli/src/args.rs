@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nicfw::device::Locator;
+use nicfw::journal::{Head, When};
 use nicfw::policy::Date;
 use nicfw::tables::MacAddr;
 
@@ -61,6 +62,20 @@ Exit codes: 0 nothing was found, 2 something was, 1 usage or input/output. What 
     too-large          a document that is too large for the first, third, fourth and seventh
 ";
 
+const JOURNAL_HELP: &str = "\
+The journal of an adapter has every change with who asked for it and why. Moments are `now`, the number of a record, or a
+date as 2026-11-23T08:30:00Z.
+
+    nicfw journal FILE history shop-1
+    nicfw journal FILE history --rule web.yaml:12
+    nicfw journal FILE entry 10.30.1.17 tcp --at 2026-11-23T08:30:00Z
+    nicfw journal FILE export --anchor > elsewhere/head
+    nicfw journal FILE verify --anchor \"$(cat elsewhere/head)\"
+
+Whoever keeps the head of a journal elsewhere can tell later whether its history was rewritten: verify exits with 4 then,
+as it does when the journal is damaged.
+";
+
 /// Container firewalls in the adapter.
 #[derive(Debug, Parser)]
 #[command(name = "nicfw", version, after_help = EXIT_CODES, arg_required_else_help = false)]
@@ -108,6 +123,9 @@ pub enum Command {
     Release(Release),
     /// Says whether an adapter still holds what it should, and what cannot be known
     Audit(Audit),
+    /// Asks the journal of an adapter: what changed, who asked for it, and whether the journal is what was written
+    #[command(after_help = JOURNAL_HELP)]
+    Journal(Journal),
     /// Leaves an adapter: with its rules, blocked, or empty
     Detach(Detach),
     /// Says which adapters this machine has and whether nicfw can use them; only reads
@@ -368,6 +386,92 @@ pub struct Audit {
     pub every: Option<Duration>,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Options of `journal`.
+#[derive(Debug, Args)]
+pub struct Journal {
+    /// Journal
+    pub file: PathBuf,
+    /// File whose bytes are the key that the journal was written with
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// What to ask.
+    #[command(subcommand)]
+    pub question: JournalQuestion,
+}
+
+/// What a journal is asked.
+#[derive(Debug, Subcommand)]
+pub enum JournalQuestion {
+    /// Says what the adapter holds by the records, and what is open
+    Show(Output),
+    /// Lists the changes: all, or those that touched a container or a rule
+    History {
+        /// Container
+        #[arg(conflicts_with = "rule")]
+        container: Option<String>,
+        /// Rule: FILE:LINE, or words of its ticket, owner or reason
+        #[arg(long)]
+        rule: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Says who asked for entries, and which change made each what it is
+    Entry {
+        /// Words that the entry matches by, as `nicfw show` prints them
+        #[arg(required = true, num_args = 1..)]
+        words: Vec<String>,
+        /// Moment
+        #[arg(long, value_name = "WHEN", default_value = "now", value_parser = moment)]
+        at: When,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Says what differs between two moments
+    Between {
+        /// First moment
+        #[arg(value_parser = moment)]
+        from: When,
+        /// Second moment
+        #[arg(value_parser = moment)]
+        to: When,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Reads everything again and checks that it is what was written
+    Verify {
+        /// Head that was kept: checks also that the chain which held it was not rewritten
+        #[arg(long, value_name = "HEAD")]
+        anchor: Option<Head>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Prints all records, one JSON object a line
+    Export {
+        /// Print the head alone, to be kept elsewhere
+        #[arg(long)]
+        anchor: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Rewrites a journal of an older format; the older one stays beside it
+    Migrate(Output),
+    /// Draws the entries in use over time, as SVG
+    Plot(Output),
+}
+
+/// A moment in a journal.
+fn moment(text: &str) -> Result<When, String> {
+    if text == "now" {
+        return Ok(When::Now);
+    }
+    if let Ok(number) = text.parse() {
+        return Ok(When::Record(number));
+    }
+    text.parse()
+        .map(When::Time)
+        .map_err(|_| "expected now, a record's number, or a date as 2026-11-23T08:30:00Z".into())
 }
 
 /// Options of `detach`.

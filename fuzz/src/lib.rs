@@ -47,6 +47,7 @@ targets! {
     import_dpdk_acl: "src/policy/import/mod.rs import";
     import_iptables: "src/policy/import/mod.rs import";
     import_nft: "src/policy/import/mod.rs import";
+    journal: "src/journal/hash.rs Head";
     mcdi_reply: "src/mcdi/channel.rs open" "src/mcdi/wire/mod.rs zero_extended";
     model_mcdi: "firmware-model/src/mc/mod.rs take" "firmware-model/src/mc/mod.rs answered"
         "firmware-model/src/vnic/mod.rs receive" "firmware-model/src/vnic/rx.rs receive";

@@ -35,6 +35,7 @@ pub struct Migrated {
 /// [`JournalError`]; the journal is as it was.
 pub fn migrate(path: impl AsRef<Path>, key: Option<&Key>) -> Result<Option<Migrated>, JournalError> {
     let path = path.as_ref();
+    fs::metadata(path).map_err(opening)?;
     // No writer comes in between: the lock is held until the end.
     let mut old = FileStore::open(path)?;
     let end = old.len().map_err(opening)?;

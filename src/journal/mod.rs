@@ -346,6 +346,15 @@ impl Journal {
         (1..=self.head().number).map(|number| self.record(number))
     }
 
+    /// All records for other programs, each as one line of JSON with number, date, hash and event; the format is that of the
+    /// file's payloads.
+    pub fn export(&mut self) -> impl Iterator<Item = Result<String, JournalError>> {
+        self.records().map(|record| {
+            let unwritable = |error: wire::WireError| JournalError::Unwritable { what: error.to_string() };
+            wire::line(&record?).map_err(unwritable)
+        })
+    }
+
     /// What the records up to this one say; 0 = before the first.
     ///
     /// # Errors

@@ -139,7 +139,7 @@ impl RuleQuery {
     }
 }
 
-/// A change that has ended, with what was there before it and after it.
+/// A change, with what was there before it, and what was to be there after it or is.
 struct Ended<'a> {
     change: Change,
     before: &'a Content,
@@ -299,10 +299,16 @@ impl Journal {
             status.take(number, record.at, &record.event).map_err(out_of_order)?;
             let (Some(pending), Some(before), None) = (pending, before, &status.pending) else { continue };
             let (event, begin) = (&record.event, &pending.begin);
-            let delta = if let Event::Closed { content, .. } = event { content } else { &begin.delta };
             let change = change_of(pending.change, pending.at, begin, Some((event, record.at)), &status.content);
-            let ended = Ended { change, before: &before, after: &status.content, delta };
-            if wanted(&ended) {
+            // What was tried is asked about too, whatever came of it.
+            let (before, goal) = (&before, &pending.goal);
+            let mut ended = Ended { change, before, after: goal, delta: &begin.delta };
+            let mut asked = wanted(&ended);
+            if let (false, Event::Closed { content, .. }) = (asked, event) {
+                ended = Ended { after: &status.content, delta: content, ..ended };
+                asked = wanted(&ended);
+            }
+            if asked {
                 out.push(ended.change);
             }
         }

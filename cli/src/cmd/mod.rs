@@ -13,6 +13,7 @@ mod doctor;
 mod explain;
 mod import;
 mod info;
+mod journal;
 mod lint;
 mod plan;
 mod replay;
@@ -48,6 +49,7 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Reserve(args) => reserve::reserve(&args),
         Command::Release(args) => reserve::release(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Journal(args) => journal::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -10,6 +10,7 @@ pub mod import_dpdk_acl;
 pub mod import_iptables;
 pub mod import_nft;
 mod importer;
+pub mod journal;
 pub mod mcdi_reply;
 pub mod model_mcdi;
 pub mod model_pci;

@@ -9,7 +9,7 @@ mod event;
 
 use serde::{Deserialize, Serialize};
 
-use super::Event;
+use super::{Event, Record};
 use crate::clock::Timestamp;
 use crate::nic::RulesetVersion;
 use crate::tables::CounterId;
@@ -46,6 +46,22 @@ pub(super) fn encode(number: u64, at: Timestamp, event: &Event) -> Result<Vec<u8
 pub(super) fn decode(payload: &[u8]) -> Result<(u64, Timestamp, Event), WireError> {
     let payload: Payload<event::Event> = serde_json::from_slice(payload)?;
     Ok((payload.n, timestamp(payload.at)?, payload.event.try_into()?))
+}
+
+/// A record as a line of JSON, for other programs.
+#[derive(Serialize)]
+struct Line<'a> {
+    number: u64,
+    /// As in `2026-11-23T08:30:00.125Z`.
+    at: &'a str,
+    hash: &'a str,
+    event: event::Event,
+}
+
+pub(super) fn line(record: &Record) -> Result<String, WireError> {
+    let (at, hash) = (record.at.to_string(), record.hash.to_string());
+    let event = event::Event::from(&record.event);
+    Ok(serde_json::to_string(&Line { number: record.number, at: &at, hash: &hash, event })?)
 }
 
 fn timestamp(millis: u64) -> Result<Timestamp, WireError> {
