@@ -107,7 +107,7 @@ fn take(
             let change = firewall.plan(&compiled[usize::from(way)], "fuzz")?;
             firewall.apply(change)?;
         }
-        2 => firewall.reserve("guest", &[ip], Some(MacAddr([2, 0, 0x0a, 0x1e, 1, 9])), "guest")?,
+        2 => drop(firewall.reserve("guest", &[ip], Some(MacAddr([2, 0, 0x0a, 0x1e, 1, 9])), "guest")?),
         3 => drop(firewall.release("guest", "guest")?),
         4 => drop(firewall.counters()?),
         5 => drop(firewall.audit()?),
