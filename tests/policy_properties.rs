@@ -398,6 +398,19 @@ proptest! {
     }
 
     #[test]
+    fn what_is_written_means_the_same(spec in specs(), flows in prop::collection::vec(flows(), 20)) {
+        let Ok(document) = Document::parse(&spec.in_text(), "t") else { return Ok(()) };
+        let text = document.to_text();
+        prop_assert_eq!(&Document::restore(&text, "t", &document.origin_lines()).unwrap(), &document);
+        let read = Document::parse(&text, "t").unwrap();
+        prop_assert_eq!(without_lines(read.clone()), without_lines(document.clone()));
+        prop_assert_eq!(read.to_text(), text);
+        for (ip, direction) in flows.into_iter().flat_map(|ip| [(ip, Direction::Rx), (ip, Direction::Tx)]) {
+            prop_assert_eq!(judged(&read, ip, direction), judged(&document, ip, direction));
+        }
+    }
+
+    #[test]
     fn a_reply_answers_the_rule_that_decides_its_mirror(spec in specs(), flows in prop::collection::vec(flows(), 20)) {
         let Ok(document) = spec.in_code() else { return Ok(()) };
         for ip in flows {

@@ -152,9 +152,19 @@ fn a_group_that_code_changed_in_one_rule_is_written_out_there() {
 
 #[test]
 fn words_that_do_not_mean_their_addresses_are_replaced() {
-    for text in
-        ["any", "10.0.0.0/8, ", "10.9.9.9/8", "no such", "a except b", "", " except any", "::ffff:1.2.3.4", "\n"]
-    {
+    for text in [
+        "any",
+        "office",
+        "nobody",
+        "10.0.0.0/8, ",
+        "10.9.9.9/8",
+        "no such",
+        "a except b",
+        "",
+        " except any",
+        "::ffff:1.2.3.4",
+        "\n",
+    ] {
         let mut document = everything();
         let rule = &mut Arc::make_mut(&mut document.policies[0]).rules[0];
         (rule.remote.text, rule.remote.set) = (text.to_owned(), net("192.168.0.0/16"));
@@ -281,6 +291,7 @@ proptest! {
         let rule = &mut Arc::make_mut(&mut document.policies[0]).rules[0];
         let [owner, reason, ticket] = [0, 1, 2].map(|i: usize| texts[i].clone());
         rule.origin = Arc::new(Origin { owner, reason, ticket, ..(*rule.origin).clone() });
+        document.groups = Arc::new([(name.clone(), rule.remote.set.clone())].into());
         rule.remote.text = name.clone();
         Arc::make_mut(&mut document.policies[1]).name = name;
         Arc::make_mut(&mut document.bindings[0]).container = container;

@@ -40,6 +40,13 @@ dropped, the policy is loaded, and then the rules decide. They stay when the pro
 With --confirm-within the program waits, and takes the change back unless `nicfw confirm` comes in time.
 ";
 
+const CHECK_HELP: &str = "\
+--canonical prints the policy as it was understood: every default said, sets as short as they can be, one rule a line,
+without comments. Files that mean the same have the same canonical form, whoever wrote them.
+
+    nicfw check web.yaml --canonical > web.canonical.yaml
+";
+
 const IMPORT_HELP: &str = "\
 The policy goes to standard output, what it does not say to standard error, line by line. An allow that cannot be said is
 left out, a deny that cannot be said denies more; exit code 3 if there is any such line, or if there is no policy.
@@ -91,7 +98,8 @@ pub enum Command {
     /// Shows the firewall at work: containers and peers with real traffic through the emulated adapter
     Demo(Demo),
     /// Checks a policy file, and whether it fits the adapter's tables
-    Check(OneFile),
+    #[command(after_help = CHECK_HELP)]
+    Check(Check),
     /// Loads a policy file into an adapter
     #[command(after_help = APPLY_HELP)]
     Apply(Apply),
@@ -170,6 +178,18 @@ pub struct Demo {
 pub struct OneFile {
     /// Policy file
     pub file: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Policy file
+    pub file: PathBuf,
+    /// Print the policy in its canonical form instead, if it is sound and fits
+    #[arg(long, conflicts_with = "json")]
+    pub canonical: bool,
     #[command(flatten)]
     pub output: Output,
 }

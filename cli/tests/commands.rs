@@ -34,6 +34,18 @@ fn check() {
 }
 
 #[test]
+fn check_prints_the_canonical_form() {
+    let ran = nicfw(&["check", SHOP, "--canonical"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    golden("check-canonical", &ran.stdout);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &ran.stdout).unwrap();
+    let path = file.path().to_str().unwrap();
+    assert_eq!(nicfw(&["check", path, "--canonical"]).stdout, ran.stdout, "its own canonical form");
+    assert_eq!(nicfw(&["diff", SHOP, path]).code, 0, "it means the same");
+}
+
+#[test]
 fn plan_counts_the_commands_of_a_change() {
     both("plan", &["plan", SHOP], 0);
     let json = both("plan-change", &["plan", "cli/tests/policies/shop-changed.yaml", "--from", SHOP], 0);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
 use nicfw::policy::{
-    AddrSet, Attach, Binding, Document, Flow, Interval, IpFlow, Management, OnExpiry, Origin, Policy, PortPair, PortSet, Ports,
-    Proto, Remote, Rule,
+    AddrSet, Attach, Binding, Document, Flow, Interval, IpFlow, Management, OnExpiry, Origin, Policy, PortPair,
+    PortSet, Ports, Proto, Remote, Rule,
 };
 use nicfw::tables::{Direction, MacAddr, Verdict};
 
@@ -139,7 +139,8 @@ pub fn document(u: &mut Unstructured<'_>) -> Result<Document> {
     let usual = PortSet::from_intervals([Interval { first: 32768, last: 60999 }]);
     let ephemeral = if u.ratio(1, 4)? { ports(u)? } else { usual };
     let on_expiry = OnExpiry::Report;
-    Ok(Document { name: "input.yaml".into(), unbound, multicast, ephemeral, on_expiry, management, policies, bindings })
+    let (name, groups) = ("input.yaml".into(), Arc::default());
+    Ok(Document { name, unbound, multicast, ephemeral, on_expiry, groups, management, policies, bindings })
 }
 
 /// A flow near the edges of what [`document`] makes.

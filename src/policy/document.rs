@@ -27,6 +27,7 @@
 //! Groups are no range that a table could match as *local* address: a frame received for a group falls under rule 6.
 //! Therefore `multicast: allow` needs `unbound: allow`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub struct Document {
     pub ephemeral: PortSet,
     /// What to do about rules and bindings whose `until` has passed.
     pub on_expiry: OnExpiry,
+    /// Addresses with names, to which [`Remote::text`] refers. They decide nothing: rules hold what the names mean.
+    pub groups: Arc<BTreeMap<String, AddrSet>>,
     /// Flows that no policy may close.
     pub management: Vec<Management>,
     /// Policies, in file order; names are unique.

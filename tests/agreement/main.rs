@@ -13,3 +13,4 @@ mod frames;
 mod packets;
 mod shuffled;
 mod tables;
+mod written;

@@ -165,6 +165,7 @@ impl Set {
             multicast: Verdict::Deny,
             ephemeral: PortSet::from_intervals([Interval { first: 32768, last: 60999 }]),
             on_expiry: OnExpiry::Report,
+            groups: Arc::default(),
             management: Vec::new(),
             policies,
             bindings,

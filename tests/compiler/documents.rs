@@ -160,6 +160,7 @@ pub fn document(most_rules: usize) -> impl Strategy<Value = Document> {
                 multicast,
                 ephemeral,
                 on_expiry: OnExpiry::Report,
+                groups: Arc::default(),
                 management: management
                     .into_iter()
                     .map(|(rule, named)| Management { rule, mac: named.then_some(mac(100)) })

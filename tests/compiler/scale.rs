@@ -1,6 +1,7 @@
 //! Size: what many bindings cost, and what entries cost against the naive expansion.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use nicfw::policy::{
@@ -59,6 +60,7 @@ pub fn document(policies: Vec<Vec<Rule>>, count: u32) -> Document {
         multicast: Verdict::Deny,
         ephemeral: port_set(&[(32768, 60999)]),
         on_expiry: OnExpiry::Report,
+        groups: Arc::default(),
         management: Vec::new(),
         policies: policies
             .into_iter()

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use nicfw::policy::Document;
 use serde::Serialize;
 
 use super::{UsageReport, compile, document, openings, usage, usage_table};
-use crate::args::OneFile;
+use crate::args;
 use crate::failure::{Exit, Failure};
 use crate::output::{Report, wrapped};
 
@@ -21,9 +22,12 @@ struct CheckReport {
     warnings: Vec<String>,
 }
 
-pub fn run(args: &OneFile) -> Result<Report, Failure> {
+pub fn run(args: &args::Check) -> Result<Report, Failure> {
     let document = document(&args.file)?;
     let compiled = compile(&document)?;
+    if args.canonical {
+        return canonical(&document);
+    }
     let report = CheckReport {
         file: document.name.to_string(),
         policies: document.policies.len(),
@@ -50,5 +54,13 @@ pub fn run(args: &OneFile) -> Result<Report, Failure> {
     for warning in &report.warnings {
         let _ = writeln!(text, "note: {warning}");
     }
+    Ok(Report::done(text))
+}
+
+/// The canonical form, if it can be read again: written out, sets may become too large for a file.
+fn canonical(document: &Document) -> Result<Report, Failure> {
+    let text = document.to_text();
+    let name = format!("canonical form of {}", document.name);
+    Document::parse(&text, &name).map_err(|errors| Failure::new(Exit::Usage, errors))?;
     Ok(Report::done(text))
 }

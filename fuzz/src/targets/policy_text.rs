@@ -1,12 +1,13 @@
-//! Policy files.
+//! Policy files, read and written.
 
+use nicfw::clock::Timestamp;
 use nicfw::policy::{CompileError, Compiled, Document, FlowText};
 use nicfw::tables::Target;
 
 /// Larger documents are parsed only: how long compiling takes is another question.
 const SMALL: usize = 12;
 
-/// Reads the input as a policy file; a small one is compiled.
+/// Reads the input as a policy file; a small one is written, read again and compiled.
 pub fn run(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let document = match Document::parse(text, "input.yaml") {
@@ -18,10 +19,20 @@ pub fn run(data: &[u8]) {
     if !small {
         return;
     }
+    write(&document);
     match Compiled::new(&document, &Target::profile0(), None) {
         Ok(compiled) => decide(&document, &compiled),
         Err(error @ (CompileError::Disagrees { .. } | CompileError::Map(_))) => panic!("{error}"),
         Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// What is written is read as the same document; so is what is left of it when all dates have passed.
+fn write(document: &Document) {
+    for document in [document, &document.without_expired(Timestamp::LAST)] {
+        let text = document.to_text();
+        let restored = Document::restore(&text, &document.name, &document.origin_lines());
+        assert_eq!(restored.as_ref(), Ok(document), "{text}");
     }
 }
 

@@ -59,6 +59,11 @@ impl Groups {
         groups
     }
 
+    /// The groups that are sound.
+    pub fn into_sets(self) -> BTreeMap<String, AddrSet> {
+        self.sets.into_iter().filter_map(|(name, set)| Some((name, set?))).collect()
+    }
+
     /// The addresses that an expression means; `None` after reporting what is wrong with it.
     pub fn resolve(&mut self, addrs: &Addrs, problems: &mut Problems) -> Option<AddrSet> {
         if addrs.refused {

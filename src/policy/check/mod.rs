@@ -71,6 +71,7 @@ impl Checker {
             multicast,
             ephemeral,
             on_expiry: draft.on_expiry,
+            groups: Arc::new(std::mem::take(&mut self.groups).into_sets()),
             management,
             policies,
             bindings: bindings.into_iter().map(Arc::new).collect(),

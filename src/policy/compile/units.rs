@@ -69,6 +69,7 @@ impl Alone {
             multicast: document.multicast,
             ephemeral: document.ephemeral.clone(),
             on_expiry: document.on_expiry,
+            groups: document.groups.clone(),
             management: document.management.clone(),
             policies: Vec::new(),
             bindings: Vec::new(),

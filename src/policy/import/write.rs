@@ -87,9 +87,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::super::document::{Document, Proto, Rule};
-    use super::super::super::sets::Interval;
+    use super::super::super::sets::{AddrSet, Interval, PortSet};
     use super::super::rules::Place;
     use super::*;
+    use crate::tables::Direction;
 
     const IPS: [&str; 3] = ["10.30.1.17", "10.30.1.18", "2001:db8::17"];
 

@@ -1,37 +1,42 @@
-//! Names for the remote addresses of rules, from the words in which they were said.
+//! Addresses in the words in which they were said, or by the name of a group that has them.
 
 use std::collections::BTreeMap;
 
-use super::super::document::{Document, Remote};
+use super::super::document::Remote;
 use super::super::draft::AddrTerm;
 use super::super::sets::AddrSet;
 use super::super::words;
 use super::pieces;
 
-/// What the names of groups mean: each the addresses of the first rule whose remote is that word alone.
-pub(super) struct Groups<'a>(BTreeMap<&'a str, &'a AddrSet>);
+/// The groups of a document.
+pub(super) struct Groups<'a> {
+    sets: &'a BTreeMap<String, AddrSet>,
+    /// The first name of each set that takes more than one word to write.
+    names: BTreeMap<&'a AddrSet, &'a str>,
+}
 
 impl<'a> Groups<'a> {
-    pub fn of(document: &'a Document) -> Self {
-        let management = document.management.iter().map(|management| &management.rule);
-        let rules = document.policies.iter().flat_map(|policy| &policy.rules);
-        let mut sets = BTreeMap::new();
-        for Remote { text, set } in management.chain(rules).map(|rule| &rule.remote) {
-            if words::is_name(text) && text != "any" && !set.is_empty() {
-                sets.entry(text.as_str()).or_insert(set);
-            }
+    pub fn new(sets: &'a BTreeMap<String, AddrSet>) -> Self {
+        let mut names = BTreeMap::new();
+        for (name, set) in sets.iter().filter(|(_, set)| set.v4.intervals().len() + set.v6.intervals().len() > 1) {
+            names.entry(set).or_insert(name.as_str());
         }
-        Self(sets)
+        Self { sets, names }
     }
 
     /// The groups as `name: addresses`.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(name, set)| format!("{}: {}", pieces::word(name), pieces::addresses(set)))
+        self.sets.iter().map(|(name, set)| format!("{}: {}", pieces::word(name), pieces::addresses(set)))
     }
 
-    /// Remote addresses in the words in which they were said, or as prefixes if these words do not mean them.
+    /// Addresses by the name of a group, or as prefixes.
+    pub fn addresses(&self, set: &AddrSet) -> String {
+        self.names.get(set).map_or_else(|| pieces::addresses(set), |name| pieces::word(name))
+    }
+
+    /// Remote addresses in the words in which they were said, if these words mean them.
     pub fn remote(&self, remote: &Remote) -> String {
-        self.as_said(remote).unwrap_or_else(|| pieces::addresses(&remote.set))
+        self.as_said(remote).unwrap_or_else(|| self.addresses(&remote.set))
     }
 
     fn as_said(&self, remote: &Remote) -> Option<String> {
@@ -53,7 +58,7 @@ impl<'a> Groups<'a> {
         match term {
             AddrTerm::Any => Some(AddrSet::full()),
             AddrTerm::Net(net) => (net.addr() == net.network()).then(|| AddrSet::from(*net)),
-            AddrTerm::Group(name) => self.0.get(name.as_str()).map(|set| (*set).clone()),
+            AddrTerm::Group(name) => self.sets.get(name).cloned(),
         }
     }
 }

@@ -31,8 +31,8 @@ impl Document {
     /// [`Document::restore`] makes the same document of it, and [`Document::parse`] one that decides the same and has the
     /// lines of this text. What the text cannot hold:
     ///
-    /// - [`super::Remote::text`] stays if it means the same with the groups of the text; otherwise the rule names prefixes.
-    ///   A group is what the first rule that names it alone says it is.
+    /// - [`super::Remote::text`] stays if it means the rule's addresses; otherwise the rule names prefixes, or the group that
+    ///   has the same addresses.
     /// - [`Origin::file`] becomes the name of the document.
     /// - A document that code brought out of order (two bindings with one address, ports beside a protocol that has none, a
     ///   reason of two lines) has a text that is refused. Only [`Binding::owns_mac`] is found out anew where it is true.
@@ -40,7 +40,7 @@ impl Document {
     /// `parse` refuses sets that code made empty, and more than 1 MiB of text; `restore` reads the first and 32 MiB.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let groups = Groups::of(self);
+        let groups = Groups::new(&self.groups);
         let owner = common_owner(self);
         let mut out = String::from("nicfw: 1\n");
         // Writing to a string cannot fail.
@@ -130,7 +130,7 @@ fn rule_fields(rule: &Rule, groups: &Groups<'_>, owner: Option<&str>) -> Vec<Str
     let (remote_ports, local_ports) = ports(rule);
     fields.extend(remote_ports.map(|set| format!("remote_ports: {}", pieces::ports(&set))));
     fields.extend(local_ports.map(|set| format!("local_ports: {}", pieces::ports(&set))));
-    fields.extend(rule.local.as_ref().map(|set| format!("local: {}", pieces::addresses(set))));
+    fields.extend(rule.local.as_ref().map(|set| format!("local: {}", groups.addresses(set))));
     // Only an allow has replies; a deny that has them is refused when it is read.
     match (rule.action, rule.replies) {
         (Verdict::Allow, false) => fields.push("replies: no".to_owned()),
