@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Ran, golden};
+use common::{Ran, golden, nicfw};
 use nicfw::Adapter;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
@@ -112,6 +112,8 @@ fn whoever_waits_for_a_confirmation_gets_it_or_takes_the_change_back() {
     assert!(ran.stderr.contains("waits for confirmation until"), "{}", ran.stderr);
     adapter.json(&["confirm"]);
     assert_eq!(adapter.verdict(8443), Verdict::Allow);
+    let verified = nicfw(&["journal", adapter.journal().to_str().unwrap(), "verify"]);
+    assert_eq!((verified.code, verified.stderr.as_str()), (0, ""), "{}", verified.stdout);
 }
 
 #[test]
@@ -136,7 +138,8 @@ fn a_foreign_write_is_found_with_the_gap_in_the_journal_and_repaired() {
     let Ok(locator) = adapter.device().parse::<Locator>();
     let clock = Arc::new(SystemClock::new());
     let mut other = Adapter::from_device(locator.open().unwrap(), clock, Default::default()).unwrap();
-    let gone = TableOp::SetRule { key: *rules.keys().next().unwrap(), rx: Action::None, tx: Action::None, counter: None };
+    let gone =
+        TableOp::SetRule { key: *rules.keys().next().unwrap(), rx: Action::None, tx: Action::None, counter: None };
     other.execute(&gone).unwrap();
     drop(other);
     let ran = adapter.nicfw(&["audit"]);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::golden;
+use common::{golden, nicfw};
 use nicfw::device::Locator;
 use nicfw::mcdi::wire::{Cmd, McErrno};
 use nicfw::tables::Verdict;
@@ -177,6 +177,18 @@ fn while_another_program_has_the_function_nothing_is_sent() {
     assert_eq!(adapter.model.commands_executed(), 0);
     drop(held);
     assert_eq!(adapter.apply().code, 0);
+}
+
+#[test]
+fn an_adapter_that_is_not_there_gets_no_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (socket, journal) = (dir.path().join("nic.sock"), dir.path().join("nic.journal"));
+    let device = format!("vfio-user:{}", socket.display());
+    let adopt = ["apply", SHOP, "--adopt", "--reason", "CHG-1042", "--journal", journal.to_str().unwrap()];
+    let ran = nicfw(&[&adopt[..], &["--device", &device]].concat());
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    assert!(ran.stderr.starts_with(&device), "{}", ran.stderr);
+    assert!(!journal.exists());
 }
 
 #[test]

@@ -11,6 +11,7 @@
 
 mod measure;
 mod nft;
+mod ratio;
 mod sets;
 mod spread;
 
@@ -21,8 +22,9 @@ use std::sync::Arc;
 use nicfw::Target;
 use nicfw::policy::{Compiled, Document};
 
-use measure::{ratio, time};
+use measure::time;
 use nft::Nft;
+use ratio::ratio;
 use sets::{Set, wide};
 use spread::Spread;
 

@@ -6,13 +6,15 @@
 //! ```
 
 mod measure;
+mod ratio;
 mod spread;
 
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use measure::{ratio, time};
+use measure::time;
+use ratio::ratio;
 use spread::Spread;
 
 /// How often each side of a comparison runs.

@@ -6,6 +6,7 @@
 //! ```
 
 mod measure;
+mod ratio;
 mod spread;
 
 use std::fmt::Write as _;
@@ -20,7 +21,8 @@ use nicfw::policy::{Compiled, Document};
 use nicfw::{Adapter, Direction, MacAddr, Target};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
-use measure::{ratio, time};
+use measure::time;
+use ratio::ratio;
 use spread::Spread;
 
 /// How often each side of a comparison runs.

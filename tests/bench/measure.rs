@@ -1,17 +1,10 @@
-//! How ratios are measured: both sides in turn.
+//! How long work takes.
 
 use std::time::Instant;
-
-use super::spread::Spread;
 
 /// Seconds that some work takes.
 pub fn time(work: impl FnOnce()) -> f64 {
     let start = Instant::now();
     work();
     start.elapsed().as_secs_f64()
-}
-
-/// Times two sides in turn, so that what slows the machine slows both; the ratio of each pair.
-pub fn ratio(runs: usize, mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> Spread {
-    Spread::of((0..runs).map(|_| one() / other()))
 }

@@ -115,7 +115,14 @@ impl Story {
 pub fn begin(journal: &Journal, kind: Kind, reason: &str, goal: &Content) -> Event {
     let delta = Delta::between(&journal.status().content, goal);
     let why = Why { who: "ann".into(), reason: reason.into(), ticket: Some("CHG-7".into()), approval: None };
-    Event::Begin(Begin { kind, why, confirm_by: None, version: journal.status().version.clone(), delta })
+    Event::Begin(Begin {
+        kind,
+        why,
+        confirm_by: None,
+        version: journal.status().version.clone(),
+        delta,
+        between: Vec::new(),
+    })
 }
 
 pub fn done(change: u64, of: u8) -> Event {
