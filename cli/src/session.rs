@@ -238,7 +238,7 @@ impl Stranger {
                     failure.exit = Exit::Drift;
                 }
                 format!(
-                    ". Nothing was sent. To drop what it holds and load a policy, with all traffic of the adapter blocked \
+                    ". Nothing was changed. To drop what it holds and load a policy, with all traffic of the adapter blocked \
                      meanwhile: nicfw apply FILE --device {locator} --adopt --reason TEXT"
                 )
             }

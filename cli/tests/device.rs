@@ -67,12 +67,13 @@ fn the_screen_of_apply() {
 }
 
 #[test]
-fn without_adopt_nothing_is_sent() {
+fn without_adopt_nothing_is_changed() {
     let adapter = Served::new();
     let ran = adapter.nicfw(&["apply", SHOP, "--reason", "CHG-1042"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
     golden("device-not-adopted", &ran.stderr);
-    assert_eq!(adapter.model.commands_executed(), 0);
+    assert_eq!((adapter.model.snapshot().rules.len(), adapter.model.overridden()), (0, Override::None));
+    assert_eq!((adapter.verdict(443), adapter.verdict(22)), (Verdict::Allow, Verdict::Allow));
 }
 
 #[test]

@@ -51,6 +51,11 @@ impl<E: Engine> Firewall<E> {
         if *compiled.target() != self.target {
             return Err(PlanError::Target);
         }
+        let held = &self.held.source;
+        if *compiled.document() == held.document {
+            // Its meaning is in place, whatever ids another compilation gives to the same classes.
+            return self.change(Kind::Apply, self.held.next_shared(held.clone()), why.into());
+        }
         self.plan_source(Source::from(compiled), why)
     }
 
