@@ -4,11 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 /// Packages, and what they may hold beside what every package holds.
-const PACKAGES: &[(&str, &[&str])] = &[
-    ("nicfw", &["src/"]),
-    ("nicfw-model", &["src/"]),
-    ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"]),
-];
+const PACKAGES: &[(&str, &[&str])] =
+    &[("nicfw", &["src/"]), ("nicfw-model", &["src/"]), ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"])];
 
 /// What every package holds; the last three are cargo's own.
 const EVERYWHERE: &[&str] = &[

@@ -59,7 +59,8 @@ pub fn run(data: &[u8]) {
     // SAFETY: the structure is numbers and arrays of numbers.
     let mut error: nicfw_error = unsafe { std::mem::zeroed() };
     error.size = size_of::<nicfw_error>();
-    let mut program = Program { u: Unstructured::new(data), handles: Vec::new(), texts: Vec::new(), error, server: None };
+    let mut program =
+        Program { u: Unstructured::new(data), handles: Vec::new(), texts: Vec::new(), error, server: None };
     for _ in 0..MOST {
         if program.u.is_empty() || program.call().is_err() {
             break;
