@@ -51,9 +51,9 @@
 
 
 /**
- * Version of the binary interface. The shared library's name carries it: libnicfw.so.0.1 has version 1.
+ * Version of the binary interface. The shared library's name carries it: libnicfw.so.0.2 has version 2.
  */
-#define NICFW_ABI_VERSION 1
+#define NICFW_ABI_VERSION 2
 
 /**
  * What a call returns: `NICFW_OK`, or why it failed. Numbers are never reused.
@@ -486,13 +486,21 @@ typedef enum {
      */
     NICFW_FIELD_SUITABILITY = 37,
     /**
-     * Text: what stands in nicfw's way, one a line.
+     * Text: what stands in the way, one a line: of nicfw, or of a flow.
      */
     NICFW_FIELD_OBSTACLES = 38,
     /**
      * Text: the commands that clear it, for a root shell, one a line.
      */
     NICFW_FIELD_COMMANDS = 39,
+    /**
+     * Text: the kind of a finding, such as "never-matches".
+     */
+    NICFW_FIELD_LINT = 40,
+    /**
+     * Number: how many more.
+     */
+    NICFW_FIELD_MORE = 41,
 } nicfw_field;
 
 /**
@@ -1544,6 +1552,19 @@ int nicfw_compiled_diff(const nicfw_compiled *old_policy,
                         nicfw_error *err);
 
 /**
+ * Tells how many more containers like one of the policy's would fit: with the same policy and attachment, and with addresses
+ * and a MAC of their own. One item. It compiles some dozen policies as large as what fits: seconds for thousands.
+ *
+ * Fields: CONTAINER, MORE, TEXT (what ends it, or that nothing did), and TABLE where a table ends it.
+ *
+ * Returns `NICFW_E_NOT_FOUND` if the policy binds no such container.
+ */
+int nicfw_compiled_count_more(const nicfw_compiled *compiled,
+                              const char *container,
+                              nicfw_list **room,
+                              nicfw_error *err);
+
+/**
  * Ends a compiled policy. NULL does nothing. What was adopted or planned with it stays.
  */
 int nicfw_compiled_free(nicfw_compiled *compiled, nicfw_error *err);
@@ -1638,6 +1659,33 @@ int nicfw_policy_decide(const nicfw_policy *policy,
                         const char *flow,
                         nicfw_list **decisions,
                         nicfw_error *err);
+
+/**
+ * Lists what somebody should look at: rules that can never match and what hides them, duplicates, neighbours that could be
+ * one, replies that leave much open, missing reasons, what has expired, policies that nothing uses or that break path-MTU
+ * discovery. `today` is a date such as "2026-11-23", in UTC: what ended before it has expired.
+ *
+ * Fields: TEXT, LINT, and of the rule or container that it is about FILE, LINE, OWNER, REASON, TICKET, WHEN, UNTIL.
+ *
+ * Returns `NICFW_E_ARGUMENT` if `today` is no date.
+ */
+int nicfw_policy_lint(const nicfw_policy *policy,
+                      const char *today,
+                      nicfw_list **findings,
+                      nicfw_error *err);
+
+/**
+ * Names, for each judgement of a flow that is denied, the rule that comes nearest to letting it through, and what is in the
+ * way; nothing for one that passes, or where no rule is about the address. `flow` is a text as for `nicfw_policy_decide`.
+ *
+ * Fields: TEXT, DIRECTION, OBSTACLES, and of the rule FILE, LINE, OWNER, REASON, TICKET, WHEN, UNTIL.
+ *
+ * Returns `NICFW_E_FLOW` if the text is wrong, or says of neither end that it is here.
+ */
+int nicfw_policy_find_nearest(const nicfw_policy *policy,
+                              const char *flow,
+                              nicfw_list **rules,
+                              nicfw_error *err);
 
 /**
  * Ends a policy. NULL does nothing. What was compiled from it stays.

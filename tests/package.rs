@@ -4,12 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 /// Packages, and what they may hold beside what every package holds.
-const PACKAGES: &[(&str, &[&str])] = &[
-    ("nicfw", &["src/"]),
-    ("nicfw-model", &["src/"]),
-    ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"]),
-    ("nicfw-ffi", &["src/", "examples/"]),
-];
+const PACKAGES: &[(&str, &[&str])] =
+    &[("nicfw", &["src/"]), ("nicfw-model", &["src/"]), ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"])];
 
 /// What every package holds; the last three are cargo's own.
 const EVERYWHERE: &[&str] = &[
@@ -25,6 +21,9 @@ const EVERYWHERE: &[&str] = &[
 /// Kinds of files that are sources.
 const SOURCES: &[&str] = &["rs", "svg", "yaml", "c", "md"];
 
+/// Directories of the other packages of the workspace.
+const NOT_PUBLISHED: &[&str] = &["ffi", "fuzz"];
+
 fn contents(package: &str) -> Vec<String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["package", "--list", "--allow-dirty", "--offline", "--locked", "-p", package]);
@@ -36,6 +35,18 @@ fn contents(package: &str) -> Vec<String> {
 fn is_source(file: &str, folders: &[&str]) -> bool {
     let kind = Path::new(file).extension().and_then(|kind| kind.to_str());
     folders.iter().any(|folder| file.starts_with(folder)) && kind.is_some_and(|kind| SOURCES.contains(&kind))
+}
+
+#[test]
+fn what_is_not_published_says_so() {
+    for folder in NOT_PUBLISHED {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("Cargo.toml");
+        let text = std::fs::read_to_string(manifest).unwrap();
+        assert!(text.contains("\npublish = false\n"), "{folder} would be published");
+    }
+    let root = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let members = root.split("members = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
+    assert_eq!(members.split(',').count(), PACKAGES.len() + NOT_PUBLISHED.len(), "a member is neither: {members}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use nicfw::error::AdapterState;
 use nicfw::firewall::{AdoptError, ApplyCause, ApplyError, AuditError, ReserveError};
 use nicfw::nic::{AdapterError, AttachError, McdiError};
 use nicfw::policy::plan::PlanError;
-use nicfw::policy::{CompileError, FlowTextError, Origin, ParseErrors};
+use nicfw::policy::{CompileError, DateError, FlowTextError, Origin, ParseErrors};
 
 use crate::nicfw_code::{self, *};
 use crate::nicfw_state::{self, *};
@@ -165,6 +165,12 @@ impl From<ParseErrors> for Failure {
 impl From<FlowTextError> for Failure {
     fn from(error: FlowTextError) -> Self {
         Self::of(NICFW_E_FLOW, &error)
+    }
+}
+
+impl From<DateError> for Failure {
+    fn from(error: DateError) -> Self {
+        Self::of(NICFW_E_ARGUMENT, &error).at("today")
     }
 }
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use nicfw::device::{Suitability, Verdict as Usable};
 use nicfw::firewall::{Count, Firewall};
-use nicfw::policy::plan::{Phase, Step};
-use nicfw::policy::{Binding, Difference, Document, Explanation, Flow, Opening, Origin, ParseError, Usage};
+use nicfw::policy::plan::{HowManyMore, Phase, Step};
+use nicfw::policy::{
+    Binding, Difference, Document, Explanation, Finding, Flow, Nearest, Opening, Origin, ParseError, Table, Usage,
+};
 use nicfw::{Direction, RuleKey, TableOp, Verdict};
 
 use crate::nic::Watched;
@@ -147,9 +149,9 @@ pub fn opening(opening: &Opening) -> Item {
     item.maybe(NICFW_FIELD_CONTAINER, opening.container.as_ref())
 }
 
-pub fn usage(usage: &Usage) -> Item {
-    use nicfw::policy::Table;
-    let table = match usage.table {
+/// A table as C numbers it.
+fn table(table: Table) -> u64 {
+    let table = match table {
         Table::Rules => nicfw_table::NICFW_TABLE_RULES,
         Table::SubnetIds => nicfw_table::NICFW_TABLE_SUBNET_IDS,
         Table::SubnetNodes => nicfw_table::NICFW_TABLE_SUBNET_NODES,
@@ -160,9 +162,13 @@ pub fn usage(usage: &Usage) -> Item {
         Table::Combinations => nicfw_table::NICFW_TABLE_COMBINATIONS,
         Table::Counters => nicfw_table::NICFW_TABLE_COUNTERS,
     };
+    table as u64
+}
+
+pub fn usage(usage: &Usage) -> Item {
     let users = |users: &[(String, u64)]| users.iter().map(|(name, used)| format!("{name} {used}")).collect::<Vec<_>>();
     Item::new(format!("{}: {} of {}", usage.table, usage.needed, usage.available))
-        .number(NICFW_FIELD_TABLE, table as u64)
+        .number(NICFW_FIELD_TABLE, table(usage.table))
         .number(NICFW_FIELD_USED, usage.used())
         .number(NICFW_FIELD_AVAILABLE, usage.available)
         .number(NICFW_FIELD_MISSING, usage.missing())
@@ -229,6 +235,23 @@ pub fn problem(problem: &ParseError, name: &str) -> Item {
         .text(NICFW_FIELD_FILE, name)
         .number(NICFW_FIELD_LINE, problem.line())
         .number(NICFW_FIELD_COLUMN, problem.column())
+}
+
+pub fn finding(finding: &Finding) -> Item {
+    Item::new(finding.to_string()).text(NICFW_FIELD_LINT, finding.lint.name()).origin(finding.origins.first())
+}
+
+pub fn nearest(nearest: &Nearest, flow: &Flow) -> Item {
+    Item::new(nearest.to_string())
+        .number(NICFW_FIELD_DIRECTION, direction(flow.direction))
+        .texts(NICFW_FIELD_OBSTACLES, nearest.obstacles.iter().map(|obstacle| &obstacle.text))
+        .origin(Some(&nearest.origin))
+}
+
+pub fn room(container: &str, more: &HowManyMore) -> Item {
+    let ends = more.ends.as_ref().map_or_else(|| "nothing was found to end it".to_owned(), ToString::to_string);
+    let item = Item::new(ends).text(NICFW_FIELD_CONTAINER, container).number(NICFW_FIELD_MORE, more.more);
+    if let Some(ends) = more.table() { item.number(NICFW_FIELD_TABLE, table(ends)) } else { item }
 }
 
 pub fn function(function: &Suitability) -> Item {

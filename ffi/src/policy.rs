@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use nicfw::policy::{Document, FlowText};
+use nicfw::policy::{Date, Document, FlowText};
 
 use crate::call::{free, run};
 use crate::failure::{Failure, Result};
@@ -116,6 +116,55 @@ pub unsafe extern "C" fn nicfw_policy_decide(
         let document = handle::get(policy)?;
         let flows = flow.judgements(&document)?;
         decisions.give(flows.iter().map(|flow| items::decision(&document, flow)).collect())
+    })
+}
+
+/// Lists what somebody should look at: rules that can never match and what hides them, duplicates, neighbours that could be
+/// one, replies that leave much open, missing reasons, what has expired, policies that nothing uses or that break path-MTU
+/// discovery. `today` is a date such as "2026-11-23", in UTC: what ended before it has expired.
+///
+/// Fields: TEXT, LINT, and of the rule or container that it is about FILE, LINE, OWNER, REASON, TICKET, WHEN, UNTIL.
+///
+/// Returns `NICFW_E_ARGUMENT` if `today` is no date.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_policy_lint(
+    policy: *const nicfw_policy,
+    today: *const c_char,
+    findings: *mut *mut nicfw_list,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let findings = memory.out(findings, "findings")?;
+        let today: Date = memory.text(today, "today")?.parse()?;
+        let found = handle::get(policy)?.lint(&today);
+        findings.give(found.iter().map(items::finding).collect())
+    })
+}
+
+/// Names, for each judgement of a flow that is denied, the rule that comes nearest to letting it through, and what is in the
+/// way; nothing for one that passes, or where no rule is about the address. `flow` is a text as for `nicfw_policy_decide`.
+///
+/// Fields: TEXT, DIRECTION, OBSTACLES, and of the rule FILE, LINE, OWNER, REASON, TICKET, WHEN, UNTIL.
+///
+/// Returns `NICFW_E_FLOW` if the text is wrong, or says of neither end that it is here.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_policy_find_nearest(
+    policy: *const nicfw_policy,
+    flow: *const c_char,
+    rules: *mut *mut nicfw_list,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let rules = memory.out(rules, "rules")?;
+        let flow: FlowText = memory.text(flow, "flow")?.parse()?;
+        let document = handle::get(policy)?;
+        let flows = flow.judgements(&document)?;
+        let nearest = |flow| document.nearest(flow).map(|nearest| items::nearest(&nearest, flow));
+        rules.give(flows.iter().filter_map(nearest).collect())
     })
 }
 

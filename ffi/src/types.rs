@@ -248,10 +248,14 @@ pub enum nicfw_field {
     NICFW_FIELD_DRIVER = 36,
     /// Number: a `nicfw_suitability`.
     NICFW_FIELD_SUITABILITY = 37,
-    /// Text: what stands in nicfw's way, one a line.
+    /// Text: what stands in the way, one a line: of nicfw, or of a flow.
     NICFW_FIELD_OBSTACLES = 38,
     /// Text: the commands that clear it, for a root shell, one a line.
     NICFW_FIELD_COMMANDS = 39,
+    /// Text: the kind of a finding, such as "never-matches".
+    NICFW_FIELD_LINT = 40,
+    /// Number: how many more.
+    NICFW_FIELD_MORE = 41,
 }
 
 /// A table of the adapter.

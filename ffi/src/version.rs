@@ -3,8 +3,8 @@
 
 use std::ffi::{CStr, c_char};
 
-/// Version of the binary interface. The shared library's name carries it: libnicfw.so.0.1 has version 1.
-pub const NICFW_ABI_VERSION: u32 = 1;
+/// Version of the binary interface. The shared library's name carries it: libnicfw.so.0.2 has version 2.
+pub const NICFW_ABI_VERSION: u32 = 2;
 
 /// The `NICFW_ABI_VERSION` that the library was built with.
 #[unsafe(no_mangle)]

@@ -26,6 +26,10 @@ static void null_pointers(nicfw_policy *policy, nicfw_compiled *made, nicfw_list
     GIVES(NICFW_E_ARGUMENT, nicfw_policy_list_warnings(policy, NULL, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_policy_decide(policy, NULL, &l, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_policy_decide(policy, FLOW, NULL, &err));
+    GIVES(NICFW_E_ARGUMENT, nicfw_policy_lint(policy, NULL, &l, &err));
+    GIVES(NICFW_E_ARGUMENT, nicfw_policy_lint(policy, "2026-11-23", NULL, &err));
+    GIVES(NICFW_E_ARGUMENT, nicfw_policy_find_nearest(policy, NULL, &l, &err));
+    GIVES(NICFW_E_ARGUMENT, nicfw_policy_find_nearest(policy, FLOW, NULL, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_policy_compile(policy, NULL, NULL, NULL, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_compiled_list_usage(made, NULL, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_compiled_list_warnings(made, NULL, &err));
@@ -34,6 +38,8 @@ static void null_pointers(nicfw_policy *policy, nicfw_compiled *made, nicfw_list
     GIVES(NICFW_E_ARGUMENT, nicfw_compiled_explain(made, FLOW, NULL, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_compiled_explain_packet(made, NULL, &l, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_compiled_diff(made, made, NULL, &err));
+    GIVES(NICFW_E_ARGUMENT, nicfw_compiled_count_more(made, NULL, &l, &err));
+    GIVES(NICFW_E_ARGUMENT, nicfw_compiled_count_more(made, "shop-1", NULL, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_builder_new(NULL, &b, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_builder_new("n", NULL, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_list_length(list, NULL, &err));
@@ -54,7 +60,7 @@ static void null_pointers(nicfw_policy *policy, nicfw_compiled *made, nicfw_list
     CHECK(nicfw_policy_parse(NULL, "n", &p, NULL) == NICFW_E_ARGUMENT);
 }
 
-static void texts(nicfw_policy *policy) {
+static void texts(nicfw_policy *policy, nicfw_compiled *made) {
     nicfw_policy *p = KEEP;
     nicfw_list *l = KEEP;
     nicfw_adapter *a = KEEP;
@@ -66,6 +72,11 @@ static void texts(nicfw_policy *policy) {
     GIVES(NICFW_E_IO, nicfw_policy_load("/", &p, &err));
     GIVES(NICFW_E_FLOW, nicfw_policy_decide(policy, "tcp", &l, &err));
     GIVES(NICFW_E_FLOW, nicfw_policy_decide(policy, "tcp 1.2.3.4:5 > 6.7.8.9:10", &l, &err));
+    GIVES(NICFW_E_FLOW, nicfw_policy_find_nearest(policy, "tcp", &l, &err));
+    GIVES(NICFW_E_ARGUMENT, nicfw_policy_lint(policy, "tomorrow", &l, &err));
+    CHECK(strcmp(err.place, "today") == 0);
+    GIVES(NICFW_E_NOT_FOUND, nicfw_compiled_count_more(made, "shop-2", &l, &err));
+    CHECK(strcmp(err.place, "shop-2") == 0);
     GIVES(NICFW_E_ARGUMENT, nicfw_probe("eth0", &l, &err));
     GIVES(NICFW_E_NOT_FOUND, nicfw_probe("ffff:ff:1f.7", &l, &err));
     const char *nowhere[] = {"", "eth0", "0000:65:00.0", "pci:eth0", "fd:", "fd:x", "fd:-1", "fd:99999999999"};
@@ -189,7 +200,7 @@ int main(void) {
     nicfw_compiled *made = compiled(WEB, NULL);
     OK(nicfw_compiled_list_usage(made, &list, &err));
     null_pointers(policy, made, list);
-    texts(policy);
+    texts(policy, made);
     enums_and_flags();
     targets_and_packets(policy, made);
     for (int code = -30; code <= 5; code++)

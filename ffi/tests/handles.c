@@ -93,6 +93,7 @@ int main(int argc, char **argv) {
     EACH(b, nicfw_compiled_list_openings(h, &out, &err));
     EACH(b, nicfw_compiled_explain(h, FLOW, &out, &err));
     EACH(b, nicfw_compiled_explain_packet(h, &packet, &out, &err));
+    EACH(b, nicfw_compiled_count_more(h, "shop-1", &out, &err));
     EACH_END(b, nicfw_compiled_free(h, &err));
 
     nicfw_compiled *fitting = compiled_for(adapter, WEB);
@@ -116,6 +117,8 @@ int main(int argc, char **argv) {
     EACH(b, nicfw_policy_compile(h, NULL, NULL, &compiled_out, &err));
     EACH(b, nicfw_policy_list_warnings(h, &out, &err));
     EACH(b, nicfw_policy_decide(h, FLOW, &out, &err));
+    EACH(b, nicfw_policy_lint(h, "2026-11-23", &out, &err));
+    EACH(b, nicfw_policy_find_nearest(h, FLOW, &out, &err));
     EACH_END(b, nicfw_policy_free(h, &err));
 
     nicfw_builder *builder;

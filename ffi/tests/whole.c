@@ -131,6 +131,46 @@ static void what_is_built_is_what_is_written(void) {
     OK(nicfw_policy_free(policy, &err));
 }
 
+/* The questions of whoever writes a policy. */
+static void what_a_writer_asks(void) {
+    static const char hidden[] = HEAD
+        "policies:\n"
+        "  web:\n"
+        "    - {allow: in, proto: tcp, remote: 10.0.0.0/8, replies: no, reason: shop front}\n"
+        "    - {allow: in, proto: tcp, local_ports: 443, remote: 10.20.0.0/16, replies: no, reason: office}\n"
+        BINDING;
+    nicfw_policy *policy;
+    nicfw_list *list;
+    OK(nicfw_policy_parse(hidden, "hidden.yaml", &policy, &err));
+    OK(nicfw_policy_lint(policy, "2026-11-23", &list, &err));
+    CHECK(length_of(list) >= 1 && strcmp(text_of(list, 0, NICFW_FIELD_LINT), "never-matches") == 0);
+    CHECK(number_of(list, 0, NICFW_FIELD_LINE) == 7 && strstr(text_of(list, 0, NICFW_FIELD_TEXT), "rule 1") != NULL);
+    OK(nicfw_list_free(list, &err));
+    OK(nicfw_policy_find_nearest(policy, "udp 10.20.3.4:51000 > 10.30.1.17:443", &list, &err));
+    CHECK(length_of(list) == 1 && number_of(list, 0, NICFW_FIELD_DIRECTION) == NICFW_IN);
+    CHECK(number_of(list, 0, NICFW_FIELD_LINE) == 6);
+    CHECK(strstr(text_of(list, 0, NICFW_FIELD_OBSTACLES), "protocol") != NULL);
+    OK(nicfw_list_free(list, &err));
+    OK(nicfw_policy_find_nearest(policy, FLOW, &list, &err)); /* it passes */
+    CHECK(length_of(list) == 0);
+    OK(nicfw_list_free(list, &err));
+    nicfw_target small = NICFW_INIT(nicfw_target);
+    nicfw_compiled *made;
+    small.rules = 32;
+    OK(nicfw_policy_compile(policy, &small, NULL, &made, &err));
+    OK(nicfw_compiled_list_usage(made, &list, &err));
+    uint64_t used = number_of(list, 0, NICFW_FIELD_USED);
+    OK(nicfw_list_free(list, &err));
+    OK(nicfw_compiled_count_more(made, "shop-1", &list, &err));
+    uint64_t more = number_of(list, 0, NICFW_FIELD_MORE);
+    CHECK(length_of(list) == 1 && more > 0 && more <= 32 - used);
+    CHECK(number_of(list, 0, NICFW_FIELD_TABLE) == NICFW_TABLE_RULES);
+    CHECK(strcmp(text_of(list, 0, NICFW_FIELD_CONTAINER), "shop-1") == 0);
+    OK(nicfw_list_free(list, &err));
+    OK(nicfw_compiled_free(made, &err));
+    OK(nicfw_policy_free(policy, &err));
+}
+
 static void the_adapter_follows(nicfw_adapter *nic) {
     nicfw_adapter_info info = NICFW_INIT(nicfw_adapter_info);
     nicfw_target target = NICFW_INIT(nicfw_target);
@@ -251,6 +291,7 @@ int main(int argc, char **argv) {
     nicfw_adapter *nic, *second;
     OK(nicfw_set_log(on_line, &lines, NICFW_LOG_INFO, &err));
     what_is_built_is_what_is_written();
+    what_a_writer_asks();
     nic = adopted(where);
     CHECK(lines > 0);
     GIVES(NICFW_E_OPEN, nicfw_adapter_open(where, NULL, &second, &err)); /* one driver at a time */

@@ -1,12 +1,18 @@
 //! Sequences of calls from C: any handle of any kind in any place, closed and made-up ones too, structures of any size,
-//! arrays that are not there, texts of the input. No adapter is opened: what one says is the target `driver`'s.
+//! arrays that are not there, texts of the input. At most one adapter is opened, the model behind a socket pair; it tells the
+//! truth: what a forged one says is the target `driver`'s.
 #![expect(unsafe_code, reason = "calls the C functions as a C program does")]
 #![expect(clippy::multiple_unsafe_ops_per_block, reason = "a block is one call, chosen by the input")]
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::ptr;
+use std::thread::{self, JoinHandle};
 
 use arbitrary::{Result, Unstructured};
+use nicfw::device::vfio_user::server::Session;
+use nicfw::tables::MacAddr;
 use nicfw_capi::adapter::*;
 use nicfw_capi::builder::*;
 use nicfw_capi::change::*;
@@ -15,12 +21,13 @@ use nicfw_capi::compiled::*;
 use nicfw_capi::list::*;
 use nicfw_capi::policy::*;
 use nicfw_capi::*;
+use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 /// Calls of one input.
 const MOST: usize = 48;
 
 /// Texts that get somewhere, beside those of the input.
-const TEXTS: [&CStr; 8] = [
+const TEXTS: [&CStr; 9] = [
     c"web",
     c"shop-1",
     c"office",
@@ -29,6 +36,7 @@ const TEXTS: [&CStr; 8] = [
     c"",
     c"nicfw: 1\nunbound: allow\nmulticast: deny\npolicies: {web: [{allow: in, proto: tcp, local_ports: 443}]}\nbindings: [{container: shop-1, ip: 10.30.1.17, mac: \"02:00:0a:1e:01:11\", attach: none, policy: web}]\n",
     c"nicfw: 1\nunbound: deny\nmulticast: deny\npolicies: {p: [{deny: out}]}\nbindings: []\n",
+    c"2026-11-23",
 ];
 
 /// What a function puts into a handle's place before it has succeeded: nothing.
@@ -42,6 +50,8 @@ struct Program<'a> {
     /// Texts of the input, kept until the end.
     texts: Vec<CString>,
     error: nicfw_error,
+    /// Serves the adapter, once it was opened.
+    server: Option<JoinHandle<()>>,
 }
 
 /// The input is a list of calls, each with its arguments.
@@ -49,7 +59,8 @@ pub fn run(data: &[u8]) {
     // SAFETY: the structure is numbers and arrays of numbers.
     let mut error: nicfw_error = unsafe { std::mem::zeroed() };
     error.size = size_of::<nicfw_error>();
-    let mut program = Program { u: Unstructured::new(data), handles: Vec::new(), texts: Vec::new(), error };
+    let mut program =
+        Program { u: Unstructured::new(data), handles: Vec::new(), texts: Vec::new(), error, server: None };
     for _ in 0..MOST {
         if program.u.is_empty() || program.call().is_err() {
             break;
@@ -152,7 +163,9 @@ impl Program<'_> {
     }
 
     fn call(&mut self) -> Result<()> {
-        match self.u.arbitrary::<u8>()? % 7 {
+        let which = self.u.arbitrary::<u8>()?;
+        match which % 7 {
+            _ if which >= 0xf8 => self.open(),
             0 => self.policy(),
             1 | 2 => self.builder(),
             3 => self.compiled(),
@@ -170,15 +183,17 @@ impl Program<'_> {
         let which: u8 = self.u.arbitrary()?;
         // SAFETY: texts end with zero, places for results are there, handles may be anything.
         let code = unsafe {
-            match which % 8 {
+            match which % 10 {
                 0..=2 => nicfw_policy_parse(text, name, &raw mut out, error),
                 3 => nicfw_policy_list_problems(text, name, &raw mut list, error),
                 4 => nicfw_policy_list_warnings(handle, &raw mut list, error),
                 5 | 6 => nicfw_policy_decide(handle, text, &raw mut list, error),
-                _ => nicfw_policy_free(handle, error),
+                7 => nicfw_policy_free(handle, error),
+                8 => nicfw_policy_lint(handle, text, &raw mut list, error),
+                _ => nicfw_policy_find_nearest(handle, text, &raw mut list, error),
             }
         };
-        match which % 8 {
+        match which % 10 {
             0..=2 => self.check(code, Some(out.addr())),
             7 => self.check(code, None),
             _ => self.check(code, Some(list.addr())),
@@ -358,28 +373,51 @@ impl Program<'_> {
         Ok(())
     }
 
-    /// What needs an adapter, and gets something else; and what needs nothing.
+    /// Opens the model as an adapter, at most one.
+    fn open(&mut self) -> Result<()> {
+        let opts = nicfw_open_opts {
+            size: self.size(size_of::<nicfw_open_opts>())?,
+            command_timeout_ms: 0,
+            switch_firmware: u32::from(self.u.int_in_range(0..=2u8)?),
+            grace_us: 1,
+            commit_every_ms: self.u.int_in_range(0..=1)?,
+        };
+        if self.server.is_some() {
+            return Ok(());
+        }
+        let (driver, server) = UnixStream::pair().expect("a socket pair");
+        self.server = Some(thread::spawn(move || serve(server)));
+        let place = CString::new(format!("fd:{}", driver.as_raw_fd())).expect("no zero in it");
+        let mut out = ptr::without_provenance_mut(UNTOUCHED);
+        // SAFETY: the text ends with zero, the structure is there for any size that is read, and so is the place for the result.
+        let code = unsafe { nicfw_adapter_open(place.as_ptr(), &raw const opts, &raw mut out, &raw mut self.error) };
+        self.check(code, Some(out.addr()));
+        Ok(())
+    }
+
+    /// What an adapter does; it may be something else.
     fn adapter(&mut self) -> Result<()> {
         let which: u8 = self.u.arbitrary()?;
         let adapter = self.handle::<nicfw_adapter>()?;
         let (compiled, plan) = (self.handle::<nicfw_compiled>()?, self.handle::<nicfw_plan>()?);
         let (text, ips, number) = (self.text()?, self.addrs()?, self.number()?);
         let (ip, ip_count) = self.array(&ips)?;
-        let mut drifted = 0;
+        let (mut drifted, mut steps) = (77, 0_u64);
+        let user = (&raw mut steps).cast();
         let error = &raw mut self.error;
         // SAFETY: texts end with zero, the array has the length that is told or is NULL, handles may be anything; a place for a
-        // result is there or NULL.
+        // result is there or NULL, and the callback gets its own.
         let code = unsafe {
             match which % 10 {
                 0 => nicfw_adapter_close(adapter, number, error),
                 1 => nicfw_adapter_adopt(adapter, compiled, error),
                 2 => nicfw_adapter_reserve(adapter, text, ip, ip_count, ptr::null(), error),
                 3 => nicfw_adapter_release(adapter, text, error),
-                4 => nicfw_adapter_apply(adapter, plan, None, ptr::null_mut(), ptr::null_mut(), error),
+                4 => nicfw_adapter_apply(adapter, plan, Some(on_step), user, ptr::null_mut(), error),
                 5 => nicfw_adapter_audit(adapter, &raw mut drifted, error),
                 6 => nicfw_adapter_commit_cache(adapter, error),
                 7 => nicfw_plan_free(plan, error),
-                8 => nicfw_adapter_get_info(adapter, ptr::null_mut(), error),
+                8 => nicfw_adapter_recover(adapter, ptr::null_mut(), error),
                 _ => {
                     // Static text, whatever the number.
                     assert!(!nicfw_strerror(number).is_null() && !nicfw_state_text(number).is_null());
@@ -387,15 +425,42 @@ impl Program<'_> {
                 }
             }
         };
-        // No adapter was ever opened; only NULL can be closed.
-        assert!(code != 0 || matches!(which % 10, 0 | 7 | 9), "call {which} has done something to no adapter");
+        let needs_one = !matches!(which % 10, 0 | 7 | 9);
+        assert!(code != 0 || !needs_one || self.server.is_some(), "call {which} has done something to no adapter");
+        assert_eq!(drifted != 77, which % 10 == 5 && code == 0, "drift is written with success, and then only");
         self.check(code, None);
         Ok(())
     }
 
-    /// What an adapter or a plan would tell, asked of something else.
+    /// What an adapter or a plan tells in structures.
+    fn structures(&mut self) -> Result<()> {
+        let (adapter, plan) = (self.handle::<nicfw_adapter>()?, self.handle::<nicfw_plan>()?);
+        // SAFETY: the structures are numbers and arrays of numbers.
+        let (mut info, mut target, mut plan_info): (nicfw_adapter_info, nicfw_target, nicfw_plan_info) =
+            unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
+        (info.size, target.size) = (self.size(size_of_val(&info))?, self.size(size_of_val(&target))?);
+        plan_info.size = self.size(size_of_val(&plan_info))?;
+        let which: u8 = self.u.arbitrary()?;
+        let error = &raw mut self.error;
+        // SAFETY: the structures are there for any size that is written, handles may be anything.
+        let code = unsafe {
+            match which % 4 {
+                0 => nicfw_adapter_get_info(adapter, &raw mut info, error),
+                1 => nicfw_adapter_get_target(adapter, &raw mut target, error),
+                2 => nicfw_plan_get_info(plan, &raw mut plan_info, error),
+                _ => nicfw_plan_get_info(plan, ptr::null_mut(), error),
+            }
+        };
+        self.check(code, None);
+        Ok(())
+    }
+
+    /// What an adapter or a plan tells in lists and handles; it may be something else.
     fn adapter_lists(&mut self) -> Result<()> {
         let which: u8 = self.u.arbitrary()?;
+        if matches!(which % 11, 6..=8) {
+            return self.structures();
+        }
         let adapter = self.handle::<nicfw_adapter>()?;
         let (compiled, plan) = (self.handle::<nicfw_compiled>()?, self.handle::<nicfw_plan>()?);
         let (policy, text) = (self.handle::<nicfw_policy>()?, self.text()?);
@@ -404,7 +469,7 @@ impl Program<'_> {
         let mut out = ptr::without_provenance_mut(UNTOUCHED);
         let mut change = ptr::without_provenance_mut(UNTOUCHED);
         let error = &raw mut self.error;
-        // SAFETY: texts end with zero, handles may be anything; a place for a result is there or NULL.
+        // SAFETY: texts end with zero, handles may be anything, places for results are there.
         let code = unsafe {
             match which % 11 {
                 0 => nicfw_adapter_list_usage(adapter, &raw mut list, error),
@@ -413,17 +478,14 @@ impl Program<'_> {
                 3 => nicfw_plan_list_commands(plan, &raw mut list, error),
                 4 => nicfw_plan_list_closed(plan, &raw mut list, error),
                 5 => nicfw_adapter_get_policy(adapter, &raw mut held, error),
-                6 => nicfw_adapter_get_target(adapter, ptr::null_mut(), error),
-                7 => nicfw_plan_get_info(plan, ptr::null_mut(), error),
-                8 => nicfw_adapter_recover(adapter, ptr::null_mut(), error),
                 9 => nicfw_adapter_compile(adapter, policy, compiled, &raw mut out, error),
                 _ => nicfw_adapter_plan(adapter, compiled, text, &raw mut change, error),
             }
         };
-        assert_ne!(code, 0, "call {which} has got something from no adapter");
+        assert!(code != 0 || self.server.is_some(), "call {which} has got something from no adapter");
         let outs = [list.addr(), held.addr(), out.addr(), change.addr()];
-        assert!(outs.iter().all(|out| *out == UNTOUCHED), "call {which} failed and handed something out");
-        self.check(code, None);
+        let given = outs.into_iter().find(|out| *out != UNTOUCHED).unwrap_or(UNTOUCHED);
+        self.check(code, Some(given));
         Ok(())
     }
 
@@ -438,9 +500,30 @@ impl Program<'_> {
                     nicfw_builder_free(ptr::without_provenance_mut(token), error),
                     nicfw_compiled_free(ptr::without_provenance_mut(token), error),
                     nicfw_list_free(ptr::without_provenance_mut(token), error),
+                    nicfw_plan_free(ptr::without_provenance_mut(token), error),
+                    nicfw_adapter_close(ptr::without_provenance_mut(token), 0, error),
                 ]
             };
             assert!(codes.iter().filter(|code| **code == 0).count() <= 1, "one handle, one object");
         }
+        if let Some(server) = self.server.take() {
+            server.join().expect("the adapter outlives whatever is done to it");
+        }
     }
+}
+
+/// The adapter at the other end of a socket, until that end is closed.
+fn serve(stream: UnixStream) {
+    let model = Model::new(ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))]));
+    let mut function = model.endpoint(0);
+    // How a session ends that the driver ends is not the C library's matter.
+    let _ = Session::start(stream, &mut function).and_then(|session| session.serve(&mut function));
+}
+
+/// Counts the steps of a change, and is refused what a callback may not do.
+unsafe extern "C" fn on_step(user: *mut c_void, done: u64, total: u64) {
+    // SAFETY: it is the number that the call was given, which waits for the callback.
+    let steps = unsafe { &mut *user.cast::<u64>() };
+    *steps += 1;
+    assert!(*steps == done && done <= total, "step {steps} is called {done} of {total}");
 }

@@ -53,8 +53,8 @@ fn without_cause(document: &Document, shapes: &Shapes<'_>, steps: &mut u64) -> O
 fn keep_arp(document: &Document, out: &mut BTreeSet<RulePlace>) {
     let mut needed: BTreeSet<MacAddr> = document.management.iter().filter_map(|m| m.mac).collect();
     let bound = document.bindings.iter().filter(|binding| binding.ips.iter().any(IpAddr::is_ipv4));
-    let stays = |at: &usize| !out.contains(&RulePlace::Management(*at));
-    let managed = (0..document.management.len()).filter(stays).filter_map(|at| document.management[at].mac);
+    let stays = |at| !out.contains(&RulePlace::Management(at));
+    let managed = document.management.iter().enumerate().filter(|(at, _)| stays(*at)).filter_map(|(_, m)| m.mac);
     for mac in bound.map(|binding| binding.mac).chain(managed) {
         needed.remove(&mac);
     }

@@ -145,7 +145,7 @@ fn refine(old: &Map, new: &Map, old_named: &BTreeSet<u16>, sizes: &Sizes) -> Opt
     let by_pair: BTreeMap<_, _> = cells.iter().map(|cell| ((cell.old, cell.new), cell.id)).collect();
     let mut classes: Vec<(u32, u16)> = Vec::new();
     for (first, pair) in overlay {
-        let id = by_pair[&pair];
+        let id = *by_pair.get(&pair)?;
         if classes.last().is_none_or(|(_, before)| *before != id) {
             classes.push((first, id));
         }

@@ -22,6 +22,16 @@
 //!
 //! Where ids, nodes, entries or combinations are too few for that, flows are closed, changed and reopened, and
 //! [`Plan::closes`] names whose they are.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
 
 mod change;
 mod keys;
