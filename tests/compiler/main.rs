@@ -1,9 +1,14 @@
 //! The compiler from outside: what it makes decides as the reference evaluator does, or it refuses.
 
+#[path = "../bench/bound.rs"]
+#[expect(dead_code, reason = "the benchmark uses all of it")]
+mod bound;
 mod documents;
 mod dpdk_cases;
 #[path = "../agreement/frames.rs"]
 mod frames;
+#[path = "../bench/generated.rs"]
+mod generated;
 mod incremental;
 mod optimum;
 mod orders;

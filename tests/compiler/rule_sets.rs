@@ -27,6 +27,9 @@ use crate::universe::{engine, seen};
 
 const PEER: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x99]);
 
+/// Entries that the model takes, however large the table of its profile: what an adapter has nearly twice over.
+const MODEL: usize = 16_000;
+
 /// A packet of a set, and the line that decides, from 0; -1 = none.
 #[derive(Clone, Copy)]
 struct Probe {
@@ -244,7 +247,8 @@ impl Tally {
 
     /// Compares image, model and `explain` with the probes of some containers.
     fn compare(&mut self, set: &Set, compiled: &Compiled, containers: &[&Container]) {
-        let mut engine = engine(compiled.image(), compiled.target(), 0);
+        let is_loaded = compiled.image().rules.len() <= MODEL;
+        let mut engine = is_loaded.then(|| engine(compiled.image(), compiled.target(), 0));
         self.entries = self.entries.max(compiled.image().rules.len());
         for direction in [Direction::Rx, Direction::Tx] {
             let is_about = |probe: &&Probe| containers.iter().any(|of| of.ip == probe.local(direction));
@@ -253,12 +257,15 @@ impl Tally {
             let frames: Vec<Headers> = flows.iter().map(seen).collect();
             let judged = compiled.image().judge_all(&flows, &compiled.target().profile, 0);
             let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::NoMatch }; frames.len()];
-            engine.judge_all(&frames, direction, 0, &mut decisions);
+            if let Some(engine) = &mut engine {
+                engine.judge_all(&frames, direction, 0, &mut decisions);
+            }
             for (at, (probe, flow)) in probes.into_iter().zip(&flows).enumerate() {
                 let expected = probe.expected();
                 let mut wrong = Vec::new();
                 wrong.extend((judged[at].verdict != expected).then_some("image".to_owned()));
-                wrong.extend((decisions[at].verdict != expected).then_some("model".to_owned()));
+                let by_model = engine.is_none() || decisions[at].verdict == expected;
+                wrong.extend((!by_model).then_some("model".to_owned()));
                 wrong.extend(explained(compiled, flow, probe));
                 self.compared += 1;
                 let of = |what| format!("{}, line {}: {what}: {flow:?}", set.name, probe.first);
@@ -356,6 +363,8 @@ fn all_classbench_sets_have_no_mismatch() {
     folders.extend(std::env::var_os("NICFW_RULE_SETS").map(PathBuf::from));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "rules")).collect();
+    let only = std::env::var("NICFW_RULE_SET").unwrap_or_default();
+    files.retain(|path| path.file_stem().is_some_and(|name| name.to_string_lossy().starts_with(&only)));
     files.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
     files.dedup_by_key(|path| path.file_name().map(ToOwned::to_owned));
     println!("{HEAD}");
