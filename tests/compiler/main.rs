@@ -1,7 +1,6 @@
 //! The compiler from outside: what it makes decides as the reference evaluator does, or it refuses.
 
 #[path = "../bench/bound.rs"]
-#[expect(dead_code, reason = "the benchmark uses all of it")]
 mod bound;
 mod documents;
 mod dpdk_cases;
