@@ -13,6 +13,7 @@ mod optimum;
 mod orders;
 mod policy_sets;
 mod ranked;
+mod rewriting;
 mod rule_sets;
 mod scale;
 #[path = "../bench/sets.rs"]
