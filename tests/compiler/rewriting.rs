@@ -15,7 +15,9 @@ const GOLDEN: &str = "tests/golden/rewritings.txt";
 fn parse(rules: &str) -> Document {
     let rules: String = rules.lines().map(|rule| format!("    - {{{rule}}}\n")).collect();
     let binding = |at: usize, ip: &str| {
-        format!("  - {{container: shop-{at}, mac: \"02:00:0a:1e:01:0{at}\", attach: sriov, policy: web, ip: {ip}, nd: open-icmpv6}}\n")
+        format!(
+            "  - {{container: shop-{at}, mac: \"02:00:0a:1e:01:0{at}\", attach: sriov, policy: web, ip: {ip}, nd: open-icmpv6}}\n"
+        )
     };
     let v6 = rules.contains("::");
     let ips = if v6 { ["2001:db8::11", "2001:db8::12"] } else { ["10.30.1.17", "10.30.1.18"] };
@@ -69,7 +71,7 @@ fn refusals_name_the_cheapest_rewriting() {
 proptest! {
     #![proptest_config(Config { cases: 60, ..Config::default() })]
 
-    /// It compiles, and every flow that is judged otherwise is in one of the differences.
+    /// It compiles, and where it judges a flow otherwise it says that it allows or denies something.
     #[test]
     fn a_rewriting_fits_and_says_all_that_it_changes(
         document in document(3),
@@ -89,9 +91,8 @@ proptest! {
         for flow in &flows {
             let (was, is) = (document.decide(flow).verdict, rewriting.document.decide(flow).verdict);
             if was != is {
-                let mut said = if is == Verdict::Allow { rewriting.allowed().count() } else { rewriting.denied().count() };
-                said += usize::from(rewriting.differences.iter().any(|difference| difference.contains(flow)));
-                prop_assert!(said > 0, "{flow:?} is judged otherwise: {rewriting}");
+                let said = if is == Verdict::Allow { rewriting.allowed().next() } else { rewriting.denied().next() };
+                prop_assert!(said.is_some(), "{flow:?} is judged otherwise: {rewriting}");
             }
         }
     }

@@ -94,8 +94,8 @@ fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &App
     progress.say(&format!("attaching to {locator}"));
     let adapter = attach(locator, args.switch_firmware)?;
     progress.say(&format!("compiling {}", document.name));
-    let compiled = Compiled::new(document, adapter.target(), None).map_err(|e| Failure::new(Exit::DoesNotFit, e));
-    let compiled = match compiled {
+    let compiled = Compiled::new(document, adapter.target(), None);
+    let compiled = match compiled.map_err(|error| Failure::refused(&error, document, adapter.target())) {
         Ok(compiled) => compiled,
         Err(refused) => {
             adapter.detach().map_err(|e| failed(locator, &e))?;

@@ -21,7 +21,7 @@ const MOST_RULES: usize = 24;
 /// Rules whose sets are looked at for one at hand.
 const AT_HAND: usize = 256;
 /// Lengths that prefixes are rounded to.
-const LENGTHS: [u32; 4] = [28, 24, 20, 16];
+const LENGTHS: [u32; 5] = [28, 24, 20, 16, 12];
 /// Protocols that stand for all: what is left out has no ports and is seldom used.
 const USUAL: [Proto; 5] = [Proto::TCP, Proto::UDP, Proto::SCTP, Proto::ICMP, Proto::ICMPV6];
 
@@ -174,19 +174,20 @@ fn named_ports(rule: &Rule) -> Option<Instead> {
         return None;
     }
     let ports = PortPair { remote: PortSet::full(), local: PortSet::full() };
-    Instead::one("remote_ports: 0-65535".to_owned(), Rule { ports: Some(ports), ..rule.clone() }, false, 1)
+    let text = format!("say remote_ports: 0-65535 ({})", rule.proto);
+    Instead::one(text, Rule { ports: Some(ports), ..rule.clone() }, false, 1)
 }
 
 fn all_ports(rule: &Rule) -> Option<Instead> {
     rule.ports.as_ref()?;
-    Instead::one("no ports".to_owned(), Rule { ports: None, ..rule.clone() }, false, 2)
+    Instead::one("name no ports".to_owned(), Rule { ports: None, ..rule.clone() }, false, 2)
 }
 
 fn all_protocols(rule: &Rule) -> Option<Instead> {
     if rule.proto == Proto::Any && rule.ports.is_none() {
         return None;
     }
-    let text = format!("proto: any{}", if rule.ports.is_some() { ", and no ports" } else { "" });
+    let text = format!("say proto: any{}", if rule.ports.is_some() { ", and name no ports" } else { "" });
     Instead::one(text, Rule { proto: Proto::Any, ports: None, ..rule.clone() }, false, 3)
 }
 
@@ -197,12 +198,12 @@ fn left_out(rule: &Rule) -> Option<Instead> {
 
 fn no_replies(rule: &Rule) -> Option<Instead> {
     rule.replies.then_some(())?;
-    Instead::one("replies: no".to_owned(), Rule { replies: false, ..rule.clone() }, false, size(rule))
+    Instead::one("say replies: no".to_owned(), Rule { replies: false, ..rule.clone() }, false, size(rule))
 }
 
 fn no_sample(rule: &Rule) -> Option<Instead> {
     rule.sample.then_some(())?;
-    Instead::one("no sample".to_owned(), Rule { sample: false, ..rule.clone() }, false, 0)
+    Instead::one("leave sample out".to_owned(), Rule { sample: false, ..rule.clone() }, false, 0)
 }
 
 /// One rule for each of the usual protocols.
@@ -211,7 +212,8 @@ fn by_protocol(rule: &Rule) -> Option<Instead> {
         return None;
     }
     let rules = USUAL.map(|proto| Rule { proto, ..rule.clone() });
-    let text = format!("a rule each for proto {} instead of any", USUAL.map(|proto| proto.to_string()).join(", "));
+    let text =
+        format!("write a rule each for proto {} instead of any", USUAL.map(|proto| proto.to_string()).join(", "));
     Some(Instead { text, rules: rules.to_vec(), opens: false, change: 4 })
 }
 
@@ -222,8 +224,9 @@ fn no_v6(rule: &Rule) -> Option<Instead> {
 
 fn all_v6(rule: &Rule) -> Option<Instead> {
     let set = AddrSet { v6: IntervalSet::full(), v4: rule.remote.set.v4.clone() };
-    let text = format!("remote: {}, \"::/0\"", prefixes(&AddrSet { v6: IntervalSet::empty(), ..set.clone() }));
-    let text = if set.v4.is_empty() { "\"::/0\"".to_owned() } else { text };
+    let v4 = prefixes(&AddrSet { v6: IntervalSet::empty(), ..set.clone() });
+    let v4 = if set.v4.is_empty() { String::new() } else { format!("{v4}, ") };
+    let text = format!("remote: {v4}\"::/0\"");
     with_remote(rule, set, Some(text))
 }
 
@@ -260,6 +263,7 @@ fn remotes<'a>(rule: &Rule, others: impl Iterator<Item = &'a Rule>) -> Vec<Optio
     let with = |v4: IntervalSet<u32>| AddrSet { v4, v6: own.v6.clone() };
     let mut out = Vec::new();
     let alike: Vec<&Remote> = others.map(|other| &other.remote).filter(|other| other.set.v6 == own.v6).collect();
+    out.extend(met(&own.v4, alike.iter().map(|other| &other.set.v4)).map(|v4| with_remote(rule, with(v4), None)));
     let (below, above) = at_hand(&own.v4, alike.iter().map(|other| &other.set.v4));
     for set in [below, above].into_iter().flatten() {
         let text = alike.iter().find(|other| other.set.v4 == *set).map(|other| format!("remote: {}", other.text));
@@ -284,7 +288,7 @@ fn with_remote(rule: &Rule, set: AddrSet, text: Option<String>) -> Option<Instea
     let change = points(&set.subtract(&rule.remote.set).v4) + points(&rule.remote.set.subtract(&set).v4);
     let text = text.unwrap_or_else(|| format!("remote: {}", prefixes(&set)));
     let remote = Remote { text: text.trim_start_matches("remote: ").to_owned(), set };
-    let text = format!("{text} instead of {}", rule.remote.text);
+    let text = format!("say {text} instead of {}", rule.remote.text);
     Instead::one(text, Rule { remote, ..rule.clone() }, opens, change.saturating_mul(port_pairs(rule)))
 }
 
@@ -298,7 +302,8 @@ fn ports(own: &PortSet, others: &[&PortSet]) -> Vec<PortSet> {
     let one = first.zip(last).map(|(a, b)| PortSet::from_intervals([Interval { first: a.first, last: b.last }]));
     let largest = own.intervals().iter().max_by_key(|interval| interval.last - interval.first);
     let largest = largest.map(|interval| PortSet::from_intervals([*interval]));
-    [below.cloned(), above.cloned(), one, largest].into_iter().flatten().collect()
+    let met = met(own, others.iter().copied());
+    met.chain([below.cloned(), above.cloned(), one, largest].into_iter().flatten()).collect()
 }
 
 fn with_ports(rule: &Rule, ports: PortPair, name: &str, (before, after): (&PortSet, &PortSet)) -> Option<Instead> {
@@ -308,7 +313,7 @@ fn with_ports(rule: &Rule, ports: PortPair, name: &str, (before, after): (&PortS
     let is_allow = rule.action == Verdict::Allow;
     let opens = if is_allow { !after.is_subset(before) } else { !before.is_subset(after) };
     let change = points(&after.subtract(before)) + points(&before.subtract(after));
-    let text = format!("{name}: {after} instead of {before}");
+    let text = format!("say {name}: {after} instead of {before}");
     Instead::one(
         text,
         Rule { ports: Some(ports), ..rule.clone() },
@@ -326,6 +331,17 @@ fn at_hand<'a, T: Point + Into<u128> + 'a>(
     let below = others.iter().copied().filter(|other| other.is_subset(own)).max_by_key(|other| points(other));
     let above = others.iter().copied().filter(|other| own.is_subset(other)).min_by_key(|other| points(other));
     (below, above)
+}
+
+/// What a set has in common with the one that it shares most with, of those that neither hold it nor lie within it; and both
+/// together.
+fn met<'a, T: Point + Into<u128> + 'a>(
+    own: &IntervalSet<T>,
+    others: impl Iterator<Item = &'a IntervalSet<T>>,
+) -> impl Iterator<Item = IntervalSet<T>> {
+    let lies_over = |other: &&IntervalSet<T>| !own.is_disjoint(other) && !own.is_subset(other) && !other.is_subset(own);
+    let most = others.filter(lies_over).max_by_key(|other| points(&own.intersect(other)));
+    most.into_iter().flat_map(|other| [own.intersect(other), own.union(other)])
 }
 
 /// The whole prefixes of a length that a set meets.

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! An [`edits::Attempt`] changes one rule, or takes its place by several. Each is compiled in full; of those that fit the
-//! cheapest is the one that newly allows the least, then the one that newly denies the least, counted in flows. If none
-//! fits, the search goes on from the one that came nearest, so that a rewriting may take several edits.
+//! cheapest is the one that newly allows the least, then the one that newly denies the least, counted in flows. The search
+//! goes on from the one that came nearest without fitting, so that a rewriting may take several edits.
 //!
 //! Nothing is applied: whoever wrote the rules decides whether what it newly denies or allows is acceptable.
 
@@ -30,10 +30,8 @@ use crate::tables::{Target, Verdict};
 const MOST_ATTEMPTS: usize = 16;
 /// How many more are tried after one was found.
 const AFTER_THE_FIRST: usize = 3;
-/// How many edits are tried before the search goes on from the nearest.
+/// How many edits are tried before the search goes on from what came nearest.
 const AT_A_TIME: usize = 6;
-/// Addresses of which the verdicts are compared.
-const MOST_SHAPES: usize = 16;
 /// Differences that are told one by one.
 const TOLD: usize = 2;
 
@@ -55,7 +53,7 @@ pub struct Rewriting {
     pub document: Document,
     /// How full each table gets.
     pub usage: Vec<Usage>,
-    /// What it newly allows or denies, for one address of each kind that the policies make no difference between.
+    /// What it newly allows or denies. Of containers that are judged alike only one is named.
     pub differences: Vec<Difference>,
     /// Containers that are judged otherwise.
     pub containers: usize,
@@ -85,7 +83,7 @@ impl CompileError {
     /// let document = Document::parse(text, "web.yaml")?;
     /// let refusal = Compiled::new(&document, &Target::profile0(), None).unwrap_err();
     /// let rewriting = refusal.rewriting(&document, &Target::profile0()).expect("one fits");
-    /// assert_eq!(rewriting.edits[0].text, "remote_ports: 0-65535");
+    /// assert_eq!(rewriting.edits[0].text, "say remote_ports: 0-65535 (tcp)");
     /// assert!(Compiled::new(&rewriting.document, &Target::profile0(), None).is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -94,15 +92,15 @@ impl CompileError {
         let asked = if let Self::DoesNotFit { table, .. } = self { Some(*table) } else { None };
         let search = Search { before: document, target, asked };
         let mut from = Step { document: document.clone(), edits: Vec::new(), refusal: self.clone() };
-        let mut left = MOST_ATTEMPTS;
-        while left > 0 {
-            match search.from(&from, &mut left) {
-                Found::Fits(rewriting) => return Some(*rewriting),
-                Found::Nearer(step) => from = *step,
-                Found::Nothing => return None,
+        let (mut left, mut best) = (MOST_ATTEMPTS, None);
+        loop {
+            let (fits, nearest) = search.from(&from, &mut left);
+            best = cheaper(best, fits);
+            match nearest {
+                Some(step) if left > 0 => from = step,
+                _ => return best,
             }
         }
-        None
     }
 }
 
@@ -113,12 +111,6 @@ struct Step {
     refusal: CompileError,
 }
 
-enum Found {
-    Fits(Box<Rewriting>),
-    Nearer(Box<Step>),
-    Nothing,
-}
-
 struct Search<'a> {
     before: &'a Document,
     target: &'a Target,
@@ -126,27 +118,21 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The cheapest of the rewritings that are one edit away, or the document that comes nearest.
-    fn from(&self, step: &Step, left: &mut usize) -> Found {
+    /// The cheapest of the rewritings that are one edit away, and of the documents that do not fit the one that comes nearest.
+    fn from(&self, step: &Step, left: &mut usize) -> (Option<Rewriting>, Option<Step>) {
         let mut best: Option<Rewriting> = None;
         let mut nearest: Option<(u64, Step)> = None;
         let mut more = AT_A_TIME;
-        for attempt in attempts(&step.document, &step.refusal) {
+        for Attempt { document, edit, .. } in attempts(&step.document, &step.refusal) {
             if *left == 0 || more == 0 {
                 break;
             }
             (*left, more) = (*left - 1, more - 1);
-            let Attempt { document, edit, .. } = attempt;
             let edits: Vec<Edit> = step.edits.iter().cloned().chain([edit]).collect();
             match Compiled::new(&document, self.target, None) {
                 Ok(compiled) => {
-                    let rewriting = self.rewriting(compiled, edits);
-                    if best.is_none() {
-                        more = more.min(AFTER_THE_FIRST);
-                    }
-                    if best.as_ref().is_none_or(|best| rewriting.price() < best.price()) {
-                        best = Some(rewriting);
-                    }
+                    more = if best.is_none() { more.min(AFTER_THE_FIRST) } else { more };
+                    best = cheaper(best, Some(self.rewriting(&compiled, edits)));
                 }
                 Err(refusal) => {
                     let Some(distance) = distance(&step.refusal, &refusal) else { continue };
@@ -156,14 +142,10 @@ impl Search<'_> {
                 }
             }
         }
-        match (best, nearest) {
-            (Some(best), _) => Found::Fits(Box::new(best)),
-            (None, Some((_, step))) => Found::Nearer(Box::new(step)),
-            (None, None) => Found::Nothing,
-        }
+        (best, nearest.map(|(_, step)| step))
     }
 
-    fn rewriting(&self, compiled: Compiled, edits: Vec<Edit>) -> Rewriting {
+    fn rewriting(&self, compiled: &Compiled, edits: Vec<Edit>) -> Rewriting {
         let (before, after) = (self.before, compiled.document());
         let changed: BTreeSet<usize> = (before.policies.iter().zip(&after.policies).enumerate())
             .filter(|(_, (before, after))| before != after)
@@ -172,8 +154,8 @@ impl Search<'_> {
         let mut shapes = BTreeSet::new();
         let users = || before.bindings.iter().filter(|binding| changed.contains(&binding.policy));
         let is_new = |binding: &Arc<super::Binding>| {
-            let mut all = binding.ips.iter().map(|ip| Shape::bound(before, binding, *ip));
-            all.any(|shape| shapes.len() < MOST_SHAPES && shapes.insert(shape))
+            let all = binding.ips.iter().map(|ip| Shape::bound(before, binding, *ip));
+            all.fold(false, |is_new, shape| shapes.insert(shape) || is_new)
         };
         let examples: Vec<Arc<super::Binding>> =
             users().cloned().collect::<Vec<_>>().into_iter().filter(is_new).collect();
@@ -188,6 +170,10 @@ impl Search<'_> {
             asked: self.asked,
         }
     }
+}
+
+fn cheaper(one: Option<Rewriting>, other: Option<Rewriting>) -> Option<Rewriting> {
+    one.into_iter().chain(other).min_by_key(Rewriting::price)
 }
 
 /// How far a document is from fitting; `None` if it is no nearer than the one before.
@@ -229,7 +215,7 @@ impl Rewriting {
 }
 
 impl fmt::Display for Rewriting {
-    /// As in `cheapest rewriting found: web.yaml:8: write remote: office; rules: 812 of 8192. Newly denied: ...`.
+    /// As in `cheapest rewriting found: web.yaml:8: say remote: office instead of any; rules: 812 of 8192. Newly denied: ...`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("cheapest rewriting found: ")?;
         for (at, edit) in self.edits.iter().enumerate() {
