@@ -104,7 +104,8 @@ impl Emulated {
             State::Running(_, compiled) => Some(&**compiled),
             State::Attached(_) => None,
         };
-        let new = Compiled::new(document, &self.target, previous).map_err(|e| Failure::new(Exit::DoesNotFit, e))?;
+        let new = Compiled::new(document, &self.target, previous);
+        let new = new.map_err(|error| Failure::refused(&error, document, &self.target))?;
         match &mut self.state {
             State::Running(firewall, compiled) => {
                 let change = firewall.plan(&new, "load");

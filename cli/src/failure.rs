@@ -3,6 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use nicfw::Target;
+use nicfw::policy::{CompileError, Document};
+
 /// What the program's exit code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -52,9 +55,22 @@ impl Failure {
         Self { exit, text: text.to_string() }
     }
 
+    /// A policy that the tables cannot hold or say: why, and what could be written instead.
+    pub fn refused(error: &CompileError, document: &Document, target: &Target) -> Self {
+        Self::new(Exit::DoesNotFit, format!("{error}\n{}", rewriting(error, document, target)))
+    }
+
     /// Wrong usage, or input or output failed.
     pub fn usage(text: impl fmt::Display) -> Self {
         Self::new(Exit::Usage, text)
+    }
+}
+
+/// The cheapest rewriting of a refused policy, in words.
+pub fn rewriting(error: &CompileError, document: &Document, target: &Target) -> String {
+    match error.rewriting(document, target) {
+        Some(rewriting) => rewriting.to_string(),
+        None => "no rewriting was found that fits".to_owned(),
     }
 }
 

@@ -70,7 +70,7 @@ impl Session {
         let locator = locator.clone();
         Ok(match Firewall::attach(adapter, journal, clock, Settings::default()) {
             Ok((firewall, recovery)) => Ok(Self { firewall, recovery, file, locator }),
-            Err(refused) => Err(Stranger { refused, file, locator }),
+            Err(refused) => Err(Stranger { refused: *refused, file, locator }),
         })
     }
 
@@ -199,7 +199,7 @@ impl Stranger {
     }
 
     fn loaded(
-        loaded: Result<Firewall<Adapter>, Refused<Adapter, AdoptError>>,
+        loaded: Result<Firewall<Adapter>, Box<Refused<Adapter, AdoptError>>>,
         file: PathBuf,
         locator: Locator,
     ) -> Result<Session, Failure> {

@@ -115,14 +115,14 @@ impl<E: Engine> Firewall<E> {
         journal: Journal,
         clock: Arc<dyn Clock>,
         settings: Settings,
-    ) -> Result<(Self, Recovery), Refused<E, AttachError>> {
+    ) -> Result<(Self, Recovery), Box<Refused<E, AttachError>>> {
         let version = match engine.ruleset_version() {
             Ok(version) => version,
-            Err(error) => return Err(Refused { error: error.into(), engine, journal }),
+            Err(error) => return Err(Refused::new(error, engine, journal)),
         };
         let way = match way(journal.status(), &version, &engine) {
             Ok(way) => way,
-            Err(error) => return Err(Refused { error, engine, journal }),
+            Err(error) => return Err(Refused::new(error, engine, journal)),
         };
         let mut firewall = Self::with(engine, journal, clock, settings, way.held.clone());
         firewall.version = Some(version);
@@ -132,8 +132,8 @@ impl<E: Engine> Firewall<E> {
         }
     }
 
-    fn refuse<X>(self, error: X) -> Refused<E, X> {
-        Refused { error, engine: self.hands.engine, journal: self.hands.journal }
+    fn refuse<X>(self, error: X) -> Box<Refused<E, X>> {
+        Refused::new(error, self.hands.engine, self.hands.journal)
     }
 
     fn with(engine: E, journal: Journal, clock: Arc<dyn Clock>, settings: Settings, held: Held) -> Self {
@@ -189,7 +189,7 @@ impl<E: Engine> Firewall<E> {
 
     /// Rolls back the change that had to be confirmed by now.
     pub(super) fn roll_back_if_late(&mut self) -> Result<Option<u64>, PollError> {
-        let late = self.hands.journal.status().confirm.clone().filter(|open| self.is_late(open));
+        let late = self.hands.journal.status().confirm.filter(|open| self.is_late(open));
         let Some(open) = late else { return Ok(None) };
         let why = Why::from(format!("change {} was not confirmed by {}", open.change, open.by));
         match self.rollback(open.back_to, why) {
@@ -208,10 +208,10 @@ impl<E: Engine> Firewall<E> {
         adopt: Adopt<'_>,
         clock: Arc<dyn Clock>,
         settings: Settings,
-    ) -> Result<Self, Refused<E, AdoptError>> {
+    ) -> Result<Self, Box<Refused<E, AdoptError>>> {
         let Adopt { compiled, journal, why } = adopt;
         if compiled.target() != engine.target() {
-            return Err(Refused { error: AdoptError::Target, engine, journal });
+            return Err(Refused::new(AdoptError::Target, engine, journal));
         }
         let held = Held::new(Arc::new(Source::from(compiled)), BTreeMap::new());
         Self::load(engine, journal, held, (Kind::Adopt, why), (clock, settings))
@@ -227,13 +227,13 @@ impl<E: Engine> Firewall<E> {
         why: impl Into<Why>,
         clock: Arc<dyn Clock>,
         settings: Settings,
-    ) -> Result<Self, Refused<E, AdoptError>> {
+    ) -> Result<Self, Box<Refused<E, AdoptError>>> {
         if journal.status().change.is_none() {
-            return Err(Refused { error: AdoptError::Unknown, engine, journal });
+            return Err(Refused::new(AdoptError::Unknown, engine, journal));
         }
         match Held::restore(&journal.status().content) {
             Ok(held) => Self::load(engine, journal, held, (Kind::Repair, why.into()), (clock, settings)),
-            Err(error) => Err(Refused { error: AdoptError::Document(error), engine, journal }),
+            Err(error) => Err(Refused::new(AdoptError::Document(error), engine, journal)),
         }
     }
 
@@ -243,7 +243,7 @@ impl<E: Engine> Firewall<E> {
         held: Held,
         (kind, why): (Kind, Why),
         (clock, settings): (Arc<dyn Clock>, Settings),
-    ) -> Result<Self, Refused<E, AdoptError>> {
+    ) -> Result<Self, Box<Refused<E, AdoptError>>> {
         let delta = Delta::between(&journal.status().content, &held.content());
         let mut firewall = Self::with(engine, journal, clock, settings, held);
         let begin = Begin { kind, why, confirm_by: None, version: None, delta, between: Vec::new() };

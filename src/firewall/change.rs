@@ -194,7 +194,7 @@ impl<E: Engine> Firewall<E> {
     /// # Errors
     /// [`ConfirmError`]. Nothing is confirmed then, and [`Firewall::poll`] rolls back in time.
     pub fn confirm(&mut self) -> Result<u64, ConfirmError> {
-        let open = self.hands.journal.status().confirm.clone().ok_or(ConfirmError::Nothing)?;
+        let open = self.hands.journal.status().confirm.ok_or(ConfirmError::Nothing)?;
         if self.is_late(&open) {
             return Err(ConfirmError::Late { change: open.change, by: open.by, now: self.hands.clock.wall() });
         }
@@ -278,7 +278,7 @@ impl<E: Engine> Firewall<E> {
 /// What the journal hears of a change, and what it is about.
 fn task<'a>(held: &'a Held, change: &'a Change, version: Option<RulesetVersion>, now: Timestamp) -> Task<'a> {
     let begin = Begin {
-        kind: change.kind.clone(),
+        kind: change.kind,
         why: change.why.clone(),
         confirm_by: change.confirm_within.map(|time| now.after(time)),
         version,

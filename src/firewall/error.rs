@@ -265,6 +265,12 @@ pub struct Refused<E, X> {
     pub journal: Journal,
 }
 
+impl<E, X> Refused<E, X> {
+    pub(super) fn new(error: impl Into<X>, engine: E, journal: Journal) -> Box<Self> {
+        Box::new(Self { error: error.into(), engine, journal })
+    }
+}
+
 impl<E, X: fmt::Debug> fmt::Debug for Refused<E, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)

@@ -21,7 +21,7 @@ impl Image {
     /// Judges one flow. Under an unordered profile `seed` shuffles the lookup order above the base and within it.
     #[must_use]
     pub fn judge(&self, flow: &Flow, profile: &EngineProfile, seed: u64) -> Judgement {
-        Engine::new(self, profile, seed).judge(flow)
+        Engine::once(self, profile, seed).judge(flow)
     }
 
     /// Judges many flows, each as [`Self::judge`] would, at less cost.
@@ -36,7 +36,8 @@ impl Image {
 #[derive(Debug)]
 pub(super) struct Engine<'a> {
     image: &'a Image,
-    entries: HashMap<&'a RuleKey, &'a ImageEntry>,
+    /// `None`: the image itself is searched.
+    entries: Option<HashMap<&'a RuleKey, &'a ImageEntry>>,
     /// Combinations in use, in the order of lookup.
     order: Vec<MatchFields>,
     no_match: Verdict,
@@ -44,20 +45,32 @@ pub(super) struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     pub fn new(image: &'a Image, profile: &EngineProfile, seed: u64) -> Self {
+        Self { entries: Some(image.rules.iter().collect()), ..Self::once(image, profile, seed) }
+    }
+
+    /// For few judgements: it costs less to make, and more to ask.
+    fn once(image: &'a Image, profile: &EngineProfile, seed: u64) -> Self {
         let used: BTreeSet<MatchFields> = image.rules.keys().map(RuleKey::fields).collect();
         let order = lookup_order(used.into_iter().collect(), profile, seed);
-        Self { image, entries: image.rules.iter().collect(), order, no_match: profile.no_match }
+        Self { image, entries: None, order, no_match: profile.no_match }
+    }
+
+    fn entry(&self, key: &RuleKey) -> Option<&ImageEntry> {
+        match &self.entries {
+            Some(entries) => entries.get(key).copied(),
+            None => self.image.rules.get(key),
+        }
     }
 
     pub fn judge(&self, flow: &Flow) -> Judgement {
         let all = self.image.names(flow);
         for fields in &self.order {
             let Some(key) = only(&all, *fields) else { continue };
-            let side = |entry: &&ImageEntry| match flow.direction {
+            let side = |entry: &ImageEntry| match flow.direction {
                 Direction::Rx => entry.rx.action,
                 Direction::Tx => entry.tx.action,
             };
-            if let Some(verdict) = self.entries.get(&key).and_then(|entry| side(entry).verdict()) {
+            if let Some(verdict) = self.entry(&key).and_then(|entry| side(entry).verdict()) {
                 return Judgement { verdict, entry: Some(key) };
             }
         }

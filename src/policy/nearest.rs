@@ -125,25 +125,29 @@ impl Document {
         let ip = flow.ip.filter(|_| self.decide(flow).verdict == Verdict::Deny)?;
         let bound = self.binding_of(ip.local).map(|(_, binding)| binding);
         let question = Question { document: self, flow, ip, bound };
-        let link = bound.map_or_else(Vec::new, |binding| question.link(binding));
-        let mut best: Option<Nearest> = None;
+        // Most rules are far away: what is in the way is counted for all of them, and told in words for one.
+        let mut best: Option<(usize, &List<'_>, usize, bool)> = None;
+        let lists = question.lists();
         for reply in [false, true] {
-            for list in question.lists() {
-                for (at, (place, rule)) in list.iter().enumerate() {
+            for list in &lists {
+                for (at, (_, rule)) in list.rules.iter().enumerate() {
                     if rule.action != Verdict::Allow || (rule.direction != flow.direction) != reply {
                         continue;
                     }
-                    let own = question.obstacles(&list, at, reply);
-                    let obstacles: Vec<Obstacle> = link.iter().cloned().chain(own).collect();
-                    if best.as_ref().is_none_or(|best| obstacles.len() < best.obstacles.len()) {
-                        let name = format!("{} ({})", named(self, *place), rule.origin);
-                        let origin = rule.origin.clone();
-                        best = Some(Nearest { place: *place, origin, reply, obstacles, name });
+                    let mut count = 0;
+                    question.obstacles(list, at, reply, &mut |_, _| count += 1);
+                    if best.is_none_or(|(least, ..)| count < least) {
+                        best = Some((count, list, at, reply));
                     }
                 }
             }
         }
-        best
+        let (_, list, at, reply) = best?;
+        let (place, rule) = list.rules.get(at)?;
+        let mut obstacles = bound.map_or_else(Vec::new, |binding| question.link(binding));
+        question.obstacles(list, at, reply, &mut |field, text| obstacles.push(obstacle(field, text())));
+        let name = format!("{} ({})", named(self, *place), rule.origin);
+        Some(Nearest { place: *place, origin: rule.origin.clone(), reply, obstacles, name })
     }
 }
 
@@ -154,7 +158,15 @@ struct Question<'a> {
     bound: Option<&'a Binding>,
 }
 
-type List<'a> = Vec<(RulePlace, &'a Rule)>;
+/// Rules that may decide, in their order.
+struct List<'a> {
+    rules: Vec<(RulePlace, &'a Rule)>,
+    /// Places in the list of those that the flow is in, the direction left aside.
+    matching: Vec<usize>,
+}
+
+/// Takes something that is in the way: the field, and its words for whoever wants them.
+type Tell<'a> = dyn FnMut(Field, &dyn Fn() -> String) + 'a;
 
 impl Question<'_> {
     /// The lists of rules that may decide: management, and the policy of the binding.
@@ -165,9 +177,19 @@ impl Question<'_> {
         let policy = self.bound.and_then(|binding| Some((binding.policy, self.document.policies.get(binding.policy)?)));
         let rules = policy.into_iter().flat_map(|(at, policy)| policy.rules.iter().enumerate().map(move |r| (at, r)));
         [
-            management.map(|(i, m)| (RulePlace::Management(i), &m.rule)).collect(),
-            rules.map(|(policy, (i, rule))| (RulePlace::Policy(policy, i), rule)).collect(),
+            self.list(management.map(|(i, m)| (RulePlace::Management(i), &m.rule)).collect()),
+            self.list(rules.map(|(policy, (i, rule))| (RulePlace::Policy(policy, i), rule)).collect()),
         ]
+    }
+
+    fn list<'r>(&self, rules: Vec<(RulePlace, &'r Rule)>) -> List<'r> {
+        let matches = |rule: &Rule| {
+            let mut matches = true;
+            self.fields(rule, &mut |_, _| matches = false);
+            matches
+        };
+        let matching = rules.iter().enumerate().filter(|(_, (_, rule))| matches(rule)).map(|(at, _)| at).collect();
+        List { rules, matching }
     }
 
     /// What of the link is not the binding's.
@@ -191,103 +213,102 @@ impl Question<'_> {
         out
     }
 
-    /// What keeps the rule at a place of its list from letting the flow through.
-    fn obstacles(&self, list: &List<'_>, at: usize, reply: bool) -> Vec<Obstacle> {
-        let Some((place, rule)) = list.get(at) else { return Vec::new() };
-        let mut out = self.fields(rule);
-        out.extend(self.groups(reply));
+    /// Tells what keeps the rule at a place of its list from letting the flow through, the link left aside.
+    fn obstacles(&self, list: &List<'_>, at: usize, reply: bool, tell: &mut Tell<'_>) {
+        let Some((place, rule)) = list.rules.get(at) else { return };
+        self.fields(rule, tell);
+        self.groups(reply, tell);
         if reply {
-            out.extend(self.replies(rule));
+            self.replies(rule, tell);
         }
         if let (RulePlace::Management(at), None) = (place, self.bound)
             && let Some(mac) = self.document.management.get(*at).and_then(|m| m.mac)
             && mac != self.flow.local_mac
         {
-            out.push(obstacle(Field::Mac, format!("MAC {} is not {mac}", self.flow.local_mac)));
+            tell(Field::Mac, &|| format!("MAC {} is not {mac}", self.flow.local_mac));
         }
-        let before = list.iter().take(at).filter(|(_, rule)| self.fields(rule).is_empty());
-        out.extend(before.filter_map(|(place, rule)| self.decides_before(*place, rule, reply)).next());
-        out
+        let before = list.matching.iter().take_while(|before| **before < at);
+        let mut before = before.filter_map(|before| list.rules.get(*before));
+        // Rules of the other direction are in the way of replies alone.
+        if let Some((place, rule)) = before.find(|(_, rule)| reply || rule.direction == self.flow.direction) {
+            tell(Field::Order(*place), &|| {
+                let name = referred(self.document, *place);
+                if rule.direction == self.flow.direction {
+                    format!("{name} denies it before")
+                } else {
+                    format!("{name} decides before about what it would reply to")
+                }
+            });
+        }
     }
 
-    /// The fields of a rule that the flow is not in, the direction left aside.
-    fn fields(&self, rule: &Rule) -> Vec<Obstacle> {
+    /// Tells the fields of a rule that the flow is not in, the direction left aside.
+    fn fields(&self, rule: &Rule, tell: &mut Tell<'_>) {
         let ip = &self.ip;
-        let mut out = Vec::new();
         if let Proto::Is(number) = rule.proto
             && ip.proto != Some(number)
         {
-            let is = ip.proto.map_or_else(|| "unknown".to_owned(), |number| Proto::Is(number).to_string());
-            out.push(obstacle(Field::Protocol, format!("protocol {is} is not {}", rule.proto)));
+            tell(Field::Protocol, &|| {
+                let is = ip.proto.map_or_else(|| "unknown".to_owned(), |number| Proto::Is(number).to_string());
+                format!("protocol {is} is not {}", rule.proto)
+            });
         }
         if !rule.remote.set.contains(ip.remote) {
-            out.push(obstacle(Field::Remote, format!("remote {} is not in {}", ip.remote, remote(&rule.remote))));
+            tell(Field::Remote, &|| format!("remote {} is not in {}", ip.remote, remote(&rule.remote)));
         }
         match (&rule.ports, ip.ports) {
             (Some(named), Some(ports)) => {
-                out.extend(port(Field::RemotePort, "remote port", ports.remote, &named.remote));
-                out.extend(port(Field::LocalPort, "local port", ports.local, &named.local));
+                if !named.remote.contains(ports.remote) {
+                    let is = ports.remote;
+                    tell(Field::RemotePort, &|| format!("remote port {is} is not {}", spaced(&named.remote)));
+                }
+                if !named.local.contains(ports.local) {
+                    let is = ports.local;
+                    tell(Field::LocalPort, &|| format!("local port {is} is not {}", spaced(&named.local)));
+                }
             }
-            (Some(_), None) => {
-                out.push(obstacle(Field::Ports, "it shows no ports, and the rule names some".to_owned()))
-            }
+            (Some(_), None) => tell(Field::Ports, &|| "it shows no ports, and the rule names some".to_owned()),
             (None, _) => {}
         }
         if let Some(local) = rule.local.as_ref().filter(|local| !local.contains(ip.local)) {
-            out.push(obstacle(Field::Local, format!("local {} is not in {}", ip.local, prefixes(local))));
+            tell(Field::Local, &|| format!("local {} is not in {}", ip.local, prefixes(local)));
         }
-        out
     }
 
-    fn groups(&self, reply: bool) -> Option<Obstacle> {
+    fn groups(&self, reply: bool, tell: &mut Tell<'_>) {
         let closed = self.document.multicast == Verdict::Deny && self.bound.is_some();
         let group = closed && AddrSet::groups().contains(self.ip.remote);
         let text = match (self.flow.direction, reply) {
             (Direction::Tx, _) => "is a group, and multicast is denied",
             (Direction::Rx, true) => "is a group, and nothing from a group is a reply while multicast is denied",
-            (Direction::Rx, false) => return None,
+            (Direction::Rx, false) => return,
         };
-        group.then(|| obstacle(Field::Multicast, format!("remote {} {text}", self.ip.remote)))
+        if group {
+            tell(Field::Multicast, &|| format!("remote {} {text}", self.ip.remote));
+        }
     }
 
-    fn replies(&self, rule: &Rule) -> Vec<Obstacle> {
-        let mut out = Vec::new();
+    fn replies(&self, rule: &Rule, tell: &mut Tell<'_>) {
         if !rule.replies {
-            out.push(obstacle(Field::Replies, "the rule says replies: no".to_owned()));
+            tell(Field::Replies, &|| "the rule says replies: no".to_owned());
         }
         let ported = self.ip.proto.is_some_and(Proto::has_ports);
-        if rule.direction == Direction::Tx && !rule.names_local_ports && ported {
-            let ephemeral = &self.document.ephemeral;
-            let text = match self.ip.ports {
-                Some(ports) if ephemeral.contains(ports.local) => return out,
-                Some(ports) => format!("local port {} is not {}", ports.local, spaced(ephemeral)),
-                None => format!("it shows no ports to be in {}", spaced(ephemeral)),
-            };
-            out.push(obstacle(Field::Ephemeral, format!("{text}, where replies go")));
+        let ephemeral = &self.document.ephemeral;
+        let in_range = self.ip.ports.is_some_and(|ports| ephemeral.contains(ports.local));
+        if rule.direction == Direction::Tx && !rule.names_local_ports && ported && !in_range {
+            tell(Field::Ephemeral, &|| {
+                let text = match self.ip.ports {
+                    Some(ports) => format!("local port {} is not {}", ports.local, spaced(ephemeral)),
+                    None => format!("it shows no ports to be in {}", spaced(ephemeral)),
+                };
+                format!("{text}, where replies go")
+            });
         }
-        out
-    }
-
-    /// Whether a rule that matches the flow, before the one in question, keeps that from letting it through.
-    fn decides_before(&self, place: RulePlace, rule: &Rule, reply: bool) -> Option<Obstacle> {
-        let rule_name = referred(self.document, place);
-        let text = if rule.direction == self.flow.direction {
-            format!("{rule_name} denies it before")
-        } else if reply {
-            format!("{rule_name} decides before about what it would reply to")
-        } else {
-            return None;
-        };
-        Some(obstacle(Field::Order(place), text))
     }
 }
 
 fn obstacle(field: Field, text: String) -> Obstacle {
     Obstacle { field, text }
-}
-
-fn port(field: Field, what: &str, is: u16, named: &PortSet) -> Option<Obstacle> {
-    (!named.contains(is)).then(|| obstacle(field, format!("{what} {is} is not {}", spaced(named))))
 }
 
 fn spaced(ports: &PortSet) -> String {

@@ -38,6 +38,22 @@ impl Nft {
         Ok(start.elapsed().as_secs_f64())
     }
 
+    /// Seconds of CPU time that its programs took so far, in the kernel too.
+    pub fn cpu(&mut self) -> Result<f64, String> {
+        // The first line is about the shell itself, the second about what it ran.
+        let failed = || "times failed".to_owned();
+        writeln!(self.orders, "times").map_err(|_| failed())?;
+        let mut lines = [String::new(), String::new()];
+        for line in &mut lines {
+            self.answers.read_line(line).map_err(|_| failed())?;
+        }
+        let seconds = |word: &str| {
+            let (minutes, seconds) = word.strip_suffix('s')?.split_once('m')?;
+            Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
+        };
+        lines[1].split_whitespace().map(seconds).sum::<Option<f64>>().ok_or_else(failed)
+    }
+
     fn run(&mut self, command: &str) -> Result<(), String> {
         let failed = || format!("{command} failed");
         writeln!(self.orders, "{command} >/dev/null; echo $?").map_err(|_| failed())?;

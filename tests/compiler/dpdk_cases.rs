@@ -100,7 +100,7 @@ fn a_sample_of_dpdk_cases_agrees() {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute: tests/long/rule-sets"]
 fn dpdk_cases_agree_under_twenty_orders() {
     let (taken, refused, flows) = run(0..20);
     println!("{taken} compiled, {refused} refused, {flows} flows compared");

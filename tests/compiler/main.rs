@@ -1,14 +1,19 @@
 //! The compiler from outside: what it makes decides as the reference evaluator does, or it refuses.
 
+#[path = "../bench/bound.rs"]
+mod bound;
 mod documents;
 mod dpdk_cases;
 #[path = "../agreement/frames.rs"]
 mod frames;
+#[path = "../bench/generated.rs"]
+mod generated;
 mod incremental;
 mod optimum;
 mod orders;
 mod policy_sets;
 mod ranked;
+mod rewriting;
 mod rule_sets;
 mod scale;
 #[path = "../bench/sets.rs"]

@@ -1,12 +1,14 @@
 //! A toy space: two remote addresses and all others, one local port and all others, TCP and all other protocols. For every
 //! meaning that policies of up to three rules have, the number of entries is the least that a search through all sets of
-//! entries finds: under a ranked order any entries, under the unordered one disjoint allows of one rule each.
+//! entries finds: under a ranked order any entries, under the unordered one disjoint allows of one rule each. The lower bounds of
+//! larger sets ([`crate::bound`]) are never above it.
 
 use std::collections::HashMap;
 
-use nicfw::policy::{Compiled, PortPair, PortSet, Proto, Remote, Rule};
+use nicfw::policy::{Compiled, Document, PortPair, PortSet, Proto, Remote, Rule};
 use nicfw::tables::{Direction, MatchFields, RuleKey, Target, Verdict};
 
+use crate::bound;
 use crate::documents::{origin, set};
 use crate::orders::{locals, ranked, specific_first, target};
 use crate::scale::{document, port_set};
@@ -157,9 +159,19 @@ fn optimum(wanted: &Wanted, all: &[Cube], ranked: bool) -> Option<usize> {
     (0..=6).find(|count| reachable(wanted, &mut Vec::new(), *count, all, ranked))
 }
 
+fn toy(policy: &[&Rule]) -> Document {
+    document(vec![policy.iter().copied().cloned().collect()], 1)
+}
+
+/// The lower bound: for any table, or for one without an order.
+fn bound(policy: &[&Rule], is_ranked: bool) -> usize {
+    let document = toy(policy);
+    let cells = bound::Cells::of(&document, document.bindings[0].ips[0]);
+    if is_ranked { cells.distinct() } else { cells.distinct().max(cells.apart()) }
+}
+
 fn entries(policy: &[&Rule], target: &Target) -> Option<usize> {
-    let rules = policy.iter().copied().cloned().collect();
-    let compiled = Compiled::new(&document(vec![rules], 1), target, None).ok()?;
+    let compiled = Compiled::new(&toy(policy), target, None).ok()?;
     let arp = |key: &RuleKey| key.ether_type == Some(0x0806);
     Some(compiled.image().rules.keys().filter(|key| !key.is_base() && !arp(key)).count())
 }
@@ -170,7 +182,7 @@ fn entries_are_the_least_that_there_are() {
     let cubes = cubes(&order);
     let (plain, specific) = (Target::profile0(), target(ranked(&order, &locals())));
     let mut seen: HashMap<Wanted, usize> = HashMap::new();
-    let (mut worse, mut sums) = (Vec::new(), [(0, 0); 2]);
+    let (mut worse, mut sums, mut bounds) = (Vec::new(), [(0, 0); 2], [0; 2]);
     for policy in rules.iter().flat_map(|a| rules.iter().flat_map(move |b| rules.iter().map(move |c| [a, b, c]))) {
         let wanted = wanted(&policy);
         // How a meaning is written must not matter: the first and the second way are taken.
@@ -182,6 +194,13 @@ fn entries_are_the_least_that_there_are() {
         for (target, is_ranked, sum) in [(&plain, false, 0), (&specific, true, 1)] {
             let best = optimum(&wanted, &cubes, is_ranked);
             let ours = entries(&policy, target);
+            let least = bound(&policy, is_ranked);
+            assert!(
+                best.is_none_or(|best| least <= best),
+                "ranked {is_ranked}: the bound {least} is above {best:?}: {:?}",
+                policy.map(|r| format!("{:?} {} {} {}", r.action, r.proto, r.remote.text, r.ports.is_some()))
+            );
+            bounds[sum] += if best.is_some() { least } else { 0 };
             sums[sum].0 += ours.unwrap_or_default();
             sums[sum].1 += best.unwrap_or_default();
             if ours != best {
@@ -194,6 +213,6 @@ fn entries_are_the_least_that_there_are() {
             }
         }
     }
-    println!("{} meanings; entries and optimum, unordered and ranked: {sums:?}", seen.len());
+    println!("{} meanings; entries and optimum, unordered and ranked: {sums:?}; bounds: {bounds:?}", seen.len());
     assert!(worse.is_empty(), "{}: {}", worse.len(), worse.join("\n"));
 }

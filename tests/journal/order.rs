@@ -68,8 +68,7 @@ fn values_that_have_no_form_are_refused() {
     assert_eq!(said, "the record cannot be written: it holds a value that the format cannot say");
     let longest = Event::Committed { version: Some(RulesetVersion::from_bytes(&[1; 1020])) };
     story.add(longest);
-    let mut large = Content::default();
-    large.text = "x".repeat(17 << 20).into();
+    let large = Content { text: "x".repeat(17 << 20).into(), ..Content::default() };
     let event = begin(&story.journal, Kind::Apply, "large", &large);
     let said = refused(&mut story, event);
     assert!(said.contains("bytes, at most 16777216 fit"), "{said}");
@@ -146,7 +145,7 @@ fn what_the_records_say_is_kept_up_to_date() {
 fn any_event() -> impl Strategy<Value = (i64, Event)> {
     let change = 0u64..8;
     let event = (0..10, change).prop_map(|(kind, change)| match kind {
-        0 | 1 | 2 => {
+        0..=2 => {
             let store = MemoryStore::new();
             let empty = Journal::open(Box::new(store), ADAPTER, None).unwrap();
             let kind = if kind == 0 { Kind::Rollback { to: change } } else { Kind::Apply };

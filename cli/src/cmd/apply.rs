@@ -206,7 +206,7 @@ fn compiled(document: &Document, session: &Session) -> Result<Compiled, Failure>
     // What is held was compiled before; where this program compiles it otherwise, the plan is longer and as right.
     let held = Compiled::new(session.firewall.document(), target, None).ok();
     let wanted = in_force(document);
-    Compiled::new(&wanted, target, held.as_ref()).map_err(|e| Failure::new(Exit::DoesNotFit, e))
+    Compiled::new(&wanted, target, held.as_ref()).map_err(|error| Failure::refused(&error, &wanted, target))
 }
 
 /// Without what has expired, if the document says so.
@@ -218,10 +218,13 @@ fn in_force(document: &Document) -> Document {
 /// Takes the adapter over.
 fn adopted(document: &Document, stranger: Stranger, why: Why, progress: &mut Progress) -> Result<Made, Failure> {
     progress.say(&format!("compiling {}", document.name));
-    let compiled = Compiled::new(&in_force(document), stranger.target(), None);
-    let compiled = match compiled {
+    let wanted = in_force(document);
+    let compiled = match Compiled::new(&wanted, stranger.target(), None) {
         Ok(compiled) => compiled,
-        Err(error) => return Err(stranger.give_up(Failure::new(Exit::DoesNotFit, error))),
+        Err(error) => {
+            let refused = Failure::refused(&error, &wanted, stranger.target());
+            return Err(stranger.give_up(refused));
+        }
     };
     progress.say(&format!("loading {}: all traffic of {} is blocked", document.name, stranger.locator()));
     let session = stranger.adopt(&compiled, why)?;

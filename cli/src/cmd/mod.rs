@@ -131,7 +131,8 @@ fn compile(document: &Document) -> Result<Compiled, Failure> {
     let mut progress = Progress::new();
     progress.say(&format!("compiling {}", document.name));
     let adapter = Emulated::new(&[HOST])?;
-    Compiled::new(document, adapter.target(), None).map_err(|error| Failure::new(Exit::DoesNotFit, error))
+    Compiled::new(document, adapter.target(), None)
+        .map_err(|error| Failure::refused(&error, document, adapter.target()))
 }
 
 /// A fresh emulated adapter, with a function for each binding, that holds the policy.

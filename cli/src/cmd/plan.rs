@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{HOST, compile, document};
 use crate::args::{self, By};
 use crate::emulated::Emulated;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, rewriting};
 use crate::output::{Progress, Report, table, text, wrapped};
 
 /// Users of a table that are listed; the rest is counted.
@@ -25,6 +25,8 @@ struct PlanReport {
     fits: bool,
     /// Why it does not.
     refusal: Option<String>,
+    /// The cheapest rewriting that does.
+    rewriting: Option<String>,
     tables: Vec<TableReport>,
     change: Option<ChangeReport>,
     how_many_more: Option<MoreReport>,
@@ -95,7 +97,7 @@ pub fn run(args: &args::Plan) -> Result<Report, Failure> {
     let (usage, change, refusal) = match &compiled {
         Ok(compiled) => (compiled.usage(), Some(change(before.as_ref(), compiled, args.latency)?), None),
         Err(error @ CompileError::DoesNotFit { usage, .. }) if !usage.is_empty() => (&usage[..], None, Some(error)),
-        Err(error) => return Err(Failure::new(Exit::DoesNotFit, error)),
+        Err(error) => return Err(Failure::refused(error, &document, adapter.target())),
     };
     let how_many_more = match (&args.how_many_more, &compiled) {
         (Some(container), Ok(compiled)) => Some(more(compiled, container)?),
@@ -105,6 +107,7 @@ pub fn run(args: &args::Plan) -> Result<Report, Failure> {
         file: document.name.to_string(),
         fits: refusal.is_none(),
         refusal: refusal.map(ToString::to_string),
+        rewriting: refusal.map(|error| rewriting(error, &document, adapter.target())),
         tables: usage.iter().map(|usage| of_table(usage, args.by)).collect(),
         change,
         how_many_more,
@@ -202,9 +205,9 @@ fn name(phase: Phase) -> &'static str {
 fn words(report: &PlanReport, by: By) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = match &report.refusal {
-        None => writeln!(out, "{}: fits\n", report.file),
-        Some(refusal) => writeln!(out, "{refusal}\n"),
+    let _ = match (&report.refusal, &report.rewriting) {
+        (Some(refusal), Some(rewriting)) => writeln!(out, "{refusal}\n{rewriting}\n"),
+        _ => writeln!(out, "{}: fits\n", report.file),
     };
     let users = if by == By::Policy { "policies" } else { "containers" };
     let mut lines = table(["table", "needed", "of", "missing", users]);

@@ -94,7 +94,7 @@ fn adopted(
     document: &Document,
     image: &Image,
     clock: Arc<VirtualClock>,
-) -> Result<Firewall<FakeEngine>, Refused<FakeEngine, AdoptError>> {
+) -> Result<Firewall<FakeEngine>, Box<Refused<FakeEngine, AdoptError>>> {
     let held = Held::new(source(document, image).into(), Default::default());
     Firewall::load(engine, Journal::in_memory(), held, (Kind::Adopt, Why::from("test")), (clock, SETTINGS))
 }

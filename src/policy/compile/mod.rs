@@ -28,7 +28,10 @@
 )]
 #![cfg_attr(
     not(test),
-    expect(clippy::indexing_slicing, reason = "positions in lists that it makes itself, of a document that was checked")
+    expect(
+        clippy::indexing_slicing,
+        reason = "positions in lists that it makes itself, of a document that was checked"
+    )
 )]
 
 mod assemble;

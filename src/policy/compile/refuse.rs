@@ -1,4 +1,7 @@
 //! Why a document cannot be compiled for an adapter: the rule, what it asks for, and the way out.
+//!
+//! What to write instead is searched for on request, because it takes several compilations: [`CompileError::rewriting`], in
+//! the room `rewrite`. Its words are in `tests/golden/rewritings.txt`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +11,7 @@ use super::usage::{Table, Usage};
 use crate::policy::{Document, Flow, Origin, PortPair, Proto};
 use crate::tables::{MapError, MatchFields, Verdict};
 
-/// Why a document cannot be compiled. Nothing was sent to an adapter.
+/// Why a document cannot be compiled. Nothing was sent to an adapter. [`Self::rewriting`] finds what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {

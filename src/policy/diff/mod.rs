@@ -27,7 +27,7 @@ use super::compile::{Compiled, solicited_node};
 use super::document::{Document, PortPair, Proto};
 use super::flow::{Flow, IpFlow, Ports};
 use super::openings::prefixes;
-use super::sets::{AddrSet, PortSet};
+use super::sets::{AddrSet, IntervalSet, Point, PortSet};
 use crate::tables::{Direction, MacAddr, Verdict};
 
 const ARP: u16 = 0x0806;
@@ -105,6 +105,18 @@ impl Difference {
         }
     }
 
+    /// How many flows it is: remote addresses by ports by protocols, the link left aside.
+    pub(super) fn flows(&self) -> u128 {
+        fn points<T: Point + Into<u128>>(set: &IntervalSet<T>) -> u128 {
+            let all = set.intervals().iter().map(|interval| interval.last.into() - interval.first.into());
+            all.fold(0, |sum, points| sum.saturating_add(points).saturating_add(1))
+        }
+        let remotes = self.remote.as_ref().map_or(1, |set| points(&set.v4).saturating_add(points(&set.v6)));
+        let ports = self.ports.as_ref().map_or(1, |pair| points(&pair.remote) * points(&pair.local));
+        let protocols = if self.proto.is_some() { 1 } else { 256 };
+        remotes.saturating_mul(ports).saturating_mul(protocols)
+    }
+
     fn contains_ip(&self, ip: &IpFlow, protocols: &[u8]) -> bool {
         let proto = match self.proto {
             Some(_) => ip.proto == self.proto,
@@ -159,18 +171,22 @@ impl Compiled {
     #[must_use]
     pub fn diff(&self, new: &Self) -> Vec<Difference> {
         let ports = self.target().physical_ports.max(new.target().physical_ports);
-        let (old, new) = (self.document(), new.document());
-        let named = Arc::new(Named::of(old, new));
-        let mut out = Vec::new();
-        for ip in &named.ips {
-            let sides = [old, new].map(|document| (document, document.binding_of(*ip).map(|(_, binding)| binding)));
-            for links in links(sides, *ip, ports) {
-                at_links(old, new, *ip, &links, &mut out);
-            }
-        }
-        not_bound(old, new, &named, &mut out);
-        out
+        differences(self.document(), new.document(), ports)
     }
+}
+
+/// What changes from one document to another, as adapters with so many physical ports see it.
+pub(super) fn differences(old: &Document, new: &Document, ports: u32) -> Vec<Difference> {
+    let named = Arc::new(Named::of(old, new));
+    let mut out = Vec::new();
+    for ip in &named.ips {
+        let sides = [old, new].map(|document| (document, document.binding_of(*ip).map(|(_, binding)| binding)));
+        for links in links(sides, *ip, ports) {
+            at_links(old, new, *ip, &links, &mut out);
+        }
+    }
+    not_bound(old, new, &named, &mut out);
+    out
 }
 
 /// All addresses that either document says something about.
