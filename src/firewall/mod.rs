@@ -12,7 +12,7 @@
 //! change in the journal that began and did not end; the next one treats it as unknown.
 //!
 //! # Who decides and who acts
-//! [`machine`] says what a course is: it decides, without any I/O. [`apply`] and [`script`] are the courses, [`drive`]
+//! `machine` says what a course is: it decides, without any I/O. `apply` and `script` are the courses, `drive`
 //! acts for them. What they need of the world (adapter, journal, clock) is injected.
 //!
 //! # Containers that come and go
