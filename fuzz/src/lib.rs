@@ -47,12 +47,13 @@ targets! {
     import_dpdk_acl: "src/policy/import/mod.rs import";
     import_iptables: "src/policy/import/mod.rs import";
     import_nft: "src/policy/import/mod.rs import";
-    journal: "src/journal/hash.rs Head";
+    journal: "src/journal/hash.rs Head" "src/journal/hash.rs new" "src/journal/header.rs decode";
     mcdi_reply: "src/mcdi/channel.rs open" "src/mcdi/wire/mod.rs zero_extended";
     model_mcdi: "firmware-model/src/mc/mod.rs take" "firmware-model/src/mc/mod.rs answered"
         "firmware-model/src/vnic/mod.rs receive" "firmware-model/src/vnic/rx.rs receive";
     model_pci: "firmware-model/src/pci/config_space.rs write" "firmware-model/src/pci/msix.rs write";
-    names: "src/tables/addr.rs MacAddr" "src/device/address.rs PciAddress" "src/device/locator.rs Locator" "src/policy/lint/mod.rs Date";
+    names: "src/tables/addr.rs MacAddr" "src/device/address.rs PciAddress" "src/device/locator.rs Locator" "src/policy/lint/mod.rs Date"
+        "src/clock.rs Timestamp";
     pcap: "cli/src/capture.rs read_from";
     policy_text: "src/policy/parse/mod.rs parse";
     table_op: "src/tables/codec.rs decode";

@@ -19,6 +19,7 @@ const OWN_BYTES: &[(&str, &str)] = &[
     ("src/dma/shared.rs write", "bytes to be copied"),
     ("src/device/vfio_user/socket.rs send", "bytes to be sent"),
     ("src/device/vfio_user/socket.rs new", "what it receives is read by the two sides"),
+    ("src/journal/hash.rs of", "any bytes have a hash"),
     ("firmware-model/src/mc/message.rs bytes", "bytes of an answer"),
     ("firmware-model/src/ports.rs put", "a frame for Model::carry"),
     ("firmware-model/src/ports.rs round", "frames that are shown"),

@@ -1,7 +1,7 @@
 //! Journals: their bytes, and the text of their records inside frames that are right.
 
 use nicfw::clock::VirtualClock;
-use nicfw::journal::{Event, Head, Journal, JournalError, MemoryStore};
+use nicfw::journal::{Event, Head, Journal, JournalError, Key, MemoryStore};
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8] = b"nicfw journal\r\n\x1a";
@@ -9,6 +9,7 @@ const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";
 
 /// Reads the input as a journal; one that does not begin as one is taken for the payloads of its records, one a line.
 pub fn run(data: &[u8]) {
+    assert_eq!(Key::new(data).is_ok(), data.len() >= Key::MIN);
     if data.starts_with(MAGIC) {
         return check(data.to_vec());
     }

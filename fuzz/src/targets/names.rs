@@ -1,8 +1,9 @@
-//! The names of things: MACs, PCI addresses, locators; and dates.
+//! The names of things: MACs, PCI addresses, locators; dates and moments.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+use nicfw::clock::Timestamp;
 use nicfw::device::{Locator, PciAddress};
 use nicfw::policy::Date;
 use nicfw::tables::MacAddr;
@@ -14,6 +15,7 @@ pub fn run(data: &[u8]) {
     check::<PciAddress>(text);
     check::<Locator>(text);
     check::<Date>(text);
+    check::<Timestamp>(text);
 }
 
 fn check<T: FromStr<Err: Display> + Display + Debug + PartialEq>(text: &str) {
