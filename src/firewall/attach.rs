@@ -191,7 +191,7 @@ impl<E: Engine> Firewall<E> {
     pub(super) fn roll_back_if_late(&mut self) -> Result<Option<u64>, PollError> {
         let late = self.hands.journal.status().confirm.filter(|open| self.is_late(open));
         let Some(open) = late else { return Ok(None) };
-        let why = Why::from(format!("change {} was not confirmed by {}", open.change, open.by));
+        let why = Why::new("nicfw", &format!("change {} was not confirmed by {}", open.change, open.by));
         match self.rollback(open.back_to, why) {
             Ok(_) => Ok(Some(open.change)),
             Err(source) => Err(PollError::Rollback { change: open.change, source: source.into() }),
