@@ -1423,8 +1423,8 @@ int nicfw_adapter_recover(nicfw_adapter *adapter,
                           nicfw_error *err);
 
 /**
- * Compares the adapter's hash over its tables with the one after the last change: `drifted` gets 1 if somebody else has
- * changed them, 0 if not.
+ * Compares the adapter with the last record: its hash over the tables, how often it has booted, its counters. `drifted`
+ * gets 1 if somebody else has been there, 0 if not.
  */
 int nicfw_adapter_audit(nicfw_adapter *adapter,
                         int *drifted,
