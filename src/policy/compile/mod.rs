@@ -51,6 +51,7 @@ mod prove;
 mod ranked;
 mod refuse;
 pub(in crate::policy) mod regions;
+mod resume;
 mod sets;
 mod state;
 mod units;
