@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::classes::few_points;
 use super::refuse::CompileError;
 use super::regions::{Cause, Region, Shape, regions_within};
@@ -28,7 +30,7 @@ pub(super) struct Piece {
     pub ports: Option<PortPair>,
     pub verdict: Verdict,
     /// What decides so, sorted.
-    pub causes: Vec<Cause>,
+    pub causes: SmallVec<[Cause; 1]>,
 }
 
 /// The pieces of a shape. `steps` is what the document may still cost.
@@ -73,7 +75,7 @@ impl Piece {
             remote: region.remote.clone(),
             ports: region.ports.clone(),
             verdict: region.verdict,
-            causes: vec![region.cause],
+            causes: smallvec![region.cause],
         }
     }
 }

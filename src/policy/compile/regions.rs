@@ -9,6 +9,8 @@ mod cells;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::classes::{Class, Mask, classes, regroup};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Binding, Document, Interval, IntervalSet, PortPair, PortSet, Proto, Rule, RulePlace};
@@ -164,8 +166,8 @@ impl Family for u128 {
 
 type Decided = (Verdict, Cause);
 
-/// Regions by all but their remote addresses.
-type Found<T> = BTreeMap<(Option<(PortSet, PortSet)>, Decided), Vec<Interval<T>>>;
+/// Parts of regions: all but their remote addresses, and some of these. Parts that have all else in common are one region.
+type Found<T> = Vec<((Option<(PortSet, PortSet)>, Decided), IntervalSet<T>)>;
 
 /// The classes of a shape. Places in masks are places in the list of rules; the one behind it is that of the groups
 /// among remote addresses, of the ephemeral ports among local ports, and always set among remote ports.
@@ -190,9 +192,12 @@ impl<'a, T: Family> Cutter<'a, T> {
         let mut by_direction = [Vec::new(), Vec::new()];
         for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
             let found = self.of_protocol(proto, steps)?;
-            for ((out, direction), found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
-                for ((ports, (verdict, cause)), remote) in found {
+            for ((out, direction), mut found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
+                found.sort_unstable();
+                for parts in found.chunk_by(|a, b| a.0 == b.0) {
+                    let (ports, (verdict, cause)) = parts[0].0.clone();
                     let ports = ports.map(|(remote, local)| PortPair { remote, local });
+                    let remote = parts.iter().flat_map(|(_, remote)| remote.intervals().iter().copied());
                     let remote = T::wrap(IntervalSet::from_intervals(remote));
                     out.push(Region { direction, proto, ports, verdict, cause, remote });
                 }
@@ -209,32 +214,33 @@ impl<'a, T: Family> Cutter<'a, T> {
             Proto::Is(number) => proto == Some(number) && (ported || rule.ports.is_none()),
         };
         let (with_ports, without) = (self.mask(fits), self.mask(|rule| fits(rule) && rule.ports.is_none()));
-        let mut found = [Found::new(), Found::new()];
+        let mut found = [Found::<T>::new(), Found::new()];
         let effort = with_ports.words() + 16;
         spend(steps, self.remotes.len() * effort)?;
         for remote in regroup(&self.remotes, &with_ports) {
             spend(steps, effort)?;
             let here = remote.within.and(&with_ports);
             let mut sides = None;
-            if ported {
-                let (rows, columns) = self.sides(&here);
-                spend(steps, (rows.len() + columns.len()).saturating_mul(effort))?;
-                spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
-                sides = Some((rows, columns));
-            }
             for (found, direction) in found.iter_mut().zip(DIRECTIONS) {
                 let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
-                found.entry((None, none)).or_default().extend_from_slice(remote.set.intervals());
-                let Some((rows, columns)) = &sides else { continue };
-                if !here.iter().any(|at| self.rules.get(at).is_some_and(|(_, rule)| acts(rule, direction))) {
-                    let ports = (PortSet::full(), PortSet::full());
-                    let decided = self.decide(direction, proto, [&remote.within, &without, &without], false);
-                    found.entry((Some(ports), decided)).or_default().extend_from_slice(remote.set.intervals());
+                found.push(((None, none), remote.set.clone()));
+                if !ported {
                     continue;
                 }
-                for (ports, decided) in self.grid(direction, proto, &remote.within, rows, columns) {
-                    found.entry((Some(ports), decided)).or_default().extend_from_slice(remote.set.intervals());
+                if !here.iter().any(|at| self.rules.get(at).is_some_and(|(_, rule)| acts(rule, direction))) {
+                    let ports = (PortSet::full(), PortSet::full());
+                    found.push(((Some(ports), none), remote.set.clone()));
+                    continue;
                 }
+                if sides.is_none() {
+                    let (rows, columns) = self.sides(&here);
+                    spend(steps, (rows.len() + columns.len()).saturating_mul(effort))?;
+                    spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
+                    sides = Some((rows, columns));
+                }
+                let Some((rows, columns)) = &sides else { continue };
+                let grid = self.grid(direction, proto, &remote.within, rows, columns);
+                found.extend(grid.into_iter().map(|part| ((Some(part.0), part.1), remote.set.clone())));
             }
         }
         Some(found)
@@ -242,11 +248,16 @@ impl<'a, T: Family> Cutter<'a, T> {
 
     /// The classes into which these rules cut remote and local ports.
     fn sides(&self, here: &Mask) -> (Vec<Class<u16>>, Vec<Class<u16>>) {
-        let places: Vec<usize> = here.iter().filter(|at| *at < self.rules.len()).collect();
+        let places: SmallVec<[usize; 8]> = here.iter().filter(|at| *at < self.rules.len()).collect();
         let full = PortSet::full();
-        let side = |of: fn(&PortPair) -> &PortSet, last| {
+        let side = |of: fn(&PortPair) -> &PortSet, last: &PortSet| {
             let sets = places.iter().map(|at| self.rules[*at].1.ports.as_ref().map_or(&full, of));
-            let mut classes = classes(&sets.chain([last]).collect::<Vec<_>>());
+            let sets: SmallVec<[&PortSet; 8]> = sets.chain([last]).collect();
+            if sets.iter().all(|set| set.is_full()) {
+                let within = places.iter().copied().chain([self.rules.len()]);
+                return vec![Class { within: Mask::of_places(self.rules.len() + 1, within), set: PortSet::full() }];
+            }
+            let mut classes = classes(&sets);
             for class in &mut classes {
                 let place = |at: usize| places.get(at).copied().unwrap_or(self.rules.len());
                 let within = class.within.iter().map(place);
@@ -337,12 +348,12 @@ fn one_row(
     columns: &[Class<u16>],
     decide: impl Fn(&Class<u16>, &Class<u16>) -> Decided,
 ) -> Vec<((PortSet, PortSet), Decided)> {
-    let mut same: Vec<(Decided, Vec<Interval<u16>>)> = Vec::new();
+    let mut same: SmallVec<[(Decided, SmallVec<[Interval<u16>; 4]>); 4]> = SmallVec::new();
     for column in columns {
         let decided = decide(row, column);
         match same.iter_mut().find(|(other, _)| *other == decided) {
             Some((_, intervals)) => intervals.extend_from_slice(column.set.intervals()),
-            None => same.push((decided, column.set.intervals().to_vec())),
+            None => same.push((decided, column.set.intervals().into())),
         }
     }
     let columns = |intervals| (row.set.clone(), PortSet::from_intervals(intervals));

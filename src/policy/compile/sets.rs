@@ -3,8 +3,10 @@
 //! A [`Sets`] is made anew only where a set comes or goes; all images whose units name the same sets share it. The
 //! *numbers* of sets and classes are places in it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::classes::few_points;
 use crate::policy::sets::Point;

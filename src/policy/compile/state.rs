@@ -574,7 +574,8 @@ impl State {
             let numbers = numbers.get(&key.0).copied().unwrap_or(Numbers { first: 0, room: 0 });
             let document = alone.with(used.unit.policy.as_ref());
             let sets = work.numbers.remove(key).unwrap_or_else(|| lists.numbers(&used.unit.pieces));
-            let entries = of_unit(document, numbers, &layout.tails(&used.unit.pieces, &sets), &self.maps.ids);
+            let pieces = &used.unit.pieces;
+            let entries = of_unit(document, numbers, pieces, &layout.tails(pieces, &sets), &self.maps.ids);
             Arc::make_mut(used).entries = Arc::new(entries);
         }
         for (at, of) in self.bindings.iter().enumerate().filter(|(_, of)| names.contains(&of.policy)) {

@@ -16,6 +16,8 @@ mod grid;
 
 use std::collections::{BTreeMap, HashMap};
 
+use smallvec::SmallVec;
+
 use self::grid::{Grid, Step};
 use super::classes::{classes, few_points};
 use super::lookups::Lookups;
@@ -331,7 +333,7 @@ impl Drawn<'_> {
     fn add(&mut self, proto: Option<u8>, remote: AddrSet, ports: Option<PortPair>, colour: u16) -> usize {
         let verdict = self.painter.palette[usize::from(colour)].verdict;
         let direction = self.painter.direction;
-        self.pieces.push(Piece { direction, proto, remote, ports, verdict, causes: Vec::new() });
+        self.pieces.push(Piece { direction, proto, remote, ports, verdict, causes: SmallVec::new() });
         self.pieces.len() - 1
     }
 
