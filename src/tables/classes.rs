@@ -1,7 +1,5 @@
 //! What the subnet map and the port-range maps have in common: classes of points, and the ways in which they do not fit.
 
-use std::collections::BTreeSet;
-
 /// Why classes cannot be written as a map of this adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
@@ -94,7 +92,9 @@ pub(super) fn check_ids(
     min: u32,
     max: u32,
 ) -> Result<(), MapError> {
-    let ids: BTreeSet<u16> = ids.into_iter().collect();
+    let mut ids: Vec<u16> = ids.into_iter().collect();
+    ids.sort_unstable();
+    ids.dedup();
     let available = (max.saturating_add(1)).saturating_sub(min) as usize;
     if ids.len() > available {
         return Err(MapError::Ids { map, needed: ids.len(), available });

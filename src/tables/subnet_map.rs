@@ -5,7 +5,9 @@
 //! other tries hold already and puts everything else at indices that they do not use, so that a new trie can be written
 //! while the old one is in use, and becomes reachable by the one command that writes the root.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::HashMap;
 
 use super::classes::{check_ids, joined};
 use super::{MapError, Sizes};
@@ -58,8 +60,8 @@ impl SubnetMap {
         let bits = check_sizes(sizes)?;
         let classes = joined(MAP, classes)?;
         check_ids(MAP, classes.iter().map(|(_, id)| id.0), sizes.subnet_id_min, sizes.subnet_id_max)?;
-        let mut builder = Builder::new(&classes, sizes, bits, others);
-        let root = builder.words(0, 0);
+        let mut builder = Builder::new(sizes, bits, others);
+        let root = builder.words(0, 0, &classes);
         let nodes = builder.finish(root)?;
         Ok(Self { classes, nodes })
     }
@@ -111,106 +113,111 @@ fn check_sizes(sizes: &Sizes) -> Result<u32, MapError> {
     })
 }
 
-/// A word of a node while the trie is built: a node past the last index has a number too, so that the count is right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What a word of a node says.
 enum Word {
-    Leaf(SubnetId),
+    Leaf,
     Node(u32),
 }
 
 impl Word {
     fn of(word: u16, sizes: &Sizes) -> Self {
         let number = u32::from(word);
-        if number < sizes.subnet_id_min {
-            Self::Node(number / sizes.entries_per_node)
-        } else {
-            Self::Leaf(SubnetId(word))
-        }
-    }
-
-    /// `None` for a node past the last index.
-    fn raw(self, sizes: &Sizes) -> Option<u16> {
-        match self {
-            Self::Leaf(id) => Some(id.0),
-            Self::Node(id) if id < sizes.subnet_nodes => u16::try_from(id * sizes.entries_per_node).ok(),
-            Self::Node(_) => None,
-        }
+        if number < sizes.subnet_id_min { Self::Node(number / sizes.entries_per_node) } else { Self::Leaf }
     }
 }
 
+/// Marks the id of a class among the words of a trie that is built. All others are pointers, which may be larger than a
+/// word of the adapter where nodes are missing, so that their count is right.
+const LEAF: u32 = 1 << 31;
+
+/// A node by its content.
+struct Known {
+    id: u32,
+    /// The new trie has it.
+    used: bool,
+}
+
 struct Builder<'a> {
-    classes: &'a [(u32, SubnetId)],
     sizes: &'a Sizes,
     /// Address bits a node.
     bits: u32,
-    /// Node of each content: those of the other tries, and those made here.
-    by_content: HashMap<Vec<Word>, u32>,
+    /// The nodes of the other tries, and those made here.
+    by_content: HashMap<Vec<u32>, Known>,
     /// Indices that no other trie uses, lowest first.
     free: Vec<u32>,
     /// Nodes made here; may pass the number of free indices.
     made: usize,
-    /// The nodes below the root, by id.
-    used: BTreeMap<u32, Vec<Word>>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(classes: &'a [(u32, SubnetId)], sizes: &'a Sizes, bits: u32, others: &[&SubnetMap]) -> Self {
+    fn new(sizes: &'a Sizes, bits: u32, others: &[&SubnetMap]) -> Self {
         let mut taken: BTreeMap<u32, Option<&Vec<u16>>> = BTreeMap::new();
         for node in others.iter().flat_map(|map| &map.nodes).filter(|node| node.id != 0) {
             let content = taken.entry(node.id).or_insert(Some(&node.entries));
             *content = content.filter(|entries| **entries == node.entries);
         }
-        let words = |entries: &Vec<u16>| entries.iter().map(|word| Word::of(*word, sizes)).collect();
-        let by_content = taken.iter().filter_map(|(id, content)| Some((words((*content)?), *id))).collect();
-        let free = (1..sizes.subnet_nodes).filter(|id| !taken.contains_key(id)).collect();
-        Self { classes, sizes, bits, by_content, free, made: 0, used: BTreeMap::new() }
-    }
-
-    /// The words of the node that stands `level` nodes below the root at the address `base`.
-    fn words(&mut self, level: u32, base: u32) -> Vec<Word> {
-        let below = 32 - self.bits * (level + 1);
-        (0..self.sizes.entries_per_node).map(|i| self.word(level, base | (i << below), below)).collect()
-    }
-
-    /// The word for the addresses that share all but the low `below` bits with `base`.
-    fn word(&mut self, level: u32, base: u32, below: u32) -> Word {
-        let last = base | u32::MAX.checked_shr(32 - below).unwrap_or(0);
-        // The first class begins at 0, so there is one that holds `base`.
-        let (upto, after) = self.classes.split_at(self.classes.partition_point(|(first, _)| *first <= base));
-        if let Some((_, id)) = upto.last()
-            && after.first().is_none_or(|(next, _)| *next > last)
-        {
-            return Word::Leaf(*id);
-        }
-        let words = self.words(level + 1, base);
-        Word::Node(self.node(words))
-    }
-
-    fn node(&mut self, words: Vec<Word>) -> u32 {
-        let id = match self.by_content.get(&words) {
-            Some(id) => *id,
-            None => self.new_node(&words),
+        let word = |word: &u16| u32::from(*word) | if u32::from(*word) < sizes.subnet_id_min { 0 } else { LEAF };
+        let words = |entries: &Vec<u16>| entries.iter().map(word).collect();
+        let known = |(id, content): (&u32, &Option<&Vec<u16>>)| {
+            Some((words((*content)?), Known { id: *id, used: false }))
         };
-        self.used.insert(id, words);
-        id
+        let by_content = taken.iter().filter_map(known).collect();
+        let free = (1..sizes.subnet_nodes).filter(|id| !taken.contains_key(id)).collect();
+        Self { sizes, bits, by_content, free, made: 0 }
     }
 
-    fn new_node(&mut self, words: &[Word]) -> u32 {
+    /// The words of the node that stands `level` nodes below the root at the address `base`. The first of the classes
+    /// holds `base`, and the others begin in the node's range.
+    fn words(&mut self, level: u32, base: u32, classes: &[(u32, SubnetId)]) -> Vec<u32> {
+        let below = 32 - self.bits * (level + 1);
+        let rest = u32::MAX.checked_shr(32 - below).unwrap_or(0);
+        let mut words = Vec::with_capacity(self.sizes.entries_per_node as usize);
+        let mut here = classes;
+        for i in 0..self.sizes.entries_per_node {
+            let first = base | (i << below);
+            while let [_, after @ ..] = here
+                && after.first().is_some_and(|(next, _)| *next <= first)
+            {
+                here = after;
+            }
+            let last = first | rest;
+            words.push(match here {
+                [(_, id), after @ ..] if after.first().is_none_or(|(next, _)| *next > last) => LEAF | u32::from(id.0),
+                _ => {
+                    let end = here.iter().skip(1).position(|(next, _)| *next > last);
+                    let within = end.and_then(|end| here.get(..=end)).unwrap_or(here);
+                    let words = self.words(level + 1, first, within);
+                    self.node(words)
+                }
+            });
+        }
+        words
+    }
+
+    /// The pointer to a node.
+    fn node(&mut self, words: Vec<u32>) -> u32 {
         let past_the_end = || self.sizes.subnet_nodes.saturating_add(u32::try_from(self.made).unwrap_or(u32::MAX));
         let id = self.free.get(self.made).copied().unwrap_or_else(past_the_end);
-        self.made += 1;
-        self.by_content.insert(words.to_vec(), id);
-        id
+        let known = self.by_content.entry(words).or_insert_with(|| {
+            self.made += 1;
+            Known { id, used: false }
+        });
+        known.used = true;
+        known.id.saturating_mul(self.sizes.entries_per_node)
     }
 
     /// The finished trie, or how many nodes are missing.
-    fn finish(self, root: Vec<Word>) -> Result<Vec<SubnetNode>, MapError> {
+    fn finish(self, root: Vec<u32>) -> Result<Vec<SubnetNode>, MapError> {
         if self.made > self.free.len() {
             return Err(MapError::Nodes { needed: self.made + 1, available: self.free.len() + 1 });
         }
-        let nodes = std::iter::once((0, root)).chain(self.used);
-        let raw = |words: Vec<Word>| words.into_iter().filter_map(|word| word.raw(self.sizes)).collect();
-        Ok(nodes.map(|(id, words)| SubnetNode { id, entries: raw(words) }).collect())
+        // All indices are the adapter's, and so their pointers are words.
+        let raw = |words: &[u32]| words.iter().map(|word| u16::try_from(word & !LEAF).unwrap_or(u16::MAX)).collect();
+        let used = self.by_content.iter().filter(|(_, known)| known.used);
+        let below = used.map(|(words, known)| SubnetNode { id: known.id, entries: raw(words) });
+        let mut nodes: Vec<SubnetNode> = below.chain([SubnetNode { id: 0, entries: raw(&root) }]).collect();
+        nodes.sort_unstable_by_key(|node| node.id);
+        Ok(nodes)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Cuts a space into classes: points that the same sets hold are one class.
 
+use foldhash::{HashMap, HashMapExt};
 use smallvec::{SmallVec, smallvec};
 
 use crate::policy::{Interval, IntervalSet, sets::Point};
@@ -145,9 +146,19 @@ fn few_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
 
 /// The classes that are left if only the sets of `which` count.
 pub(in crate::policy) fn regroup<T: Point>(classes: &[Class<T>], which: &Mask) -> Vec<Class<T>> {
-    let left = |class: &Class<T>| class.within.and(which);
-    let pieces = classes.iter().flat_map(|class| class.set.intervals().iter().map(|piece| (left(class), *piece)));
-    collect(pieces.collect())
+    let mut places: HashMap<Mask, usize> = HashMap::with_capacity(classes.len());
+    let mut out: Vec<(Mask, SmallVec<[Interval<T>; 4]>)> = Vec::with_capacity(classes.len());
+    for class in classes {
+        let within = class.within.and(which);
+        let place = *places.entry(within.clone()).or_insert(out.len());
+        match out.get_mut(place) {
+            Some((_, intervals)) => intervals.extend_from_slice(class.set.intervals()),
+            None => out.push((within, class.set.intervals().into())),
+        }
+    }
+    // The classes stand by their smallest points, and so does what is left of them.
+    let class = |(within, intervals)| Class { within, set: IntervalSet::from_intervals(intervals) };
+    out.into_iter().map(class).collect()
 }
 
 fn collect<T: Point>(mut pieces: Vec<(Mask, Interval<T>)>) -> Vec<Class<T>> {

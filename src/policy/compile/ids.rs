@@ -48,7 +48,8 @@ mod tests {
     use crate::policy::PortSet;
 
     fn classes(sets: &[&PortSet]) -> Vec<Cell<u16>> {
-        let sets = sets.iter().copied().cloned().collect();
+        let mut sets: Vec<PortSet> = sets.iter().copied().cloned().collect();
+        sets.sort_unstable();
         super::super::sets::Sets::new(sets).spaces[1].classes.clone()
     }
 

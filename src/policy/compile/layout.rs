@@ -124,21 +124,38 @@ pub(super) fn intervals<T: Point, I: Copy>(space: &Space<T>, ids: &[I]) -> Vec<(
     out
 }
 
-/// Trie nodes that classes take. Ids do not matter, so the count holds with too few of them as well.
-pub(super) fn nodes(space: &Space<u32>, target: &Target) -> u64 {
-    if space.classes.is_empty() {
-        return 0;
+/// The trie of a space whose classes have the ids of the adapter in turn.
+#[derive(Debug)]
+pub(super) struct Trie {
+    /// Nodes that it takes. Ids do not matter, so the count holds with too few of them as well.
+    pub nodes: u64,
+    map: Option<Arc<SubnetMap>>,
+}
+
+impl Trie {
+    pub fn of(space: &Space<u32>, target: &Target) -> Self {
+        if space.classes.is_empty() {
+            return Self { nodes: 0, map: None };
+        }
+        let ids: Vec<_> = ids_in_turn(target.sizes.subnet_id_min).take(space.classes.len()).map(SubnetId).collect();
+        let sizes = crate::tables::Sizes { subnet_id_max: u16::MAX.into(), ..target.sizes };
+        match SubnetMap::build(intervals(space, &ids), &sizes) {
+            Ok(map) => Self { nodes: map.nodes.len() as u64, map: Some(Arc::new(map)) },
+            Err(MapError::Nodes { needed, .. }) => Self { nodes: needed as u64, map: None },
+            // Sizes that no trie can be built for are refused when it is built.
+            Err(_) => Self { nodes: 0, map: None },
+        }
     }
-    let first = u16::try_from(target.sizes.subnet_id_min).unwrap_or(u16::MAX);
-    let id = |place: usize| u16::try_from(place).map_or(u16::MAX, |at| at.saturating_add(first));
-    let ids: Vec<_> = (0..space.classes.len()).map(|place| SubnetId(id(place))).collect();
-    let sizes = crate::tables::Sizes { subnet_id_max: u16::MAX.into(), ..target.sizes };
-    match SubnetMap::build(intervals(space, &ids), &sizes) {
-        Ok(map) => map.nodes.len() as u64,
-        Err(MapError::Nodes { needed, .. }) => needed as u64,
-        // Sizes that no trie can be built for are refused when it is built.
-        Err(_) => 0,
+
+    /// The trie, if these are its ids.
+    pub fn with_ids(&self, ids: &[u16], first: u32) -> Option<&Arc<SubnetMap>> {
+        self.map.as_ref().filter(|_| ids.iter().copied().eq(ids_in_turn(first).take(ids.len())))
     }
+}
+
+/// The last one is repeated where there are no more.
+fn ids_in_turn(first: u32) -> impl Iterator<Item = u16> {
+    (0..).map(move |at| u16::try_from(first.saturating_add(at)).unwrap_or(u16::MAX))
 }
 
 /// The numbers of a piece's sets, in the three maps.

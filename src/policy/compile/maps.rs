@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ids::assign;
-use super::layout::{Layout, intervals};
+use super::layout::{Layout, Trie, intervals};
 use super::sets::Space;
 use crate::policy::Image;
 use crate::tables::{MapError, PortMap, PortRangeId, Sizes, SubnetId, SubnetMap};
@@ -25,6 +25,7 @@ pub(super) struct Maps {
 impl Maps {
     pub fn build(
         layout: &Layout,
+        trie: Option<&Trie>,
         sizes: &Sizes,
         previous: Option<(&Image, [Option<u16>; 3])>,
     ) -> Result<Self, MapError> {
@@ -34,7 +35,11 @@ impl Maps {
         let classes: Vec<_> = before.into_iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
         let range = sizes.subnet_id_min..=sizes.subnet_id_max;
         let subnet_ids = assign(&layout.subnets.classes, &classes, elsewhere[0], range);
-        let subnets = subnet_map(&layout.subnets, &subnet_ids, sizes, before)?;
+        let first = trie.filter(|_| before.is_none()).and_then(|trie| trie.with_ids(&subnet_ids, sizes.subnet_id_min));
+        let subnets = match first {
+            Some(map) => Some(map.clone()),
+            None => subnet_map(&layout.subnets, &subnet_ids, sizes, before)?,
+        };
         let before = image.and_then(|image| image.remote_ports.as_ref());
         let (remote_ports, remote_ids) = port_map(&layout.remote_ports, before, elsewhere[1], sizes)?;
         let before = image.and_then(|image| image.local_ports.as_ref());

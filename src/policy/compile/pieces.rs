@@ -9,7 +9,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::classes::few_points;
 use super::refuse::CompileError;
-use super::regions::{Cause, Region, Shape, regions_within};
+use super::regions::{Cause, Region, Shape, Wanted, regions_within};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Document, IntervalSet, PortPair};
 use crate::tables::{Direction, Verdict};
@@ -35,7 +35,7 @@ pub(super) struct Piece {
 
 /// The pieces of a shape. `steps` is what the document may still cost.
 pub(super) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
-    let regions = regions_within(document, shape, &shape.protocols(document), steps);
+    let regions = regions_within(document, shape, &shape.protocols(document), Wanted::Allowed, steps);
     let regions = regions.ok_or_else(|| CompileError::too_complex(document, shape))?;
     let mut out = Vec::new();
     for direction in super::regions::DIRECTIONS {

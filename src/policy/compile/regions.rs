@@ -115,7 +115,16 @@ pub(in crate::policy) struct Region {
 /// The regions of a shape: disjoint, and together all IP frames of the family. `protocols` are told apart; they hold at
 /// least those of [`Shape::protocols`].
 pub(in crate::policy) fn regions(document: &Document, shape: &Shape, protocols: &[u8]) -> Vec<Region> {
-    regions_within(document, shape, protocols, &mut u64::MAX.clone()).unwrap_or_default()
+    regions_within(document, shape, protocols, Wanted::All, &mut u64::MAX.clone()).unwrap_or_default()
+}
+
+/// Which regions are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    All,
+    /// Those that are allowed; in a direction in which a rule may allow frames without ports, those that are denied too:
+    /// they could lie beside what an entry without ports allows.
+    Allowed,
 }
 
 /// As [`regions`], within a budget of steps (some nanoseconds each); `None` if that is spent.
@@ -123,12 +132,13 @@ pub(super) fn regions_within(
     document: &Document,
     shape: &Shape,
     protocols: &[u8],
+    wanted: Wanted,
     steps: &mut u64,
 ) -> Option<Vec<Region>> {
     if shape.v6 {
-        Cutter::<u128>::new(document, shape).all(protocols, steps)
+        Cutter::<u128>::new(document, shape).all(protocols, wanted, steps)
     } else {
-        Cutter::<u32>::new(document, shape).all(protocols, steps)
+        Cutter::<u32>::new(document, shape).all(protocols, wanted, steps)
     }
 }
 
@@ -188,10 +198,11 @@ impl<'a, T: Family> Cutter<'a, T> {
         Self { shape, remotes, ephemeral: &document.ephemeral, rules }
     }
 
-    fn all(&self, protocols: &[u8], steps: &mut u64) -> Option<Vec<Region>> {
+    fn all(&self, protocols: &[u8], wanted: Wanted, steps: &mut u64) -> Option<Vec<Region>> {
+        let scopes = DIRECTIONS.map(|direction| self.scope(direction, wanted));
         let mut by_direction = [Vec::new(), Vec::new()];
         for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
-            let found = self.of_protocol(proto, steps)?;
+            let found = self.of_protocol(proto, scopes, steps)?;
             for ((out, direction), mut found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
                 found.sort_unstable();
                 for parts in found.chunk_by(|a, b| a.0 == b.0) {
@@ -206,9 +217,27 @@ impl<'a, T: Family> Cutter<'a, T> {
         Some(by_direction.into_iter().flatten().collect())
     }
 
+    /// What has to be looked at in a direction.
+    fn scope(&self, direction: Direction, wanted: Wanted) -> Scope {
+        let mut allowing = self.rules.iter().filter(|(_, rule)| allows(rule, direction)).peekable();
+        if wanted == Wanted::All || self.shape.open_nd {
+            Scope::All
+        } else if allowing.peek().is_none() {
+            Scope::Nothing
+        } else if allowing.all(|(_, rule)| rule.ports.is_some()) {
+            Scope::AllowedPorts
+        } else {
+            Scope::All
+        }
+    }
+
     /// What is found for each direction.
-    fn of_protocol(&self, proto: Option<u8>, steps: &mut u64) -> Option<[Found<T>; 2]> {
+    fn of_protocol(&self, proto: Option<u8>, scopes: [Scope; 2], steps: &mut u64) -> Option<[Found<T>; 2]> {
         let ported = proto.is_some_and(Proto::has_ports);
+        let idle = |scope: &Scope| *scope == Scope::Nothing || (*scope == Scope::AllowedPorts && !ported);
+        if scopes.iter().all(idle) {
+            return Some([Found::<T>::new(), Found::new()]);
+        }
         let fits = |rule: &Rule| match rule.proto {
             Proto::Any => ported || rule.ports.is_none(),
             Proto::Is(number) => proto == Some(number) && (ported || rule.ports.is_none()),
@@ -221,15 +250,18 @@ impl<'a, T: Family> Cutter<'a, T> {
             spend(steps, effort)?;
             let here = remote.within.and(&with_ports);
             let mut sides = None;
-            for (found, direction) in found.iter_mut().zip(DIRECTIONS) {
-                let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
-                found.push(((None, none), remote.set.clone()));
-                if !ported {
-                    continue;
+            for ((found, direction), scope) in found.iter_mut().zip(DIRECTIONS).zip(scopes) {
+                let acts = |at: usize| self.rules.get(at).is_some_and(|(_, rule)| acts(rule, direction));
+                let acted = ported && scope != Scope::Nothing && here.iter().any(acts);
+                if scope == Scope::All {
+                    let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
+                    found.push(((None, none), remote.set.clone()));
+                    if ported && !acted {
+                        let ports = (PortSet::full(), PortSet::full());
+                        found.push(((Some(ports), none), remote.set.clone()));
+                    }
                 }
-                if !here.iter().any(|at| self.rules.get(at).is_some_and(|(_, rule)| acts(rule, direction))) {
-                    let ports = (PortSet::full(), PortSet::full());
-                    found.push(((Some(ports), none), remote.set.clone()));
+                if !acted {
                     continue;
                 }
                 if sides.is_none() {
@@ -239,8 +271,9 @@ impl<'a, T: Family> Cutter<'a, T> {
                     sides = Some((rows, columns));
                 }
                 let Some((rows, columns)) = &sides else { continue };
-                let grid = self.grid(direction, proto, &remote.within, rows, columns);
-                found.extend(grid.into_iter().map(|part| ((Some(part.0), part.1), remote.set.clone())));
+                let grid = self.grid(direction, proto, &remote.within, rows, columns).into_iter();
+                let grid = grid.filter(|(_, decided)| scope == Scope::All || decided.0 == Verdict::Allow);
+                found.extend(grid.map(|(ports, decided)| ((Some(ports), decided), remote.set.clone())));
             }
         }
         Some(found)
@@ -335,6 +368,20 @@ impl<'a, T: Family> Cutter<'a, T> {
         }
         (Verdict::Deny, Cause::NoRule)
     }
+}
+
+/// What of a direction has to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    /// Only what is allowed, and only frames with ports are.
+    AllowedPorts,
+    Nothing,
+}
+
+/// True if a rule may allow frames of a direction, itself or by its replies.
+fn allows(rule: &Rule, direction: Direction) -> bool {
+    (rule.direction == direction && rule.action == Verdict::Allow) || rule.replies
 }
 
 /// True if a rule may decide about a direction, itself or by its replies.

@@ -20,7 +20,7 @@ use super::base::{self, Fixed, local_keys};
 use super::counters::Counters;
 use super::diff::{Kept, compare, same_binding};
 use super::entries::of_unit;
-use super::layout::{AllSets, Layout, NamedSets, SetNumbers, named_sets, nodes};
+use super::layout::{AllSets, Layout, NamedSets, SetNumbers, Trie, named_sets};
 use super::lookups::{Order, Way};
 use super::maps::Maps;
 use super::origins::{Numbers, number};
@@ -88,8 +88,8 @@ pub(super) struct State {
     remotes: sets::Used<u32>,
     remote_ports: sets::Used<u16>,
     local_ports: sets::Used<u16>,
-    /// Trie nodes of each of the remote addresses' spaces.
-    nodes: Arc<Vec<u64>>,
+    /// The tries of the remote addresses' spaces.
+    tries: Arc<Vec<Trie>>,
     layouts: Arc<Vec<Layout>>,
     totals: Vec<Totals>,
     chosen: usize,
@@ -436,7 +436,7 @@ impl State {
         let lists = self.all_sets();
         if self.layouts.is_empty() || !lists.is(before) {
             if self.layouts.is_empty() || !Arc::ptr_eq(&lists.remotes, &before.remotes) {
-                self.nodes = Arc::new(lists.remotes.spaces.iter().map(|space| nodes(space, target)).collect());
+                self.tries = Arc::new(lists.remotes.spaces.iter().map(|space| Trie::of(space, target)).collect());
             }
             let layouts = lists.layouts();
             let limits = |layouts: &[Layout]| layouts.iter().map(Layout::limits).collect::<Vec<_>>();
@@ -495,10 +495,10 @@ impl State {
     }
 
     fn choose(&mut self, target: &Target) {
-        let (per, fixed) = (self.layouts.len() / self.nodes.len().max(1), self.fixed.len() as u64);
+        let fixed = self.fixed.len() as u64;
         let needs = |at: usize| {
             let (layout, totals) = (&self.layouts[at], &self.totals[at]);
-            let nodes = self.nodes.get(at / per.max(1)).copied().unwrap_or_default();
+            let nodes = self.trie(at).map_or(0, |trie| trie.nodes);
             let rules = u64::try_from(totals.rules).unwrap_or(u64::MAX).saturating_add(fixed);
             let more = self.fixed_fields.keys().filter(|fields| !totals.combinations.contains_key(fields)).count();
             let combinations = (totals.combinations.len() + more) as u64;
@@ -522,6 +522,11 @@ impl State {
         }
     }
 
+    /// The trie of a layout's remote addresses.
+    fn trie(&self, layout: usize) -> Option<&Trie> {
+        self.tries.get(layout / (self.layouts.len() / self.tries.len().max(1)).max(1))
+    }
+
     /// Gives ids to the classes of the layout.
     fn name_classes(
         &mut self,
@@ -534,7 +539,7 @@ impl State {
         if self.maps.layout.as_ref().is_some_and(|was| was.is(&layout)) {
             return Ok(());
         }
-        let maps = Maps::build(&layout, &target.sizes, previous)?;
+        let maps = Maps::build(&layout, self.trie(self.chosen), &target.sizes, previous)?;
         if let Some(was) = &self.maps.layout {
             let lists = self.all_sets();
             let named = [

@@ -27,6 +27,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub fn key(&self) -> &RuleKey {
+        &self.key
+    }
+
     pub fn verdict(&self, direction: Direction) -> Option<Verdict> {
         self.verdicts[usize::from(direction == Direction::Tx)]
     }

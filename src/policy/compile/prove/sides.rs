@@ -2,13 +2,15 @@
 //!
 //! For one local side of each kind: protocols and remote addresses that rules or entries tell apart; for each of both the
 //! rules and the entries that are left; for each direction the ports that these tell apart. The evaluator decides in two
-//! steps, the link first, which does not look at ports: so a forged link that it denies, and for which no entry with a
-//! verdict names a port, is one comparison for all ports.
+//! steps, the link first, which does not look at ports, and then the rules, of which only those of the direction and those
+//! that admit replies can. Where neither step looks at ports and no entry with a verdict names one, all ports are one
+//! comparison.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use foldhash::{HashSet, HashSetExt};
 use smallvec::SmallVec;
 
 use super::near::{Cuts, Entry, Near, Shown};
@@ -189,7 +191,11 @@ impl Side<'_> {
     fn all<T: Family>(&mut self, rules: &[Placed<'_>]) -> Result<Vec<Flow>, CompileError> {
         let local = self.local.local_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let own = self.at_local(&flow(local, local, None));
-        let links = links(&own).map(|flow| self.proof.image.names(&flow));
+        let links = std::array::from_fn::<_, LINKS, _>(|link| {
+            let mut flow = own;
+            put_on_link(&mut flow, &own, link);
+            self.proof.image.names(&flow)
+        });
         self.near.see_links(&links);
         let this = &*self;
         let remotes = this.remotes::<T>(rules);
@@ -197,16 +203,11 @@ impl Side<'_> {
         let (mut sample, mut of_proto) = (Sample::default(), Vec::new());
         for proto in this.protocols(rules) {
             this.near.of_protocol(proto, &mut of_proto);
-            let fits = |rule: &Rule| match rule.proto {
-                Proto::Any => true,
-                Proto::Is(number) => proto == Some(number),
-            };
-            for remote in &remotes {
-                let within = remote.within.iter().filter_map(|at| rules.get(at));
+            for remote in told_apart(&remotes, proto, rules, &of_proto) {
                 let ip = IpFlow { local, remote: remote.ip, proto, ports: None };
                 let class = Class {
                     flow: Flow { ip: Some(ip), ..own },
-                    rules: within.filter(|(_, rule)| fits(rule)).copied().collect(),
+                    rules: remote.within.iter().filter_map(|at| rules.get(at)).copied().collect(),
                     here: of_proto.iter().filter(|entry| entry.hears(remote.ip, remote.subnet)).copied().collect(),
                 };
                 let shown = cuts.of(proto, class.rules.iter().map(|(_, rule)| *rule), &class.here);
@@ -228,19 +229,26 @@ impl Side<'_> {
     ) -> Result<(), CompileError> {
         let of_direction = |entry: &&&Entry| entry.verdict(direction).is_some();
         let here: SmallVec<[&Entry; 8]> = class.here.iter().filter(of_direction).copied().collect();
-        let own_link = self.by_link(&Flow { direction, ..class.flow });
-        for (link, flow) in links(&class.flow).iter().enumerate() {
-            let flow = Flow { direction, ..*flow };
-            let by_link = self.by_link(&flow);
+        let mut flow = Flow { direction, ..class.flow };
+        let own_link = self.by_link(&flow);
+        for link in 0..LINKS {
+            put_on_link(&mut flow, &class.flow, link);
+            let by_link = if link == 0 { own_link } else { self.by_link(&flow) };
             let same_entries = || here.iter().all(|entry| entry.is_at(link) == entry.is_at(0));
             if link > 0 && by_link == ByLink::Open && own_link == ByLink::Open && same_entries() {
                 // Neither the evaluator nor an entry tells it from the link of the local side.
                 continue;
             }
+            let ports_count = match by_link {
+                ByLink::Decided(_) => false,
+                ByLink::Open => class.rules.iter().any(|(_, rule)| rule.direction == direction || rule.replies),
+                ByLink::Unbound => true,
+            };
             let names_ports = || here.iter().any(|entry| entry.is_at(link) && entry.names_ports());
-            let one_for_all = matches!(by_link, ByLink::Decided(_)) && !names_ports();
-            for shown in if one_for_all && link > 0 { &shown[..1] } else { shown } {
-                let flow = Flow { ip: flow.ip.map(|ip| IpFlow { ports: shown.ports, ..ip }), ..flow };
+            for shown in if ports_count || names_ports() { shown } else { &shown[..1] } {
+                if let Some(ip) = &mut flow.ip {
+                    ip.ports = shown.ports;
+                }
                 let expected = match by_link {
                     ByLink::Decided(verdict) => verdict,
                     ByLink::Open => self.by_rules(&flow, &class.rules),
@@ -342,6 +350,32 @@ impl Side<'_> {
     }
 }
 
+/// Of classes of remote addresses those that differ for a protocol: in rules of it, in subnet ids and addresses that
+/// entries of it name, and in whether they are groups.
+fn told_apart(remotes: &[Remote], proto: Option<u8>, rules: &[Placed<'_>], entries: &[&Entry]) -> Vec<Remote> {
+    let mut fit = Mask::of_len(rules.len() + 1);
+    fit.flip(rules.len());
+    for (at, (_, rule)) in rules.iter().enumerate() {
+        if matches!(rule.proto, Proto::Any) || proto.map(Proto::Is) == Some(rule.proto) {
+            fit.flip(at);
+        }
+    }
+    let mut subnets: Vec<SubnetId> = entries.iter().filter_map(|entry| entry.key().remote_subnet).collect();
+    let mut exact: Vec<IpAddr> = entries.iter().filter_map(|entry| entry.key().remote_ip).collect();
+    subnets.sort_unstable();
+    exact.sort_unstable();
+    let mut seen = HashSet::with_capacity(remotes.len());
+    let mut out = Vec::with_capacity(remotes.len());
+    for Remote { ip, subnet, within } in remotes {
+        let subnet = subnet.filter(|id| subnets.binary_search(id).is_ok());
+        let within = within.and(&fit);
+        if seen.insert((within.clone(), subnet, exact.binary_search(ip).is_ok().then_some(*ip))) {
+            out.push(Remote { ip: *ip, subnet, within });
+        }
+    }
+    out
+}
+
 /// What the evaluator says before it looks at rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ByLink {
@@ -351,16 +385,16 @@ enum ByLink {
     Open,
 }
 
-/// The flow with its link, then with another MAC, on other VLANs, and at another physical port.
-fn links(flow: &Flow) -> [Flow; LINKS] {
-    let vlan = flow.outer_vlan.map_or(1, |vlan| vlan ^ 1);
-    [
-        *flow,
-        Flow { local_mac: UNUSED_MAC, ..*flow },
-        Flow { outer_vlan: None, ..*flow },
-        Flow { outer_vlan: Some(vlan), ..*flow },
-        Flow { physical_port: flow.physical_port ^ 1, ..*flow },
-    ]
+/// Gives a flow its own link, another MAC, other VLANs, or another physical port.
+fn put_on_link(flow: &mut Flow, own: &Flow, link: usize) {
+    (flow.local_mac, flow.outer_vlan, flow.physical_port) = (own.local_mac, own.outer_vlan, own.physical_port);
+    match link {
+        0 => {}
+        1 => flow.local_mac = UNUSED_MAC,
+        2 => flow.outer_vlan = None,
+        3 => flow.outer_vlan = Some(own.outer_vlan.map_or(1, |vlan| vlan ^ 1)),
+        _ => flow.physical_port ^= 1,
+    }
 }
 
 // Links are bits of a byte in an entry.
