@@ -13,8 +13,10 @@ use super::classes::few_points;
 use crate::policy::sets::Point;
 use crate::policy::{Interval, IntervalSet};
 
-/// Up to how many points a set may be named by exact values, the usual limit first.
-const LIMITS: [usize; 3] = [1, 0, 8];
+/// Up to how many points a set is named by exact values, where nothing speaks against it.
+pub(super) const USUAL_LIMIT: usize = 1;
+/// All limits that are tried, the usual one first.
+const LIMITS: [usize; 3] = [USUAL_LIMIT, 0, 8];
 
 /// Places or numbers in order: most sets are one class, and most points are in one set or none.
 type Numbers = SmallVec<[u32; 4]>;
