@@ -92,14 +92,21 @@ pub(super) fn check_ids(
     min: u32,
     max: u32,
 ) -> Result<(), MapError> {
-    let mut ids: Vec<u16> = ids.into_iter().collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let available = (max.saturating_add(1)).saturating_sub(min) as usize;
-    if ids.len() > available {
-        return Err(MapError::Ids { map, needed: ids.len(), available });
+    let (mut used, mut outside) = ([0_u64; 1 << 10], None::<u16>);
+    for id in ids {
+        if let Some(word) = used.get_mut(usize::from(id / 64)) {
+            *word |= 1 << (id % 64);
+        }
+        if !(min..=max).contains(&u32::from(id)) {
+            outside = Some(outside.map_or(id, |least| least.min(id)));
+        }
     }
-    match ids.into_iter().find(|id| !(min..=max).contains(&u32::from(*id))) {
+    let needed = used.iter().map(|word| word.count_ones() as usize).sum();
+    let available = (max.saturating_add(1)).saturating_sub(min) as usize;
+    if needed > available {
+        return Err(MapError::Ids { map, needed, available });
+    }
+    match outside {
         Some(id) => Err(MapError::IdRange { map, id, min, max }),
         None => Ok(()),
     }

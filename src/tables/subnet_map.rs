@@ -3,7 +3,10 @@
 //! The way of the data: intervals of addresses with their ids -> [`SubnetMap::build`] -> [`SubnetNode`]s, one
 //! SUBNET_MAP_SET_NODE command each. Nodes of equal content are one node. [`SubnetMap::build_beside`] takes over what
 //! other tries hold already and puts everything else at indices that they do not use, so that a new trie can be written
-//! while the old one is in use, and becomes reachable by the one command that writes the root.
+//! while the old one is in use, and becomes reachable by the one command that writes the root. Where a trie differs little
+//! from the only other one, just the paths to what differs are made anew ([`edit`]).
+
+mod edit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,6 +63,11 @@ impl SubnetMap {
         let bits = check_sizes(sizes)?;
         let classes = joined(MAP, classes)?;
         check_ids(MAP, classes.iter().map(|(_, id)| id.0), sizes.subnet_id_min, sizes.subnet_id_max)?;
+        if let [before] = others
+            && let Some(nodes) = edit::nodes(before, &classes, sizes, bits)
+        {
+            return Ok(Self { classes, nodes });
+        }
         let mut builder = Builder::new(sizes, bits, others);
         let root = builder.words(0, 0, &classes);
         let nodes = builder.finish(root)?;
@@ -158,9 +166,8 @@ impl<'a> Builder<'a> {
         }
         let word = |word: &u16| u32::from(*word) | if u32::from(*word) < sizes.subnet_id_min { 0 } else { LEAF };
         let words = |entries: &Vec<u16>| entries.iter().map(word).collect();
-        let known = |(id, content): (&u32, &Option<&Vec<u16>>)| {
-            Some((words((*content)?), Known { id: *id, used: false }))
-        };
+        let known =
+            |(id, content): (&u32, &Option<&Vec<u16>>)| Some((words((*content)?), Known { id: *id, used: false }));
         let by_content = taken.iter().filter_map(known).collect();
         let free = (1..sizes.subnet_nodes).filter(|id| !taken.contains_key(id)).collect();
         Self { sizes, bits, by_content, free, made: 0 }
@@ -312,6 +319,12 @@ mod tests {
         }
     }
 
+    /// The same intervals, but for `many` of them.
+    fn changed(classes: &[(u32, SubnetId)], many: usize) -> Vec<(u32, SubnetId)> {
+        let id = |at: usize, id: u16| if at % 40 < many { 56_000 + (id + 1) % 5 } else { id };
+        classes.iter().enumerate().map(|(at, (first, of))| (*first, SubnetId(id(at, of.0)))).collect()
+    }
+
     proptest! {
         #[test]
         fn the_trie_gives_every_address_its_class(
@@ -337,6 +350,28 @@ mod tests {
                     let old = before.nodes.iter().find(|old| old.id == node.id);
                     prop_assert!(old.is_none_or(|old| old == node), "node {} is in use with other content", node.id);
                 }
+            }
+        }
+
+        #[test]
+        fn an_edited_trie_is_as_small_as_one_made_anew(
+            old in classes(),
+            many in 0usize..3,
+            per_node in prop::sample::select(vec![2u32, 4, 16]),
+        ) {
+            let sizes = sizes(per_node, 56_000 / per_node);
+            let before = SubnetMap::build(old.clone(), &sizes).unwrap();
+            let new = changed(&old, many);
+            let alone = SubnetMap::build(new.clone(), &sizes).unwrap();
+            let edited = edit::nodes(&before, &joined(MAP, new).unwrap(), &sizes, check_sizes(&sizes).unwrap()).unwrap();
+            prop_assert_eq!(edited.len(), alone.nodes.len());
+            let edited = SubnetMap { classes: alone.classes, nodes: edited };
+            for (start, _) in &edited.classes {
+                prop_assert_eq!(Some(walk(&edited, &sizes, *start)), edited.lookup(*start));
+            }
+            for node in edited.nodes.iter().filter(|node| node.id != 0) {
+                let old = before.nodes.iter().find(|old| old.id == node.id);
+                prop_assert!(old.is_none_or(|old| old == node), "node {} is in use with other content", node.id);
             }
         }
     }

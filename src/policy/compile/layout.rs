@@ -17,7 +17,7 @@ use super::sets::{Sets, Space};
 use super::usage::Table;
 use crate::policy::sets::Point;
 use crate::policy::{IntervalSet, PortPair, PortSet};
-use crate::tables::{MapError, MatchFields, PortRangeId, RuleKey, SubnetId, SubnetMap, Target};
+use crate::tables::{MatchFields, PortRangeId, RuleKey, SubnetId, Target};
 
 /// A value of a match field, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,50 +112,6 @@ pub(super) struct Layout {
     pub subnets: Arc<Space<u32>>,
     pub remote_ports: Arc<Space<u16>>,
     pub local_ports: Arc<Space<u16>>,
-}
-
-/// The intervals of all classes in rising order, with the ids of their classes.
-pub(super) fn intervals<T: Point, I: Copy>(space: &Space<T>, ids: &[I]) -> Vec<(T, I)> {
-    let mut out: Vec<(T, I)> = Vec::new();
-    for (class, id) in space.classes.iter().zip(ids.iter().copied()) {
-        out.extend(class.set.intervals().iter().map(|interval| (interval.first, id)));
-    }
-    out.sort_unstable_by_key(|(first, _)| *first);
-    out
-}
-
-/// The trie of a space whose classes have the ids of the adapter in turn.
-#[derive(Debug)]
-pub(super) struct Trie {
-    /// Nodes that it takes. Ids do not matter, so the count holds with too few of them as well.
-    pub nodes: u64,
-    map: Option<Arc<SubnetMap>>,
-}
-
-impl Trie {
-    pub fn of(space: &Space<u32>, target: &Target) -> Self {
-        if space.classes.is_empty() {
-            return Self { nodes: 0, map: None };
-        }
-        let ids: Vec<_> = ids_in_turn(target.sizes.subnet_id_min).take(space.classes.len()).map(SubnetId).collect();
-        let sizes = crate::tables::Sizes { subnet_id_max: u16::MAX.into(), ..target.sizes };
-        match SubnetMap::build(intervals(space, &ids), &sizes) {
-            Ok(map) => Self { nodes: map.nodes.len() as u64, map: Some(Arc::new(map)) },
-            Err(MapError::Nodes { needed, .. }) => Self { nodes: needed as u64, map: None },
-            // Sizes that no trie can be built for are refused when it is built.
-            Err(_) => Self { nodes: 0, map: None },
-        }
-    }
-
-    /// The trie, if these are its ids.
-    pub fn with_ids(&self, ids: &[u16], first: u32) -> Option<&Arc<SubnetMap>> {
-        self.map.as_ref().filter(|_| ids.iter().copied().eq(ids_in_turn(first).take(ids.len())))
-    }
-}
-
-/// The last one is repeated where there are no more.
-fn ids_in_turn(first: u32) -> impl Iterator<Item = u16> {
-    (0..).map(move |at| u16::try_from(first.saturating_add(at)).unwrap_or(u16::MAX))
 }
 
 /// The numbers of a piece's sets, in the three maps.

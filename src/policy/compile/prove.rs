@@ -10,9 +10,10 @@
 //! rules), on the target, on its binding and the rules of its policy, on the entries that name its address or none, and on
 //! the points to which the maps give the ids that these entries name. It is reused where all of that is the same: frame,
 //! target, bindings and policies are compared by value, entries by comparing the images block by block, and the meaning of
-//! ids by comparing the maps. What of a change is looked at does not depend on what the compiler believes to have changed
+//! ids by comparing the maps and counting the entries that name each id. What of a change is looked at does not depend on what the compiler believes to have changed
 //! among entries and ids.
 
+pub(super) mod named;
 pub(super) mod near;
 mod sides;
 
@@ -109,15 +110,11 @@ impl Proof<'_> {
         if moved.iter().all(HashSet::is_empty) {
             return false;
         }
-        let again: BTreeSet<IpAddr> =
-            work.bindings.iter().filter_map(|at| self.document.bindings.get(*at)).flat_map(|b| b.ips.clone()).collect();
-        let names = |key: &RuleKey| {
-            key.remote_subnet.is_some_and(|id| moved[0].contains(&id.0))
-                || key.remote_portrange.is_some_and(|id| moved[1].contains(&id.0))
-                || key.local_portrange.is_some_and(|id| moved[2].contains(&id.0))
-        };
-        let stay = self.image.rules.blocks().iter().filter(|(name, _)| name.ip().is_none_or(|ip| !again.contains(&ip)));
-        stay.into_iter().any(|(_, block)| block.iter().any(|(key, _)| names(key)))
+        let again = work.bindings.iter().filter_map(|at| self.document.bindings.get(*at));
+        let again: BTreeSet<IpAddr> = again.flat_map(|binding| binding.ips.iter().copied()).collect();
+        let of_ip = |ip: &IpAddr| BlockKey::of(&RuleKey { local_ip: Some(*ip), ..RuleKey::default() });
+        let blocks = again.iter().filter_map(|ip| self.image.rules.blocks().get(&of_ip(ip)));
+        self.state.named.elsewhere(&moved, blocks)
     }
 
     /// Flows of no bound address: of each of these MACs, with ARP and with a foreign address, everywhere. What decides

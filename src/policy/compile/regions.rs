@@ -389,13 +389,16 @@ fn acts(rule: &Rule, direction: Direction) -> bool {
     rule.direction == direction || rule.replies
 }
 
+/// Intervals of a few columns.
+type Intervals = SmallVec<[Interval<u16>; 4]>;
+
 /// Puts the columns of one row together that are decided alike.
 fn one_row(
     row: &Class<u16>,
     columns: &[Class<u16>],
     decide: impl Fn(&Class<u16>, &Class<u16>) -> Decided,
 ) -> Vec<((PortSet, PortSet), Decided)> {
-    let mut same: SmallVec<[(Decided, SmallVec<[Interval<u16>; 4]>); 4]> = SmallVec::new();
+    let mut same: SmallVec<[(Decided, Intervals); 4]> = SmallVec::new();
     for column in columns {
         let decided = decide(row, column);
         match same.iter_mut().find(|(other, _)| *other == decided) {

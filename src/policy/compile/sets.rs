@@ -36,6 +36,8 @@ pub(super) struct Space<T> {
     pub limit: usize,
     /// By their smallest points.
     pub classes: Vec<Cell<T>>,
+    /// The intervals of all classes in rising order: first point, and place of the class.
+    starts: Vec<(T, u32)>,
     /// The classes of each set, by its number; `None` where it is named by exact values.
     members: Vec<Option<Numbers>>,
 }
@@ -68,7 +70,11 @@ impl<T: Point + std::hash::Hash> Sets<T> {
 
     /// The numbers in this and another list of every set that both have.
     pub fn common<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (usize, usize)> + 'a {
-        self.all.iter().enumerate().filter_map(|(at, set)| Some((at, other.number(set)?)))
+        let mut there = other.all.iter().enumerate().peekable();
+        self.all.iter().enumerate().filter_map(move |(at, set)| {
+            while there.next_if(|(_, other)| *other < set).is_some() {}
+            there.next_if(|(_, other)| *other == set).map(|(number, _)| (at, number))
+        })
     }
 }
 
@@ -81,21 +87,22 @@ impl<T: Point> Space<T> {
             members[*at] = Some(Numbers::new());
         }
         if named.is_empty() {
-            return Self { limit, classes: Vec::new(), members };
+            return Self { limit, classes: Vec::new(), starts: Vec::new(), members };
         }
         // Pieces rise, and so do the smallest points of classes by the order in which they are found.
         let mut places: HashMap<Numbers, usize> = HashMap::with_capacity(2 * named.len() + 1);
         let mut found: Vec<SmallVec<[Interval<T>; 2]>> = Vec::with_capacity(2 * named.len() + 1);
-        let mut elsewhere = None;
+        let (mut elsewhere, mut starts) = (None, Vec::with_capacity(2 * named.len() + 1));
         each_piece(&named, all, |piece, within| {
             if within.is_empty() {
                 elsewhere.get_or_insert(found.len());
             }
             let place = *places.entry(within.clone()).or_insert(found.len());
+            let number = u32::try_from(place).unwrap_or(u32::MAX);
+            starts.push((piece.first, number));
             match found.get_mut(place) {
                 Some(pieces) => pieces.push(piece),
                 None => {
-                    let number = u32::try_from(place).unwrap_or(u32::MAX);
                     within.iter().for_each(|set| members[*set as usize].get_or_insert_default().push(number));
                     found.push(SmallVec::from_slice(&[piece]));
                 }
@@ -105,7 +112,7 @@ impl<T: Point> Space<T> {
             set: IntervalSet::from_intervals(pieces),
             elsewhere: elsewhere == Some(place),
         };
-        Self { limit, classes: found.into_iter().enumerate().map(class).collect(), members }
+        Self { limit, classes: found.into_iter().enumerate().map(class).collect(), starts, members }
     }
 
     /// The classes of a set; `None` where it is named by exact values.
@@ -113,8 +120,14 @@ impl<T: Point> Space<T> {
         self.members.get(set)?.as_deref()
     }
 
+    /// How many intervals the classes have.
     pub fn intervals(&self) -> usize {
-        self.classes.iter().map(|class| class.set.intervals().len()).sum()
+        self.starts.len()
+    }
+
+    /// The intervals of all classes in rising order, with the ids of their classes.
+    pub fn map<I: Copy>(&self, ids: &[u16], id: impl Fn(u16) -> I) -> impl Iterator<Item = (T, I)> {
+        self.starts.iter().filter_map(move |(first, place)| Some((*first, id(*ids.get(*place as usize)?))))
     }
 
     /// True if a set consists of the same classes here, by one number, as there, by another.
@@ -222,11 +235,14 @@ pub(super) fn named_anew<T: Point + std::hash::Hash>(
     if std::ptr::eq(before, after) {
         return HashSet::new();
     }
-    let names = |space: &Space<T>, set: usize, ids: &[u16]| {
-        let members = space.members(set)?;
-        Some(members.iter().map(|place| ids.get(*place as usize).copied()).collect::<Vec<_>>())
+    let differs = |(old, new): &(usize, usize)| match (before.members(*old), after.members(*new)) {
+        (None, None) => false,
+        (Some(a), Some(b)) => {
+            let id = |ids: &[u16], place: &u32| ids.get(*place as usize).copied();
+            !a.iter().map(|place| id(ids[0], place)).eq(b.iter().map(|place| id(ids[1], place)))
+        }
+        _ => true,
     };
-    let differs = |(old, new): &(usize, usize)| names(before, *old, ids[0]) != names(after, *new, ids[1]);
     was.common(now).filter(differs).map(|(_, new)| new).collect()
 }
 

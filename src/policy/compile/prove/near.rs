@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::policy::compile::points::Points;
 use crate::policy::judge::lookup_order;
 use crate::policy::rules::BlockKey;
 use crate::policy::sets::Point;
@@ -186,61 +187,13 @@ impl Meaning {
     /// Where the class of an address among these ids may change.
     pub fn address_ends(&self, ids: &[u16], out: &mut Vec<u32>) {
         for id in ids {
-            add_ends(self.addresses.of(*id), out);
+            add_ends(self.addresses.of(*id).iter(), out);
         }
     }
 }
 
 fn same<T>(a: &Option<Arc<T>>, b: &Option<Arc<T>>) -> bool {
     a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr)
-}
-
-/// The intervals of each id of a map.
-#[derive(Debug, Clone)]
-struct Points<T> {
-    /// The least id.
-    first: u16,
-    /// Where the intervals of each id begin, counted from the least one, and where the last ones end.
-    begins: Vec<u32>,
-    intervals: Vec<Interval<T>>,
-}
-
-impl<T> Default for Points<T> {
-    fn default() -> Self {
-        Self { first: 0, begins: Vec::new(), intervals: Vec::new() }
-    }
-}
-
-impl<T: Point> Points<T> {
-    /// By counting: the ids of a map are close to each other.
-    fn new<I: Copy>(classes: &[(T, I)], number: impl Fn(I) -> u16) -> Self {
-        let ids = || classes.iter().map(|(_, id)| number(*id));
-        let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Self::default() };
-        let mut begins = vec![0_u32; usize::from(last - first) + 2];
-        ids().for_each(|id| begins[usize::from(id - first) + 1] += 1);
-        for at in 1..begins.len() {
-            begins[at] += begins[at - 1];
-        }
-        let mut next = begins.clone();
-        let mut intervals = vec![Interval { first: T::MIN, last: T::MAX }; classes.len()];
-        let lasts = classes.iter().skip(1).filter_map(|(first, _)| first.prev()).chain([T::MAX]);
-        for ((from, id), last) in classes.iter().zip(lasts) {
-            let place = &mut next[usize::from(number(*id) - first)];
-            intervals[*place as usize] = Interval { first: *from, last };
-            *place += 1;
-        }
-        Self { first, begins, intervals }
-    }
-
-    fn of_id(&self, id: u16) -> Option<&[Interval<T>]> {
-        let at = usize::from(id.checked_sub(self.first)?);
-        let (from, to) = (*self.begins.get(at)?, *self.begins.get(at + 1)?);
-        self.intervals.get(from as usize..to as usize)
-    }
-
-    fn of(&self, id: u16) -> impl Iterator<Item = &Interval<T>> {
-        self.of_id(id).into_iter().flatten()
-    }
 }
 
 fn add_ends<'a, T: Point + 'a>(intervals: impl Iterator<Item = &'a Interval<T>>, out: &mut Vec<T>) {
@@ -298,8 +251,8 @@ impl<'a> Cuts<'a> {
         for Entry { key, .. } in here {
             add_port(key.remote_port, &mut self.remote);
             add_port(key.local_port, &mut self.local);
-            key.remote_portrange.iter().for_each(|id| add_ends(remote_ids.of(id.0), &mut self.remote));
-            key.local_portrange.iter().for_each(|id| add_ends(local_ids.of(id.0), &mut self.local));
+            key.remote_portrange.iter().for_each(|id| add_ends(remote_ids.of(id.0).iter(), &mut self.remote));
+            key.local_portrange.iter().for_each(|id| add_ends(local_ids.of(id.0).iter(), &mut self.local));
         }
         for starts in [&mut self.remote, &mut self.local] {
             starts.sort_unstable();
