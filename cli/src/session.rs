@@ -86,6 +86,10 @@ impl Session {
                 "its management controller has rebooted and loaded other rules: the journal's were loaded by {commands} \
                  commands, all traffic blocked meanwhile"
             )),
+            Found::Unread => Some(format!(
+                "what the last change left could not be read: the journal's content was loaded again by {commands} commands, \
+                 all traffic blocked meanwhile"
+            )),
             Found::Interrupted { change } => {
                 Some(format!("change {change} had not ended: what was there before it is back ({commands} commands)"))
             }

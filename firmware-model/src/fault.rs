@@ -33,6 +33,14 @@ pub enum FaultKind {
     WrongCommand,
     /// It takes effect, and the answer tells this payload length, whatever its payload.
     Length(usize),
+    /// It fails by an error without payload, as a reboot would be told, without effect and without a reboot.
+    EmptyError,
+    /// It takes effect, and its answer comes in the place of the next one, unless the function is reset before.
+    Late,
+    /// It takes effect and is answered; the same answer comes again in the place of the next one.
+    Duplicate,
+    /// It takes effect, and the answer before it comes again. None, if there was none.
+    Replayed,
     /// The MC reboots before the command takes effect, and says so by an error without payload.
     RebootBefore,
     /// The MC reboots after the command took effect, and says so by an error without payload.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nicfw::tables::{CounterId, Direction};
 
 use crate::device::{Buffers, ModelCore, ModelFunction};
-use crate::engine::{Decision, Engine, EngineConfig, Judgement, Override, Snapshot};
+use crate::engine::{Decision, Engine, EngineConfig, Judgement, Override, ProbeLimit, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mac::Port;
 use crate::mc::{FirmwareVariant, Function, FunctionConfig, Held, Mc, Switching};
@@ -174,6 +174,16 @@ impl Model {
     /// Reboots the MC.
     pub fn reboot(&self) {
         lock(&self.shared).mc.reboot();
+    }
+
+    /// From here on the rule table takes so many entries, and its hash gives up there. What it holds stays.
+    pub fn limit_rules(&self, entries: u32, probe: Option<ProbeLimit>) {
+        lock(&self.shared).mc.engine.limit_rules(entries, probe);
+    }
+
+    /// Forgets what a reboot of the MC would load.
+    pub fn invalidate_cache(&self) {
+        lock(&self.shared).mc.engine.invalidate_cache();
     }
 
     /// Reads all tables back.

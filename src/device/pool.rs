@@ -28,11 +28,14 @@ pub(super) trait Mapper: Send + Sync + fmt::Debug + 'static {
 pub(super) struct DmaPool<M> {
     pub(super) mapper: M,
     space: Mutex<IovaSpace>,
+    /// Memory that the device may still write to. It goes after the mapper, with which the device's way to it ends: the
+    /// kernel holds on to the pages of a window until then, and a vfio-user server has the file of its own.
+    given_up: Mutex<Vec<Arc<MappedMem>>>,
 }
 
 impl<M: Mapper> DmaPool<M> {
     pub(super) fn new(mapper: M, space: IovaSpace) -> Self {
-        Self { mapper, space: Mutex::new(space) }
+        Self { mapper, space: Mutex::new(space), given_up: Mutex::new(Vec::new()) }
     }
 
     /// IOVAs that nobody holds, in bytes.
@@ -110,7 +113,8 @@ impl<M: Mapper> Drop for PoolBuf<M> {
             Err(e) => {
                 // The device may still write there: neither the memory nor the address is used again.
                 error!("{len} bytes of DMA memory at {:#x} are given up: {e}", self.iova.0);
-                std::mem::forget(Arc::clone(&self.memory));
+                let mut given_up = self.pool.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+                given_up.push(Arc::clone(&self.memory));
             }
         }
     }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::counters::Meters;
 use super::drive::{Hands, Task};
+use super::engine::agreed_version;
 use super::error::{AttachError, PollError, Refused};
 use super::held::{Held, Source};
 use super::machine::Failure;
@@ -82,6 +83,9 @@ pub enum Found {
     Uncounted,
     /// With other entries after a reboot of the management controller. All traffic was blocked while they were loaded.
     Rebooted,
+    /// With entries that the last change left and whose version could not be read then. The journal's content was loaded
+    /// again, and all traffic was blocked meanwhile.
+    Unread,
     /// In the middle of this change, or so the journal says; the content before it is back.
     Interrupted {
         /// Number of the change in the journal.
@@ -116,7 +120,7 @@ impl<E: Engine> Firewall<E> {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<(Self, Recovery), Box<Refused<E, AttachError>>> {
-        let version = match engine.ruleset_version() {
+        let version = match agreed_version(&mut engine) {
             Ok(version) => version,
             Err(error) => return Err(Refused::new(error, engine, journal)),
         };
@@ -139,7 +143,9 @@ impl<E: Engine> Firewall<E> {
     fn with(engine: E, journal: Journal, clock: Arc<dyn Clock>, settings: Settings, held: Held) -> Self {
         let status = journal.status();
         let settled_at = clock.now() + settings.grace;
-        let cache = Cache { behind: status.cache != status.version, wanted: false, committed_at: None };
+        // Nobody says whether what the cache lacks is a restriction: then it is.
+        let behind = status.cache != status.version;
+        let cache = Cache { behind, wanted: behind, committed_at: None };
         Self {
             target: engine.target().clone(),
             held,
@@ -379,6 +385,7 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
         (true, false) => (Found::Same, Script::new(Vec::new())),
         (true, true) => (Found::Uncounted, load(&held)?.count_again()),
         (false, true) => (Found::Rebooted, load(&held)?.reload()),
+        (false, false) if status.version.is_none() => (Found::Unread, load(&held)?.reload()),
         (false, false) => {
             let (at, expected, found) = (status.last_at, status.version.clone(), version.clone());
             return Err(AttachError::Foreign { record, at, expected, found });

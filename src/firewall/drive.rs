@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::counters::Meters;
+use super::engine::agreed_version;
 use super::held::Held;
 use super::machine::{Answer, Effect, Failure, Machine, Note};
 use crate::clock::{Clock, Timestamp};
@@ -61,7 +62,7 @@ impl<E: Engine> Hands<E> {
 
     fn carry_out(&mut self, effect: Effect<'_>, task: &mut Task<'_>) -> Result<Answer, Failure> {
         match effect {
-            Effect::Version => return Ok(Answer::Version(self.engine.ruleset_version()?)),
+            Effect::Version => return Ok(Answer::Version(agreed_version(&mut self.engine)?)),
             Effect::Recover => self.recover(task)?,
             Effect::Write(note) => self.write(note, task)?,
             Effect::Meter => self.meters.prepare(&mut self.engine, task.goal)?,

@@ -1,5 +1,6 @@
 //! What the firewall needs of an adapter.
 
+use crate::error::AdapterState;
 use crate::nic::{Adapter, AdapterError, Override, Recovered, RulesetVersion};
 use crate::tables::{CounterId, CounterValue, TableOp, Target};
 
@@ -60,6 +61,33 @@ pub trait Engine {
     /// # Errors
     /// The adapter stays unusable.
     fn recover(&mut self) -> Result<Recovered, Self::RecoverError>;
+}
+
+/// How often a hash is asked for that is refused, or that is another each time.
+const MOST_READS: usize = 5;
+
+/// The hash over all rules and maps, as two answers in a row tell it: an answer that is cut looks like a shorter hash, as
+/// nothing says how long a hash is. A refusal is asked again, because without the hash the next process has to load
+/// everything anew.
+///
+/// # Errors
+/// See [`AdapterError`]. The adapter is unchanged.
+pub(super) fn agreed_version(engine: &mut impl Engine) -> Result<RulesetVersion, AdapterError> {
+    let mut last = engine.ruleset_version();
+    for _ in 1..MOST_READS {
+        match &last {
+            Err(error) if error.state() != AdapterState::Unchanged => break,
+            _ => {}
+        }
+        let next = engine.ruleset_version();
+        if let (Ok(last), Ok(next)) = (&last, &next)
+            && last == next
+        {
+            break;
+        }
+        last = next;
+    }
+    last
 }
 
 impl Engine for Adapter {

@@ -71,7 +71,7 @@ pub use watch::{Audit, Poll, Tables};
 
 use crate::journal::Journal;
 use crate::nic::{AdapterError, RulesetVersion};
-use crate::policy::{Document, Image, Origin, OriginId};
+use crate::policy::{CompileError, Compiled, Document, Image, Origin, OriginId};
 use crate::tables::{RuleKey, Target};
 use drive::Hands;
 use held::Held;
@@ -169,6 +169,16 @@ impl<E: Engine> Firewall<E> {
     #[must_use]
     pub fn document(&self) -> &Document {
         &self.held.source.document
+    }
+
+    /// The compilation that the tables hold, for compiling a changed document beside it: then ids and counters stay, and
+    /// the change is as short as it can be. `None` if this version of nicfw compiles the document otherwise than the one
+    /// that loaded it.
+    ///
+    /// # Errors
+    /// As [`Compiled::new`].
+    pub fn compiled(&self) -> Result<Option<Compiled>, CompileError> {
+        Compiled::resume(&self.held.source.document, &self.target, &self.held.source.image)
     }
 
     /// The content of the tables: the document's image, base denies that are kept, less what a failed change has closed.

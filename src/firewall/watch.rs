@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::engine::agreed_version;
 use super::{ApplyCause, ApplyError, AuditError, Cache, Engine, Firewall, PollError, Report, WithdrawError};
 use crate::clock::Timestamp;
 use crate::journal::{Event, Kind, Why};
@@ -72,7 +73,7 @@ impl<E: Engine> Firewall<E> {
     /// # Errors
     /// [`AuditError`]. Nothing was changed.
     pub fn audit(&mut self) -> Result<Audit, AuditError> {
-        let found = self.hands.engine.ruleset_version()?;
+        let found = agreed_version(&mut self.hands.engine)?;
         let counters_wrong = self.hands.meters.wrong(&mut self.hands.engine, self.hands.clock.now())?;
         let status = self.hands.journal.status();
         let rebooted = matches!((status.boot, self.hands.engine.boot_count()), (Some(was), Some(is)) if was != is);

@@ -112,25 +112,23 @@ impl Document {
         let management = self.management.iter().enumerate().map(|(i, m)| (RulePlace::Management(i), &m.rule));
         let policy = self.policies.get(binding.policy).into_iter().flat_map(|p| p.rules.iter().enumerate());
         let policy = policy.map(|(i, rule)| (RulePlace::Policy(binding.policy, i), rule));
-        self.decide_among(flow, ip, (index, binding), management, policy)
+        self.decide_link(flow, ip, (index, binding))
+            .unwrap_or_else(|| self.decide_by_rules(flow.direction, ip, index, management, policy))
     }
 
-    /// As [`Self::decide`] about a flow of a bound address, with no other rules than these.
-    pub(super) fn decide_among<'a>(
+    /// What decides about a flow of a bound address where its link does not, with no other rules than these.
+    pub(super) fn decide_by_rules<'a>(
         &self,
-        flow: &Flow,
+        direction: Direction,
         ip: &IpFlow,
-        (index, binding): (usize, &Binding),
+        index: usize,
         management: impl Iterator<Item = (RulePlace, &'a Rule)>,
         policy: impl Iterator<Item = (RulePlace, &'a Rule)>,
     ) -> Decision {
-        if let Some(decided) = self.decide_link(flow, ip, index, binding) {
-            return decided;
-        }
         let closed_group = self.is_closed_group(ip);
         let decided = self
-            .first_match(management, flow.direction, ip, !closed_group)
-            .or_else(|| self.first_match(policy, flow.direction, ip, !closed_group));
+            .first_match(management, direction, ip, !closed_group)
+            .or_else(|| self.first_match(policy, direction, ip, !closed_group));
         match decided {
             Some((place, verdict, reply)) => {
                 Decision { verdict, why: Why::Rule { binding: Some(index), place, reply } }
@@ -139,8 +137,13 @@ impl Document {
         }
     }
 
-    /// What decides about a flow of a bound address before any rule.
-    fn decide_link(&self, flow: &Flow, ip: &IpFlow, index: usize, binding: &Binding) -> Option<Decision> {
+    /// What decides about a flow of a bound address before any rule. Ports do not count.
+    pub(super) fn decide_link(
+        &self,
+        flow: &Flow,
+        ip: &IpFlow,
+        (index, binding): (usize, &Binding),
+    ) -> Option<Decision> {
         if binding.owns_mac && flow.local_mac != binding.mac {
             return Some(deny(Why::ForeignMac { binding: index }));
         }

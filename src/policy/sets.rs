@@ -14,6 +14,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
+use smallvec::{SmallVec, smallvec};
 
 /// A point type whose whole domain is `MIN..=MAX`.
 pub trait Point: Copy + Ord {
@@ -48,9 +49,12 @@ pub struct Interval<T> {
     pub last: T,
 }
 
+/// Most sets are one prefix or one range: these take no memory of their own.
+type Intervals<T> = SmallVec<[Interval<T>; 2]>;
+
 /// A set of points: sorted intervals that neither overlap nor touch, so equal sets are equal values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IntervalSet<T>(Vec<Interval<T>>);
+pub struct IntervalSet<T>(Intervals<T>);
 
 /// A set of ports.
 pub type PortSet = IntervalSet<u16>;
@@ -65,36 +69,35 @@ impl<T: Point> IntervalSet<T> {
     /// The empty set.
     #[must_use]
     pub const fn empty() -> Self {
-        Self(Vec::new())
+        Self(SmallVec::new_const())
     }
 
     /// The whole domain.
     #[must_use]
     pub fn full() -> Self {
-        Self(vec![Interval { first: T::MIN, last: T::MAX }])
+        Self(smallvec![Interval { first: T::MIN, last: T::MAX }])
     }
 
     /// The set of one point.
     #[must_use]
     pub fn point(at: T) -> Self {
-        Self(vec![Interval { first: at, last: at }])
+        Self(smallvec![Interval { first: at, last: at }])
     }
 
     /// The union of any intervals, in any order. An interval whose ends are the wrong way round is empty.
     #[must_use]
     pub fn from_intervals(intervals: impl IntoIterator<Item = Interval<T>>) -> Self {
-        let mut sorted: Vec<_> = intervals.into_iter().filter(|i| i.first <= i.last).collect();
+        let mut sorted: Intervals<T> = intervals.into_iter().filter(|i| i.first <= i.last).collect();
         sorted.sort_unstable();
-        let mut out: Vec<Interval<T>> = Vec::with_capacity(sorted.len());
-        for next in sorted {
-            match out.last_mut() {
-                Some(last) if last.last.next().is_none_or(|after| next.first <= after) => {
-                    last.last = last.last.max(next.last);
-                }
-                _ => out.push(next),
+        // `dedup_by` keeps the interval before and drops the one that it takes in.
+        sorted.dedup_by(|next, before| {
+            let meet = before.last.next().is_none_or(|after| next.first <= after);
+            if meet {
+                before.last = before.last.max(next.last);
             }
-        }
-        Self(out)
+            meet
+        });
+        Self(sorted)
     }
 
     /// The intervals, in rising order.
@@ -141,7 +144,7 @@ impl<T: Point> IntervalSet<T> {
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
         let (mut a, mut b) = (self.0.iter().peekable(), other.0.iter().peekable());
-        let mut out = Vec::new();
+        let mut out = Intervals::new();
         while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
             let (first, last) = (x.first.max(y.first), x.last.min(y.last));
             if first <= last {
@@ -159,7 +162,7 @@ impl<T: Point> IntervalSet<T> {
     /// Points not in the set.
     #[must_use]
     pub fn complement(&self) -> Self {
-        let mut out = Vec::with_capacity(self.0.len() + 1);
+        let mut out = Intervals::with_capacity(self.0.len() + 1);
         let mut from = Some(T::MIN);
         for interval in &self.0 {
             if let (Some(first), Some(last)) = (from, interval.first.prev())

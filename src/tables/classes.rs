@@ -1,7 +1,5 @@
 //! What the subnet map and the port-range maps have in common: classes of points, and the ways in which they do not fit.
 
-use std::collections::BTreeSet;
-
 /// Why classes cannot be written as a map of this adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
@@ -94,12 +92,21 @@ pub(super) fn check_ids(
     min: u32,
     max: u32,
 ) -> Result<(), MapError> {
-    let ids: BTreeSet<u16> = ids.into_iter().collect();
-    let available = (max.saturating_add(1)).saturating_sub(min) as usize;
-    if ids.len() > available {
-        return Err(MapError::Ids { map, needed: ids.len(), available });
+    let (mut used, mut outside) = ([0_u64; 1 << 10], None::<u16>);
+    for id in ids {
+        if let Some(word) = used.get_mut(usize::from(id / 64)) {
+            *word |= 1 << (id % 64);
+        }
+        if !(min..=max).contains(&u32::from(id)) {
+            outside = Some(outside.map_or(id, |least| least.min(id)));
+        }
     }
-    match ids.into_iter().find(|id| !(min..=max).contains(&u32::from(*id))) {
+    let needed = used.iter().map(|word| word.count_ones() as usize).sum();
+    let available = (max.saturating_add(1)).saturating_sub(min) as usize;
+    if needed > available {
+        return Err(MapError::Ids { map, needed, available });
+    }
+    match outside {
         Some(id) => Err(MapError::IdRange { map, id, min, max }),
         None => Ok(()),
     }

@@ -3,9 +3,14 @@
 //! The way of the data: intervals of addresses with their ids -> [`SubnetMap::build`] -> [`SubnetNode`]s, one
 //! SUBNET_MAP_SET_NODE command each. Nodes of equal content are one node. [`SubnetMap::build_beside`] takes over what
 //! other tries hold already and puts everything else at indices that they do not use, so that a new trie can be written
-//! while the old one is in use, and becomes reachable by the one command that writes the root.
+//! while the old one is in use, and becomes reachable by the one command that writes the root. Where a trie differs little
+//! from the only other one, just the paths to what differs are made anew ([`edit`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod edit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::HashMap;
 
 use super::classes::{check_ids, joined};
 use super::{MapError, Sizes};
@@ -58,8 +63,13 @@ impl SubnetMap {
         let bits = check_sizes(sizes)?;
         let classes = joined(MAP, classes)?;
         check_ids(MAP, classes.iter().map(|(_, id)| id.0), sizes.subnet_id_min, sizes.subnet_id_max)?;
-        let mut builder = Builder::new(&classes, sizes, bits, others);
-        let root = builder.words(0, 0);
+        if let [before] = others
+            && let Some(nodes) = edit::nodes(before, &classes, sizes, bits)
+        {
+            return Ok(Self { classes, nodes });
+        }
+        let mut builder = Builder::new(sizes, bits, others);
+        let root = builder.words(0, 0, &classes);
         let nodes = builder.finish(root)?;
         Ok(Self { classes, nodes })
     }
@@ -111,106 +121,110 @@ fn check_sizes(sizes: &Sizes) -> Result<u32, MapError> {
     })
 }
 
-/// A word of a node while the trie is built: a node past the last index has a number too, so that the count is right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What a word of a node says.
 enum Word {
-    Leaf(SubnetId),
+    Leaf,
     Node(u32),
 }
 
 impl Word {
     fn of(word: u16, sizes: &Sizes) -> Self {
         let number = u32::from(word);
-        if number < sizes.subnet_id_min {
-            Self::Node(number / sizes.entries_per_node)
-        } else {
-            Self::Leaf(SubnetId(word))
-        }
-    }
-
-    /// `None` for a node past the last index.
-    fn raw(self, sizes: &Sizes) -> Option<u16> {
-        match self {
-            Self::Leaf(id) => Some(id.0),
-            Self::Node(id) if id < sizes.subnet_nodes => u16::try_from(id * sizes.entries_per_node).ok(),
-            Self::Node(_) => None,
-        }
+        if number < sizes.subnet_id_min { Self::Node(number / sizes.entries_per_node) } else { Self::Leaf }
     }
 }
 
+/// Marks the id of a class among the words of a trie that is built. All others are pointers, which may be larger than a
+/// word of the adapter where nodes are missing, so that their count is right.
+const LEAF: u32 = 1 << 31;
+
+/// A node by its content.
+struct Known {
+    id: u32,
+    /// The new trie has it.
+    used: bool,
+}
+
 struct Builder<'a> {
-    classes: &'a [(u32, SubnetId)],
     sizes: &'a Sizes,
     /// Address bits a node.
     bits: u32,
-    /// Node of each content: those of the other tries, and those made here.
-    by_content: HashMap<Vec<Word>, u32>,
+    /// The nodes of the other tries, and those made here.
+    by_content: HashMap<Vec<u32>, Known>,
     /// Indices that no other trie uses, lowest first.
     free: Vec<u32>,
     /// Nodes made here; may pass the number of free indices.
     made: usize,
-    /// The nodes below the root, by id.
-    used: BTreeMap<u32, Vec<Word>>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(classes: &'a [(u32, SubnetId)], sizes: &'a Sizes, bits: u32, others: &[&SubnetMap]) -> Self {
+    fn new(sizes: &'a Sizes, bits: u32, others: &[&SubnetMap]) -> Self {
         let mut taken: BTreeMap<u32, Option<&Vec<u16>>> = BTreeMap::new();
         for node in others.iter().flat_map(|map| &map.nodes).filter(|node| node.id != 0) {
             let content = taken.entry(node.id).or_insert(Some(&node.entries));
             *content = content.filter(|entries| **entries == node.entries);
         }
-        let words = |entries: &Vec<u16>| entries.iter().map(|word| Word::of(*word, sizes)).collect();
-        let by_content = taken.iter().filter_map(|(id, content)| Some((words((*content)?), *id))).collect();
+        let word = |word: &u16| u32::from(*word) | if u32::from(*word) < sizes.subnet_id_min { 0 } else { LEAF };
+        let words = |entries: &Vec<u16>| entries.iter().map(word).collect();
+        let known =
+            |(id, content): (&u32, &Option<&Vec<u16>>)| Some((words((*content)?), Known { id: *id, used: false }));
+        let by_content = taken.iter().filter_map(known).collect();
         let free = (1..sizes.subnet_nodes).filter(|id| !taken.contains_key(id)).collect();
-        Self { classes, sizes, bits, by_content, free, made: 0, used: BTreeMap::new() }
+        Self { sizes, bits, by_content, free, made: 0 }
     }
 
-    /// The words of the node that stands `level` nodes below the root at the address `base`.
-    fn words(&mut self, level: u32, base: u32) -> Vec<Word> {
+    /// The words of the node that stands `level` nodes below the root at the address `base`. The first of the classes
+    /// holds `base`, and the others begin in the node's range.
+    fn words(&mut self, level: u32, base: u32, classes: &[(u32, SubnetId)]) -> Vec<u32> {
         let below = 32 - self.bits * (level + 1);
-        (0..self.sizes.entries_per_node).map(|i| self.word(level, base | (i << below), below)).collect()
-    }
-
-    /// The word for the addresses that share all but the low `below` bits with `base`.
-    fn word(&mut self, level: u32, base: u32, below: u32) -> Word {
-        let last = base | u32::MAX.checked_shr(32 - below).unwrap_or(0);
-        // The first class begins at 0, so there is one that holds `base`.
-        let (upto, after) = self.classes.split_at(self.classes.partition_point(|(first, _)| *first <= base));
-        if let Some((_, id)) = upto.last()
-            && after.first().is_none_or(|(next, _)| *next > last)
-        {
-            return Word::Leaf(*id);
+        let rest = u32::MAX.checked_shr(32 - below).unwrap_or(0);
+        let mut words = Vec::with_capacity(self.sizes.entries_per_node as usize);
+        let mut here = classes;
+        for i in 0..self.sizes.entries_per_node {
+            let first = base | (i << below);
+            while let [_, after @ ..] = here
+                && after.first().is_some_and(|(next, _)| *next <= first)
+            {
+                here = after;
+            }
+            let last = first | rest;
+            words.push(match here {
+                [(_, id), after @ ..] if after.first().is_none_or(|(next, _)| *next > last) => LEAF | u32::from(id.0),
+                _ => {
+                    let end = here.iter().skip(1).position(|(next, _)| *next > last);
+                    let within = end.and_then(|end| here.get(..=end)).unwrap_or(here);
+                    let words = self.words(level + 1, first, within);
+                    self.node(words)
+                }
+            });
         }
-        let words = self.words(level + 1, base);
-        Word::Node(self.node(words))
+        words
     }
 
-    fn node(&mut self, words: Vec<Word>) -> u32 {
-        let id = match self.by_content.get(&words) {
-            Some(id) => *id,
-            None => self.new_node(&words),
-        };
-        self.used.insert(id, words);
-        id
-    }
-
-    fn new_node(&mut self, words: &[Word]) -> u32 {
+    /// The pointer to a node.
+    fn node(&mut self, words: Vec<u32>) -> u32 {
         let past_the_end = || self.sizes.subnet_nodes.saturating_add(u32::try_from(self.made).unwrap_or(u32::MAX));
         let id = self.free.get(self.made).copied().unwrap_or_else(past_the_end);
-        self.made += 1;
-        self.by_content.insert(words.to_vec(), id);
-        id
+        let known = self.by_content.entry(words).or_insert_with(|| {
+            self.made += 1;
+            Known { id, used: false }
+        });
+        known.used = true;
+        known.id.saturating_mul(self.sizes.entries_per_node)
     }
 
     /// The finished trie, or how many nodes are missing.
-    fn finish(self, root: Vec<Word>) -> Result<Vec<SubnetNode>, MapError> {
+    fn finish(self, root: Vec<u32>) -> Result<Vec<SubnetNode>, MapError> {
         if self.made > self.free.len() {
             return Err(MapError::Nodes { needed: self.made + 1, available: self.free.len() + 1 });
         }
-        let nodes = std::iter::once((0, root)).chain(self.used);
-        let raw = |words: Vec<Word>| words.into_iter().filter_map(|word| word.raw(self.sizes)).collect();
-        Ok(nodes.map(|(id, words)| SubnetNode { id, entries: raw(words) }).collect())
+        // All indices are the adapter's, and so their pointers are words.
+        let raw = |words: &[u32]| words.iter().map(|word| u16::try_from(word & !LEAF).unwrap_or(u16::MAX)).collect();
+        let used = self.by_content.iter().filter(|(_, known)| known.used);
+        let below = used.map(|(words, known)| SubnetNode { id: known.id, entries: raw(words) });
+        let mut nodes: Vec<SubnetNode> = below.chain([SubnetNode { id: 0, entries: raw(&root) }]).collect();
+        nodes.sort_unstable_by_key(|node| node.id);
+        Ok(nodes)
     }
 }
 
@@ -305,6 +319,12 @@ mod tests {
         }
     }
 
+    /// The same intervals, but for `many` of them.
+    fn changed(classes: &[(u32, SubnetId)], many: usize) -> Vec<(u32, SubnetId)> {
+        let id = |at: usize, id: u16| if at % 40 < many { 56_000 + (id + 1) % 5 } else { id };
+        classes.iter().enumerate().map(|(at, (first, of))| (*first, SubnetId(id(at, of.0)))).collect()
+    }
+
     proptest! {
         #[test]
         fn the_trie_gives_every_address_its_class(
@@ -330,6 +350,28 @@ mod tests {
                     let old = before.nodes.iter().find(|old| old.id == node.id);
                     prop_assert!(old.is_none_or(|old| old == node), "node {} is in use with other content", node.id);
                 }
+            }
+        }
+
+        #[test]
+        fn an_edited_trie_is_as_small_as_one_made_anew(
+            old in classes(),
+            many in 0usize..3,
+            per_node in prop::sample::select(vec![2u32, 4, 16]),
+        ) {
+            let sizes = sizes(per_node, 56_000 / per_node);
+            let before = SubnetMap::build(old.clone(), &sizes).unwrap();
+            let new = changed(&old, many);
+            let alone = SubnetMap::build(new.clone(), &sizes).unwrap();
+            let edited = edit::nodes(&before, &joined(MAP, new).unwrap(), &sizes, check_sizes(&sizes).unwrap()).unwrap();
+            prop_assert_eq!(edited.len(), alone.nodes.len());
+            let edited = SubnetMap { classes: alone.classes, nodes: edited };
+            for (start, _) in &edited.classes {
+                prop_assert_eq!(Some(walk(&edited, &sizes, *start)), edited.lookup(*start));
+            }
+            for node in edited.nodes.iter().filter(|node| node.id != 0) {
+                let old = before.nodes.iter().find(|old| old.id == node.id);
+                prop_assert!(old.is_none_or(|old| old == node), "node {} is in use with other content", node.id);
             }
         }
     }

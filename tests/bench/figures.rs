@@ -12,7 +12,6 @@ mod spread;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
@@ -30,7 +29,6 @@ const RUNS: usize = 15;
 
 fn main() {
     compile();
-    apply();
     judge();
 }
 
@@ -85,42 +83,6 @@ fn adapter() -> (Model, Adapter) {
     let clock = Arc::new(VirtualClock::new());
     let adapter = Adapter::from_device(Box::new(model.function(0)), clock, AttachOptions::default());
     (model, adapter.expect("the model is an adapter that nicfw drives"))
-}
-
-fn apply() {
-    let rule = "    - {allow: out, proto: udp, remote: 10.0.0.53, remote_ports: [53, 5353]}\n";
-    let (before, after) = (document(250, 5, ""), document(250, 5, rule));
-    let (_, probe) = adapter();
-    let old = Compiled::new(&before, probe.target(), None).expect("it fits");
-    let new = Compiled::new(&after, probe.target(), Some(&old)).expect("it fits");
-    let loaded = || {
-        let (model, adapter) = adapter();
-        let clock = Arc::new(VirtualClock::new());
-        let settings = Settings { grace: Duration::ZERO, ..Settings::default() };
-        (model, Firewall::adopt(adapter, Adopt::of(&old), clock, settings).expect("it loads"))
-    };
-    let commands = loaded().1.plan(&new, "bench").expect("it fits").plan.steps.len();
-    let whole = || {
-        let (_, mut firewall) = loaded();
-        let change = firewall.plan(&new, "bench").expect("it fits");
-        time(|| drop(black_box(firewall.apply(change).expect("it applies"))))
-    };
-    let bare = || {
-        let (_, firewall) = loaded();
-        let operations: Vec<_> =
-            firewall.plan(&new, "bench").expect("it fits").plan.steps.into_iter().map(|step| step.op).collect();
-        let (mut adapter, _) = firewall.detach();
-        let operations: Vec<_> = operations.into_iter().map(without_counter).collect();
-        time(|| operations.iter().for_each(|operation| adapter.execute(operation).expect("it is taken")))
-    };
-    println!("apply of {commands} commands against a bare loop over the same commands: {} x", ratio(RUNS, whole, bare));
-}
-
-fn without_counter(operation: nicfw::TableOp) -> nicfw::TableOp {
-    match operation {
-        nicfw::TableOp::SetRule { key, rx, tx, .. } => nicfw::TableOp::SetRule { key, rx, tx, counter: None },
-        other => other,
-    }
 }
 
 fn judge() {

@@ -101,6 +101,19 @@ fn edit(document: &mut Document, other: &Document, (kind, a, b): (u8, usize, usi
     }
 }
 
+/// From its document and its image alone the same compilation comes back, and goes on in the same way.
+fn is_resumed(before: &Compiled) -> Result<(), TestCaseError> {
+    let resumed = Compiled::resume(before.document(), before.target(), before.image()).unwrap();
+    let Some(resumed) = resumed else { return Err(TestCaseError::fail("compiling does not lead to the image")) };
+    prop_assert_eq!(content(&resumed, true), content(before, true));
+    let slots = |compiled: &Compiled| compiled.counter_slots().keys().copied().collect::<Vec<_>>();
+    prop_assert_eq!(slots(&resumed), slots(before));
+    let keys = |compiled: &Compiled| compiled.image().rules.keys().copied().collect::<Vec<_>>();
+    prop_assert_eq!(keys(&resumed), keys(before));
+    prop_assert_eq!(&resumed.image().subnets, &before.image().subnets);
+    Ok(())
+}
+
 fn same_as_from_nothing(
     document: &Document,
     target: &Target,
@@ -122,6 +135,7 @@ fn same_as_from_nothing(
             if enough {
                 prop_assert_eq!(needed(&after), needed(&alone));
                 prop_assert_eq!(after.warnings(), alone.warnings());
+                is_resumed(&after)?;
             }
             Ok(Some(after))
         }
@@ -173,4 +187,21 @@ proptest! {
     ) {
         changes_equal_whole_compilations(document, &other, &edits, &super::tiny())?;
     }
+}
+
+#[test]
+fn an_image_of_another_document_is_not_resumed() {
+    let parse = |ports: &str| {
+        let text = format!(
+            "nicfw: 1\nunbound: allow\nmulticast: deny\nowner: o\npolicies:\n  web:\n  - {{allow: in, proto: tcp, \
+             remote: 10.20.0.0/16, local_ports: {ports}, reason: r}}\nbindings:\n- {{container: a, ip: 10.30.1.1, mac: \
+             \"02:00:00:00:00:01\", attach: sriov, policy: web}}\n"
+        );
+        Document::parse(&text, "t.yaml").unwrap()
+    };
+    let (one, other) = (parse("[80, 443]"), parse("[80, 8443]"));
+    let target = Target::profile0();
+    let compiled = Compiled::new(&one, &target, None).unwrap();
+    assert!(Compiled::resume(&one, &target, compiled.image()).unwrap().is_some());
+    assert!(Compiled::resume(&other, &target, compiled.image()).unwrap().is_none());
 }

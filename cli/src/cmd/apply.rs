@@ -203,8 +203,8 @@ fn changed(
 /// For the adapter of a session, near to what it holds.
 fn compiled(document: &Document, session: &Session) -> Result<Compiled, Failure> {
     let target = session.firewall.target();
-    // What is held was compiled before; where this program compiles it otherwise, the plan is longer and as right.
-    let held = Compiled::new(session.firewall.document(), target, None).ok();
+    // Where this program compiles what is held otherwise than the one that loaded it, the plan is longer and as right.
+    let held = session.firewall.compiled().ok().flatten();
     let wanted = in_force(document);
     Compiled::new(&wanted, target, held.as_ref()).map_err(|error| Failure::refused(&error, &wanted, target))
 }

@@ -313,6 +313,13 @@ impl Engine {
         Ok(())
     }
 
+    /// From here on the rule table takes so many entries, and its hash gives up there. What it holds stays.
+    pub fn limit_rules(&mut self, entries: u32, probe: Option<ProbeLimit>) {
+        self.config.profile.rules = entries;
+        self.config.probe_limit = probe;
+        self.tables.rules.recount(&rules(&self.config));
+    }
+
     /// The entry of a key.
     #[must_use]
     pub fn rule(&self, key: &RuleKey) -> Option<&Entry> {

@@ -159,6 +159,14 @@ impl RuleTable {
         self.index.find(&self.values.row(key)?)
     }
 
+    /// Counts the entries of each hash bucket anew, after a change of the limits.
+    pub fn recount(&mut self, rules: &Rules<'_>) {
+        self.buckets.clear();
+        let Some(probe) = rules.probe else { return };
+        let buckets: Vec<u64> = self.iter().map(|(key, _)| rules.bucket(probe, key)).collect();
+        buckets.into_iter().for_each(|bucket| *self.buckets.entry(bucket).or_default() += 1);
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&RuleKey, &Entry)> {
         self.stored.iter().map(|stored| (&stored.key, &stored.entry))
     }

@@ -6,6 +6,7 @@
 #![doc = include_str!("commands.md")]
 
 mod evb;
+mod faulty;
 mod function;
 mod health;
 mod message;
@@ -19,8 +20,9 @@ use std::fmt;
 use nicfw::mcdi::wire::{Cmd, Header, HeaderForm, MAX_PAYLOAD, MAX_PAYLOAD_V1, McErrno, Privileges, Status, XFlags};
 use nicfw::tables::MacAddr;
 
+use self::faulty::Completions;
 use crate::engine::Engine;
-use crate::fault::{FaultKind, Faults};
+use crate::fault::Faults;
 use crate::mac::{Counters, Port};
 use crate::steer::Steering;
 use crate::vnic::{Vnic, command_done, rebooted as reboot_event};
@@ -105,7 +107,7 @@ pub(crate) struct Function {
     attached: u32,
     /// False until a request with NEWEPOCH came, since the start or since a reboot of the MC.
     epoch: bool,
-    /// Off the bus: see [`FaultKind::Gone`].
+    /// Off the bus: see [`crate::fault::FaultKind::Gone`].
     pub gone: bool,
     /// The queues of its driver.
     pub vnic: Vnic,
@@ -115,6 +117,7 @@ pub(crate) struct Function {
     pub steering: Steering,
     /// What its queues have sent and received.
     pub counters: Counters,
+    completions: Completions,
     /// Event queue for the MC's events.
     events_to: u32,
     periodic: Option<Periodic>,
@@ -132,6 +135,7 @@ impl Function {
             bridge: Bridge::default(),
             steering: Steering::default(),
             counters: Counters::default(),
+            completions: Completions::default(),
             events_to: 0,
             periodic: None,
         }
@@ -204,7 +208,7 @@ fn find(tables: &[&'static [Command]], cmd: Cmd) -> Option<&'static Command> {
 }
 
 /// What goes back into the request's memory.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Header (4 or 8 bytes) and payload.
     Bytes(Vec<u8>),
@@ -237,61 +241,8 @@ impl Mc {
             return rebooted(&header);
         }
         let fault = self.faults.on(header.cmd);
-        self.execute(function, &header, payload, fault)
-    }
-
-    fn execute(&mut self, function: usize, header: &Header, payload: &[u8], fault: Option<FaultKind>) -> Answer {
-        match fault {
-            None => {
-                let boots = self.boot_count;
-                let reply = self.run_logged(function, header.cmd, payload);
-                // A command that reboots the MC is answered as every request that a reboot cuts off.
-                if self.boot_count == boots { done(header, reply) } else { rebooted(header) }
-            }
-            Some(FaultKind::Error(code)) => done(header, Err(code)),
-            Some(FaultKind::ErrorAfterEffect(code)) => {
-                let _ = self.run(function, header.cmd, payload);
-                done(header, Err(code))
-            }
-            Some(FaultKind::Hang { effect }) => {
-                if effect {
-                    let _ = self.run(function, header.cmd, payload);
-                }
-                Answer::Silence
-            }
-            Some(FaultKind::Garbage(bytes)) => {
-                let _ = self.run(function, header.cmd, payload);
-                Answer::Bytes(bytes)
-            }
-            Some(FaultKind::WrongSequence) => {
-                let reply = self.run(function, header.cmd, payload);
-                done(&Header { seq: (header.seq + 1) & 0xf, ..*header }, reply)
-            }
-            Some(FaultKind::WrongCommand) => {
-                let reply = self.run(function, header.cmd, payload);
-                done(&Header { cmd: Cmd(header.cmd.0 ^ 1), ..*header }, reply)
-            }
-            Some(FaultKind::Length(len)) => {
-                let mut payload = self.run(function, header.cmd, payload).unwrap_or_default();
-                payload.resize(len.min(MAX_PAYLOAD), 0);
-                respond(header, Status::Done, len, &payload)
-            }
-            Some(FaultKind::RebootBefore) => {
-                self.reboot();
-                rebooted(header)
-            }
-            Some(FaultKind::RebootAfter) => {
-                let _ = self.run(function, header.cmd, payload);
-                self.reboot();
-                rebooted(header)
-            }
-            Some(FaultKind::Gone) => {
-                if let Some(own) = self.functions.get_mut(function) {
-                    own.gone = true;
-                }
-                Answer::Silence
-            }
-        }
+        let answer = self.execute(function, &header, payload, fault);
+        self.completed(function, answer)
     }
 
     fn run(&mut self, function: usize, cmd: Cmd, payload: &[u8]) -> Reply {
@@ -343,6 +294,7 @@ impl Mc {
         if let Some(own) = self.functions.get_mut(function) {
             own.epoch = false;
             own.attached = 0;
+            own.completions = Completions::default();
             own.free();
         }
         self.engine.function_reset(function);

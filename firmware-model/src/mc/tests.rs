@@ -273,6 +273,32 @@ fn after_a_reboot_a_request_of_the_old_epoch_fails_without_payload() {
     assert!(matches!(mc.take(0, &request), Answer::Bytes(bytes) if bytes.len() > 8), "a new epoch");
 }
 
+#[test]
+fn answers_that_come_late_again_or_empty() {
+    use crate::fault::{Fault, FaultKind};
+    let get = |seq: u8| {
+        let mut request = v2(0x111, &[]);
+        request[2] = seq;
+        request
+    };
+    let seq = |answer: Answer| match answer {
+        Answer::Bytes(bytes) => Some((bytes[2] & 0xf, bytes[2] & 0x40 != 0, bytes.len())),
+        Answer::Silence => None,
+    };
+    let run = |kind: FaultKind, after: u32| {
+        let mut mc = mc();
+        mc.faults.add(Fault { cmd: None, after, kind });
+        [1, 2, 3].map(|number| seq(mc.take(0, &get(number))))
+    };
+    let whole = |number: u8| run(FaultKind::Hang { effect: false }, 9)[usize::from(number) - 1];
+    let [one, two, three] = [1, 2, 3].map(whole);
+    assert_eq!(run(FaultKind::Late, 0), [None, one, three]);
+    assert_eq!(run(FaultKind::Duplicate, 0), [one, one, three]);
+    assert_eq!(run(FaultKind::Replayed, 1), [one, one, three]);
+    assert_eq!(run(FaultKind::Replayed, 0), [None, two, three]);
+    assert_eq!(run(FaultKind::EmptyError, 1), [one, Some((2, true, 8)), three]);
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_are_taken(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..1100), bound: bool) {

@@ -1,6 +1,6 @@
 //! An engine for unit tests: tables as values, and faults by command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::nic::{AdapterError, Cmd, McErrno, McdiError, Override, Recovered, RulesetVersion};
@@ -32,6 +32,8 @@ pub struct FakeEngine {
     /// The last commands but those of tables.
     pub log: Vec<String>,
     pub counters: Vec<CounterValue>,
+    /// What is answered when the hash is asked for next, before true answers: another hash, or nothing, for a refusal.
+    pub hashes: VecDeque<Option<RulesetVersion>>,
     poisoned: bool,
     rebooted: bool,
     /// Reboots so far.
@@ -62,6 +64,7 @@ impl FakeEngine {
             faults: BTreeMap::new(),
             log: Vec::new(),
             counters: Vec::new(),
+            hashes: VecDeque::new(),
             boots: 0,
             poisoned: false,
             rebooted: false,
@@ -131,6 +134,14 @@ impl Engine for FakeEngine {
 
     fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError> {
         self.alive()?;
+        match self.hashes.pop_front() {
+            Some(Some(version)) => return Ok(version),
+            Some(None) => {
+                let cmd = Cmd::GET_SECURITY_RULESET_VERSION;
+                return Err(McdiError::Refused { cmd, errno: McErrno::EIO, arg: None }.into());
+            }
+            None => {}
+        }
         let Tables { rules, nodes, trees } = &self.tables;
         let mut hasher = DefaultHasher::new();
         format!("{rules:?}{nodes:?}{trees:?}").hash(&mut hasher);

@@ -164,3 +164,51 @@ fn an_earlier_content_comes_back_by_its_number() {
     let error = firewall.rollback(9_999, "never was").unwrap_err();
     assert_eq!(error.state, AdapterState::Unchanged);
 }
+
+#[test]
+fn a_hash_that_is_answered_otherwise_once_is_asked_for_again() {
+    let (document, old, new) = change();
+    let (mut firewall, clock) = attached(&document, &old);
+    let cut = RulesetVersion::from_bytes(&[7]);
+    let change = firewall.plan_source(source(&document, &new), "CHG-1").unwrap();
+    firewall.engine().hashes.extend([Some(cut), None]);
+    firewall.apply(change).unwrap();
+    assert!(firewall.engine().hashes.is_empty(), "the answers were given");
+    assert!(firewall.audit().unwrap().is_sound());
+    let (mut firewall, recovery) = restart(firewall, &clock);
+    assert_eq!(recovery.found, Found::Same);
+    assert_holds(&mut firewall, &new);
+}
+
+#[test]
+fn what_was_left_without_a_hash_is_loaded_again() {
+    let (document, old, new) = change();
+    let (mut firewall, clock) = attached(&document, &old);
+    let change = firewall.plan_source(source(&document, &new), "CHG-1").unwrap();
+    // The first question, before the first command, is answered twice alike; the last one never.
+    let now = firewall.engine().ruleset_version().unwrap();
+    firewall.engine().hashes.extend([Some(now.clone()), Some(now), None, None, None, None, None]);
+    firewall.apply(change).unwrap();
+    assert!(firewall.engine().hashes.is_empty(), "the answers were given");
+    assert_holds(&mut firewall, &new);
+    // Who knows whether somebody wrote since then.
+    firewall.engine().tables.rules.clear();
+    let (mut firewall, recovery) = restart(firewall, &clock);
+    assert_eq!(recovery.found, Found::Unread);
+    assert!(firewall.engine().log.iter().any(|line| line.starts_with("override Block")));
+    assert_holds(&mut firewall, &new);
+    assert_eq!(restart(firewall, &clock).1.found, Found::Same);
+}
+
+#[test]
+fn the_next_process_commits_the_cache_that_the_last_one_owed() {
+    let (document, old, new) = change();
+    let (mut firewall, clock) = attached(&document, &old);
+    let change = firewall.plan_source(source(&document, &new), "CHG-1").unwrap();
+    assert!(firewall.apply(change).unwrap().cache_behind, "a moment after the commit at attach");
+    let (mut firewall, _) = restart(firewall, &clock);
+    assert!(!firewall.engine().log.contains(&"commit".to_owned()));
+    firewall.poll().unwrap();
+    assert!(firewall.engine().log.contains(&"commit".to_owned()));
+    assert!(!firewall.audit().unwrap().cache_behind);
+}

@@ -1,16 +1,17 @@
 //! Cuts a space into classes: points that the same sets hold are one class.
 
-use std::collections::BTreeMap;
+use foldhash::{HashMap, HashMapExt};
+use smallvec::{SmallVec, smallvec};
 
 use crate::policy::{Interval, IntervalSet, sets::Point};
 
 /// A set of small numbers: places in a list of rules or of sets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(in crate::policy) struct Mask(Vec<u64>);
+pub(in crate::policy) struct Mask(SmallVec<[u64; 2]>);
 
 impl Mask {
     pub fn of_len(len: usize) -> Self {
-        Self(vec![0; len.div_ceil(64)])
+        Self(smallvec![0; len.div_ceil(64)])
     }
 
     pub fn of_places(len: usize, places: impl Iterator<Item = usize>) -> Self {
@@ -112,18 +113,18 @@ fn many_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
     let pieces = cut(sets);
     let lasts: Vec<T> = pieces.iter().skip(1).filter_map(|(first, _)| first.prev()).chain([T::MAX]).collect();
     let pieces = pieces.into_iter().zip(lasts).map(|((first, within), last)| (within, Interval { first, last }));
-    collect(pieces.map(|(within, piece)| (within, vec![piece])))
+    collect(pieces.collect())
 }
 
 /// As [`classes`], of sets whose places fit one word.
 fn few_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
-    let mut ends: Vec<(T, u64)> = Vec::new();
+    let mut ends: SmallVec<[(T, u64); 16]> = SmallVec::new();
     for (i, interval) in sets.iter().enumerate().flat_map(|(i, set)| set.intervals().iter().map(move |at| (i, at))) {
         ends.push((interval.first, 1 << i));
         ends.extend(interval.last.next().map(|after| (after, 1 << i)));
     }
     ends.sort_unstable();
-    let mut pieces: Vec<(u64, Interval<T>)> = Vec::with_capacity(ends.len() + 1);
+    let mut pieces: SmallVec<[(u64, Interval<T>); 16]> = SmallVec::with_capacity(ends.len() + 1);
     let (mut first, mut within) = (T::MIN, 0_u64);
     for (point, set) in ends {
         if let Some(last) = point.prev().filter(|last| *last >= first) {
@@ -136,7 +137,7 @@ fn few_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
     pieces.sort_unstable();
     let class = |chunk: &[(u64, Interval<T>)]| {
         let set = IntervalSet::from_intervals(chunk.iter().map(|(_, piece)| *piece));
-        Class { within: Mask(if sets.is_empty() { Vec::new() } else { vec![chunk[0].0] }), set }
+        Class { within: Mask(if sets.is_empty() { SmallVec::new() } else { smallvec![chunk[0].0] }), set }
     };
     let mut out: Vec<Class<T>> = pieces.chunk_by(|a, b| a.0 == b.0).map(class).collect();
     out.sort_unstable_by_key(|class| class.set.intervals().first().map(|i| i.first));
@@ -145,16 +146,28 @@ fn few_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
 
 /// The classes that are left if only the sets of `which` count.
 pub(in crate::policy) fn regroup<T: Point>(classes: &[Class<T>], which: &Mask) -> Vec<Class<T>> {
-    collect(classes.iter().map(|class| (class.within.and(which), class.set.intervals().to_vec())))
+    let mut places: HashMap<Mask, usize> = HashMap::with_capacity(classes.len());
+    let mut out: Vec<(Mask, SmallVec<[Interval<T>; 4]>)> = Vec::with_capacity(classes.len());
+    for class in classes {
+        let within = class.within.and(which);
+        let place = *places.entry(within.clone()).or_insert(out.len());
+        match out.get_mut(place) {
+            Some((_, intervals)) => intervals.extend_from_slice(class.set.intervals()),
+            None => out.push((within, class.set.intervals().into())),
+        }
+    }
+    // The classes stand by their smallest points, and so does what is left of them.
+    let class = |(within, intervals)| Class { within, set: IntervalSet::from_intervals(intervals) };
+    out.into_iter().map(class).collect()
 }
 
-fn collect<T: Point>(pieces: impl Iterator<Item = (Mask, Vec<Interval<T>>)>) -> Vec<Class<T>> {
-    let mut by_mask: BTreeMap<Mask, Vec<Interval<T>>> = BTreeMap::new();
-    for (within, piece) in pieces {
-        by_mask.entry(within).or_default().extend(piece);
-    }
-    let class = |(within, set)| Class { within, set: IntervalSet::from_intervals(set) };
-    let mut out: Vec<Class<T>> = by_mask.into_iter().map(class).collect();
+fn collect<T: Point>(mut pieces: Vec<(Mask, Interval<T>)>) -> Vec<Class<T>> {
+    pieces.sort_unstable();
+    let class = |chunk: &[(Mask, Interval<T>)]| {
+        let set = IntervalSet::from_intervals(chunk.iter().map(|(_, piece)| *piece));
+        Class { within: chunk[0].0.clone(), set }
+    };
+    let mut out: Vec<Class<T>> = pieces.chunk_by(|a, b| a.0 == b.0).map(class).collect();
     out.sort_unstable_by_key(|class| class.set.intervals().first().map(|i| i.first));
     out
 }

@@ -191,6 +191,23 @@ impl Counters {
         Free { in_use: std::mem::take(&mut self.in_use), was, available, next: 0, again: false }
     }
 
+    /// The same slots with other counters: those of the entries with their keys.
+    pub fn renamed(&self, counter: impl Fn(&RuleKey) -> Option<CounterId>) -> Self {
+        let mut out = Self { needed: self.needed, ..Self::default() };
+        for (group, slots) in self.groups.iter() {
+            let slots = slots.iter().map(|slot| Slot { counter: counter(&slot.first), ..slot.clone() });
+            let slots: Vec<Slot> = slots.collect();
+            for slot in &slots {
+                match slot.counter {
+                    Some(id) => set_bit(&mut out.in_use, id.0, true),
+                    None => out.uncounted += slot.entries,
+                }
+            }
+            out.groups.insert(*group, Arc::new(slots));
+        }
+        out
+    }
+
     /// What each counter counts.
     pub fn slots(&self, rules: &Rules, container: impl Fn(u32) -> Option<String>) -> BTreeMap<CounterId, CounterSlot> {
         let slot = |group: Group, slot: &Slot| {

@@ -1,33 +1,49 @@
 //! The entries of units and of the base, with the ids of a layout's classes.
 
-use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::base::Fixed;
-use super::layout::{Causes, Decided, Tail};
+use super::layout::Tail;
 use super::origins::{DOCUMENT, Numbers, management};
-use super::regions::Cause;
+use super::pieces::Piece;
+use super::regions::{Cause, DIRECTIONS};
 use super::units::UnitEntry;
 use crate::policy::{Document, ImageEntry, OriginId, RulePlace, Side};
 use crate::tables::{Action, RuleKey, Verdict};
 
-/// The entries of a unit for one local side, by rising keys. `document` has the unit's policy, and `numbers` are its
-/// rules'.
+/// The entries of a unit for one local side, by rising keys, from its pieces and what they match, in order. `document`
+/// has the unit's policy, and `numbers` are its rules'.
 pub(super) fn of_unit(
     document: &Document,
     numbers: Numbers,
-    tails: &BTreeMap<Tail, Causes>,
+    pieces: &[Piece],
+    tails: &[(Tail, usize)],
     ids: &[Vec<u16>; 3],
 ) -> Vec<UnitEntry> {
     let [subnets, remote_ports, local_ports] = ids;
-    let mut out: Vec<UnitEntry> = Vec::new();
-    for (tail, causes) in tails {
+    let mut out: Vec<UnitEntry> = Vec::with_capacity(tails.len());
+    for alike in tails.chunk_by(|a, b| a.0 == b.0) {
+        let of = |direction| alike.iter().map(|(_, at)| &pieces[*at]).filter(move |piece| piece.direction == direction);
         let of_binding = |cause: &Cause| matches!(cause, Cause::NeighbourDiscovery | Cause::NoRule);
-        let nd = [0, 1].map(|side| causes[side].causes.iter().any(of_binding));
-        let [rx, tx] = [0, 1].map(|at| side(&causes[at], document, numbers));
-        out.push(UnitEntry { key: tail.key([subnets, remote_ports, local_ports]), rx, tx, nd });
+        let nd = DIRECTIONS.map(|direction| of(direction).any(|piece| piece.causes.iter().any(of_binding)));
+        let [rx, tx] = DIRECTIONS.map(|direction| side(of(direction), document, numbers));
+        out.push(UnitEntry { key: alike[0].0.key([subnets, remote_ports, local_ports]), rx, tx, nd });
     }
-    out.sort_unstable_by_key(|entry| entry.key);
+    out.sort_by_cached_key(|entry| order(&entry.key));
     out
+}
+
+/// The order of keys without a local side, as what is compared in no time.
+fn order(key: &RuleKey) -> (Option<u8>, Option<IpAddr>, u128) {
+    let number = |value: Option<u16>| value.map_or(0, |value| u128::from(value) + 1);
+    let numbers = [
+        key.remote_subnet.map(|id| id.0),
+        key.remote_port,
+        key.remote_portrange.map(|id| id.0),
+        key.local_port,
+        key.local_portrange.map(|id| id.0),
+    ];
+    (key.ip_proto, key.remote_ip, numbers.into_iter().fold(0, |all, value| all << 17 | number(value)))
 }
 
 /// The entry for a local side. `binding`: its number.
@@ -67,23 +83,22 @@ pub(super) fn of_fixed(fixed: &Fixed) -> ImageEntry {
     ImageEntry { rx, tx, counter: None }
 }
 
-/// What decides for several rules samples if one of them does.
-fn side(decided: &Decided, document: &Document, numbers: Numbers) -> Side {
-    let Some(verdict) = decided.verdict else { return Side::default() };
-    let rules = || {
-        decided.causes.iter().filter_map(|cause| match *cause {
-            Cause::Rule { place, .. } => Some(place),
-            Cause::NeighbourDiscovery | Cause::Multicast | Cause::NoRule => None,
-        })
-    };
-    let sample = rules().any(|place| document.rule(place).is_some_and(|rule| rule.sample));
-    let id = |place| match place {
-        RulePlace::Management(at) => management(at),
-        RulePlace::Policy(_, at) => numbers.rule(at),
-    };
-    let mut origins: Vec<OriginId> = rules().map(id).collect();
-    if decided.causes.contains(&Cause::Multicast) {
-        origins.push(DOCUMENT);
+/// What pieces of one direction decide, if there are any. What decides for several rules samples if one of them does.
+fn side<'a>(pieces: impl Iterator<Item = &'a Piece> + Clone, document: &Document, numbers: Numbers) -> Side {
+    let Some(verdict) = pieces.clone().last().map(|piece| piece.verdict) else { return Side::default() };
+    let (mut sample, mut origins) = (false, Vec::with_capacity(1));
+    for cause in pieces.flat_map(|piece| &piece.causes) {
+        match *cause {
+            Cause::Rule { place, .. } => {
+                sample |= document.rule(place).is_some_and(|rule| rule.sample);
+                origins.push(match place {
+                    RulePlace::Management(at) => management(at),
+                    RulePlace::Policy(_, at) => numbers.rule(at),
+                });
+            }
+            Cause::Multicast => origins.push(DOCUMENT),
+            Cause::NeighbourDiscovery | Cause::NoRule => {}
+        }
     }
     origins.sort_unstable();
     origins.dedup();

@@ -1,12 +1,11 @@
 //! Names for classes. A class that the previous image has keeps its id, and any other gets one that the previous image
 //! does not use, so that both can be told apart while the adapter changes from one to the other.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use super::points::Points;
 use super::sets::Cell;
 use crate::policy::sets::Point;
-use crate::policy::{Interval, IntervalSet};
 
 /// The ids of the classes, in their order. `before` is the previous map, `elsewhere` its id of the points that no set
 /// holds: entries do not name it, so the class keeps it whatever its points are.
@@ -19,36 +18,34 @@ pub(super) fn assign<T: Point>(
     elsewhere: Option<u16>,
     range: RangeInclusive<u32>,
 ) -> Vec<u16> {
-    let contents = contents(before);
+    let contents = Points::new(before, |id| id);
     let kept = |class: &Cell<T>| {
-        if class.elsewhere { elsewhere } else { contents.get(&class.set).copied().filter(|id| Some(*id) != elsewhere) }
+        if class.elsewhere {
+            return elsewhere;
+        }
+        let first = class.set.intervals().first()?.first;
+        let at = before.partition_point(|(start, _)| *start <= first).checked_sub(1)?;
+        let id = before.get(at)?.1;
+        (Some(id) != elsewhere && contents.of(id) == class.set.intervals()).then_some(id)
     };
     let kept: Vec<Option<u16>> =
         classes.iter().map(|class| kept(class).filter(|id| range.contains(&u32::from(*id)))).collect();
-    let claimed: BTreeSet<u16> = kept.iter().flatten().copied().collect();
-    let used: BTreeSet<u16> = before.iter().map(|(_, id)| *id).collect();
-    let ids = || range.clone().filter_map(|id| u16::try_from(id).ok()).filter(|id| !claimed.contains(id));
-    let mut spare = ids().filter(|id| !used.contains(id)).chain(ids().filter(|id| used.contains(id)));
+    let (mut claimed, mut used) = (vec![false; 1 << 16], vec![false; 1 << 16]);
+    kept.iter().flatten().for_each(|id| claimed[usize::from(*id)] = true);
+    before.iter().for_each(|(_, id)| used[usize::from(*id)] = true);
+    let ids = || range.clone().filter_map(|id| u16::try_from(id).ok()).filter(|id| !claimed[usize::from(*id)]);
+    let mut spare = ids().filter(|id| !used[usize::from(*id)]).chain(ids().filter(|id| used[usize::from(*id)]));
     kept.into_iter().map_while(|id| id.or_else(|| spare.next())).collect()
-}
-
-/// The ids of the previous map by what they mean.
-fn contents<T: Point>(map: &[(T, u16)]) -> BTreeMap<IntervalSet<T>, u16> {
-    let mut by_id: BTreeMap<u16, Vec<Interval<T>>> = BTreeMap::new();
-    let lasts = map.iter().skip(1).filter_map(|(first, _)| first.prev()).chain([T::MAX]);
-    for ((first, id), last) in map.iter().zip(lasts) {
-        by_id.entry(*id).or_default().push(Interval { first: *first, last });
-    }
-    by_id.into_iter().map(|(id, intervals)| (IntervalSet::from_intervals(intervals), id)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::PortSet;
+    use crate::policy::{Interval, PortSet};
 
     fn classes(sets: &[&PortSet]) -> Vec<Cell<u16>> {
-        let sets = sets.iter().copied().cloned().collect();
+        let mut sets: Vec<PortSet> = sets.iter().copied().cloned().collect();
+        sets.sort_unstable();
         super::super::sets::Sets::new(sets).spaces[1].classes.clone()
     }
 

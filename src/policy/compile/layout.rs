@@ -4,18 +4,20 @@
 //! choose are counted; of those that fit, the one with the fewest rules wins, then the fewest combinations, then the
 //! fewest ids.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::classes::few_points;
 use super::pieces::Piece;
-use super::regions::{Cause, DIRECTIONS};
+use super::regions::DIRECTIONS;
 use super::sets::{Sets, Space};
 use super::usage::Table;
 use crate::policy::sets::Point;
 use crate::policy::{IntervalSet, PortPair, PortSet};
-use crate::tables::{Direction, MapError, MatchFields, PortRangeId, RuleKey, SubnetId, SubnetMap, Target, Verdict};
+use crate::tables::{MatchFields, PortRangeId, RuleKey, SubnetId, Target};
 
 /// A value of a match field, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +26,7 @@ pub(super) enum Field<T> {
     Any,
     Is(T),
     /// A class of the layout, by its place.
-    Class(usize),
+    Class(u32),
 }
 
 /// What an entry matches but for the local side, with classes in place of ids.
@@ -35,17 +37,6 @@ pub(super) struct Tail {
     pub remote_port: Field<u16>,
     pub local_port: Field<u16>,
 }
-
-/// What a tail decides, and for what.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Decided {
-    /// `None`: nothing.
-    pub verdict: Option<Verdict>,
-    pub causes: Vec<Cause>,
-}
-
-/// What a tail decides on RX, on TX.
-pub(super) type Causes = [Decided; 2];
 
 /// The sets of all pieces in the fields of the three maps.
 #[derive(Debug, Clone)]
@@ -123,40 +114,16 @@ pub(super) struct Layout {
     pub local_ports: Arc<Space<u16>>,
 }
 
-/// The intervals of all classes in rising order, with the ids of their classes.
-pub(super) fn intervals<T: Point, I: Copy>(space: &Space<T>, ids: &[I]) -> Vec<(T, I)> {
-    let mut out: Vec<(T, I)> = Vec::new();
-    for (class, id) in space.classes.iter().zip(ids.iter().copied()) {
-        out.extend(class.set.intervals().iter().map(|interval| (interval.first, id)));
-    }
-    out.sort_unstable_by_key(|(first, _)| *first);
-    out
-}
-
-/// Trie nodes that classes take. Ids do not matter, so the count holds with too few of them as well.
-pub(super) fn nodes(space: &Space<u32>, target: &Target) -> u64 {
-    if space.classes.is_empty() {
-        return 0;
-    }
-    let first = u16::try_from(target.sizes.subnet_id_min).unwrap_or(u16::MAX);
-    let id = |place: usize| u16::try_from(place).map_or(u16::MAX, |at| at.saturating_add(first));
-    let ids: Vec<_> = (0..space.classes.len()).map(|place| SubnetId(id(place))).collect();
-    let sizes = crate::tables::Sizes { subnet_id_max: u16::MAX.into(), ..target.sizes };
-    match SubnetMap::build(intervals(space, &ids), &sizes) {
-        Ok(map) => map.nodes.len() as u64,
-        Err(MapError::Nodes { needed, .. }) => needed as u64,
-        // Sizes that no trie can be built for are refused when it is built.
-        Err(_) => 0,
-    }
-}
-
 /// The numbers of a piece's sets, in the three maps.
 pub(super) type SetNumbers = [Option<u32>; 3];
 
+/// Values of one field: most pieces have one.
+type Fields<T> = SmallVec<[Field<T>; 4]>;
+
 /// The values of a set by number: its classes, or its points.
-fn fields<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> Vec<Field<T>> {
+fn fields<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> Fields<T> {
     match number.and_then(|number| space.members(number as usize)) {
-        Some(members) => members.iter().map(|place| Field::Class(*place as usize)).collect(),
+        Some(members) => members.iter().map(|place| Field::Class(*place)).collect(),
         None => few_points(set, space.limit).unwrap_or_default().into_iter().map(Field::Is).collect(),
     }
 }
@@ -164,7 +131,7 @@ fn fields<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>)
 impl Tail {
     /// The key of this tail, with the ids of the classes of the three maps (0 where they are not known).
     pub fn key(&self, ids: [&[u16]; 3]) -> RuleKey {
-        let id = |map: usize, place: usize| ids[map].get(place).copied().unwrap_or_default();
+        let id = |map: usize, place: u32| ids[map].get(place as usize).copied().unwrap_or_default();
         let mut key = RuleKey { ip_proto: self.proto, ..RuleKey::default() };
         match self.remote {
             Field::Any => {}
@@ -227,9 +194,9 @@ impl Layout {
         self.subnets.classes.len() + self.remote_ports.classes.len() + self.local_ports.classes.len()
     }
 
-    fn remotes(&self, piece: &Piece, number: Option<u32>) -> Vec<Field<IpAddr>> {
+    fn remotes(&self, piece: &Piece, number: Option<u32>) -> Fields<IpAddr> {
         if piece.remote.v4.is_full() || piece.remote.v6.is_full() {
-            return vec![Field::Any];
+            return smallvec![Field::Any];
         }
         if !piece.remote.v6.is_empty() {
             let points = few_points(&piece.remote.v6, usize::MAX).unwrap_or_default();
@@ -244,9 +211,9 @@ impl Layout {
     }
 
     /// Remote and local port fields of a piece.
-    fn ports(&self, piece: &Piece, numbers: &SetNumbers) -> (Vec<Field<u16>>, Vec<Field<u16>>) {
+    fn ports(&self, piece: &Piece, numbers: &SetNumbers) -> (Fields<u16>, Fields<u16>) {
         let (_, remote, local) = named_sets(piece);
-        let any = || vec![Field::Any];
+        let any = || smallvec![Field::Any];
         (
             remote.map_or_else(any, |set| fields(&self.remote_ports, numbers[1], set)),
             local.map_or_else(any, |set| fields(&self.local_ports, numbers[2], set)),
@@ -297,28 +264,25 @@ impl Layout {
             // One entry may serve both directions: no fewer than half are needed.
             most.div_ceil(2)
         } else {
-            self.tails(pieces, numbers).len() as u64
+            self.tails(pieces, numbers).chunk_by(|a, b| a.0 == b.0).count() as u64
         };
         Count { entries, fields }
     }
 
-    /// The entries of a unit for one local side.
-    pub fn tails(&self, pieces: &[Piece], numbers: &[SetNumbers]) -> BTreeMap<Tail, Causes> {
-        let mut tails: BTreeMap<Tail, Causes> = BTreeMap::new();
-        for (piece, numbers) in pieces.iter().zip(numbers) {
+    /// What the pieces of a unit match for one local side, each with the place of its piece, in order: one entry a tail.
+    pub fn tails(&self, pieces: &[Piece], numbers: &[SetNumbers]) -> Vec<(Tail, usize)> {
+        let mut tails = Vec::with_capacity(pieces.len());
+        for (at, (piece, numbers)) in pieces.iter().zip(numbers).enumerate() {
             let (remote_ports, local_ports) = self.ports(piece, numbers);
             for remote in self.remotes(piece, numbers[0]) {
                 for &remote_port in &remote_ports {
                     for &local_port in &local_ports {
-                        let tail = Tail { proto: piece.proto, remote, remote_port, local_port };
-                        let side = usize::from(piece.direction == Direction::Tx);
-                        let decided = &mut tails.entry(tail).or_default()[side];
-                        decided.verdict = Some(piece.verdict);
-                        decided.causes.extend_from_slice(&piece.causes);
+                        tails.push((Tail { proto: piece.proto, remote, remote_port, local_port }, at));
                     }
                 }
             }
         }
+        tails.sort_unstable();
         tails
     }
 
@@ -340,10 +304,26 @@ impl Layout {
     }
 }
 
+/// The number of points, if there are at most `most`.
+fn size<T: Point>(set: &IntervalSet<T>, most: usize) -> Option<u64> {
+    let mut count = 0;
+    for interval in set.intervals() {
+        let mut at = Some(interval.first);
+        while let Some(point) = at.filter(|at| *at <= interval.last) {
+            count += 1;
+            if count > most {
+                return None;
+            }
+            at = point.next();
+        }
+    }
+    Some(count as u64)
+}
+
 /// How many values name a set, and whether they are classes.
 fn values<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> (u64, bool) {
     match number.and_then(|number| space.members(number as usize)) {
         Some(members) => (members.len() as u64, true),
-        None => (few_points(set, space.limit).map_or(0, |points| points.len() as u64), false),
+        None => (size(set, space.limit).unwrap_or(0), false),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::base;
 use super::refuse::{CompileError, document_origin};
+use super::sets::USUAL_LIMIT;
 use crate::policy::Document;
 use crate::tables::{LookupOrder, MatchFields, Target};
 
@@ -39,7 +40,9 @@ impl Way {
     /// difference, by map.
     pub fn takes(self, limits: [usize; 3], offered: &[BTreeSet<usize>; 3]) -> bool {
         let Self::Painted { limits: wanted, .. } = self else { return true };
-        (0..3).all(|map| limits[map] == wanted[map] || !offered[map].contains(&wanted[map]))
+        // A limit that makes no difference is not offered: the usual one stands for it.
+        let stands = |map: usize| if offered[map].contains(&wanted[map]) { wanted[map] } else { USUAL_LIMIT };
+        (0..3).all(|map| limits[map] == stands(map))
     }
 }
 
@@ -95,5 +98,20 @@ impl Lookups {
     /// The place of a combination.
     pub fn place(&self, fields: MatchFields) -> Option<u32> {
         self.0.get(&fields).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_several_points_are_named_as_the_painting_has_them() {
+        let way = Way::Painted { limits: [0; 3], by_rule: true };
+        // No set has one point, and one has two to eight.
+        let offered = [BTreeSet::from([1]), BTreeSet::from([1, 8]), BTreeSet::from([1, 0])];
+        assert!(way.takes([1, 1, 0], &offered));
+        assert!(!way.takes([1, 8, 0], &offered), "the painting has them as classes");
+        assert!(!way.takes([1, 1, 1], &offered));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ids::assign;
-use super::layout::{Layout, intervals};
+use super::layout::Layout;
 use super::sets::Space;
 use crate::policy::Image;
 use crate::tables::{MapError, PortMap, PortRangeId, Sizes, SubnetId, SubnetMap};
@@ -25,16 +25,22 @@ pub(super) struct Maps {
 impl Maps {
     pub fn build(
         layout: &Layout,
+        trie: Option<&Trie>,
         sizes: &Sizes,
         previous: Option<(&Image, [Option<u16>; 3])>,
     ) -> Result<Self, MapError> {
         let image = previous.map(|(image, _)| image);
         let elsewhere = previous.map_or([None; 3], |(_, ids)| ids);
         let before = image.and_then(|image| image.subnets.as_ref());
-        let classes: Vec<_> = before.into_iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
-        let range = sizes.subnet_id_min..=sizes.subnet_id_max;
-        let subnet_ids = assign(&layout.subnets.classes, &classes, elsewhere[0], range);
-        let subnets = subnet_map(&layout.subnets, &subnet_ids, sizes, before)?;
+        let (subnets, subnet_ids) = match trie.and_then(|trie| trie.beside(before, elsewhere[0])) {
+            Some((map, ids)) => (Some(map), ids),
+            None => {
+                let classes: Vec<_> = numbered(before);
+                let range = sizes.subnet_id_min..=sizes.subnet_id_max;
+                let ids = assign(&layout.subnets.classes, &classes, elsewhere[0], range);
+                (subnet_map(&layout.subnets, &ids, sizes, before)?, ids)
+            }
+        };
         let before = image.and_then(|image| image.remote_ports.as_ref());
         let (remote_ports, remote_ids) = port_map(&layout.remote_ports, before, elsewhere[1], sizes)?;
         let before = image.and_then(|image| image.local_ports.as_ref());
@@ -49,6 +55,62 @@ impl Maps {
     }
 }
 
+/// The trie of a space, made beside the one of the space before it with the same limit, whether its layout is chosen or
+/// not: how many nodes it takes is known only then.
+#[derive(Debug)]
+pub(super) struct Trie {
+    pub limit: usize,
+    pub nodes: u64,
+    map: Option<Arc<SubnetMap>>,
+    /// Of the classes; too few where the adapter has too few.
+    ids: Vec<u16>,
+    elsewhere: Option<u16>,
+    /// Beside which trie this one stands, and the id that points of no set had there.
+    before: (Option<Arc<SubnetMap>>, Option<u16>),
+}
+
+impl Trie {
+    pub fn of(space: &Space<u32>, before: Option<&Self>, sizes: &Sizes) -> Self {
+        let before = before.map_or((None, None), |before| (before.map.clone(), before.elsewhere));
+        let range = sizes.subnet_id_min..=sizes.subnet_id_max;
+        let ids = assign(&space.classes, &numbered(before.0.as_ref()), before.1, range);
+        let built = if ids.len() == space.classes.len() {
+            subnet_map(space, &ids, sizes, before.0.as_ref())
+        } else {
+            // Ids do not matter to the count, so it holds with too few of them as well.
+            let id = |at: u32| u16::try_from(sizes.subnet_id_min.saturating_add(at)).unwrap_or(u16::MAX);
+            let ids: Vec<u16> = (0..).map(id).take(space.classes.len()).collect();
+            subnet_map(space, &ids, &Sizes { subnet_id_max: u16::MAX.into(), ..*sizes }, None)
+        };
+        let (map, nodes) = match built {
+            Ok(map) => (map.clone(), map.map_or(0, |map| map.nodes.len() as u64)),
+            Err(MapError::Nodes { needed, .. }) => (None, needed as u64),
+            // Sizes that no trie can be built for are refused when it is built.
+            Err(_) => (None, 0),
+        };
+        let elsewhere = elsewhere_of(space, &ids);
+        Self {
+            limit: space.limit,
+            nodes,
+            map: map.filter(|_| ids.len() == space.classes.len()),
+            ids,
+            elsewhere,
+            before,
+        }
+    }
+
+    /// The trie and its ids, if it was made beside this one, or beside none.
+    fn beside(&self, map: Option<&Arc<SubnetMap>>, elsewhere: Option<u16>) -> Option<(Arc<SubnetMap>, Vec<u16>)> {
+        let same = self.before.0.as_ref().map(Arc::as_ptr) == map.map(Arc::as_ptr) && self.before.1 == elsewhere;
+        Some((self.map.clone().filter(|_| same)?, self.ids.clone()))
+    }
+}
+
+/// The classes of a map with their ids as numbers.
+fn numbered(map: Option<&Arc<SubnetMap>>) -> Vec<(u32, u16)> {
+    map.into_iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect()
+}
+
 fn subnet_map(
     space: &Space<u32>,
     ids: &[u16],
@@ -58,7 +120,7 @@ fn subnet_map(
     if space.classes.is_empty() {
         return Ok(None);
     }
-    let classes = || intervals(space, ids).into_iter().map(|(at, id)| (at, SubnetId(id)));
+    let classes = || space.map(ids, SubnetId);
     // Beside the previous trie, so that it can stay in use while this one is written; where there is no room for both,
     // the plan closes what it must.
     let others: Vec<&SubnetMap> = before.into_iter().map(Arc::as_ref).collect();
@@ -78,8 +140,7 @@ fn port_map(
     if space.classes.is_empty() {
         return Ok((None, ids));
     }
-    let classes = intervals(space, &ids).into_iter().map(|(at, id)| (at, PortRangeId(id)));
-    Ok((Some(Arc::new(PortMap::build(classes, sizes)?)), ids))
+    Ok((Some(Arc::new(PortMap::build(space.map(&ids, PortRangeId), sizes)?)), ids))
 }
 
 fn elsewhere_of<T>(space: &Space<T>, ids: &[u16]) -> Option<u16> {

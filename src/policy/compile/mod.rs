@@ -47,10 +47,12 @@ mod maps;
 mod origins;
 mod paint;
 mod pieces;
+mod points;
 mod prove;
 mod ranked;
 mod refuse;
 pub(in crate::policy) mod regions;
+mod resume;
 mod sets;
 mod state;
 mod units;
@@ -64,6 +66,7 @@ use self::diff::is_same_frame;
 use self::lookups::Lookups;
 use self::origins::Origins;
 use self::prove::Proof;
+use self::prove::named::Named;
 use self::prove::near::Meaning;
 use self::refuse::document_origin;
 use self::state::{State, Work};
@@ -109,6 +112,14 @@ impl Compiled {
         Self::prove_if(document, target, previous, false)
     }
 
+    /// Steps that cutting the rules of all policies into regions took, of some nanoseconds each: a measure of work that
+    /// does not depend on the machine.
+    #[cfg(feature = "raw")]
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.state.steps
+    }
+
     fn prove_if(
         document: &Document,
         target: &Target,
@@ -141,6 +152,7 @@ impl Compiled {
         };
         let (image, mut state) = assemble(state, &work, document, target, Rules::new(), previous, true);
         state.meaning = Meaning::of(&image, &state.meaning);
+        state.named = Named::of(&image, None);
         let proof = Proof { document, target, image: &image, state: &state };
         if prove {
             proof.all()?;
@@ -156,6 +168,7 @@ impl Compiled {
         check_changed(document, target, &state, &work)?;
         let (image, mut state) = assemble(state, &work, document, target, self.image.rules.clone(), Some(self), false);
         state.meaning = Meaning::of(&image, &state.meaning);
+        state.named = Named::of(&image, Some((&self.image, &self.state.named)));
         let proof = Proof { document, target, image: &image, state: &state };
         if prove {
             proof.of(&work, self)?;

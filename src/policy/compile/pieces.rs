@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::classes::few_points;
 use super::refuse::CompileError;
-use super::regions::{Cause, Region, Shape, regions_within};
+use super::regions::{Cause, Region, Shape, Wanted, regions_within};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Document, IntervalSet, PortPair};
 use crate::tables::{Direction, Verdict};
@@ -28,12 +30,12 @@ pub(super) struct Piece {
     pub ports: Option<PortPair>,
     pub verdict: Verdict,
     /// What decides so, sorted.
-    pub causes: Vec<Cause>,
+    pub causes: SmallVec<[Cause; 1]>,
 }
 
 /// The pieces of a shape. `steps` is what the document may still cost.
 pub(super) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
-    let regions = regions_within(document, shape, &shape.protocols(document), steps);
+    let regions = regions_within(document, shape, &shape.protocols(document), Wanted::Allowed, steps);
     let regions = regions.ok_or_else(|| CompileError::too_complex(document, shape))?;
     let mut out = Vec::new();
     for direction in super::regions::DIRECTIONS {
@@ -73,7 +75,7 @@ impl Piece {
             remote: region.remote.clone(),
             ports: region.ports.clone(),
             verdict: region.verdict,
-            causes: vec![region.cause],
+            causes: smallvec![region.cause],
         }
     }
 }

@@ -9,6 +9,8 @@ mod cells;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::classes::{Class, Mask, classes, regroup};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Binding, Document, Interval, IntervalSet, PortPair, PortSet, Proto, Rule, RulePlace};
@@ -113,7 +115,16 @@ pub(in crate::policy) struct Region {
 /// The regions of a shape: disjoint, and together all IP frames of the family. `protocols` are told apart; they hold at
 /// least those of [`Shape::protocols`].
 pub(in crate::policy) fn regions(document: &Document, shape: &Shape, protocols: &[u8]) -> Vec<Region> {
-    regions_within(document, shape, protocols, &mut u64::MAX.clone()).unwrap_or_default()
+    regions_within(document, shape, protocols, Wanted::All, &mut u64::MAX.clone()).unwrap_or_default()
+}
+
+/// Which regions are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    All,
+    /// Those that are allowed; in a direction in which a rule may allow frames without ports, those that are denied too:
+    /// they could lie beside what an entry without ports allows.
+    Allowed,
 }
 
 /// As [`regions`], within a budget of steps (some nanoseconds each); `None` if that is spent.
@@ -121,12 +132,13 @@ pub(super) fn regions_within(
     document: &Document,
     shape: &Shape,
     protocols: &[u8],
+    wanted: Wanted,
     steps: &mut u64,
 ) -> Option<Vec<Region>> {
     if shape.v6 {
-        Cutter::<u128>::new(document, shape).all(protocols, steps)
+        Cutter::<u128>::new(document, shape).all(protocols, wanted, steps)
     } else {
-        Cutter::<u32>::new(document, shape).all(protocols, steps)
+        Cutter::<u32>::new(document, shape).all(protocols, wanted, steps)
     }
 }
 
@@ -164,8 +176,8 @@ impl Family for u128 {
 
 type Decided = (Verdict, Cause);
 
-/// Regions by all but their remote addresses.
-type Found<T> = BTreeMap<(Option<(PortSet, PortSet)>, Decided), Vec<Interval<T>>>;
+/// Parts of regions: all but their remote addresses, and some of these. Parts that have all else in common are one region.
+type Found<T> = Vec<((Option<(PortSet, PortSet)>, Decided), IntervalSet<T>)>;
 
 /// The classes of a shape. Places in masks are places in the list of rules; the one behind it is that of the groups
 /// among remote addresses, of the ephemeral ports among local ports, and always set among remote ports.
@@ -186,13 +198,17 @@ impl<'a, T: Family> Cutter<'a, T> {
         Self { shape, remotes, ephemeral: &document.ephemeral, rules }
     }
 
-    fn all(&self, protocols: &[u8], steps: &mut u64) -> Option<Vec<Region>> {
+    fn all(&self, protocols: &[u8], wanted: Wanted, steps: &mut u64) -> Option<Vec<Region>> {
+        let scopes = DIRECTIONS.map(|direction| self.scope(direction, wanted));
         let mut by_direction = [Vec::new(), Vec::new()];
         for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
-            let found = self.of_protocol(proto, steps)?;
-            for ((out, direction), found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
-                for ((ports, (verdict, cause)), remote) in found {
+            let found = self.of_protocol(proto, scopes, steps)?;
+            for ((out, direction), mut found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
+                found.sort_unstable();
+                for parts in found.chunk_by(|a, b| a.0 == b.0) {
+                    let (ports, (verdict, cause)) = parts[0].0.clone();
                     let ports = ports.map(|(remote, local)| PortPair { remote, local });
+                    let remote = parts.iter().flat_map(|(_, remote)| remote.intervals().iter().copied());
                     let remote = T::wrap(IntervalSet::from_intervals(remote));
                     out.push(Region { direction, proto, ports, verdict, cause, remote });
                 }
@@ -201,40 +217,63 @@ impl<'a, T: Family> Cutter<'a, T> {
         Some(by_direction.into_iter().flatten().collect())
     }
 
+    /// What has to be looked at in a direction.
+    fn scope(&self, direction: Direction, wanted: Wanted) -> Scope {
+        let mut allowing = self.rules.iter().filter(|(_, rule)| allows(rule, direction)).peekable();
+        if wanted == Wanted::All || self.shape.open_nd {
+            Scope::All
+        } else if allowing.peek().is_none() {
+            Scope::Nothing
+        } else if allowing.all(|(_, rule)| rule.ports.is_some()) {
+            Scope::AllowedPorts
+        } else {
+            Scope::All
+        }
+    }
+
     /// What is found for each direction.
-    fn of_protocol(&self, proto: Option<u8>, steps: &mut u64) -> Option<[Found<T>; 2]> {
+    fn of_protocol(&self, proto: Option<u8>, scopes: [Scope; 2], steps: &mut u64) -> Option<[Found<T>; 2]> {
         let ported = proto.is_some_and(Proto::has_ports);
+        let idle = |scope: &Scope| *scope == Scope::Nothing || (*scope == Scope::AllowedPorts && !ported);
+        if scopes.iter().all(idle) {
+            return Some([Found::<T>::new(), Found::new()]);
+        }
         let fits = |rule: &Rule| match rule.proto {
             Proto::Any => ported || rule.ports.is_none(),
             Proto::Is(number) => proto == Some(number) && (ported || rule.ports.is_none()),
         };
         let (with_ports, without) = (self.mask(fits), self.mask(|rule| fits(rule) && rule.ports.is_none()));
-        let mut found = [Found::new(), Found::new()];
+        let mut found = [Found::<T>::new(), Found::new()];
         let effort = with_ports.words() + 16;
         spend(steps, self.remotes.len() * effort)?;
         for remote in regroup(&self.remotes, &with_ports) {
             spend(steps, effort)?;
             let here = remote.within.and(&with_ports);
             let mut sides = None;
-            if ported {
-                let (rows, columns) = self.sides(&here);
-                spend(steps, (rows.len() + columns.len()).saturating_mul(effort))?;
-                spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
-                sides = Some((rows, columns));
-            }
-            for (found, direction) in found.iter_mut().zip(DIRECTIONS) {
-                let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
-                found.entry((None, none)).or_default().extend_from_slice(remote.set.intervals());
-                let Some((rows, columns)) = &sides else { continue };
-                if !here.iter().any(|at| self.rules.get(at).is_some_and(|(_, rule)| acts(rule, direction))) {
-                    let ports = (PortSet::full(), PortSet::full());
-                    let decided = self.decide(direction, proto, [&remote.within, &without, &without], false);
-                    found.entry((Some(ports), decided)).or_default().extend_from_slice(remote.set.intervals());
+            for ((found, direction), scope) in found.iter_mut().zip(DIRECTIONS).zip(scopes) {
+                let acts = |at: usize| self.rules.get(at).is_some_and(|(_, rule)| acts(rule, direction));
+                let acted = ported && scope != Scope::Nothing && here.iter().any(acts);
+                if scope == Scope::All {
+                    let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
+                    found.push(((None, none), remote.set.clone()));
+                    if ported && !acted {
+                        let ports = (PortSet::full(), PortSet::full());
+                        found.push(((Some(ports), none), remote.set.clone()));
+                    }
+                }
+                if !acted {
                     continue;
                 }
-                for (ports, decided) in self.grid(direction, proto, &remote.within, rows, columns) {
-                    found.entry((Some(ports), decided)).or_default().extend_from_slice(remote.set.intervals());
+                if sides.is_none() {
+                    let (rows, columns) = self.sides(&here);
+                    spend(steps, (rows.len() + columns.len()).saturating_mul(effort))?;
+                    spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
+                    sides = Some((rows, columns));
                 }
+                let Some((rows, columns)) = &sides else { continue };
+                let grid = self.grid(direction, proto, &remote.within, rows, columns).into_iter();
+                let grid = grid.filter(|(_, decided)| scope == Scope::All || decided.0 == Verdict::Allow);
+                found.extend(grid.map(|(ports, decided)| ((Some(ports), decided), remote.set.clone())));
             }
         }
         Some(found)
@@ -242,11 +281,16 @@ impl<'a, T: Family> Cutter<'a, T> {
 
     /// The classes into which these rules cut remote and local ports.
     fn sides(&self, here: &Mask) -> (Vec<Class<u16>>, Vec<Class<u16>>) {
-        let places: Vec<usize> = here.iter().filter(|at| *at < self.rules.len()).collect();
+        let places: SmallVec<[usize; 8]> = here.iter().filter(|at| *at < self.rules.len()).collect();
         let full = PortSet::full();
-        let side = |of: fn(&PortPair) -> &PortSet, last| {
+        let side = |of: fn(&PortPair) -> &PortSet, last: &PortSet| {
             let sets = places.iter().map(|at| self.rules[*at].1.ports.as_ref().map_or(&full, of));
-            let mut classes = classes(&sets.chain([last]).collect::<Vec<_>>());
+            let sets: SmallVec<[&PortSet; 8]> = sets.chain([last]).collect();
+            if sets.iter().all(|set| set.is_full()) {
+                let within = places.iter().copied().chain([self.rules.len()]);
+                return vec![Class { within: Mask::of_places(self.rules.len() + 1, within), set: PortSet::full() }];
+            }
+            let mut classes = classes(&sets);
             for class in &mut classes {
                 let place = |at: usize| places.get(at).copied().unwrap_or(self.rules.len());
                 let within = class.within.iter().map(place);
@@ -326,10 +370,27 @@ impl<'a, T: Family> Cutter<'a, T> {
     }
 }
 
+/// What of a direction has to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    /// Only what is allowed, and only frames with ports are.
+    AllowedPorts,
+    Nothing,
+}
+
+/// True if a rule may allow frames of a direction, itself or by its replies.
+fn allows(rule: &Rule, direction: Direction) -> bool {
+    (rule.direction == direction && rule.action == Verdict::Allow) || rule.replies
+}
+
 /// True if a rule may decide about a direction, itself or by its replies.
 fn acts(rule: &Rule, direction: Direction) -> bool {
     rule.direction == direction || rule.replies
 }
+
+/// Intervals of a few columns.
+type Intervals = SmallVec<[Interval<u16>; 4]>;
 
 /// Puts the columns of one row together that are decided alike.
 fn one_row(
@@ -337,12 +398,12 @@ fn one_row(
     columns: &[Class<u16>],
     decide: impl Fn(&Class<u16>, &Class<u16>) -> Decided,
 ) -> Vec<((PortSet, PortSet), Decided)> {
-    let mut same: Vec<(Decided, Vec<Interval<u16>>)> = Vec::new();
+    let mut same: SmallVec<[(Decided, Intervals); 4]> = SmallVec::new();
     for column in columns {
         let decided = decide(row, column);
         match same.iter_mut().find(|(other, _)| *other == decided) {
             Some((_, intervals)) => intervals.extend_from_slice(column.set.intervals()),
-            None => same.push((decided, column.set.intervals().to_vec())),
+            None => same.push((decided, column.set.intervals().into())),
         }
     }
     let columns = |intervals| (row.set.clone(), PortSet::from_intervals(intervals));

@@ -3,15 +3,23 @@
 //! A [`Sets`] is made anew only where a set comes or goes; all images whose units name the same sets share it. The
 //! *numbers* of sets and classes are places in it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
+use smallvec::SmallVec;
 
 use super::classes::few_points;
 use crate::policy::sets::Point;
 use crate::policy::{Interval, IntervalSet};
 
-/// Up to how many points a set may be named by exact values, the usual limit first.
-const LIMITS: [usize; 3] = [1, 0, 8];
+/// Up to how many points a set is named by exact values, where nothing speaks against it.
+pub(super) const USUAL_LIMIT: usize = 1;
+/// All limits that are tried, the usual one first.
+const LIMITS: [usize; 3] = [USUAL_LIMIT, 0, 8];
+
+/// Places or numbers in order: most sets are one class, and most points are in one set or none.
+type Numbers = SmallVec<[u32; 4]>;
 
 /// Points that the same sets hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +36,10 @@ pub(super) struct Space<T> {
     pub limit: usize,
     /// By their smallest points.
     pub classes: Vec<Cell<T>>,
+    /// The intervals of all classes in rising order: first point, and place of the class.
+    starts: Vec<(T, u32)>,
     /// The classes of each set, by its number; `None` where it is named by exact values.
-    members: Vec<Option<Vec<u32>>>,
+    members: Vec<Option<Numbers>>,
 }
 
 /// All sets that the pieces of a document have in one field.
@@ -43,8 +53,8 @@ pub(super) struct Sets<T> {
 }
 
 impl<T: Point + std::hash::Hash> Sets<T> {
-    pub fn new(all: BTreeSet<IntervalSet<T>>) -> Self {
-        let all: Vec<IntervalSet<T>> = all.into_iter().collect();
+    /// `all` are in order, each once.
+    pub fn new(all: Vec<IntervalSet<T>>) -> Self {
         let numbers = all.iter().cloned().zip(0..).collect();
         let sizes: BTreeSet<usize> = all.iter().filter_map(|set| Some(few_points(set, 8)?.len())).collect();
         let by_value = |limit: usize| sizes.iter().filter(|size| (1..=limit).contains(*size)).count();
@@ -60,7 +70,11 @@ impl<T: Point + std::hash::Hash> Sets<T> {
 
     /// The numbers in this and another list of every set that both have.
     pub fn common<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (usize, usize)> + 'a {
-        self.all.iter().enumerate().filter_map(|(at, set)| Some((at, other.number(set)?)))
+        let mut there = other.all.iter().enumerate().peekable();
+        self.all.iter().enumerate().filter_map(move |(at, set)| {
+            while there.next_if(|(_, other)| *other < set).is_some() {}
+            there.next_if(|(_, other)| *other == set).map(|(number, _)| (at, number))
+        })
     }
 }
 
@@ -70,25 +84,35 @@ impl<T: Point> Space<T> {
             (0..all.len()).filter(|at| !all[*at].is_empty() && few_points(&all[*at], limit).is_none()).collect();
         let mut members = vec![None; all.len()];
         for at in &named {
-            members[*at] = Some(Vec::new());
+            members[*at] = Some(Numbers::new());
         }
         if named.is_empty() {
-            return Self { limit, classes: Vec::new(), members };
+            return Self { limit, classes: Vec::new(), starts: Vec::new(), members };
         }
-        let mut by_sets: HashMap<Vec<u32>, Vec<Interval<T>>> = HashMap::new();
-        for (piece, within) in pieces(&named, all) {
-            by_sets.entry(within).or_default().push(piece);
-        }
-        let mut found: Vec<(Vec<u32>, Vec<Interval<T>>)> = by_sets.into_iter().collect();
-        found.sort_unstable_by_key(|(_, pieces)| pieces[0].first);
-        let mut classes = Vec::with_capacity(found.len());
-        for (place, (within, pieces)) in (0..).zip(found) {
-            for set in &within {
-                members[*set as usize].get_or_insert_default().push(place);
+        // Pieces rise, and so do the smallest points of classes by the order in which they are found.
+        let mut places: HashMap<Numbers, usize> = HashMap::with_capacity(2 * named.len() + 1);
+        let mut found: Vec<SmallVec<[Interval<T>; 2]>> = Vec::with_capacity(2 * named.len() + 1);
+        let (mut elsewhere, mut starts) = (None, Vec::with_capacity(2 * named.len() + 1));
+        each_piece(&named, all, |piece, within| {
+            if within.is_empty() {
+                elsewhere.get_or_insert(found.len());
             }
-            classes.push(Cell { set: IntervalSet::from_intervals(pieces), elsewhere: within.is_empty() });
-        }
-        Self { limit, classes, members }
+            let place = *places.entry(within.clone()).or_insert(found.len());
+            let number = u32::try_from(place).unwrap_or(u32::MAX);
+            starts.push((piece.first, number));
+            match found.get_mut(place) {
+                Some(pieces) => pieces.push(piece),
+                None => {
+                    within.iter().for_each(|set| members[*set as usize].get_or_insert_default().push(number));
+                    found.push(SmallVec::from_slice(&[piece]));
+                }
+            }
+        });
+        let class = |(place, pieces): (usize, SmallVec<_>)| Cell {
+            set: IntervalSet::from_intervals(pieces),
+            elsewhere: elsewhere == Some(place),
+        };
+        Self { limit, classes: found.into_iter().enumerate().map(class).collect(), starts, members }
     }
 
     /// The classes of a set; `None` where it is named by exact values.
@@ -96,8 +120,14 @@ impl<T: Point> Space<T> {
         self.members.get(set)?.as_deref()
     }
 
+    /// How many intervals the classes have.
     pub fn intervals(&self) -> usize {
-        self.classes.iter().map(|class| class.set.intervals().len()).sum()
+        self.starts.len()
+    }
+
+    /// The intervals of all classes in rising order, with the ids of their classes.
+    pub fn map<I: Copy>(&self, ids: &[u16], id: impl Fn(u16) -> I) -> impl Iterator<Item = (T, I)> {
+        self.starts.iter().filter_map(move |(first, place)| Some((*first, id(*ids.get(*place as usize)?))))
     }
 
     /// True if a set consists of the same classes here, by one number, as there, by another.
@@ -105,17 +135,17 @@ impl<T: Point> Space<T> {
         match (self.members(set), there.members(other)) {
             (None, None) => true,
             (Some(a), Some(b)) => {
-                let class = |space: &Self, at: u32| space.classes[at as usize].set.clone();
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| class(self, *a) == class(there, *b))
+                let same = |(a, b): (&u32, &u32)| self.classes[*a as usize].set == there.classes[*b as usize].set;
+                a.len() == b.len() && a.iter().zip(b).all(same)
             }
             _ => false,
         }
     }
 }
 
-/// The pieces of the whole domain between the ends of the sets, each with the numbers of the sets that hold it, in order.
-fn pieces<T: Point>(named: &[usize], all: &[IntervalSet<T>]) -> Vec<(Interval<T>, Vec<u32>)> {
-    let mut ends: Vec<(T, u32)> = Vec::new();
+/// The pieces of the whole domain between the ends of the sets, in order, each with the numbers of the sets that hold it.
+fn each_piece<T: Point>(named: &[usize], all: &[IntervalSet<T>], mut see: impl FnMut(Interval<T>, &Numbers)) {
+    let mut ends: Vec<(T, u32)> = Vec::with_capacity(2 * named.len());
     for at in named {
         let number = u32::try_from(*at).unwrap_or(u32::MAX);
         for interval in all[*at].intervals() {
@@ -124,10 +154,10 @@ fn pieces<T: Point>(named: &[usize], all: &[IntervalSet<T>]) -> Vec<(Interval<T>
         }
     }
     ends.sort_unstable();
-    let (mut out, mut at, mut within) = (Vec::new(), T::MIN, Vec::<u32>::new());
+    let (mut at, mut within) = (T::MIN, Numbers::new());
     for (point, set) in ends {
         if let Some(last) = point.prev().filter(|last| *last >= at) {
-            out.push((Interval { first: at, last }, within.clone()));
+            see(Interval { first: at, last }, &within);
             at = point;
         }
         match within.binary_search(&set) {
@@ -135,8 +165,7 @@ fn pieces<T: Point>(named: &[usize], all: &[IntervalSet<T>]) -> Vec<(Interval<T>
             Err(place) => within.insert(place, set),
         }
     }
-    out.push((Interval { first: at, last: T::MAX }, within));
-    out
+    see(Interval { first: at, last: T::MAX }, &within);
 }
 
 /// A list of sets, and how many units have each.
@@ -148,7 +177,7 @@ pub(super) struct Used<T> {
 
 impl<T: Point + std::hash::Hash> Default for Used<T> {
     fn default() -> Self {
-        Self { sets: Arc::new(Sets::new(BTreeSet::new())), users: Vec::new() }
+        Self { sets: Arc::new(Sets::new(Vec::new())), users: Vec::new() }
     }
 }
 
@@ -178,11 +207,11 @@ impl<T: Point + std::hash::Hash> Used<T> {
         if !ended && fresh.is_empty() {
             return;
         }
-        let stay = self.sets.all.iter().zip(&self.users).filter(|(_, users)| **users > 0);
-        let stay: BTreeMap<IntervalSet<T>, u32> = stay.map(|(set, users)| (set.clone(), *users)).collect();
-        let all: BTreeMap<_, _> = stay.into_iter().chain(fresh.into_iter().map(|(set, n)| (set.clone(), n))).collect();
-        self.users = all.values().copied().collect();
-        self.sets = Arc::new(Sets::new(all.into_keys().collect()));
+        let stay = self.sets.all.iter().zip(self.users.iter().copied()).filter(|(_, users)| *users > 0);
+        let mut all: Vec<(&IntervalSet<T>, u32)> = stay.chain(fresh).collect();
+        all.sort_unstable();
+        self.users = all.iter().map(|(_, users)| *users).collect();
+        self.sets = Arc::new(Sets::new(all.into_iter().map(|(set, _)| set.clone()).collect()));
     }
 }
 
@@ -206,11 +235,14 @@ pub(super) fn named_anew<T: Point + std::hash::Hash>(
     if std::ptr::eq(before, after) {
         return HashSet::new();
     }
-    let names = |space: &Space<T>, set: usize, ids: &[u16]| {
-        let members = space.members(set)?;
-        Some(members.iter().map(|place| ids.get(*place as usize).copied()).collect::<Vec<_>>())
+    let differs = |(old, new): &(usize, usize)| match (before.members(*old), after.members(*new)) {
+        (None, None) => false,
+        (Some(a), Some(b)) => {
+            let id = |ids: &[u16], place: &u32| ids.get(*place as usize).copied();
+            !a.iter().map(|place| id(ids[0], place)).eq(b.iter().map(|place| id(ids[1], place)))
+        }
+        _ => true,
     };
-    let differs = |(old, new): &(usize, usize)| names(before, *old, ids[0]) != names(after, *new, ids[1]);
     was.common(now).filter(differs).map(|(_, new)| new).collect()
 }
 
@@ -226,7 +258,7 @@ mod tests {
     #[test]
     fn points_that_no_set_tells_apart_are_one_class() {
         let both = set(10, 20).union(&set(65535, 65535));
-        let sets = Sets::new([both.clone(), set(15, 30), set(7, 7)].into());
+        let sets = Sets::new(vec![set(7, 7), both.clone(), set(15, 30)]);
         let space = &sets.spaces[0];
         let classes: Vec<_> = space.classes.iter().map(|class| class.set.to_string()).collect();
         assert_eq!(classes, ["0-9,31-65534", "10-14,65535", "15-20", "21-30"]);

@@ -16,12 +16,14 @@ mod grid;
 
 use std::collections::{BTreeMap, HashMap};
 
+use smallvec::SmallVec;
+
 use self::grid::{Grid, Step};
 use super::classes::{classes, few_points};
 use super::lookups::Lookups;
 use super::pieces::{MOST_V6, Piece};
 use super::refuse::CompileError;
-use super::regions::{Cause, DIRECTIONS, Region, Shape, regions_within};
+use super::regions::{Cause, DIRECTIONS, Region, Shape, Wanted, regions_within};
 use crate::policy::{AddrSet, Document, IntervalSet, PortPair, Proto};
 use crate::tables::{Direction, MatchFields, Verdict};
 
@@ -83,7 +85,7 @@ impl Canvas<'_> {
     /// The pieces of the shape.
     pub fn pieces(&self, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
         let protocols = self.shape.protocols(self.document);
-        let regions = regions_within(self.document, self.shape, &protocols, steps);
+        let regions = regions_within(self.document, self.shape, &protocols, Wanted::All, steps);
         let regions = regions.ok_or_else(|| CompileError::too_complex(self.document, self.shape))?;
         let mut out = Vec::new();
         for direction in DIRECTIONS {
@@ -331,7 +333,7 @@ impl Drawn<'_> {
     fn add(&mut self, proto: Option<u8>, remote: AddrSet, ports: Option<PortPair>, colour: u16) -> usize {
         let verdict = self.painter.palette[usize::from(colour)].verdict;
         let direction = self.painter.direction;
-        self.pieces.push(Piece { direction, proto, remote, ports, verdict, causes: Vec::new() });
+        self.pieces.push(Piece { direction, proto, remote, ports, verdict, causes: SmallVec::new() });
         self.pieces.len() - 1
     }
 

@@ -4,16 +4,16 @@
 //! an entry with a verdict decides. Of one combination one entry at most matches a frame, so it is the entry of the least
 //! rank among all that match.
 
-use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::policy::compile::points::Points;
 use crate::policy::judge::lookup_order;
 use crate::policy::rules::BlockKey;
 use crate::policy::sets::Point;
-use crate::policy::{Image, Interval, IntervalSet, PortSet, Ports, Proto, Rule, RulePlace};
+use crate::policy::{Image, Interval, PortSet, Ports, Proto, Rule};
 use crate::tables::{
-    Direction, EngineProfile, MacAddr, MatchFields, PortMap, PortRangeId, RuleKey, SubnetMap, Verdict,
+    Direction, EngineProfile, MacAddr, MatchFields, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, Verdict,
 };
 
 /// An entry with its rank in the order of lookup.
@@ -23,19 +23,53 @@ pub(super) struct Entry {
     key: RuleKey,
     /// On RX, on TX.
     verdicts: [Option<Verdict>; 2],
+    /// The links on which it matches, of those given to [`Near::see_links`]: one bit each.
+    links: u8,
 }
 
-/// All entries that name one local address or none.
+impl Entry {
+    pub fn key(&self) -> &RuleKey {
+        &self.key
+    }
+
+    pub fn verdict(&self, direction: Direction) -> Option<Verdict> {
+        self.verdicts[usize::from(direction == Direction::Tx)]
+    }
+
+    /// True if it matches frames of a link, by its place.
+    pub fn is_at(&self, link: usize) -> bool {
+        self.links >> link & 1 == 1
+    }
+
+    /// True if it matches frames with this remote address, which has this subnet id.
+    pub fn hears(&self, remote: IpAddr, subnet: Option<SubnetId>) -> bool {
+        says(self.key.remote_subnet, subnet) && says(self.key.remote_ip, Some(remote))
+    }
+
+    pub fn names_ports(&self) -> bool {
+        let key = &self.key;
+        key.local_port.is_some()
+            || key.local_portrange.is_some()
+            || key.remote_port.is_some()
+            || key.remote_portrange.is_some()
+    }
+
+    fn matches_ports(&self, shown: &Shown) -> bool {
+        says(self.key.local_port, shown.ports.map(|ports| ports.local))
+            && says(self.key.local_portrange, shown.local_id)
+            && says(self.key.remote_port, shown.ports.map(|ports| ports.remote))
+            && says(self.key.remote_portrange, shown.remote_id)
+    }
+}
+
+/// All entries that name one local address or none, by rank.
 #[derive(Debug)]
 pub(super) struct Near {
     entries: Vec<Entry>,
     no_match: Verdict,
-    /// The subnet ids that they name.
-    pub subnets: BTreeSet<u16>,
+    /// The subnet ids that they name, in order.
+    pub subnets: Vec<u16>,
 }
-
-/// Those of them that the remote address and the protocol of a frame leave.
-pub(super) type Here<'a> = Vec<&'a Entry>;
 
 impl Near {
     /// The entries that name this address, or one of these MACs and no address, or neither.
@@ -52,10 +86,14 @@ impl Near {
         let order = lookup_order(used, profile, 0);
         let entry = |&(key, fields, entry): &(&RuleKey, MatchFields, &crate::policy::ImageEntry)| {
             let rank = order.iter().position(|other| *other == fields)?;
-            Some(Entry { rank, key: *key, verdicts: [entry.rx.action.verdict(), entry.tx.action.verdict()] })
+            let verdicts = [entry.rx.action.verdict(), entry.tx.action.verdict()];
+            Some(Entry { rank, key: *key, verdicts, links: 0 })
         };
-        let entries: Vec<Entry> = all.iter().filter_map(entry).collect();
-        let subnets = entries.iter().filter_map(|entry| Some(entry.key.remote_subnet?.0)).collect();
+        let mut entries: Vec<Entry> = all.iter().filter_map(entry).collect();
+        entries.sort_by_key(|entry| entry.rank);
+        let mut subnets: Vec<u16> = entries.iter().filter_map(|entry| Some(entry.key.remote_subnet?.0)).collect();
+        subnets.sort_unstable();
+        subnets.dedup();
         Self { entries, no_match: profile.no_match, subnets }
     }
 
@@ -63,26 +101,30 @@ impl Near {
         self.entries.iter().map(|entry| &entry.key)
     }
 
-    pub fn all(&self) -> Here<'_> {
-        self.entries.iter().collect()
+    /// Finds out on which links each entry matches; `links` are names of frames on them.
+    pub fn see_links(&mut self, links: &[RuleKey]) {
+        for entry in &mut self.entries {
+            let on = links.iter().map(|names| matches_link(&entry.key, names));
+            entry.links = on.rev().fold(0, |all, on| all << 1 | u8::from(on));
+        }
     }
 
-    /// Those that protocol and remote address leave.
-    pub fn here(&self, names: &RuleKey) -> Here<'_> {
-        let fits = |key: &RuleKey| {
-            says(key.ip_proto, names.ip_proto)
-                && says(key.remote_ip, names.remote_ip)
-                && says(key.remote_subnet, names.remote_subnet)
-        };
-        self.entries.iter().filter(|entry| fits(&entry.key)).collect()
+    /// Those that match frames of a protocol on some link.
+    pub fn of_protocol<'a>(&'a self, proto: Option<u8>, out: &mut Vec<&'a Entry>) {
+        out.clear();
+        out.extend(self.entries.iter().filter(|entry| entry.links != 0 && says(entry.key.ip_proto, proto)));
     }
 
     /// What becomes of a frame; `names` is everything that a key could name about it.
-    pub fn judge(&self, here: &Here<'_>, names: &RuleKey, direction: Direction) -> Verdict {
-        let side = usize::from(direction == Direction::Tx);
-        let decides = here.iter().filter_map(|entry| Some((entry.rank, entry.verdicts[side]?, &entry.key)));
-        let decides = decides.filter(|(_, _, key)| matches(key, names));
-        decides.min_by_key(|(rank, ..)| *rank).map_or(self.no_match, |(_, verdict, _)| verdict)
+    pub fn judge(&self, names: &RuleKey, direction: Direction) -> Verdict {
+        let mut decides = self.entries.iter().filter(|entry| matches(&entry.key, names));
+        decides.find_map(|entry| entry.verdict(direction)).unwrap_or(self.no_match)
+    }
+
+    /// What becomes of a frame on a link that shows these ports, where all else leaves these entries.
+    pub fn first(&self, here: &[&Entry], link: usize, shown: &Shown, direction: Direction) -> Verdict {
+        let mut decides = here.iter().filter(|entry| entry.is_at(link) && entry.matches_ports(shown));
+        decides.find_map(|entry| entry.verdict(direction)).unwrap_or(self.no_match)
     }
 }
 
@@ -92,18 +134,23 @@ fn says<T: PartialEq>(named: Option<T>, is: Option<T>) -> bool {
 }
 
 fn matches(key: &RuleKey, names: &RuleKey) -> bool {
-    says(key.local_port, names.local_port)
+    matches_link(key, names)
+        && says(key.local_port, names.local_port)
         && says(key.local_portrange, names.local_portrange)
         && says(key.remote_port, names.remote_port)
         && says(key.remote_portrange, names.remote_portrange)
-        && says(key.local_mac, names.local_mac)
+        && says(key.ip_proto, names.ip_proto)
+        && says(key.remote_ip, names.remote_ip)
+        && says(key.remote_subnet, names.remote_subnet)
+}
+
+/// As [`matches`], as far as neither the remote address nor what is behind the IP header counts.
+fn matches_link(key: &RuleKey, names: &RuleKey) -> bool {
+    says(key.local_mac, names.local_mac)
         && says(key.outer_vlan, names.outer_vlan)
         && says(key.inner_vlan, names.inner_vlan)
         && says(key.physical_port, names.physical_port)
         && says(key.ether_type, names.ether_type)
-        && says(key.ip_proto, names.ip_proto)
-        && says(key.remote_ip, names.remote_ip)
-        && says(key.remote_subnet, names.remote_subnet)
         && says(key.remote_mac, names.remote_mac)
         && says(key.local_ip, names.local_ip)
 }
@@ -114,8 +161,8 @@ pub(in super::super) struct Meaning {
     subnets: Option<Arc<SubnetMap>>,
     remote_ports: Option<Arc<PortMap>>,
     local_ports: Option<Arc<PortMap>>,
-    addresses: HashMap<u16, Vec<Interval<u32>>>,
-    ports: [HashMap<u16, Vec<Interval<u16>>>; 2],
+    addresses: Points<u32>,
+    ports: [Points<u16>; 2],
 }
 
 impl Meaning {
@@ -127,35 +174,26 @@ impl Meaning {
         if same {
             return before.clone();
         }
-        let ports = |map: &Option<Arc<PortMap>>| points(map.as_ref().map_or(&[], |map| &map.classes), |id| id.0);
+        let ports = |map: &Option<Arc<PortMap>>| Points::new(map.as_ref().map_or(&[], |map| &map.classes), |id| id.0);
         Arc::new(Self {
             subnets: image.subnets.clone(),
             remote_ports: image.remote_ports.clone(),
             local_ports: image.local_ports.clone(),
-            addresses: points(image.subnets.as_ref().map_or(&[], |map| &map.classes), |id| id.0),
+            addresses: Points::new(image.subnets.as_ref().map_or(&[], |map| &map.classes), |id| id.0),
             ports: [ports(&image.remote_ports), ports(&image.local_ports)],
         })
     }
 
     /// Where the class of an address among these ids may change.
-    pub fn address_ends(&self, ids: &BTreeSet<u16>, out: &mut Vec<u32>) {
+    pub fn address_ends(&self, ids: &[u16], out: &mut Vec<u32>) {
         for id in ids {
-            add_ends(self.addresses.get(id).into_iter().flatten(), out);
+            add_ends(self.addresses.of(*id).iter(), out);
         }
     }
 }
 
 fn same<T>(a: &Option<Arc<T>>, b: &Option<Arc<T>>) -> bool {
     a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr)
-}
-
-fn points<T: Point, I: Copy>(classes: &[(T, I)], number: impl Fn(I) -> u16) -> HashMap<u16, Vec<Interval<T>>> {
-    let mut out: HashMap<u16, Vec<Interval<T>>> = HashMap::new();
-    let lasts = classes.iter().skip(1).filter_map(|(first, _)| first.prev()).chain([T::MAX]);
-    for ((first, id), last) in classes.iter().zip(lasts) {
-        out.entry(number(*id)).or_default().push(Interval { first: *first, last });
-    }
-    out
 }
 
 fn add_ends<'a, T: Point + 'a>(intervals: impl Iterator<Item = &'a Interval<T>>, out: &mut Vec<T>) {
@@ -165,64 +203,74 @@ fn add_ends<'a, T: Point + 'a>(intervals: impl Iterator<Item = &'a Interval<T>>,
     }
 }
 
-/// The ports of flows.
-pub(super) struct Cuts<'a> {
-    pub image: &'a Image,
-    pub meaning: &'a Meaning,
-    pub ephemeral: &'a PortSet,
+/// Ports that a frame shows, and their ids.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shown {
+    pub ports: Option<Ports>,
+    remote_id: Option<PortRangeId>,
+    local_id: Option<PortRangeId>,
 }
 
-/// Ports that a frame shows, and the ids of the remote and the local one.
-pub(super) type Shown = (Option<Ports>, (Option<PortRangeId>, Option<PortRangeId>));
+/// Finds the ports of flows.
+pub(super) struct Cuts<'a> {
+    image: &'a Image,
+    meaning: &'a Meaning,
+    ephemeral: &'a PortSet,
+    remote: Vec<u16>,
+    local: Vec<u16>,
+    shown: Vec<Shown>,
+}
 
-impl Cuts<'_> {
-    /// Ports of every class that these rules or entries tell apart, and none.
-    pub fn of(&self, proto: Option<u8>, rules: &[(RulePlace, &Rule)], here: &Here<'_>) -> Vec<Shown> {
-        let mut out = vec![(None, (None, None))];
+impl<'a> Cuts<'a> {
+    pub fn new(image: &'a Image, meaning: &'a Meaning, ephemeral: &'a PortSet) -> Self {
+        Self { image, meaning, ephemeral, remote: Vec::new(), local: Vec::new(), shown: Vec::new() }
+    }
+
+    /// Ports of every class that these rules or entries tell apart, and none, which comes first.
+    pub fn of<'r>(
+        &mut self,
+        proto: Option<u8>,
+        rules: impl Iterator<Item = &'r Rule> + Clone,
+        here: &[&Entry],
+    ) -> &[Shown] {
+        self.shown.clear();
+        self.shown.push(Shown::default());
         if !proto.is_some_and(Proto::has_ports) {
-            return out;
+            return &self.shown;
         }
-        let pairs = || rules.iter().filter_map(|(_, rule)| rule.ports.as_ref());
-        let keys = || here.iter().map(|entry| &entry.key);
-        let remote = self.starts(
-            pairs().map(|pair| &pair.remote),
-            keys().filter_map(|key| key.remote_port),
-            keys().filter_map(|key| Some((0, key.remote_portrange?.0))),
-        );
-        let local = self.starts(
-            pairs().map(|pair| &pair.local).chain([self.ephemeral]),
-            keys().filter_map(|key| key.local_port),
-            keys().filter_map(|key| Some((1, key.local_portrange?.0))),
-        );
+        self.remote.clear();
+        self.local.clear();
+        self.remote.push(0);
+        self.local.push(0);
+        add_ends(self.ephemeral.intervals().iter(), &mut self.local);
+        for pair in rules.filter_map(|rule| rule.ports.as_ref()) {
+            add_ends(pair.remote.intervals().iter(), &mut self.remote);
+            add_ends(pair.local.intervals().iter(), &mut self.local);
+        }
+        let [remote_ids, local_ids] = &self.meaning.ports;
+        for Entry { key, .. } in here {
+            add_port(key.remote_port, &mut self.remote);
+            add_port(key.local_port, &mut self.local);
+            key.remote_portrange.iter().for_each(|id| add_ends(remote_ids.of(id.0).iter(), &mut self.remote));
+            key.local_portrange.iter().for_each(|id| add_ends(local_ids.of(id.0).iter(), &mut self.local));
+        }
+        for starts in [&mut self.remote, &mut self.local] {
+            starts.sort_unstable();
+            starts.dedup();
+        }
         let id = |map: &Option<Arc<PortMap>>, port| map.as_ref().and_then(|map| map.lookup(port));
-        let local: Vec<_> = local.into_iter().map(|port| (port, id(&self.image.local_ports, port))).collect();
-        for remote in remote {
-            let remote_id = id(&self.image.remote_ports, remote);
-            out.extend(
-                local.iter().map(|(local, local_id)| (Some(Ports { local: *local, remote }), (remote_id, *local_id))),
-            );
+        for &local in &self.local {
+            let local_id = id(&self.image.local_ports, local);
+            for &remote in &self.remote {
+                let remote_id = id(&self.image.remote_ports, remote);
+                self.shown.push(Shown { ports: Some(Ports { local, remote }), remote_id, local_id });
+            }
         }
-        out
+        &self.shown
     }
+}
 
-    /// The first port of every piece between the ends of these sets, points and ids (with the place of their map).
-    fn starts<'s>(
-        &self,
-        sets: impl Iterator<Item = &'s IntervalSet<u16>>,
-        points: impl Iterator<Item = u16>,
-        ids: impl Iterator<Item = (usize, u16)>,
-    ) -> Vec<u16> {
-        let mut out = vec![0];
-        sets.for_each(|set| add_ends(set.intervals().iter(), &mut out));
-        for point in points {
-            out.push(point);
-            out.extend(point.checked_add(1));
-        }
-        for (map, id) in ids {
-            add_ends(self.meaning.ports[map].get(&id).into_iter().flatten(), &mut out);
-        }
-        out.sort_unstable();
-        out.dedup();
-        out
-    }
+fn add_port(port: Option<u16>, out: &mut Vec<u16>) {
+    out.extend(port);
+    out.extend(port.and_then(|port| port.checked_add(1)));
 }

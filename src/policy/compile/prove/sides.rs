@@ -1,0 +1,417 @@
+//! The flows of local sides.
+//!
+//! For one local side of each kind: protocols and remote addresses that rules or entries tell apart; for each of both the
+//! rules and the entries that are left; for each direction the ports that these tell apart. The evaluator decides in two
+//! steps, the link first, which does not look at ports, and then the rules, of which only those of the direction and those
+//! that admit replies can. Where neither step looks at ports and no entry with a verdict names one, all ports are one
+//! comparison.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use foldhash::{HashSet, HashSetExt};
+use smallvec::SmallVec;
+
+use super::near::{Cuts, Entry, Near, Shown};
+use super::{Proof, UNUSED_MAC, agree, flow};
+use crate::policy::compile::classes::{Mask, cut};
+use crate::policy::compile::refuse::{CompileError, document_origin};
+use crate::policy::compile::regions::DIRECTIONS;
+use crate::policy::compile::state::State;
+use crate::policy::compile::units::{Alone, UnitKey};
+use crate::policy::sets::Point;
+use crate::policy::{AddrSet, Binding, Document, Flow, IntervalSet, IpFlow, Origin, Proto, Rule, RulePlace};
+use crate::tables::{Direction, RuleKey, SubnetId, Verdict};
+
+/// Flows of a kind that are run for every local side of it.
+const SAMPLE: usize = 24;
+/// The link of a local side, and those that a frame could forge.
+const LINKS: usize = 5;
+
+/// A kind of local sides: their unit, and whether they name MAC, VLAN and physical port.
+type Kind = (*const (), bool, bool, bool);
+
+/// A rule with its place.
+type Placed<'a> = (RulePlace, &'a Rule);
+
+/// Runs the flows of local sides.
+pub(super) struct Sides<'a> {
+    proof: &'a Proof<'a>,
+    alone: Alone,
+    kinds: BTreeMap<Kind, Vec<Flow>>,
+}
+
+/// One local side, and what decides about it.
+struct Side<'a> {
+    proof: &'a Proof<'a>,
+    document: &'a Document,
+    binding: Option<&'a Binding>,
+    local: &'a RuleKey,
+    near: Near,
+}
+
+/// Flows of one protocol and class of remote addresses.
+struct Class<'a> {
+    /// With the link of the local side, and no ports.
+    flow: Flow,
+    /// All rules that could match.
+    rules: SmallVec<[Placed<'a>; 8]>,
+    /// All entries that could, by rank.
+    here: SmallVec<[&'a Entry; 8]>,
+}
+
+/// A class of remote addresses.
+struct Remote {
+    ip: IpAddr,
+    subnet: Option<SubnetId>,
+    /// The places of the rules that hold it.
+    within: Mask,
+}
+
+impl<'a> Sides<'a> {
+    pub fn new(proof: &'a Proof<'a>) -> Self {
+        Self { proof, alone: Alone::of(proof.document), kinds: BTreeMap::new() }
+    }
+
+    pub fn binding(&mut self, at: usize) -> Result<(), CompileError> {
+        let (document, state) = (self.proof.document, self.proof.state);
+        let (Some(binding), Some(of)) = (document.bindings.get(at), state.bindings.get(at)) else { return Ok(()) };
+        let Some(bound) = state.bound.get(&of.number) else { return Ok(()) };
+        // One binding at a time: the evaluator searches through all that the document has.
+        let alone = self.alone.with(document.policies.get(binding.policy));
+        alone.bindings.push(Arc::new(Binding { policy: 0, ..Binding::clone(binding) }));
+        for (local, key) in &bound.locals {
+            self.side(local, key, Some(binding))?;
+        }
+        Ok(())
+    }
+
+    pub fn unbound(&mut self) -> Result<(), CompileError> {
+        self.alone.with(None);
+        let state = self.proof.state;
+        state.unbound.iter().try_for_each(|(local, key)| self.side(local, key, None))
+    }
+
+    /// One local side: all flows for the first of its kind, a sample for the others.
+    fn side(&mut self, local: &RuleKey, key: &UnitKey, binding: Option<&Binding>) -> Result<(), CompileError> {
+        let Some(used) = self.proof.state.units.get(key) else { return Ok(()) };
+        let unit = Arc::as_ptr(&used.unit).cast();
+        let kind = (unit, local.local_mac.is_some(), local.outer_vlan.is_some(), local.physical_port.is_some());
+        let mac = binding.map(|binding| binding.mac).or(local.local_mac).unwrap_or(UNUSED_MAC);
+        let near = Near::new(self.proof.image, &self.proof.target.profile, local.local_ip, &[mac, UNUSED_MAC]);
+        let mut side = Side { proof: self.proof, document: self.alone.document(), binding, local, near };
+        if let Some(flows) = self.kinds.get(&kind) {
+            return flows.iter().try_for_each(|flow| side.agrees(&side.at_local(flow)));
+        }
+        let rules: Vec<Placed<'_>> =
+            key.1.rules.iter().filter_map(|place| Some((*place, side.document.rule(*place)?))).collect();
+        let flows = if key.1.v6 { side.all::<u128>(&rules)? } else { side.all::<u32>(&rules)? };
+        self.kinds.insert(kind, flows);
+        Ok(())
+    }
+}
+
+/// Addresses of one family.
+trait Family: Point {
+    fn of(set: &AddrSet) -> &IntervalSet<Self>;
+    fn point(ip: IpAddr) -> Option<Self>;
+    fn ip(self) -> IpAddr;
+    /// The points at which the meaning of the subnet ids of these entries may change.
+    fn ends(state: &State, near: &Near) -> Vec<Self>;
+}
+
+impl Family for u32 {
+    fn of(set: &AddrSet) -> &IntervalSet<Self> {
+        &set.v4
+    }
+
+    fn point(ip: IpAddr) -> Option<Self> {
+        match ip {
+            IpAddr::V4(ip) => Some(ip.to_bits()),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    fn ip(self) -> IpAddr {
+        Ipv4Addr::from_bits(self).into()
+    }
+
+    fn ends(state: &State, near: &Near) -> Vec<Self> {
+        let mut out = Vec::new();
+        state.meaning.address_ends(&near.subnets, &mut out);
+        out
+    }
+}
+
+impl Family for u128 {
+    fn of(set: &AddrSet) -> &IntervalSet<Self> {
+        &set.v6
+    }
+
+    fn point(ip: IpAddr) -> Option<Self> {
+        match ip {
+            IpAddr::V6(ip) => Some(ip.to_bits()),
+            IpAddr::V4(_) => None,
+        }
+    }
+
+    fn ip(self) -> IpAddr {
+        std::net::Ipv6Addr::from_bits(self).into()
+    }
+
+    fn ends(_: &State, _: &Near) -> Vec<Self> {
+        Vec::new()
+    }
+}
+
+/// Every now and then a flow of many.
+#[derive(Default)]
+struct Sample {
+    flows: Vec<Flow>,
+    seen: usize,
+}
+
+impl Sample {
+    fn see(&mut self, flow: &Flow) {
+        if self.seen.is_power_of_two() || self.seen.is_multiple_of(64) {
+            self.flows.push(*flow);
+        }
+        self.seen += 1;
+    }
+
+    fn taken(self) -> Vec<Flow> {
+        let step = self.flows.len().div_ceil(SAMPLE).max(1);
+        self.flows.into_iter().step_by(step).collect()
+    }
+}
+
+impl Side<'_> {
+    /// Runs a flow of every combination of classes; returns a sample of the flows.
+    fn all<T: Family>(&mut self, rules: &[Placed<'_>]) -> Result<Vec<Flow>, CompileError> {
+        let local = self.local.local_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let own = self.at_local(&flow(local, local, None));
+        let links = std::array::from_fn::<_, LINKS, _>(|link| {
+            let mut flow = own;
+            put_on_link(&mut flow, &own, link);
+            self.proof.image.names(&flow)
+        });
+        self.near.see_links(&links);
+        let this = &*self;
+        let remotes = this.remotes::<T>(rules);
+        let mut cuts = Cuts::new(this.proof.image, &this.proof.state.meaning, &this.document.ephemeral);
+        let (mut sample, mut of_proto) = (Sample::default(), Vec::new());
+        for proto in this.protocols(rules) {
+            this.near.of_protocol(proto, &mut of_proto);
+            for remote in told_apart(&remotes, proto, rules, &of_proto) {
+                let ip = IpFlow { local, remote: remote.ip, proto, ports: None };
+                let class = Class {
+                    flow: Flow { ip: Some(ip), ..own },
+                    rules: remote.within.iter().filter_map(|at| rules.get(at)).copied().collect(),
+                    here: of_proto.iter().filter(|entry| entry.hears(remote.ip, remote.subnet)).copied().collect(),
+                };
+                let shown = cuts.of(proto, class.rules.iter().map(|(_, rule)| *rule), &class.here);
+                for direction in DIRECTIONS {
+                    this.class(&class, direction, shown, &mut sample)?;
+                }
+            }
+        }
+        Ok(sample.taken())
+    }
+
+    /// All flows of a class in one direction, with its own link and with forged ones.
+    fn class(
+        &self,
+        class: &Class<'_>,
+        direction: Direction,
+        shown: &[Shown],
+        sample: &mut Sample,
+    ) -> Result<(), CompileError> {
+        let of_direction = |entry: &&&Entry| entry.verdict(direction).is_some();
+        let here: SmallVec<[&Entry; 8]> = class.here.iter().filter(of_direction).copied().collect();
+        let mut flow = Flow { direction, ..class.flow };
+        let own_link = self.by_link(&flow);
+        for link in 0..LINKS {
+            put_on_link(&mut flow, &class.flow, link);
+            let by_link = if link == 0 { own_link } else { self.by_link(&flow) };
+            let same_entries = || here.iter().all(|entry| entry.is_at(link) == entry.is_at(0));
+            if link > 0 && by_link == ByLink::Open && own_link == ByLink::Open && same_entries() {
+                // Neither the evaluator nor an entry tells it from the link of the local side.
+                continue;
+            }
+            let ports_count = match by_link {
+                ByLink::Decided(_) => false,
+                ByLink::Open => class.rules.iter().any(|(_, rule)| rule.direction == direction || rule.replies),
+                ByLink::Unbound => true,
+            };
+            let names_ports = || here.iter().any(|entry| entry.is_at(link) && entry.names_ports());
+            for shown in if ports_count || names_ports() { shown } else { &shown[..1] } {
+                if let Some(ip) = &mut flow.ip {
+                    ip.ports = shown.ports;
+                }
+                let expected = match by_link {
+                    ByLink::Decided(verdict) => verdict,
+                    ByLink::Open => self.by_rules(&flow, &class.rules),
+                    ByLink::Unbound => self.document.decide(&flow).verdict,
+                };
+                agree(expected, self.near.first(&here, link, shown, direction), &flow, || self.origin())?;
+                if link == 0 {
+                    sample.see(&flow);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the evaluator says about a flow before it looks at rules and ports.
+    fn by_link(&self, flow: &Flow) -> ByLink {
+        let (Some(binding), Some(ip)) = (self.document.bindings.first(), flow.ip) else { return ByLink::Unbound };
+        let decided = self.document.decide_link(flow, &ip, (0, binding));
+        decided.map_or(ByLink::Open, |decided| ByLink::Decided(decided.verdict))
+    }
+
+    /// What the evaluator says where the link does not decide, with no other rules than these.
+    fn by_rules(&self, flow: &Flow, rules: &[Placed<'_>]) -> Verdict {
+        let Some(ip) = &flow.ip else { return self.document.decide(flow).verdict };
+        let rules = || rules.iter().copied();
+        let management = rules().filter(|(place, _)| matches!(place, RulePlace::Management(_)));
+        let policy = rules().filter(|(place, _)| matches!(place, RulePlace::Policy(..)));
+        self.document.decide_by_rules(flow.direction, ip, 0, management, policy).verdict
+    }
+
+    fn agrees(&self, flow: &Flow) -> Result<(), CompileError> {
+        let judged = self.near.judge(&self.proof.image.names(flow), flow.direction);
+        agree(self.document.decide(flow).verdict, judged, flow, || self.origin())
+    }
+
+    fn origin(&self) -> Arc<Origin> {
+        self.binding.map_or_else(|| document_origin(self.document), |binding| binding.origin.clone())
+    }
+
+    /// The flow with this local side.
+    fn at_local(&self, flow: &Flow) -> Flow {
+        let mut flow = *flow;
+        if let (Some(ip), Some(at)) = (flow.ip.as_mut(), self.local.local_ip) {
+            ip.local = at;
+        }
+        flow.local_mac = self.binding.map(|binding| binding.mac).or(self.local.local_mac).unwrap_or(UNUSED_MAC);
+        flow.outer_vlan = self.local.outer_vlan;
+        flow.physical_port = self.local.physical_port.unwrap_or(0);
+        flow
+    }
+
+    /// Those that rules or entries name, one for all others, and an unknown one.
+    fn protocols(&self, rules: &[Placed<'_>]) -> Vec<Option<u8>> {
+        let mut named = [false; 256];
+        for (_, rule) in rules {
+            match rule.proto {
+                Proto::Any => [6, 17, 132].into_iter().for_each(|number: usize| named[number] = true),
+                Proto::Is(number) => named[usize::from(number)] = true,
+            }
+        }
+        self.near.keys().filter_map(|key| key.ip_proto).for_each(|number| named[usize::from(number)] = true);
+        if self.document.bindings.iter().any(|binding| binding.open_nd) {
+            named[58] = true;
+        }
+        let other = (0..=255_u8).rev().find(|number| !named[usize::from(*number)]);
+        let named = (0..=255_u8).filter(|number| named[usize::from(*number)]);
+        named.chain(other).map(Some).chain([None]).collect()
+    }
+
+    /// An address of every class that rules or entries tell apart.
+    fn remotes<T: Family>(&self, rules: &[Placed<'_>]) -> Vec<Remote> {
+        let groups = AddrSet::groups();
+        let sets = rules.iter().map(|(_, rule)| T::of(&rule.remote.set)).chain([T::of(&groups)]);
+        let pieces = cut(&sets.collect::<Vec<_>>());
+        let mut exact: Vec<T> = self.near.keys().filter_map(|key| T::point(key.remote_ip?)).collect();
+        exact.sort_unstable();
+        exact.dedup();
+        let mut starts = T::ends(self.proof.state, &self.near);
+        starts.extend(pieces.iter().map(|(at, _)| *at));
+        starts.extend(exact.iter().copied().chain(exact.iter().filter_map(|at| at.next())));
+        starts.sort_unstable();
+        starts.dedup();
+        let subnet = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => self.proof.image.subnets.as_ref()?.lookup(ip.to_bits()),
+            IpAddr::V6(_) => None,
+        };
+        let mut all: Vec<_> = starts
+            .into_iter()
+            .map(|at| {
+                let subnet = subnet(at.ip()).filter(|id| self.near.subnets.binary_search(&id.0).is_ok());
+                let within = &pieces[pieces.partition_point(|(first, _)| *first <= at).saturating_sub(1)].1;
+                ((within, subnet, exact.binary_search(&at).is_ok().then_some(at)), at)
+            })
+            .collect();
+        all.sort_unstable();
+        all.dedup_by(|a, b| a.0 == b.0);
+        let remote = |((within, subnet, _), at): (_, T)| Remote { ip: at.ip(), subnet, within: Mask::clone(within) };
+        all.into_iter().map(remote).collect()
+    }
+}
+
+/// Of classes of remote addresses those that differ for a protocol: in rules of it, in subnet ids and addresses that
+/// entries of it name, and in whether they are groups.
+fn told_apart(remotes: &[Remote], proto: Option<u8>, rules: &[Placed<'_>], entries: &[&Entry]) -> Vec<Remote> {
+    let mut fit = Mask::of_len(rules.len() + 1);
+    fit.flip(rules.len());
+    for (at, (_, rule)) in rules.iter().enumerate() {
+        if matches!(rule.proto, Proto::Any) || proto.map(Proto::Is) == Some(rule.proto) {
+            fit.flip(at);
+        }
+    }
+    let mut subnets: Vec<SubnetId> = entries.iter().filter_map(|entry| entry.key().remote_subnet).collect();
+    let mut exact: Vec<IpAddr> = entries.iter().filter_map(|entry| entry.key().remote_ip).collect();
+    subnets.sort_unstable();
+    exact.sort_unstable();
+    let mut seen = HashSet::with_capacity(remotes.len());
+    let mut out = Vec::with_capacity(remotes.len());
+    for Remote { ip, subnet, within } in remotes {
+        let subnet = subnet.filter(|id| subnets.binary_search(id).is_ok());
+        let within = within.and(&fit);
+        if seen.insert((within.clone(), subnet, exact.binary_search(ip).is_ok().then_some(*ip))) {
+            out.push(Remote { ip: *ip, subnet, within });
+        }
+    }
+    out
+}
+
+/// What the evaluator says before it looks at rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ByLink {
+    /// Nobody bound the address: it says no such thing.
+    Unbound,
+    Decided(Verdict),
+    Open,
+}
+
+/// Gives a flow its own link, another MAC, other VLANs, or another physical port.
+fn put_on_link(flow: &mut Flow, own: &Flow, link: usize) {
+    (flow.local_mac, flow.outer_vlan, flow.physical_port) = (own.local_mac, own.outer_vlan, own.physical_port);
+    match link {
+        0 => {}
+        1 => flow.local_mac = UNUSED_MAC,
+        2 => flow.outer_vlan = None,
+        3 => flow.outer_vlan = Some(own.outer_vlan.map_or(1, |vlan| vlan ^ 1)),
+        _ => flow.physical_port ^= 1,
+    }
+}
+
+// Links are bits of a byte in an entry.
+const _: () = assert!(LINKS <= 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_small_and_begins_at_the_beginning() {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let mut sample = Sample::default();
+        for at in 0..10_000 {
+            sample.see(&Flow { physical_port: at, ..flow(ip, ip, None) });
+        }
+        let flows = sample.taken();
+        assert!(flows.len() <= SAMPLE && flows[0].physical_port == 0);
+    }
+}

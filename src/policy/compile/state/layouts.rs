@@ -1,0 +1,212 @@
+//! The choice of a layout from what all units need under each, and the entries under the chosen one.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::{State, Totals, Work, count};
+use crate::policy::Document;
+use crate::policy::compile::entries::of_unit;
+use crate::policy::compile::layout::{AllSets, Count, Layout, NamedSets, named_sets};
+use crate::policy::compile::maps::{Maps, Trie};
+use crate::policy::compile::origins::Numbers;
+use crate::policy::compile::sets::{cut_anew, named_anew};
+use crate::policy::compile::units::{Alone, Unit, Used};
+use crate::policy::compile::usage::Table;
+use crate::tables::{MapError, Target};
+
+impl State {
+    pub(super) fn change_sets(&mut self, work: &Work) {
+        let (mut out, mut into) = (Vec::new(), Vec::new());
+        for (key, before) in &work.touched {
+            let after = self.units.get(key);
+            if before.as_ref().map(|used| Arc::as_ptr(&used.unit)) != after.map(|used| Arc::as_ptr(&used.unit)) {
+                out.extend(before.iter().map(|used| used.unit.clone()));
+                into.extend(after.iter().map(|used| used.unit.clone()));
+            }
+        }
+        let (out, into) = (sets_of(&out), sets_of(&into));
+        self.remotes.change(out.iter().filter_map(|sets| sets.0), into.iter().filter_map(|sets| sets.0));
+        self.remote_ports.change(out.iter().filter_map(|sets| sets.1), into.iter().filter_map(|sets| sets.1));
+        self.local_ports.change(out.iter().filter_map(|sets| sets.2), into.iter().filter_map(|sets| sets.2));
+    }
+
+    /// Counts what changed under every layout, and chooses one.
+    pub(super) fn lay_out(&mut self, work: &mut Work, before: &AllSets, target: &Target) {
+        let lists = self.all_sets();
+        if self.layouts.is_empty() || !lists.is(before) {
+            if self.layouts.is_empty() || !Arc::ptr_eq(&lists.remotes, &before.remotes) {
+                let before = |limit: usize| self.tries.iter().find(|trie| trie.limit == limit);
+                let trie = |space: &Arc<_>| Trie::of(space, before(space.limit), &target.sizes);
+                self.tries = Arc::new(lists.remotes.spaces.iter().map(trie).collect());
+            }
+            let layouts = lists.layouts();
+            let limits = |layouts: &[Layout]| layouts.iter().map(Layout::limits).collect::<Vec<_>>();
+            if limits(&layouts) == limits(&self.layouts) {
+                let cut = [
+                    cut_anew(&before.remotes, &lists.remotes),
+                    cut_anew(&before.remote_ports, &lists.remote_ports),
+                    cut_anew(&before.local_ports, &lists.local_ports),
+                ];
+                self.touch_users(work, &lists, &cut);
+            } else {
+                // Under other layouts the sums begin anew.
+                work.touched = self.units.iter().map(|(key, _)| (key.clone(), None)).collect();
+                work.units.extend(work.touched.keys().cloned());
+                self.totals = vec![Totals::default(); layouts.len()];
+            }
+            self.layouts = Arc::new(layouts);
+        }
+        self.sum(work, u64::from(target.profile.rules));
+        self.choose(target);
+    }
+
+    /// Touches the units that have one of these sets.
+    fn touch_users(&mut self, work: &mut Work, lists: &AllSets, cut: &[HashSet<usize>; 3]) {
+        if cut.iter().all(HashSet::is_empty) {
+            return;
+        }
+        let all = self.units.iter().filter(|(_, used)| lists.has(&used.unit.pieces, cut));
+        for (key, used) in all {
+            work.touched.entry(key.clone()).or_insert_with(|| Some(used.clone()));
+            work.units.insert(key.clone());
+        }
+    }
+
+    /// Counts the units to be made anew, and brings the sums to what the touched units are.
+    fn sum(&mut self, work: &mut Work, room: u64) {
+        let (layouts, lists) = (self.layouts.clone(), self.all_sets());
+        for key in &work.units {
+            if let Some(used) = self.units.get_mut(key) {
+                let pieces = &used.unit.pieces;
+                let numbers = lists.numbers(pieces);
+                let counts = layouts.iter().map(|layout| layout.count(pieces, &numbers, room)).collect();
+                Arc::make_mut(used).counts = Arc::new(counts);
+                work.numbers.insert(key.clone(), numbers);
+            }
+        }
+        for (key, before) in &work.touched {
+            let after = self.units.get(key).cloned();
+            for (used, sign) in [(before.as_ref(), -1), (after.as_ref(), 1)] {
+                let Some(used) = used else { continue };
+                for (totals, needs) in self.totals.iter_mut().zip(used.counts.iter()) {
+                    totals.add(used, needs, sign);
+                }
+            }
+        }
+    }
+
+    fn choose(&mut self, target: &Target) {
+        let fixed = self.fixed.len() as u64;
+        let needs = |at: usize| {
+            let (layout, totals) = (&self.layouts[at], &self.totals[at]);
+            let nodes = self.trie(at).map_or(0, |trie| trie.nodes);
+            let rules = u64::try_from(totals.rules).unwrap_or(u64::MAX).saturating_add(fixed);
+            let more = self.fixed_fields.keys().filter(|fields| !totals.combinations.contains_key(fields)).count();
+            let combinations = (totals.combinations.len() + more) as u64;
+            let mut needs = vec![(Table::Rules, rules, u64::from(target.profile.rules))];
+            needs.extend(layout.needs(nodes, target));
+            needs.push((Table::Combinations, combinations, u64::from(target.profile.combinations)));
+            needs
+        };
+        let rank = |at: usize, needs: &[(Table, u64, u64)]| {
+            let missing = needs.iter().map(|(_, needed, there)| needed.saturating_sub(*there));
+            let last = needs.last().map_or(0, |(_, needed, _)| *needed);
+            let unheard = self.order.unheard(self.totals[at].combinations.keys());
+            (unheard, missing.fold(0, u64::saturating_add), needs[0].1, last, self.layouts[at].ids())
+        };
+        let limits = |map: usize| self.layouts.iter().map(|layout| layout.limits()[map]).collect();
+        let offered = [limits(0), limits(1), limits(2)];
+        let taken = (0..self.layouts.len()).filter(|at| self.order.way.takes(self.layouts[*at].limits(), &offered));
+        let all = taken.map(|at| (at, needs(at)));
+        if let Some((chosen, needs)) = all.min_by_key(|(at, needs)| rank(*at, needs)) {
+            (self.chosen, self.needs) = (chosen, needs);
+        }
+    }
+
+    /// The trie of a layout's remote addresses.
+    pub(super) fn trie(&self, layout: usize) -> Option<&Trie> {
+        self.tries.get(layout / (self.layouts.len() / self.tries.len().max(1)).max(1))
+    }
+
+    /// Gives ids to the classes of the layout.
+    pub(super) fn name_classes(
+        &mut self,
+        work: &mut Work,
+        before: &AllSets,
+        target: &Target,
+        previous: Option<(&crate::policy::Image, [Option<u16>; 3])>,
+    ) -> Result<(), MapError> {
+        let Some(layout) = self.layout().cloned() else { return Ok(()) };
+        if self.maps.layout.as_ref().is_some_and(|was| was.is(&layout)) {
+            return Ok(());
+        }
+        let maps = Maps::build(&layout, self.trie(self.chosen), &target.sizes, previous)?;
+        if let Some(was) = &self.maps.layout {
+            let lists = self.all_sets();
+            let named = [
+                named_anew(
+                    (&before.remotes, &was.subnets),
+                    (&lists.remotes, &layout.subnets),
+                    [&self.maps.ids[0], &maps.ids[0]],
+                ),
+                named_anew(
+                    (&before.remote_ports, &was.remote_ports),
+                    (&lists.remote_ports, &layout.remote_ports),
+                    [&self.maps.ids[1], &maps.ids[1]],
+                ),
+                named_anew(
+                    (&before.local_ports, &was.local_ports),
+                    (&lists.local_ports, &layout.local_ports),
+                    [&self.maps.ids[2], &maps.ids[2]],
+                ),
+            ];
+            if named.iter().any(|sets| !sets.is_empty()) {
+                let users = self.units.iter().filter(|(_, used)| lists.has(&used.unit.pieces, &named));
+                work.units.extend(users.map(|(key, _)| key.clone()));
+            }
+        }
+        self.maps = Arc::new(maps);
+        Ok(())
+    }
+
+    pub(super) fn make_entries(&mut self, work: &mut Work, document: &Document) {
+        let Some(layout) = self.layout().cloned() else { return };
+        let (mut alone, lists) = (Alone::of(document), self.all_sets());
+        let names: BTreeSet<u32> = work.units.iter().map(|(name, _)| *name).collect();
+        let named = self.policies.iter().filter(|policy| names.contains(&policy.name));
+        let numbers: BTreeMap<u32, Numbers> = named.map(|policy| (policy.name, policy.numbers)).collect();
+        for key in &work.units {
+            let Some(used) = self.units.get_mut(key) else { continue };
+            let numbers = numbers.get(&key.0).copied().unwrap_or(Numbers { first: 0, room: 0 });
+            let document = alone.with(used.unit.policy.as_ref());
+            let sets = work.numbers.remove(key).unwrap_or_else(|| lists.numbers(&used.unit.pieces));
+            let pieces = &used.unit.pieces;
+            let entries = of_unit(document, numbers, pieces, &layout.tails(pieces, &sets), &self.maps.ids);
+            Arc::make_mut(used).entries = Arc::new(entries);
+        }
+        for (at, of) in self.bindings.iter().enumerate().filter(|(_, of)| names.contains(&of.policy)) {
+            let bound = self.bound.get(&of.number);
+            if bound.is_some_and(|bound| bound.locals.iter().any(|(_, key)| work.units.contains(key))) {
+                work.bindings.insert(at);
+            }
+        }
+        work.unbound |= self.unbound.iter().any(|(_, key)| work.units.contains(key));
+    }
+}
+
+impl Totals {
+    fn add(&mut self, used: &Used, needs: &Count, sign: i64) {
+        for (local, users) in &used.locals {
+            let entries = u128::from(needs.entries) * u128::from(*users);
+            self.rules = if sign > 0 { self.rules + entries } else { self.rules - entries };
+            for tail in &needs.fields {
+                count(&mut self.combinations, *tail | *local, sign * i64::from(*users));
+            }
+        }
+    }
+}
+
+/// The sets of all pieces of some units.
+fn sets_of(units: &[Arc<Unit>]) -> Vec<NamedSets<'_>> {
+    units.iter().flat_map(|unit| unit.pieces.iter().map(named_sets)).collect()
+}
