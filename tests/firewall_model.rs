@@ -182,7 +182,8 @@ impl Bench {
         let (old, new) = compile(adapter.target());
         let (before, after) = (decided(old.document(), &[], &probes), decided(new.document(), &[2], &probes));
         let (watched, watching) = (model.clone(), probes.clone());
-        let engine = Watched::new(adapter, move || judged(&watched, &watching));
+        let target = adapter.target().clone();
+        let engine = Watched::new(adapter, target, move || judged(&watched, &watching));
         let mut firewall = Firewall::adopt(engine, Adopt::of(&old), clock, Settings::default()).unwrap();
         firewall.engine().seen.clear();
         Self { model, firewall, old, new, probes, before, after }

@@ -260,7 +260,7 @@ impl<E: Engine> Firewall<E> {
     }
 
     fn load_behind_a_block(&mut self, begin: Begin) -> Result<(), AdoptError> {
-        let mut script = Load::of(&self.held.image, &self.target.sizes)?.adopt();
+        let mut script = Load::of(&self.held.image, &self.target)?.adopt();
         let mut task = Task { begin: Some(begin), ..Task::about(&self.held, None, script.commands()) };
         self.hands.meters = Meters::default();
         self.hands.drive(&mut script, &mut task);
@@ -335,8 +335,9 @@ impl<E: Engine> Firewall<E> {
         if *self.hands.engine.target() != self.target {
             return Err(ApplyCause::TargetChanged);
         }
-        let load = Load::of(&self.held.image, &self.target.sizes)?;
-        let mut script = if self.rebooted { load.reload() } else { load.resend(&self.held.image, &doubt.keys) };
+        let load = Load::of(&self.held.image, &self.target)?;
+        let mut script =
+            if self.rebooted { load.reload() } else { load.resend(&self.held.image, &doubt.keys, &self.target)? };
         let mut task = Task::about(&self.held, doubt.change, script.commands());
         task.rebooted = self.rebooted;
         self.hands.drive(&mut script, &mut task);
@@ -354,9 +355,9 @@ impl<E: Engine> Firewall<E> {
 
 /// How an adapter with this hash was found, and what follows.
 fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Result<Way, AttachError> {
-    let sizes = &engine.target().sizes;
+    let target = engine.target();
     let rebooted = matches!((status.boot, engine.boot_count()), (Some(before), Some(now)) if before != now);
-    let load = |held: &Held| Load::of(&held.image, sizes).map_err(AttachError::Content);
+    let load = |held: &Held| Load::of(&held.image, target).map_err(AttachError::Content);
     if let Some(pending) = &status.pending {
         let change = Some(pending.change);
         if matches!(pending.begin.kind, Kind::Adopt | Kind::Repair) {
@@ -371,7 +372,7 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
             Script::new(vec![Item::Undone])
         } else {
             let named = pending.goal.image.rules.keys().chain(&pending.begin.between).copied().collect();
-            load(&held)?.resend(&held.image, &named)
+            load(&held)?.resend(&held.image, &named, target).map_err(AttachError::Content)?
         };
         let found = Found::Interrupted { change: pending.change };
         return Ok(Way { found, held, script, change, uncounted: rebooted });

@@ -5,16 +5,22 @@
 //! | adopt | begin, block, reset, reclaim, meter, base denies, maps, the rest, unblock, version, done |
 //! | reload, after a reboot of the management controller | the same, without begin, and with recovered for done |
 //! | recount | meter, entries that count, version, recovered |
-//! | resend | what is in doubt to NONE, base denies, maps, the rest, keys of the lost change to NONE, version, recovered |
+//! | resend | blank maps, what is in doubt to NONE, base denies, maps, the rest, keys of the lost change to NONE, version, recovered |
+//!
+//! Where lookups are ranked, entries go to NONE from the last rank up and come from the first rank down: so none of them is
+//! ever looked up without those that go before it.
 //!
 //! The first failure ends a script. A version that cannot be read fails nothing, unless the channel is lost by it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::machine::{Answer, Effect, Failure, Machine, Note};
 use crate::nic::{Override, RulesetVersion};
-use crate::policy::Image;
-use crate::tables::{Action, MapError, RuleKey, Sizes, TableOp};
+use crate::policy::{Image, ImageEntry};
+use crate::tables::{
+    Action, LookupOrder, MapError, PortMap, PortRangeId, RuleKey, Sizes, SubnetId, SubnetMap, TableOp, Target, Verdict,
+};
 
 /// One effect of a script.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,10 +132,13 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub fn of(image: &Image, sizes: &Sizes) -> Result<Self, MapError> {
+    pub fn of(image: &Image, target: &Target) -> Result<Self, MapError> {
+        let sizes = &target.sizes;
         let set = |base: bool| {
             let rules = image.rules.iter().filter(move |(key, _)| key.is_base() == base);
-            let op = rules.map(|(key, entry)| TableOp::SetRule {
+            let mut rules: Vec<_> = rules.collect();
+            rules.sort_by_key(|(key, _)| rank(&target.profile.order, key));
+            let op = rules.into_iter().map(|(key, entry)| TableOp::SetRule {
                 key: *key,
                 rx: entry.rx.action,
                 tx: entry.tx.action,
@@ -178,17 +187,63 @@ impl Load {
     }
 
     /// Sends again all that the image names and all that `doubtful` names, what could be open first.
-    pub fn resend(self, image: &Image, doubtful: &BTreeSet<RuleKey>) -> Script {
+    ///
+    /// # Errors
+    /// The adapter's sizes allow no map at all.
+    pub fn resend(self, image: &Image, doubtful: &BTreeSet<RuleKey>, target: &Target) -> Result<Script, MapError> {
         let none = |key: &RuleKey| TableOp::SetRule { key: *key, rx: Action::None, tx: Action::None, counter: None };
-        let above: BTreeSet<&RuleKey> = image.rules.keys().chain(doubtful).filter(|key| !key.is_base()).collect();
+        // What can only deny stays until it is sent again: nothing may be beneath it.
+        let opens = |key: &RuleKey| image.rules.get(key).is_none_or(may_allow);
+        let above = image.rules.keys().chain(doubtful).filter(|key| !key.is_base() && opens(key));
+        let mut above: Vec<&RuleKey> = above.collect::<BTreeSet<_>>().into_iter().collect();
+        above.sort_by_key(|key| Reverse(rank(&target.profile.order, key)));
         let shut: Vec<TableOp> = above.into_iter().map(none).collect();
         let stranger = |key: &&RuleKey| key.is_base() && !image.rules.contains_key(key);
         let strangers: Vec<TableOp> = doubtful.iter().filter(stranger).map(none).collect();
-        let groups = [shut, self.base, self.maps, self.rest, strangers];
+        let groups = [blank_maps(image, doubtful, &target.sizes)?, shut, self.base, self.maps, self.rest, strangers];
         let sends = groups.into_iter().filter(|group| !group.is_empty());
         let paused = sends.flat_map(|group| group.into_iter().map(Item::Send).chain([Item::Pause]));
-        Script::new(paused.chain([Item::Version, Item::Recovered]).collect())
+        Ok(Script::new(paused.chain([Item::Version, Item::Recovered]).collect()))
     }
+}
+
+/// Maps in the place of those that the image does not have: no entry may name an id of a map that was never written, not
+/// even to go to NONE. No doubtful entry names the one id that they give.
+fn blank_maps(image: &Image, doubtful: &BTreeSet<RuleKey>, sizes: &Sizes) -> Result<Vec<TableOp>, MapError> {
+    let spare = |id: fn(&RuleKey) -> Option<u16>, min: u32, max: u32| {
+        let named: BTreeSet<u16> = doubtful.iter().filter_map(id).collect();
+        let mut ids = (min..=max).filter_map(|id| u16::try_from(id).ok());
+        ids.find(|id| !named.contains(id)).filter(|_| !named.is_empty())
+    };
+    let ports = |id| PortMap::build([(0, PortRangeId(id))], sizes)?.tree(sizes);
+    let range = |id| spare(id, sizes.portrange_id_min, sizes.portrange_id_max);
+    let subnet = spare(|key| key.remote_subnet.map(|id| id.0), sizes.subnet_id_min, sizes.subnet_id_max);
+    let remote = range(|key| key.remote_portrange.map(|id| id.0));
+    let local = range(|key| key.local_portrange.map(|id| id.0));
+    let mut out = Vec::new();
+    if let (None, Some(id)) = (&image.subnets, subnet) {
+        let map = SubnetMap::build([(0, SubnetId(id))], sizes)?;
+        out.extend(map.leaves_up(sizes).into_iter().cloned().map(TableOp::SetSubnetNode));
+    }
+    if let (None, Some(id)) = (&image.remote_ports, remote) {
+        out.push(TableOp::SetRemotePortTree(ports(id)?));
+    }
+    if let (None, Some(id)) = (&image.local_ports, local) {
+        out.push(TableOp::SetLocalPortTree(ports(id)?));
+    }
+    Ok(out)
+}
+
+/// The place of an entry among lookups: the first decides.
+fn rank(order: &LookupOrder, key: &RuleKey) -> usize {
+    match order {
+        LookupOrder::Unordered => 0,
+        LookupOrder::Ranked(list) => list.iter().position(|fields| *fields == key.fields()).unwrap_or(list.len()),
+    }
+}
+
+fn may_allow(entry: &ImageEntry) -> bool {
+    [entry.rx.action, entry.tx.action].iter().any(|action| action.verdict() == Some(Verdict::Allow))
 }
 
 /// After a command without an answer: the adapter usable again, and whether all traffic is blocked for certain. A reboot of

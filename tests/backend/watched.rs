@@ -6,14 +6,16 @@ use nicfw::tables::{CounterId, CounterValue, TableOp, Target};
 
 pub struct Watched<T> {
     adapter: Adapter,
+    target: Target,
     look: Box<dyn FnMut() -> T>,
     /// What was seen, command by command.
     pub seen: Vec<T>,
 }
 
 impl<T> Watched<T> {
-    pub fn new(adapter: Adapter, look: impl FnMut() -> T + 'static) -> Self {
-        Self { adapter, look: Box::new(look), seen: Vec::new() }
+    /// Of the adapter it is assumed what `target` says.
+    pub fn new(adapter: Adapter, target: Target, look: impl FnMut() -> T + 'static) -> Self {
+        Self { adapter, target, look: Box::new(look), seen: Vec::new() }
     }
 }
 
@@ -21,7 +23,7 @@ impl<T> Engine for Watched<T> {
     type RecoverError = AttachError;
 
     fn target(&self) -> &Target {
-        self.adapter.target()
+        &self.target
     }
 
     fn boot_count(&self) -> Option<u16> {

@@ -8,8 +8,11 @@
 mod documents;
 #[path = "../agreement/frames.rs"]
 mod frames;
+#[path = "../compiler/orders.rs"]
+mod orders;
 #[path = "../agreement/packets.rs"]
 mod packets;
+mod ranked;
 #[path = "../backend/watched.rs"]
 mod watched;
 
@@ -21,10 +24,12 @@ use std::time::Duration;
 use nicfw::Adapter;
 use nicfw::clock::{Clock, Signal, Timestamp, VirtualClock};
 use nicfw::firewall::{Adopt, Firewall, Settings};
+use nicfw::mcdi::wire::Cmd;
 use nicfw::nic::AttachOptions;
 use nicfw::policy::{Compiled, Document, Flow, Packet};
-use nicfw::tables::{Direction, MacAddr, Sizes, Verdict};
+use nicfw::tables::{Direction, LookupOrder, MacAddr, Sizes, TableOp, Verdict};
 use nicfw_model::engine::{Decided, Decision, EngineConfig};
+use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::packet::{Headers, parse};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use proptest::prelude::*;
@@ -112,27 +117,60 @@ enum Outcome {
     },
 }
 
-fn change(
-    texts: [&str; 2],
-    packets: &[(Packet, frames::Shape)],
-    tight: bool,
+/// What is changed, and what is watched meanwhile.
+struct Scene<'a> {
+    texts: [&'a str; 2],
+    packets: &'a [(Packet, frames::Shape)],
+    sizes: Sizes,
+    order: LookupOrder,
     seed: u64,
-) -> Result<Outcome, TestCaseError> {
-    let engine = EngineConfig { sizes: sizes(tight), seed, ..EngineConfig::profile0() };
-    let function = |port| FunctionConfig::admin(port, MacAddr([2, 0xff, 0, 0, 0, u8::try_from(port).unwrap()]));
-    let model = Model::new(ModelConfig { engine, ..ModelConfig::new(vec![function(0), function(1)]) });
-    let clock = Arc::new(Pauses::default());
-    let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default()).unwrap();
-    let [old, new] = texts.map(|text| Document::parse(text, "test.yaml").unwrap());
-    let Ok(old) = Compiled::new(&old, adapter.target(), None) else { return Ok(Outcome::Refused) };
-    let Ok(new) = Compiled::new(&new, adapter.target(), Some(&old)) else { return Ok(Outcome::Refused) };
-    let headers: Vec<Headers> = packets.iter().map(|(packet, shape)| parse(&frame(packet, *shape)).unwrap()).collect();
-    let watched = {
-        let (model, headers, clock) = (model.clone(), headers.clone(), clock.clone());
-        Watched::new(adapter, move || (clock.0.load(Ordering::Relaxed), judged(&model, &headers)))
-    };
-    let mut firewall = Firewall::adopt(watched, Adopt::of(&old), clock, Settings::default()).unwrap();
-    firewall.engine().seen.clear();
+}
+
+/// An adapter that holds the old document, and the new one beside it.
+struct World {
+    model: Model,
+    headers: Vec<Headers>,
+    firewall: Firewall<Watched<(usize, Judged)>>,
+    old: Compiled,
+    new: Compiled,
+}
+
+impl Scene<'_> {
+    /// `None` if a document does not fit.
+    fn set(&self) -> Option<World> {
+        let mut engine = EngineConfig { sizes: self.sizes, seed: self.seed, ..EngineConfig::profile0() };
+        let ranked = self.order != LookupOrder::Unordered;
+        if ranked {
+            engine.profile = orders::target(self.order.clone()).profile;
+        }
+        let profile = engine.profile.clone();
+        let function = |port| FunctionConfig::admin(port, MacAddr([2, 0xff, 0, 0, 0, u8::try_from(port).unwrap()]));
+        let model = Model::new(ModelConfig { engine, ..ModelConfig::new(vec![function(0), function(1)]) });
+        let clock = Arc::new(Pauses::default());
+        let adapter =
+            Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default()).unwrap();
+        let mut target = adapter.target().clone();
+        if ranked {
+            target.profile = profile;
+        }
+        let [old, new] = self.texts.map(|text| Document::parse(text, "test.yaml").unwrap());
+        let old = Compiled::new(&old, &target, None).ok()?;
+        let new = Compiled::new(&new, &target, Some(&old)).ok()?;
+        let parsed = |(packet, shape): &(Packet, frames::Shape)| parse(&frame(packet, *shape)).unwrap();
+        let headers: Vec<Headers> = self.packets.iter().map(parsed).collect();
+        let watched = {
+            let (model, headers, clock) = (model.clone(), headers.clone(), clock.clone());
+            Watched::new(adapter, target, move || (clock.0.load(Ordering::Relaxed), judged(&model, &headers)))
+        };
+        let mut firewall = Firewall::adopt(watched, Adopt::of(&old), clock, Settings::default()).unwrap();
+        firewall.engine().seen.clear();
+        Some(World { model, headers, firewall, old, new })
+    }
+}
+
+fn change(scene: &Scene<'_>) -> Result<Outcome, TestCaseError> {
+    let Some(World { model, headers, mut firewall, old, new }) = scene.set() else { return Ok(Outcome::Refused) };
+    let packets = scene.packets;
     let Ok(change) = firewall.plan(&new, "test") else { return Ok(Outcome::Refused) };
     let closes = change.plan.closes.clone();
     let before = judged(&model, &headers);
@@ -165,6 +203,51 @@ fn change(
     Ok(Outcome::Applied { commands: report.commands, somebody_closed: !closes.is_empty() })
 }
 
+/// A command of the change gets no answer, and may have taken effect or not. Recovery brings the old document back, and opens
+/// nothing on the way that neither document opens.
+fn lost_answer(scene: &Scene<'_>, place: prop::sample::Index, effect: bool) -> Result<(), TestCaseError> {
+    let after = {
+        let Some(World { model, headers, mut firewall, new, .. }) = scene.set() else { return Ok(()) };
+        let Ok(change) = firewall.plan(&new, "test") else { return Ok(()) };
+        firewall.apply(change).unwrap();
+        judged(&model, &headers)
+    };
+    let World { model, headers, mut firewall, new, .. } = scene.set().unwrap();
+    let change = firewall.plan(&new, "test").unwrap();
+    let steps = &change.plan.steps;
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let at = place.index(steps.len());
+    let cmd = command(&steps[at].op);
+    let same = steps[..at].iter().filter(|step| command(&step.op) == cmd).count();
+    model.inject(Fault { cmd: Some(cmd), after: same.try_into().unwrap(), kind: FaultKind::Hang { effect } });
+    let before = judged(&model, &headers);
+    prop_assert!(firewall.apply(change).is_err());
+    let recovered = firewall.recover();
+    prop_assert!(recovered.is_ok(), "{:?}", recovered);
+    let open = |(tx, rx): (bool, bool), (old, new): ((bool, bool), (bool, bool))| {
+        (tx && !old.0 && !new.0) || (rx && !old.1 && !new.1)
+    };
+    for (command, (_, judged)) in std::mem::take(&mut firewall.engine().seen).iter().enumerate() {
+        for (at, is) in judged.iter().enumerate() {
+            prop_assert!(!open(*is, (before[at], after[at])), "after command {}: packet {}", command, at);
+        }
+    }
+    prop_assert_eq!(judged(&model, &headers), before);
+    Ok(())
+}
+
+/// The command that carries a table operation.
+fn command(op: &TableOp) -> Cmd {
+    match op {
+        TableOp::SetRule { .. } => Cmd::SET_SECURITY_RULE,
+        TableOp::SetSubnetNode(_) => Cmd::SUBNET_MAP_SET_NODE,
+        TableOp::SetRemotePortTree(_) => Cmd::REMOTE_PORTRANGE_MAP_SET_TREE,
+        TableOp::SetLocalPortTree(_) => Cmd::LOCAL_PORTRANGE_MAP_SET_TREE,
+    }
+}
+
 /// A packet that was sent at some time arrives at that time or later, up to the next pause.
 fn end_to_end(at: usize, before: &Judged, after: &Judged, seen: &[(usize, Judged)]) -> Result<(), TestCaseError> {
     let admits = |(tx, rx): (bool, bool)| tx && rx;
@@ -194,19 +277,46 @@ proptest! {
         tight in any::<bool>(),
         seed in any::<u64>(),
     ) {
-        change([&old, &new], &packets, tight, seed)
+        let scene = Scene {
+            texts: [&old, &new],
+            packets: &packets,
+            sizes: sizes(tight),
+            order: LookupOrder::Unordered,
+            seed,
+        };
+        change(&scene)
             .map_err(|error| TestCaseError::fail(format!("{error}\nfrom\n{old}\nto\n{new}")))?;
     }
 }
 
-/// The test above shows nothing where a change is refused or empty, and little where nobody is ever closed.
+proptest! {
+    #[test]
+    fn a_lost_answer_opens_nothing(
+        old in document(),
+        new in document(),
+        packets in prop::collection::vec((packet(), shape()), 40),
+        place in any::<prop::sample::Index>(),
+        tight in any::<bool>(),
+        effect in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let (texts, order) = ([old.as_str(), new.as_str()], LookupOrder::Unordered);
+        lost_answer(&Scene { texts, packets: &packets, sizes: sizes(tight), order, seed }, place, effect)
+            .map_err(|error| TestCaseError::fail(format!("{error}\nfrom\n{old}\nto\n{new}")))?;
+    }
+}
+
+/// The tests above show nothing where a change is refused or empty, and little where nobody is ever closed.
 #[test]
 fn most_changes_are_applied_and_some_close_somebody() {
     let mut runner = TestRunner::deterministic();
     let mut draw = || document().new_tree(&mut runner).unwrap().current();
     let pairs: Vec<[String; 2]> = (0..60).map(|_| [draw(), draw()]).collect();
     let outcomes = |tight| {
-        let outcome = |[old, new]: &[String; 2]| change([old, new], &[], tight, 0).unwrap();
+        let outcome = |[old, new]: &[String; 2]| {
+            let (texts, order) = ([old.as_str(), new.as_str()], LookupOrder::Unordered);
+            change(&Scene { texts, packets: &[], sizes: sizes(tight), order, seed: 0 }).unwrap()
+        };
         pairs.iter().map(outcome).collect::<Vec<_>>()
     };
     let commands = outcomes(false).into_iter().filter_map(|outcome| match outcome {

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::exceptions::{Exceptions, exchange, is_exception};
 use super::keys::{Common, Sides};
 use super::maps::{Kind, Map, Route, route};
-use super::recorder::{Content, Recorder, Rules, rules_of};
-use super::{Local, Phase, Plan};
+use super::recorder::{Content, Recorder, Rules};
+use super::scope::Scope;
+use super::{Local, Phase, Plan, PlanError};
 use crate::policy::Image;
-use crate::tables::{Action, Direction, MapError, RuleKey, Target, Verdict};
+use crate::tables::{Action, Direction, LookupOrder, MapError, RuleKey, Target, Verdict};
 
 /// How much room the tables have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,35 +18,44 @@ pub(super) enum Room {
     Ample,
     /// None to spare: what changes closes first and opens last.
     Short,
+    /// Entries above the base deny: what changes closes first, then come the denies, and the allows last.
+    Ranked,
 }
 
-const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
-
-/// A key above the base whose entry denies.
-pub(super) fn deny_above_base(image: &Image) -> Option<RuleKey> {
-    let denies = |content: &Content| DIRECTIONS.iter().any(|d| content.action(*d).verdict() == Some(Verdict::Deny));
-    rules_of(image).into_iter().find(|(key, content)| !key.is_base() && denies(content)).map(|(key, _)| key)
-}
+pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
 
 /// Writes the steps from `old` to `new`. Does not look at the number of entries and combinations.
-pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> Result<Plan, MapError> {
-    let (old_rules, new_rules) = (rules_of(old), rules_of(new));
-    let short = room == Room::Short;
+pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> Result<Plan, PlanError> {
+    let scope = Scope::new(old, new);
+    let (old_rules, new_rules) = (scope.rules(old), scope.rules(new));
+    let room = match [&old_rules, &new_rules].into_iter().flatten().find(|(key, says)| is_exception(key, says)) {
+        None => room,
+        Some((key, _)) if target.profile.order == LookupOrder::Unordered => {
+            return Err(PlanError::DenyAboveBase(key.fields()));
+        }
+        Some(_) => Room::Ranked,
+    };
+    let short = room != Room::Ample;
     let way = |kind| (kind, route(kind, [old, new], [&old_rules, &new_rules], &target.sizes, short));
     let routes: BTreeMap<Kind, Route> = Kind::ALL.into_iter().map(way).collect();
-    let mut to = Recorder::new(old, &target.sizes);
+    let mut to = Recorder::new(old, old_rules, scope.rest(old), &target.sizes);
 
     let stale = refine(&mut to, &routes)?;
     let live: Rules = to.rules().iter().filter(|(key, _)| !stale.contains(*key)).map(|(k, c)| (*k, *c)).collect();
     let goal = expand(&new_rules, &routes);
     let closed = |key: &RuleKey| routes.iter().any(|(kind, route)| route.is_closed() && kind.id(key).is_some());
     let differs = |key: &RuleKey| live.get(key) != goal.get(key);
+    let exceptions = if room == Room::Ranked {
+        Exceptions::new([&live, &goal], |key| closed(key) || differs(key))?
+    } else {
+        Exceptions::default()
+    };
     let sides = Sides {
         old: &live,
         new: &goal,
         open: target.profile.no_match == Verdict::Allow,
         limit: target.profile.rules as usize,
-        apart: |key: &RuleKey| closed(key) || (short && differs(key)),
+        apart: |key: &RuleKey| closed(key) || (short && differs(key)) || exceptions.touch(key),
     };
     let commons = DIRECTIONS.map(|direction| sides.common(direction, |kind| to.map(kind)));
     if commons.iter().any(|common| common.overflow) && !short {
@@ -53,7 +64,7 @@ pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> R
 
     cover(&mut to, &commons);
     tighten(&mut to, &commons, &stale, &goal, short);
-    loosen(&mut to, &routes, &goal)?;
+    loosen(&mut to, &routes, &goal, room)?;
     coarsen(&mut to, &routes, &goal)?;
     retire(&mut to, &new_rules);
     let closes: BTreeSet<Local> = commons.into_iter().flat_map(|common| common.closes).collect();
@@ -176,7 +187,7 @@ fn deny(to: &mut Recorder<'_>, goal: &Rules) {
 }
 
 /// Writes the maps that no allow names meanwhile, and brings every entry of the new image to its content.
-fn loosen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules) -> Result<(), MapError> {
+fn loosen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules, room: Room) -> Result<(), MapError> {
     to.enter(Phase::Loosen);
     for (&kind, route) in routes {
         if let Route::Closed(map) = route {
@@ -184,6 +195,9 @@ fn loosen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules) -
         }
     }
     to.settle();
+    if room == Room::Ranked {
+        exchange(to, goal);
+    }
     let ended = |key: &&RuleKey| key.is_base() && !goal.contains_key(*key);
     for key in to.rules().keys().filter(ended).copied().collect::<Vec<_>>() {
         to.set(key, Content::default());

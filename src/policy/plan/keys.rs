@@ -61,20 +61,20 @@ pub(super) fn meet<'a>(a: &RuleKey, b: &RuleKey, map: impl Fn(Kind) -> Option<&'
 }
 
 /// True if the keys have no field in which they differ: ids and exact values are not compared.
-fn may_meet(a: &RuleKey, b: &RuleKey) -> bool {
+pub(super) fn may_meet(a: &RuleKey, b: &RuleKey) -> bool {
     meet(a, b, |_| None).is_some()
 }
 
 /// True if every frame that `inner` matches matches `outer`, as far as equal fields show.
-fn covers(outer: &RuleKey, inner: &RuleKey) -> bool {
+pub(super) fn covers(outer: &RuleKey, inner: &RuleKey) -> bool {
     // What `outer` names, `inner` names too, with the same value.
     meet(outer, inner, |_| None).is_some_and(|both| both == *inner)
 }
 
 /// Keys by local IP address; those that name none are under `None`.
-type ByIp<'a> = BTreeMap<Option<IpAddr>, Vec<&'a RuleKey>>;
+pub(super) type ByIp<'a> = BTreeMap<Option<IpAddr>, Vec<&'a RuleKey>>;
 
-fn by_ip<'a>(keys: impl IntoIterator<Item = &'a RuleKey>) -> ByIp<'a> {
+pub(super) fn by_ip<'a>(keys: impl IntoIterator<Item = &'a RuleKey>) -> ByIp<'a> {
     let mut out = ByIp::new();
     for key in keys {
         out.entry(key.local_ip).or_default().push(key);
@@ -83,7 +83,7 @@ fn by_ip<'a>(keys: impl IntoIterator<Item = &'a RuleKey>) -> ByIp<'a> {
 }
 
 /// Those of `keys` whose local address does not differ from that of `key`.
-fn near<'a>(keys: &'a ByIp<'a>, key: &RuleKey) -> Vec<&'a RuleKey> {
+pub(super) fn near<'a>(keys: &'a ByIp<'a>, key: &RuleKey) -> Vec<&'a RuleKey> {
     match key.local_ip {
         None => keys.values().flatten().copied().collect(),
         ip => [ip, None].iter().filter_map(|ip| keys.get(ip)).flatten().copied().collect(),

@@ -22,6 +22,10 @@
 //!
 //! Where ids, nodes, entries or combinations are too few for that, flows are closed, changed and reopened, and
 //! [`Plan::closes`] names whose they are.
+//!
+//! # Denies above the base
+//! A ranked lookup order makes them: exceptions of allows that rank below. Then what differs is closed first, and what such
+//! a deny is an exception of; the base denies guard it while the denies are exchanged; the allows come last.
 #![cfg_attr(
     not(test),
     deny(
@@ -34,10 +38,12 @@
 )]
 
 mod change;
+mod exceptions;
 mod keys;
 mod maps;
 mod more;
 mod recorder;
+mod scope;
 #[cfg(test)]
 mod tests;
 
@@ -99,8 +105,11 @@ impl Local {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// An entry above the base denies: parts of such an image can say the opposite of the whole.
-    #[error("an entry that names {0:?} denies; above the base entries must allow")]
+    #[error("an entry that names {0:?} denies; without an order of lookups entries above the base must allow")]
     DenyAboveBase(MatchFields),
+    /// An entry above the base denies flows that nothing below denies: they would be open while it is exchanged.
+    #[error("an entry that names {0:?} denies where no base entry does, and changes")]
+    DenyWithoutBase(MatchFields),
     /// Too few entries, even with every changed flow closed meanwhile.
     #[error("the change needs {needed} entries at its peak, the adapter has {available}")]
     Rules {
@@ -144,9 +153,6 @@ impl Plan {
     /// # Errors
     /// [`PlanError`] if the change does not fit. It is pure: nothing was sent.
     pub fn new(old: &Image, new: &Image, target: &Target) -> Result<Self, PlanError> {
-        if let Some(key) = [old, new].into_iter().find_map(change::deny_above_base) {
-            return Err(PlanError::DenyAboveBase(key.fields()));
-        }
         let plan = change::record(old, new, target, change::Room::Ample)?;
         if plan.fits(target).is_ok() {
             return Ok(plan);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::maps::{Kind, Map};
+use super::scope::Rest;
 use super::{Phase, Plan, Step};
 use crate::policy::{Image, ImageEntry};
 use crate::tables::{Action, CounterId, Direction, MapError, MatchFields, RuleKey, Sizes, SubnetNode, TableOp};
@@ -30,7 +31,7 @@ impl Content {
         }
     }
 
-    fn is_none(&self) -> bool {
+    pub fn is_none(&self) -> bool {
         self.rx == Action::None && self.tx == Action::None
     }
 }
@@ -44,18 +45,14 @@ impl From<&ImageEntry> for Content {
 /// Entries by what they match.
 pub(super) type Rules = BTreeMap<RuleKey, Content>;
 
-/// The entries of an image that say anything.
-pub(super) fn rules_of(image: &Image) -> Rules {
-    let all = image.rules.iter().map(|(key, entry)| (*key, Content::from(entry)));
-    all.filter(|(_, content)| !content.is_none()).collect()
-}
-
 pub(super) struct Recorder<'a> {
     sizes: &'a Sizes,
     rules: Rules,
     maps: BTreeMap<Kind, Map>,
-    /// Every trie node whose content is known, in use or not.
-    nodes: BTreeMap<u32, SubnetNode>,
+    /// Every trie node whose content is known, in use or not; `None` until a trie is written.
+    nodes: Option<BTreeMap<u32, SubnetNode>>,
+    /// Entries that no step concerns.
+    beside: usize,
     /// Entries of each combination of match fields.
     combinations: BTreeMap<MatchFields, usize>,
     phase: Phase,
@@ -66,16 +63,16 @@ pub(super) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    pub fn new(old: &Image, sizes: &'a Sizes) -> Self {
-        let rules = rules_of(old);
-        let mut combinations = BTreeMap::new();
+    /// `rules` are the entries of `old` that the change can concern, `rest` are the others.
+    pub fn new(old: &Image, rules: Rules, rest: Rest, sizes: &'a Sizes) -> Self {
+        let Rest { rules: beside, mut combinations } = rest;
         for key in rules.keys() {
             *combinations.entry(key.fields()).or_default() += 1;
         }
-        let plan = Plan { peak_rules: rules.len(), peak_combinations: combinations.len(), ..Plan::default() };
+        let plan = Plan { peak_rules: beside + rules.len(), peak_combinations: combinations.len(), ..Plan::default() };
         let maps = Kind::ALL.into_iter().filter_map(|kind| Some((kind, Map::of(old, kind)?))).collect();
-        let nodes = old.subnets.iter().flat_map(|map| &map.nodes).map(|node| (node.id, node.clone())).collect();
-        Self { sizes, rules, maps, nodes, combinations, phase: Phase::Refine, unsettled: false, pause: false, plan }
+        let (phase, nodes) = (Phase::Refine, None);
+        Self { sizes, rules, maps, nodes, beside, combinations, phase, unsettled: false, pause: false, plan }
     }
 
     pub fn finish(self, closes: BTreeSet<super::Local>) -> Plan {
@@ -122,7 +119,7 @@ impl<'a> Recorder<'a> {
         } else if self.rules.insert(key, content).is_none() {
             *self.combinations.entry(key.fields()).or_default() += 1;
         }
-        self.plan.peak_rules = self.plan.peak_rules.max(self.rules.len());
+        self.plan.peak_rules = self.plan.peak_rules.max(self.beside + self.rules.len());
         self.plan.peak_combinations = self.plan.peak_combinations.max(self.combinations.len());
     }
 
@@ -143,12 +140,19 @@ impl<'a> Recorder<'a> {
         self.unsettled = true;
         match map {
             Map::Subnets(new) => {
+                let live = match self.maps.get(&kind) {
+                    Some(Map::Subnets(live)) => live.nodes.as_slice(),
+                    _ => &[],
+                };
+                let known = || live.iter().map(|node| (node.id, node.clone())).collect();
+                let mut nodes = self.nodes.take().unwrap_or_else(known);
                 for node in new.leaves_up(self.sizes) {
-                    let before = self.nodes.insert(node.id, node.clone());
+                    let before = nodes.insert(node.id, node.clone());
                     if before.as_ref() != Some(node) {
                         self.push(TableOp::SetSubnetNode(node.clone()), before.map(TableOp::SetSubnetNode));
                     }
                 }
+                self.nodes = Some(nodes);
             }
             Map::Ports(new) => {
                 let before = match self.maps.get(&kind) {
