@@ -22,6 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::documents;
 use crate::fuse::When;
+use crate::load::{self, Load};
 use crate::process::{ADAPTER, SETTINGS, adapter};
 use crate::watch::Watch;
 
@@ -106,13 +107,16 @@ impl Process {
 pub struct Bench {
     process: Option<Process>,
     pub watch: Watch,
+    model: Model,
     served: Served,
 }
 
 impl Bench {
     /// An adapter that was adopted with the first document.
     pub fn new(name: &str, seed: u64) -> Self {
-        let model = Model::new(ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))]));
+        let mut functions = vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))];
+        functions.extend(load::functions());
+        let model = Model::new(ModelConfig::new(functions));
         let served = Served::new(&model, name);
         let documents = documents();
         let journal = FileStore::open(served.path("nic.journal")).unwrap();
@@ -121,9 +125,14 @@ impl Bench {
         let first = Compiled::new(&documents[0], adapter.target(), None).unwrap();
         let adopt = Adopt::of(&first).journal(journal).why("the beginning");
         Firewall::adopt(adapter, adopt, Arc::new(SystemClock::new()), SETTINGS).unwrap().detach();
-        let mut watch = Watch::new(model, &documents, seed);
+        let mut watch = Watch::new(model.clone(), &documents, seed);
         watch.look_at_all();
-        Self { process: None, watch, served }
+        Self { process: None, watch, model, served }
+    }
+
+    /// Frames that go through the adapter from here on.
+    pub fn load(&self) -> Load {
+        Load::start(&self.model)
     }
 
     /// Starts a process, which ends itself there.

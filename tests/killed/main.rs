@@ -10,10 +10,14 @@
 //! - Nothing passes that neither of them admits; nothing is dropped that both admit, except while a process recovers a change
 //!   that did not end.
 //!
+//! Frames go through the adapter meanwhile (`load.rs`): of those that every document denies none passes, of those of an
+//! address that nobody has bound none is dropped, recovery or not.
+//!
 //! `NICFW_KILLS` and `NICFW_SEED` choose how many processes are killed at random moments, and which moments.
 
 mod bench;
 mod fuse;
+mod load;
 #[path = "../matrix/probes.rs"]
 mod probes;
 mod process;
@@ -72,6 +76,8 @@ fn processes_are_killed_at_random_moments() {
     let count = documents().len();
     let mut bench = Bench::new("random", seed);
 
+    let load = bench.load();
+
     // How long the machine takes: attaching, a change.
     let start = Instant::now();
     bench.start(None);
@@ -108,14 +114,18 @@ fn processes_are_killed_at_random_moments() {
         bench.until(|_| false);
         killer.join().expect("it kills");
         bench.buries();
+        load.frames();
         *dead.entry(bench.watch.claim().phase).or_default() += 1;
     }
     bench.start(None);
     assert!(bench.attaches() && bench.changes("change", 1) && bench.changes("change", 0));
     bench.dismiss();
-    let watch = &bench.watch;
+    let (watch, [denied, unbound]) = (&bench.watch, load.frames());
     println!("seed {seed}: {kills} processes killed: {dead:?}; {} changes acknowledged, none lost", watch.acknowledged);
     println!("{} looks, {} judgements of {} packets as promised", watch.looks, watch.judgements, watch.probes());
+    println!(
+        "{denied} frames that every document denies, none passed; {unbound} of an unbound address, none was dropped"
+    );
     let enough = |phase| dead.get(&phase).copied().unwrap_or_default() >= kills / 20;
     assert!(enough(Phase::Changing) && enough(Phase::Recovering), "{dead:?}");
 }
