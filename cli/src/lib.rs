@@ -13,6 +13,7 @@ mod emulated;
 mod entries;
 pub mod failure;
 mod judge;
+pub mod machines;
 pub mod model_args;
 mod output;
 mod session;

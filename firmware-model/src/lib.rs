@@ -46,6 +46,7 @@ pub mod packet;
 pub mod pci;
 pub mod ports;
 pub mod serve;
+pub mod tally;
 
 mod device;
 mod mac;

@@ -13,6 +13,7 @@ use crate::mc::{FirmwareVariant, Function, FunctionConfig, Held, Mc, Switching};
 use crate::packet::{Headers, Runt, parse};
 use crate::pci::endpoint::Endpoint;
 use crate::pipeline::{self, Crossing, Place};
+use crate::tally::{Flow, FlowId, Tallies, Watched};
 
 /// What an adapter is made of.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ pub(crate) struct State {
     pub wires: BTreeMap<u32, Wire>,
     /// Memory of the functions that drivers in this process have, by their numbers.
     pub buffers: BTreeMap<usize, Arc<Buffers>>,
+    /// Flows whose judgements are counted.
+    pub watched: Watched,
 }
 
 /// What takes the frames that leave by a wire. It is called while the adapter stands still, so it must not wait.
@@ -93,7 +96,8 @@ impl Model {
             next_context: 0,
             generation: 0,
         };
-        Self { shared: Arc::new(Mutex::new(State { mc, wires: BTreeMap::new(), buffers: BTreeMap::new() })) }
+        let (wires, buffers, watched) = (BTreeMap::new(), BTreeMap::new(), Watched::default());
+        Self { shared: Arc::new(Mutex::new(State { mc, wires, buffers, watched })) }
     }
 
     /// A function for a driver, by its number in [`ModelConfig::functions`]; a number that none has is a function that is
@@ -134,6 +138,18 @@ impl Model {
     pub fn carry(&self, from: Place, frame: &[u8]) -> Result<Crossing, Runt> {
         let headers = parse(frame)?;
         Ok(pipeline::carry(&mut lock(&self.shared), from, headers, frame))
+    }
+
+    /// Counts from here on how the frames of a flow are judged that go through the adapter.
+    #[must_use]
+    pub fn watch(&self, flow: Flow) -> FlowId {
+        lock(&self.shared).watched.add(flow)
+    }
+
+    /// How the frames of a flow were judged since it is watched; `None` for a flow of another adapter.
+    #[must_use]
+    pub fn tallies(&self, flow: FlowId) -> Option<Tallies> {
+        lock(&self.shared).watched.tallies(flow)
     }
 
     /// Judges a frame in one direction at a physical port, wherever its MACs would steer it, and counts it.

@@ -53,6 +53,12 @@ struct Receiver {
 
 /// Carries a frame through the adapter: to wires, and into the queues of drivers.
 pub(crate) fn carry(state: &mut State, from: Place, headers: Headers, frame: &[u8]) -> Crossing {
+    let crossing = cross(state, from, headers, frame);
+    state.watched.count(&crossing);
+    crossing
+}
+
+fn cross(state: &mut State, from: Place, headers: Headers, frame: &[u8]) -> Crossing {
     let mut crossing = Crossing { headers, judgements: Vec::new(), delivered: Vec::new() };
     let mc = &mut state.mc;
     let (port, sender) = match from {

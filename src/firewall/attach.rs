@@ -369,7 +369,7 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
         let script = if rebooted {
             load(&held)?.reload()
         } else if pending.begin.version.as_ref() == Some(version) {
-            Script::new(vec![Item::Undone])
+            Script::new(vec![Item::Undone]).knowing(version.clone())
         } else {
             let named = pending.goal.image.rules.keys().chain(&pending.begin.between).copied().collect();
             load(&held)?.resend(&held.image, &named, target).map_err(AttachError::Content)?

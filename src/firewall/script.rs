@@ -68,6 +68,11 @@ impl Script {
         Self { items, at: 0, version: None, failure: None }
     }
 
+    /// The tables have this hash, as long as nothing is sent.
+    pub fn knowing(self, version: RulesetVersion) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
     /// Commands to the tables that it has.
     pub fn commands(&self) -> usize {
         self.items.iter().filter(|item| matches!(item, Item::Send(_))).count()

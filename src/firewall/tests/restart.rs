@@ -96,6 +96,8 @@ fn a_change_that_did_not_end_is_gone_after_the_restart() {
             let nothing_sent = at == 0 && fault == Fault::LostBefore;
             assert_eq!(recovery.commands == 0, nothing_sent, "known by the hash");
             assert_holds(&mut firewall, &old);
+            let (mut firewall, recovery) = restart(firewall, &clock);
+            assert_eq!((recovery.found, recovery.commands), (Found::Same, 0), "{fault:?} of command {at}");
             let change = firewall.plan_source(source(&document, &new), "CHG-1 again").unwrap();
             firewall.apply(change).unwrap();
             assert_holds(&mut firewall, &new);

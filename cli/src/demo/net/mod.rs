@@ -13,10 +13,10 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub use endpoint::EndpointError;
+pub use endpoint::{Endpoint, EndpointError};
+pub use namespaces::{Forbidden, become_root_of_own};
 
 use self::attempt::Attempt;
-use self::endpoint::Endpoint;
 use self::fabric::Fabric;
 use super::cast::Party;
 use super::exchange::{Crossing, Lab, Nonce, Probe, Switch};
