@@ -176,8 +176,17 @@ impl Family for u128 {
 
 type Decided = (Verdict, Cause);
 
+/// Whether frames show ports, and the remote and local ones, which are empty if not. Sorting may look at them before it has
+/// looked at the flag, so an `Option` will not do: memory checkers complain of what is not there.
+type Shown = (bool, PortSet, PortSet);
+
+fn shown(ports: Option<(PortSet, PortSet)>) -> Shown {
+    let (is, (remote, local)) = (ports.is_some(), ports.unwrap_or_default());
+    (is, remote, local)
+}
+
 /// Parts of regions: all but their remote addresses, and some of these. Parts that have all else in common are one region.
-type Found<T> = Vec<((Option<(PortSet, PortSet)>, Decided), IntervalSet<T>)>;
+type Found<T> = Vec<((Shown, Decided), IntervalSet<T>)>;
 
 /// The classes of a shape. Places in masks are places in the list of rules; the one behind it is that of the groups
 /// among remote addresses, of the ephemeral ports among local ports, and always set among remote ports.
@@ -206,8 +215,8 @@ impl<'a, T: Family> Cutter<'a, T> {
             for ((out, direction), mut found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
                 found.sort_unstable();
                 for parts in found.chunk_by(|a, b| a.0 == b.0) {
-                    let (ports, (verdict, cause)) = parts[0].0.clone();
-                    let ports = ports.map(|(remote, local)| PortPair { remote, local });
+                    let ((ported, remote, local), (verdict, cause)) = parts[0].0.clone();
+                    let ports = ported.then_some(PortPair { remote, local });
                     let remote = parts.iter().flat_map(|(_, remote)| remote.intervals().iter().copied());
                     let remote = T::wrap(IntervalSet::from_intervals(remote));
                     out.push(Region { direction, proto, ports, verdict, cause, remote });
@@ -255,10 +264,10 @@ impl<'a, T: Family> Cutter<'a, T> {
                 let acted = ported && scope != Scope::Nothing && here.iter().any(acts);
                 if scope == Scope::All {
                     let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
-                    found.push(((None, none), remote.set.clone()));
+                    found.push(((shown(None), none), remote.set.clone()));
                     if ported && !acted {
                         let ports = (PortSet::full(), PortSet::full());
-                        found.push(((Some(ports), none), remote.set.clone()));
+                        found.push(((shown(Some(ports)), none), remote.set.clone()));
                     }
                 }
                 if !acted {
@@ -273,7 +282,7 @@ impl<'a, T: Family> Cutter<'a, T> {
                 let Some((rows, columns)) = &sides else { continue };
                 let grid = self.grid(direction, proto, &remote.within, rows, columns).into_iter();
                 let grid = grid.filter(|(_, decided)| scope == Scope::All || decided.0 == Verdict::Allow);
-                found.extend(grid.map(|(ports, decided)| ((Some(ports), decided), remote.set.clone())));
+                found.extend(grid.map(|(ports, decided)| ((shown(Some(ports)), decided), remote.set.clone())));
             }
         }
         Some(found)
