@@ -42,6 +42,15 @@ impl Counts {
         fallen.map(|(key, was)| format!("{}, {}: {was} cells before, {} now", key.0, key.1, of(key))).collect()
     }
 
+    /// Cells of each kind of fault, over all workloads.
+    pub fn by_kind(&self) -> BTreeMap<&str, u64> {
+        let mut out = BTreeMap::new();
+        for ((_, kind), count) in &self.0 {
+            *out.entry(kind.as_str()).or_default() += count;
+        }
+        out
+    }
+
     /// Faults down, workloads across.
     pub fn table(&self) -> String {
         let workloads: BTreeSet<&str> = self.0.keys().map(|(workload, _)| workload.as_str()).collect();
@@ -58,4 +67,9 @@ impl Counts {
         }
         out
     }
+}
+
+/// A number as the README writes it.
+pub fn in_words(number: u64) -> String {
+    if number < 1000 { number.to_string() } else { format!("{},{:03}", number / 1000, number % 1000) }
 }

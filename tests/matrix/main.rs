@@ -93,3 +93,16 @@ fn every_fault_ends_as_promised() {
     assert!(fallen.is_empty(), "{fallen:#?}");
     assert_eq!(counts, Counts::read(COUNTS), "more cells than written down: NICFW_BLESS=1 writes them down");
 }
+
+#[test]
+fn the_readme_tells_these_counts() {
+    let readme = include_str!("../../README.md");
+    let (from, to) = (readme.find("fault matrix (`tests/matrix`)"), readme.find("with those that nothing happens to"));
+    let section = &readme[from.expect("a section")..to.expect("its sum")];
+    let written = Counts::read(COUNTS);
+    for (kind, count) in written.by_kind().into_iter().filter(|(kind, _)| *kind != "nothing") {
+        let cell = format!("| {} ", counts::in_words(count));
+        assert!(section.contains(&cell), "{kind}: {cell:?} is not in the README");
+    }
+    assert!(section.contains(&format!("\n{} cells", counts::in_words(written.sum()))), "{}", written.sum());
+}
