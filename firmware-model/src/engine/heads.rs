@@ -46,16 +46,16 @@ pub(super) struct Heads {
     heads: Vec<Head>,
     /// By number of an address, and of a MAC: the head that was last added.
     last: [Vec<u16>; 2],
-    /// Open addressing, a power of two, at most half full.
+    /// Open addressing, a power of two, at most a quarter full.
     slots: Vec<Slot>,
-    /// Bits of a hash that are not part of a place among the slots.
-    shift: u32,
     /// Bits of MAC and ether type that combinations look at.
     mac_mask: u64,
     /// Of tags.
     vlan_mask: u32,
     /// The number of the head that shows an address and a MAC that no entry names; 0 for none.
     nobody: u16,
+    /// What it shows beside them.
+    untagged: (u64, u32),
     /// That head's candidates look at nothing but the local side and the physical port.
     strange: bool,
 }
@@ -81,10 +81,10 @@ impl Heads {
             heads: Vec::new(),
             last: [Vec::new(), Vec::new()],
             slots: vec![Slot::default(); 2],
-            shift: 31,
             mac_mask: 0,
             vlan_mask: 0,
             nobody: 0,
+            untagged: (0, 0),
             strange: false,
         }
     }
@@ -104,8 +104,10 @@ impl Heads {
         for entry in rules.looked_up_entries() {
             heads.add(entry.key, fields, columns);
         }
-        let shown = Shown { mac: 0, ip: 0, vlans: both([NO_VLAN; 2]) & heads.vlan_mask };
-        let shown = Shown { mac: with_type(MacAddr([0; 6]), ETHER_IPV4) & heads.mac_mask, ..shown };
+        let (mac, vlans) =
+            (with_type(MacAddr([0; 6]), ETHER_IPV4) & heads.mac_mask, both([NO_VLAN; 2]) & heads.vlan_mask);
+        heads.untagged = (mac, vlans);
+        let shown = Shown { mac, ip: 0, vlans };
         let [_, _, ether_types, outer, inner] = columns;
         let numbers = [0, 0, ether_types.word(ETHER_IPV4), outer.word(NO_VLAN), inner.word(NO_VLAN)];
         heads.nobody = u16::try_from(heads.heads.len() + 1).unwrap_or(0);
@@ -177,10 +179,9 @@ impl Heads {
     /// Makes the heads known to [`Self::get`]. `beyond` are the combinations that look at more than a local side.
     pub fn settle(&mut self, beyond: Candidates) {
         self.strange = self.stranger().candidates & beyond == 0;
-        let size = (self.heads.len() * 2).next_power_of_two().max(2);
+        let size = (self.heads.len() * 4).next_power_of_two().max(2);
         self.slots.clear();
         self.slots.resize(size, Slot::default());
-        self.shift = u32::BITS - size.ilog2();
         for (number, head) in (1..).zip(&self.heads) {
             if number == u64::from(self.nobody) {
                 continue;
@@ -195,19 +196,21 @@ impl Heads {
 
     #[inline]
     fn home(&self, ip: u32) -> usize {
-        (ip.wrapping_mul(0x9e37_79b1) >> self.shift) as usize & (self.slots.len() - 1)
+        (u64::from(ip).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize & (self.slots.len() - 1)
     }
 
-    /// The number of a frame's local side and its candidates; key 0 if entries name no such side.
+    /// The number of a frame's local side and its candidates, if entries name such a side.
     #[inline]
-    pub fn get(&self, headers: &Headers, mac: MacAddr, ip: u32) -> Mark {
+    pub fn get(&self, headers: &Headers, mac: MacAddr, ip: u32) -> Option<Mark> {
         let (mac, vlans) = self.beside(headers, mac);
         let mut at = self.home(ip);
         loop {
             let slot = &self.slots[at];
-            let differs = (slot.shown.mac ^ mac) | u64::from((slot.shown.ip ^ ip) | (slot.shown.vlans ^ vlans));
-            if (differs == 0) | (slot.mark.key == 0) {
-                return slot.mark;
+            if (slot.shown.mac ^ mac) | u64::from((slot.shown.ip ^ ip) | (slot.shown.vlans ^ vlans)) == 0 {
+                return Some(slot.mark).filter(|mark| mark.key != 0);
+            }
+            if slot.mark.key == 0 {
+                return None;
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
@@ -236,10 +239,7 @@ impl Heads {
     /// What a frame is of which [`Self::get`] knows nothing.
     #[inline(never)]
     pub fn nobody(&self, values: &Values, headers: &Headers, mac: MacAddr, ip: u32) -> Nobody {
-        let Some(head) = usize::from(self.nobody).checked_sub(1).map(|at| &self.heads[at]) else {
-            return Nobody::Somebody;
-        };
-        let shown = self.beside(headers, MacAddr([0; 6])) == (head.shown.mac, head.shown.vlans);
+        let shown = self.nobody != 0 && self.beside(headers, MacAddr([0; 6])) == self.untagged;
         let named = values.column(Field::LocalIp).v4(ip) | values.column(Field::LocalMac).mac(mac) != 0;
         match shown && !named {
             true if self.strange => Nobody::Stranger,
@@ -251,7 +251,8 @@ impl Heads {
 
 #[inline]
 fn with_type(MacAddr([a, b, c, d, e, f]): MacAddr, ether_type: u16) -> u64 {
-    u64::from_le_bytes([a, b, c, d, e, f, 0, 0]) | u64::from(ether_type) << 48
+    let (low, high) = (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]));
+    u64::from(low) | u64::from(high) << 32 | u64::from(ether_type) << 48
 }
 
 fn both([outer, inner]: [u16; 2]) -> u32 {

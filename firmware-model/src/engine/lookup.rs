@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use nicfw::tables::{Assumption, Direction, EngineProfile, MacAddr, MatchFields};
 
 use super::flat::{NO_PORT, Ports, Subnets};
-use super::packed::{BATCH, Batch, Maps, Outcome, Packed, Places};
+use super::packed::{BATCH, Batch, Found, Maps, Outcome, Packed, Places};
 use super::row::{Field, Row};
 use super::table::{RuleTable, Walk};
 use super::values::{Candidates, Column, NO_PROTO, NO_VLAN, Values};
@@ -141,13 +141,15 @@ impl Lookup {
         batch: &mut Batch,
         outcome: &mut Outcome<'_>,
     ) {
+        // Each frame has a decision.
+        let frames = frames.get(..outcome.decisions.len()).unwrap_or(frames);
         let walk = Walk {
             none_is_absent: profile.holds(Assumption::NoneIsAbsent),
             miss_goes_on: profile.holds(Assumption::MissGoesOn),
         };
         let local_is_destination = (direction == Direction::Rx) == profile.holds(Assumption::LocalIsHostSide);
         let later_has_ports = !profile.holds(Assumption::LaterFragmentHasNoPorts);
-        let look = Look { lookup: self, values: rules.values(), later_has_ports, physical_port };
+        let look = Look { lookup: self, rules, values: rules.values(), later_has_ports, physical_port };
         let maps = Maps {
             values: rules.values(),
             subnets: &self.subnets.map,
@@ -170,9 +172,12 @@ impl Lookup {
                 if headers.ip.is_none() && !non_ip_is_judged {
                     continue;
                 }
-                let (row, candidates) =
-                    if local_is_destination { look.at::<true>(headers) } else { look.at::<false>(headers) };
-                outcome.put(place, rules.decide(&row, candidates, direction, walk));
+                let found = if local_is_destination {
+                    look.found::<true>(headers, direction, walk)
+                } else {
+                    look.found::<false>(headers, direction, walk)
+                };
+                outcome.put(place, found);
             }
         }
     }
@@ -181,12 +186,20 @@ impl Lookup {
 /// How the frames of one call are looked at.
 struct Look<'a> {
     lookup: &'a Lookup,
+    rules: &'a RuleTable,
     values: &'a Values,
     later_has_ports: bool,
     physical_port: u32,
 }
 
 impl Look<'_> {
+    /// What decides about a frame, whatever it is.
+    #[inline(never)]
+    fn found<const LOCAL_IS_DESTINATION: bool>(&self, headers: &Headers, direction: Direction, walk: Walk) -> Found {
+        let (row, candidates) = self.at::<LOCAL_IS_DESTINATION>(headers);
+        self.rules.decide(&row, candidates, direction, walk)
+    }
+
     /// The row of a frame, and the combinations that can decide about it.
     #[inline]
     fn at<const LOCAL_IS_DESTINATION: bool>(&self, headers: &Headers) -> (Row, Candidates) {

@@ -233,8 +233,6 @@ pub(super) struct Packed {
     selects: [Select; 64],
     /// Open addressing, a power of two, at most half full.
     slots: Vec<Slot>,
-    /// Bits of a hash that are not part of a place among the slots.
-    shift: u32,
 }
 
 /// The tables beside which frames are judged.
@@ -291,7 +289,6 @@ impl Packed {
             remote_ports: Vec::new(),
             selects: [Select::default(); 64],
             slots: Vec::new(),
-            shift: 0,
         }
     }
 
@@ -361,7 +358,6 @@ impl Packed {
         };
         let size = size.next_power_of_two().max(2);
         refill(&mut self.slots, std::iter::repeat_n(Slot::FREE, size));
-        self.shift = u64::BITS - size.ilog2();
         for (key, hit, id) in keys {
             let Ok(place) = u16::try_from(id.place() + 1) else { return false };
             let mut at = self.home(key);
@@ -380,11 +376,11 @@ impl Packed {
     #[inline]
     fn home(&self, key: u64) -> usize {
         let mixed = (key ^ key >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> self.shift) as usize & (self.slots.len() - 1)
+        (mixed >> 40) as usize & (self.slots.len() - 1)
     }
 
     /// Finds the entries that decide about a batch, and collects the frames that are left in [`Batch::others`].
-    #[inline]
+    #[inline(never)]
     pub fn decide<const LOCAL_IS_DESTINATION: bool>(
         &self,
         maps: &Maps<'_>,
@@ -408,11 +404,7 @@ impl Packed {
         }
         if looks_at(MatchFields::REMOTE_MAC) {
             let column = maps.values.column(Field::RemoteMac);
-            batch.meet(|batch, at| {
-                let headers = &frames[batch.places[at]];
-                let mac = if LOCAL_IS_DESTINATION { headers.src_mac } else { headers.dst_mac };
-                self.remote_macs[usize::from(column.mac(mac))]
-            });
+            by_mac::<LOCAL_IS_DESTINATION>(batch, frames, column, &self.remote_macs);
         }
         let mut stranger = self.heads.stranger();
         if looks_at(MatchFields::PHYSICAL_PORT) {
@@ -423,8 +415,7 @@ impl Packed {
         }
         self.settle(batch, direction, outcome);
         if batch.strangers.len > 0 {
-            let found = self.first(stranger, direction);
-            batch.strangers.iter().for_each(|place| outcome.put(place, found));
+            self.settle_strangers(batch, stranger, direction, outcome);
         }
     }
 
@@ -435,6 +426,13 @@ impl Packed {
             let mark = Mark { key: batch.keys[at], candidates: batch.candidates[at] };
             outcome.put(batch.places[at], self.first(mark, direction));
         }
+    }
+
+    /// Looks up what all strangers meet.
+    #[inline(never)]
+    fn settle_strangers(&self, batch: &Batch, mark: Mark, direction: Direction, outcome: &mut Outcome<'_>) {
+        let found = self.first(mark, direction);
+        batch.strangers.iter().for_each(|place| outcome.put(place, found));
     }
 
     /// The first entry with a verdict, in lookup order.
@@ -491,9 +489,9 @@ fn look<const LOCAL_IS_DESTINATION: bool>(heads: &Heads, values: &Values, frames
         };
         let ((mac, local), remote) =
             if LOCAL_IS_DESTINATION { ((headers.dst_mac, dst), src) } else { ((headers.src_mac, src), dst) };
-        let mut mark = heads.get(headers, mac, local.to_bits());
-        if mark.key == 0 {
-            mark = match heads.nobody(values, headers, mac, local.to_bits()) {
+        let mark = match heads.get(headers, mac, local.to_bits()) {
+            Some(mark) => mark,
+            None => match heads.nobody(values, headers, mac, local.to_bits()) {
                 Nobody::Stranger => {
                     batch.strangers.push(place);
                     continue;
@@ -503,8 +501,8 @@ fn look<const LOCAL_IS_DESTINATION: bool>(heads: &Heads, values: &Values, frames
                     batch.others.push(place);
                     continue;
                 }
-            };
-        }
+            },
+        };
         let (src_port, dst_port) = ip.ports.map_or((NO_PORT, NO_PORT), |(src, dst)| (src.into(), dst.into()));
         let (local_port, remote_port) = if LOCAL_IS_DESTINATION { (dst_port, src_port) } else { (src_port, dst_port) };
         let at = len & (BATCH - 1);
@@ -544,6 +542,15 @@ fn by_address(batch: &mut Batch, column: &Column, marks: &[Mark]) {
 #[inline(never)]
 fn by_remote_port(batch: &mut Batch, ports: &Ports, marks: &[Mark]) {
     batch.meet(|batch, at| marks[usize::from(ports.class(batch.remote_ports[at]))]);
+}
+
+#[inline(never)]
+fn by_mac<const LOCAL_IS_DESTINATION: bool>(batch: &mut Batch, frames: &[Headers], column: &Column, marks: &[Mark]) {
+    batch.meet(|batch, at| {
+        let headers = &frames[batch.places[at]];
+        let mac = if LOCAL_IS_DESTINATION { headers.src_mac } else { headers.dst_mac };
+        marks[usize::from(column.mac(mac))]
+    });
 }
 
 fn refill<T>(vec: &mut Vec<T>, with: impl Iterator<Item = T>) {
