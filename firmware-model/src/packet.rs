@@ -11,7 +11,8 @@ use nicfw::tables::MacAddr;
 
 const TAG_8021Q: u16 = 0x8100;
 const TAG_8021AD: u16 = 0x88a8;
-const ETHER_IPV4: u16 = 0x0800;
+/// Ether type of IPv4.
+pub(crate) const ETHER_IPV4: u16 = 0x0800;
 const ETHER_IPV6: u16 = 0x86dd;
 /// Ether type of ARP.
 pub const ETHER_ARP: u16 = 0x0806;

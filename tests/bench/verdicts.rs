@@ -290,9 +290,12 @@ fn classbench(program: &Path, name: &str) {
     let mut refused = None;
     let tried = own.into_iter().take(16).find_map(|(ip, _)| {
         let mut settings = import::Settings::new("c", vec![ip.into()], generated::mac(ip));
-        (settings.unbound, settings.multicast) = (Verdict::Deny, Verdict::Allow);
-        let imported = import::import(import::Format::Classbench, text.as_bytes(), name, &settings).ok()?;
-        match loaded(&imported.document) {
+        (settings.unbound, settings.multicast) = (Verdict::Deny, Verdict::Deny);
+        let imported = import::import(import::Format::Classbench, text.as_bytes(), name, &settings);
+        let fits = imported
+            .map_err(|error| error.to_string())
+            .and_then(|imported| loaded(&imported.document).map_err(|error| error.to_string()));
+        match fits {
             Ok((model, compiled)) => return Some((ip, model, compiled)),
             Err(error) => refused.get_or_insert(format!("{ip}: {error}")),
         };

@@ -12,92 +12,150 @@ use super::row::Field;
 use super::values::{Candidates, Values};
 
 const TOP_BITS: u32 = 16;
-/// Marks a cell that holds a number; another one holds the number of a node. Both stay below it: see `MOST_ENTRIES`, and a
-/// pointer of 16 bits is a node's number times its width.
-const NUMBER: u16 = 1 << 15;
+const BLOCK_BITS: u32 = 8;
+/// Of a cell: by how many bits an address's next byte is shifted to choose among cells; the bits above say where those cells
+/// begin. Where a byte makes no difference it is shifted by all its bits. The cell of a number stands at that number and leads
+/// to itself.
+const SHIFT: u32 = 0xff;
 
-/// The subnet trie: 16 bits of the address choose a cell of the top, and then each digit one of a node.
+/// The subnet trie: 16 bits of the address choose a cell of the top, and eight bits each one of a block, which has no more
+/// cells than it takes to tell its addresses apart.
 #[derive(Debug, Clone)]
 pub(super) struct Subnets {
-    top: Vec<u16>,
+    top: Vec<u32>,
+    /// One for each number, and behind them those of the blocks.
+    cells: Vec<u32>,
+    /// Address bits that a node looks at, where digits of an address are taken from the last to the first: the opposite of
+    /// assumption A4.
+    reversed: Option<u32>,
+}
+
+/// A word of a trie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cell {
+    /// Of an id; 0 if no entry names it.
+    Number(u16),
+    Node(u32),
+}
+
+/// The words of a trie.
+struct Nodes {
     /// By node and digit, as pointers count.
-    cells: Vec<u16>,
+    cells: Vec<Cell>,
     /// Address bits that a node looks at.
     digit: u32,
-    /// Digits of an address are taken from the last to the first: the opposite of assumption A4.
-    reversed: bool,
+}
+
+impl Nodes {
+    /// Fills the cells that a cell leads to: as many levels down as they take.
+    fn fill(&self, part: &mut [Cell], cell: Cell) {
+        match (part, cell) {
+            ([place], cell) => *place = cell,
+            (part, Cell::Number(_)) => part.fill(cell),
+            (part, Cell::Node(node)) => {
+                let below = part.chunks_mut(part.len() >> self.digit);
+                for (digit, part) in below.enumerate() {
+                    let at = ((node as usize) << self.digit) + digit;
+                    self.fill(part, self.cells.get(at).copied().unwrap_or(Cell::Number(0)));
+                }
+            }
+        }
+    }
 }
 
 impl Subnets {
     /// Nobody has an id.
     pub fn none() -> Self {
-        Self { top: Vec::new(), cells: Vec::new(), digit: 8, reversed: false }
+        Self { top: Vec::new(), cells: vec![0], reversed: None }
     }
 
     /// A trie as it was written.
     pub fn new(trie: &Trie, values: &Values, profile: &EngineProfile, sizes: &Sizes) -> Self {
         let mut flat = Self::none();
         let Some(digit) = Trie::digit(sizes) else { return flat };
-        flat.digit = digit;
-        flat.reversed = !profile.holds(Assumption::TrieMsbFirst);
+        flat.reversed = (!profile.holds(Assumption::TrieMsbFirst)).then_some(digit);
         let column = values.column(Field::RemoteSubnet);
         let cell = |word: &u16| match Word::of(sizes, *word) {
-            Word::Id(id) => NUMBER | column.word(id),
-            Word::Pointer(node) => u16::try_from(node).unwrap_or(NUMBER),
+            Word::Id(id) => Cell::Number(column.word(id)),
+            Word::Pointer(node) => Cell::Node(node),
         };
+        let mut nodes = Nodes { cells: Vec::new(), digit };
         for (node, words) in trie.nodes() {
-            flat.cells.resize((node << digit) as usize, NUMBER);
-            flat.cells.extend(words.iter().map(cell));
+            nodes.cells.resize((node << digit) as usize, Cell::Number(0));
+            nodes.cells.extend(words.iter().map(cell));
         }
-        let mut top = vec![NUMBER; 1 << TOP_BITS];
-        flat.fill(&mut top, 0);
-        flat.top = top;
-        flat
-    }
-
-    /// Fills the part of the top that a cell leads to.
-    fn fill(&self, part: &mut [u16], cell: u16) {
-        match part {
-            [place] => *place = cell,
-            part if cell & NUMBER != 0 => part.fill(cell),
-            part => {
-                let below = part.chunks_mut(part.len() >> self.digit);
-                (0..).zip(below).for_each(|(digit, part)| self.fill(part, self.step(cell, digit, self.digit)));
+        let mut top = vec![Cell::Number(0); 1 << TOP_BITS];
+        nodes.fill(&mut top, Cell::Node(0));
+        flat.cells = (0..).take(column.len()).map(number_cell).collect();
+        let known = || vec![None; nodes.cells.len() >> digit];
+        let mut blocks = Blocks { nodes: &nodes, known: [known(), known()], cells: flat.cells, open: Vec::new() };
+        flat.top = top.into_iter().map(|cell| blocks.lead_to(cell, 0)).collect();
+        while let Some((first, block, level)) = blocks.open.pop() {
+            for (at, cell) in (first..).zip(block) {
+                let word = blocks.lead_to(cell, level + 1);
+                if let Some(place) = blocks.cells.get_mut(at) {
+                    *place = word;
+                }
             }
         }
-    }
-
-    /// One level down, unless there is a number: a choice by arithmetic, as no branch could foresee it.
-    #[inline]
-    fn step(&self, cell: u16, digit: u16, bits: u32) -> u16 {
-        let below = self.cells.get(usize::from(cell.wrapping_shl(bits) | digit)).copied().unwrap_or(NUMBER);
-        let has_number = (cell >> 15).wrapping_neg();
-        cell & has_number | below & !has_number
+        flat.cells = blocks.cells;
+        flat
     }
 
     /// The number of an address's id; 0 if it has none, or one that no entry names.
     #[inline]
-    pub fn number(&self, addr: u32) -> u16 {
-        // The width that adapters are known to have is worth a path without variable shifts.
-        match self.digit {
-            4 if !self.reversed => self.descend(addr, 4),
-            digit if self.reversed => self.descend(reverse_digits(addr, digit), digit),
-            digit => self.descend(addr, digit),
-        }
+    pub fn number(&self, addr: u32) -> u32 {
+        let addr = self.reversed.map_or(addr, |digit| reverse_digits(addr, digit));
+        let cell = self.top.get((addr >> TOP_BITS) as usize).copied().unwrap_or(0);
+        self.below(self.below(cell, addr >> BLOCK_BITS), addr) >> 8
     }
 
+    /// One level down, or the same cell again: no branch could foresee which.
     #[inline]
-    fn descend(&self, addr: u32, bits: u32) -> u16 {
-        let [a, b, c, d] = addr.to_be_bytes();
-        let mut cell = self.top.get(usize::from(u16::from_be_bytes([a, b]))).copied().unwrap_or(NUMBER);
-        let rest = u16::from_be_bytes([c, d]);
-        let mut shift = TOP_BITS;
-        while shift > 0 {
-            shift -= bits;
-            cell = self.step(cell, rest >> shift & ((1 << bits) - 1), bits);
-        }
-        // Behind the last bit a pointer leads nowhere.
-        if cell & NUMBER == 0 { 0 } else { cell & !NUMBER }
+    fn below(&self, cell: u32, byte: u32) -> u32 {
+        let at = (cell >> 8) + ((byte & 0xff) >> (cell & SHIFT & 31));
+        self.cells.get(at as usize).copied().unwrap_or(0)
+    }
+}
+
+/// The cell of a number.
+fn number_cell(number: u32) -> u32 {
+    number << 8 | BLOCK_BITS
+}
+
+/// Blocks while they are made of nodes.
+struct Blocks<'a> {
+    nodes: &'a Nodes,
+    /// By level below the top, and by node, the cell that leads to its block, once it has one.
+    known: [Vec<Option<u32>>; 2],
+    cells: Vec<u32>,
+    /// Blocks to be filled: where they begin, with what, and their level.
+    open: Vec<(usize, Vec<Cell>, usize)>,
+}
+
+impl Blocks<'_> {
+    fn lead_to(&mut self, cell: Cell, level: usize) -> u32 {
+        let node = match cell {
+            Cell::Number(number) => return number_cell(number.into()),
+            Cell::Node(node) => node,
+        };
+        // A node that nobody wrote has no ids, and behind the last bit there is nothing to choose by.
+        let known = self.known.get_mut(level).and_then(|known| known.get_mut(node as usize));
+        let Some(known) = known else { return number_cell(0) };
+        *known.get_or_insert_with(|| {
+            let mut block = vec![Cell::Number(0); 1 << BLOCK_BITS];
+            self.nodes.fill(&mut block, cell);
+            let mut shift = 0;
+            while block.len() > 1 && block.chunks_exact(2).all(|pair| pair.first() == pair.last()) {
+                block = block.into_iter().step_by(2).collect();
+                shift += 1;
+            }
+            let first = self.cells.len();
+            self.cells.resize(first + block.len(), 0);
+            self.open.push((first, block, level));
+            // Nodes are so few that places need less than 24 bits: a pointer of 16 bits is a node's number times its width.
+            u32::try_from(first).unwrap_or(0) << 8 | shift
+        })
     }
 }
 
@@ -165,11 +223,20 @@ impl Ports {
         }
     }
 
+    /// The place among [`Self::classes`] of a port's class, or of [`NO_PORT`]'s.
+    #[inline]
+    pub fn class(&self, port: u32) -> u16 {
+        self.class.get(port as usize).copied().unwrap_or(0)
+    }
+
     /// The class of a port, or of [`NO_PORT`].
     #[inline]
     pub fn get(&self, port: u32) -> PortClass {
-        let class = self.class.get(port as usize).copied().unwrap_or(0);
-        self.classes.get(usize::from(class)).copied().unwrap_or_default()
+        self.classes.get(usize::from(self.class(port))).copied().unwrap_or_default()
+    }
+
+    pub fn classes(&self) -> &[PortClass] {
+        &self.classes
     }
 }
 
@@ -197,7 +264,7 @@ mod tests {
         values
     }
 
-    fn number(trie: &Trie, profile: &EngineProfile, sizes: &Sizes, addr: [u8; 4]) -> u16 {
+    fn number(trie: &Trie, profile: &EngineProfile, sizes: &Sizes, addr: [u8; 4]) -> u32 {
         Subnets::new(trie, &three_subnets(), profile, sizes).number(u32::from_be_bytes(addr))
     }
 

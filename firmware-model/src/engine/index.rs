@@ -11,6 +11,11 @@ use super::table::Entry;
 pub struct EntryId(u16);
 
 impl EntryId {
+    /// By its place among the entries.
+    pub(super) fn at(place: u16) -> Self {
+        Self(place)
+    }
+
     /// Its place among the entries.
     pub(super) fn place(self) -> usize {
         usize::from(self.0)
@@ -64,6 +69,11 @@ impl Index {
 
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// What the rows' entries do.
+    pub fn hits(&self) -> &[Hit] {
+        &self.hits
     }
 
     /// The tag of a row, and the slot where its search begins.

@@ -10,18 +10,15 @@
 
 use std::net::IpAddr;
 
-use nicfw::tables::{Assumption, CounterId, Direction, EngineProfile, MacAddr, MatchFields, Verdict};
+use nicfw::tables::{Assumption, Direction, EngineProfile, MacAddr, MatchFields};
 
 use super::flat::{NO_PORT, Ports, Subnets};
-use super::index::EntryId;
+use super::packed::{BATCH, Batch, Found, Maps, Outcome, Packed, Places};
 use super::row::{Field, Row};
 use super::table::{RuleTable, Walk};
-use super::values::{Candidates, Column, Values};
+use super::values::{Candidates, Column, NO_PROTO, NO_VLAN, Values};
 use super::{EngineConfig, Tables};
 use crate::packet::{Headers, Ip};
-
-/// Frames that go through a step of the lookup together.
-const BATCH: usize = 32;
 
 /// What lookups need beside the tables: made from them, and made anew for what has changed.
 #[derive(Debug)]
@@ -33,6 +30,9 @@ pub(super) struct Lookup {
     fields: MatchFields,
     /// All combinations that are looked up.
     candidates: Candidates,
+    packed: Packed,
+    /// All of the above is of other tables.
+    stale: bool,
 }
 
 /// A map, flattened.
@@ -72,6 +72,8 @@ impl Lookup {
             local_ports: Flattened::new(Ports::none(Field::LocalPort, Field::LocalPortrange)),
             fields: MatchFields::empty(),
             candidates: 0,
+            packed: Packed::new(),
+            stale: true,
         }
     }
 
@@ -87,13 +89,16 @@ impl Lookup {
     /// All tables are others.
     pub fn forget_all(&mut self) {
         [Map::Subnets, Map::RemotePorts, Map::LocalPorts].into_iter().for_each(|map| self.forget(map));
+        self.stale = true;
     }
 
     /// Brings everything up to the tables.
     pub fn refresh(&mut self, tables: &mut Tables, config: &EngineConfig) {
-        let learnt = tables.rules.learn();
-        self.fields = tables.rules.fields();
-        self.candidates = tables.rules.candidates();
+        let learnt = tables.rules.learn() | std::mem::take(&mut self.stale);
+        if learnt {
+            self.fields = tables.rules.fields();
+            self.candidates = tables.rules.candidates();
+        }
         let values = tables.rules.values();
         let versions = |one: Field, other: Field| [values.column(one).version(), values.column(other).version()];
         if self.fields.contains(MatchFields::REMOTE_SUBNET_ID)
@@ -101,6 +106,7 @@ impl Lookup {
         {
             self.subnets.map = Subnets::new(&tables.subnets, values, &config.profile, &config.sizes);
         }
+        let mut repack = learnt;
         for (ports, tree, exact, range) in [
             (&mut self.remote_ports, &tables.remote_ports, Field::RemotePort, Field::RemotePortrange),
             (&mut self.local_ports, &tables.local_ports, Field::LocalPort, Field::LocalPortrange),
@@ -114,35 +120,64 @@ impl Lookup {
             }
             if stale || learnt {
                 ports.map.learn(values);
+                repack = true;
             }
+        }
+        if repack {
+            let (subnets, local_ports, remote_ports) =
+                (&self.subnets.map, &self.local_ports.map, &self.remote_ports.map);
+            self.packed.refresh(&tables.rules, &Maps { values, subnets, local_ports, remote_ports });
         }
     }
 
-    /// Finds the entries that decide about frames at one physical port, in their order. Only after [`Self::refresh`].
+    /// Finds the entries that decide about the frames at one physical port that are judged: those of a batch in any order.
+    /// Only after [`Self::refresh`].
     pub fn decide_all(
         &self,
         rules: &RuleTable,
         profile: &EngineProfile,
         (direction, physical_port): (Direction, u32),
         frames: &[Headers],
-        mut found: impl FnMut(usize, Option<(EntryId, Verdict, CounterId)>),
+        batch: &mut Batch,
+        outcome: &mut Outcome<'_>,
     ) {
+        // Each frame has a decision.
+        let frames = frames.get(..outcome.decisions.len()).unwrap_or(frames);
         let walk = Walk {
             none_is_absent: profile.holds(Assumption::NoneIsAbsent),
             miss_goes_on: profile.holds(Assumption::MissGoesOn),
         };
         let local_is_destination = (direction == Direction::Rx) == profile.holds(Assumption::LocalIsHostSide);
         let later_has_ports = !profile.holds(Assumption::LaterFragmentHasNoPorts);
-        let look = Look { lookup: self, values: rules.values(), later_has_ports, physical_port };
-        for (number, frames) in frames.chunks(BATCH).enumerate() {
-            let mut batch = [(Row::default(), 0); BATCH];
-            if local_is_destination {
-                batch.iter_mut().zip(frames).for_each(|(seen, headers)| *seen = look.at::<true>(headers));
-            } else {
-                batch.iter_mut().zip(frames).for_each(|(seen, headers)| *seen = look.at::<false>(headers));
+        let look = Look { lookup: self, rules, values: rules.values(), later_has_ports, physical_port };
+        let maps = Maps {
+            values: rules.values(),
+            subnets: &self.subnets.map,
+            local_ports: &self.local_ports.map,
+            remote_ports: &self.remote_ports.map,
+        };
+        let non_ip_is_judged = profile.holds(Assumption::NonIpIsJudged);
+        let packed = walk.none_is_absent && walk.miss_goes_on && !later_has_ports;
+        let at = (direction, physical_port);
+        let Outcome { decisions, counts, no_match } = outcome;
+        for (frames, decisions) in frames.chunks(BATCH).zip(decisions.chunks_mut(BATCH)) {
+            let mut outcome = Outcome { decisions, counts, no_match: *no_match };
+            match (packed, local_is_destination) {
+                (false, _) => batch.others = Places::ALL,
+                (true, true) => self.packed.decide::<true>(&maps, frames, at, batch, &mut outcome),
+                (true, false) => self.packed.decide::<false>(&maps, frames, at, batch, &mut outcome),
             }
-            for (at, (row, candidates)) in batch.iter().take(frames.len()).enumerate() {
-                found(number * BATCH + at, rules.decide(row, *candidates, direction, walk));
+            for place in batch.others.iter() {
+                let Some(headers) = frames.get(place) else { break };
+                if headers.ip.is_none() && !non_ip_is_judged {
+                    continue;
+                }
+                let found = if local_is_destination {
+                    look.found::<true>(headers, direction, walk)
+                } else {
+                    look.found::<false>(headers, direction, walk)
+                };
+                outcome.put(place, found);
             }
         }
     }
@@ -151,12 +186,20 @@ impl Lookup {
 /// How the frames of one call are looked at.
 struct Look<'a> {
     lookup: &'a Lookup,
+    rules: &'a RuleTable,
     values: &'a Values,
     later_has_ports: bool,
     physical_port: u32,
 }
 
 impl Look<'_> {
+    /// What decides about a frame, whatever it is.
+    #[inline(never)]
+    fn found<const LOCAL_IS_DESTINATION: bool>(&self, headers: &Headers, direction: Direction, walk: Walk) -> Found {
+        let (row, candidates) = self.at::<LOCAL_IS_DESTINATION>(headers);
+        self.rules.decide(&row, candidates, direction, walk)
+    }
+
     /// The row of a frame, and the combinations that can decide about it.
     #[inline]
     fn at<const LOCAL_IS_DESTINATION: bool>(&self, headers: &Headers) -> (Row, Candidates) {
@@ -164,11 +207,15 @@ impl Look<'_> {
         let mut seen = (Row::default(), self.lookup.candidates);
         self.put(&mut seen, Field::LocalIp, |column| sight.local.number(column, headers));
         self.put(&mut seen, Field::LocalMac, |column| column.mac(sight.local_mac));
+        if seen.1 == 0 {
+            // Nobody's address and MAC, mostly: nothing else can make a difference.
+            return seen;
+        }
         self.put(&mut seen, Field::EtherType, |column| column.word(sight.ether_type));
         self.put(&mut seen, Field::IpProto, |column| column.word(sight.ip_proto));
         self.put(&mut seen, Field::RemoteIp, |column| sight.remote.number(column, headers));
         self.put(&mut seen, Field::RemoteSubnet, |_| match sight.remote {
-            Addr::V4(four) => self.lookup.subnets.map.number(four),
+            Addr::V4(four) => u16::try_from(self.lookup.subnets.map.number(four)).unwrap_or(0),
             _ => 0,
         });
         let (local, remote) = (&self.lookup.local_ports.map, &self.lookup.remote_ports.map);
@@ -234,11 +281,6 @@ impl Addr {
         }
     }
 }
-
-/// No protocol: a value that no entry can name.
-const NO_PROTO: u16 = 1 << 8;
-/// No tag: a value that no entry can name.
-const NO_VLAN: u16 = u16::MAX;
 
 /// What the engine looks at in a frame, oriented.
 #[derive(Debug, Clone, Copy, Default)]

@@ -7,9 +7,11 @@
 mod counters;
 mod flat;
 mod hash;
+mod heads;
 mod index;
 mod lookup;
 mod maps;
+mod packed;
 mod row;
 mod table;
 mod values;
@@ -27,6 +29,7 @@ use hash::Fnv;
 pub use index::EntryId;
 use lookup::{Lookup, Map};
 use maps::{PortTree, Trie};
+use packed::{Batch, Outcome};
 pub use table::{Entry, ProbeLimit};
 use table::{RuleTable, Rules};
 
@@ -177,6 +180,8 @@ pub struct Engine {
     config: EngineConfig,
     tables: Tables,
     lookup: Lookup,
+    /// Where a batch is looked at.
+    batch: Box<Batch>,
     cache: Option<Tables>,
     counters: Counters,
     overridden: Override,
@@ -192,6 +197,7 @@ impl Engine {
             config,
             tables: Tables::default(),
             lookup: Lookup::new(),
+            batch: Box::new(Batch::new()),
             cache: None,
             counters: Counters::default(),
             overridden: Override::None,
@@ -233,20 +239,14 @@ impl Engine {
         }
         self.lookup.refresh(&mut self.tables, &self.config);
         let no_match = self.no_match();
-        let non_ip_is_judged = self.config.profile.holds(Assumption::NonIpIsJudged);
-        let counters = &mut self.counters;
-        let found = |at: usize, found| {
-            let (Some(decision), Some(frame)) = (decisions.get_mut(at), frames.get(at)) else { return };
-            *decision = if !non_ip_is_judged && frame.ip.is_none() {
-                Decision { verdict: Verdict::Allow, by: Decided::NotJudged }
-            } else if let Some((id, verdict, counter)) = found {
-                counters.count(counter, direction);
-                Decision { verdict, by: Decided::Entry(id) }
-            } else {
-                Decision { verdict: no_match, by: Decided::NoMatch }
-            };
-        };
-        self.lookup.decide_all(&self.tables.rules, &self.config.profile, (direction, physical_port), frames, found);
+        if !self.config.profile.holds(Assumption::NonIpIsJudged) {
+            for (decision, _) in decisions.iter_mut().zip(frames).filter(|(_, headers)| headers.ip.is_none()) {
+                *decision = Decision { verdict: Verdict::Allow, by: Decided::NotJudged };
+            }
+        }
+        let mut outcome = Outcome { decisions, counts: self.counters.side(direction), no_match };
+        let at = (direction, physical_port);
+        self.lookup.decide_all(&self.tables.rules, &self.config.profile, at, frames, &mut self.batch, &mut outcome);
     }
 
     /// A decision in full, until a command changes the tables.

@@ -119,6 +119,16 @@ struct Stored {
     entry: Entry,
 }
 
+/// An entry of a combination that is looked up.
+pub(super) struct LookedUp<'a> {
+    pub key: &'a RuleKey,
+    pub row: &'a Row,
+    pub hit: &'a Hit,
+    pub id: EntryId,
+    /// Place of its combination in the lookup order.
+    pub combination: u8,
+}
+
 /// The table.
 #[derive(Debug, Clone)]
 pub(super) struct RuleTable {
@@ -199,6 +209,28 @@ impl RuleTable {
         bits.fold(0, |all, bit: Candidates| all | bit)
     }
 
+    /// The combinations that are looked up, by their place in the lookup order.
+    pub fn looked_up_fields(&self) -> impl Iterator<Item = (u8, MatchFields)> {
+        let places = (0..).zip(&self.combinations).filter(|(_, combination)| combination.rank != Rank::Never);
+        places.map(|(place, combination)| (place, combination.fields))
+    }
+
+    /// The entries that are looked up.
+    pub fn looked_up_entries(&self) -> impl Iterator<Item = LookedUp<'_>> {
+        let combinations: Vec<(u8, MatchFields)> = self.looked_up_fields().collect();
+        let rows = self.index.rows().iter().zip(self.index.hits());
+        self.stored.iter().zip(rows).zip(0..).filter_map(move |((Stored { key, .. }, (row, hit)), id)| {
+            let fields = key.fields();
+            let combination = combinations.iter().find(|(_, looked_up)| *looked_up == fields)?.0;
+            Some(LookedUp { key, row, hit, id: EntryId::at(id), combination })
+        })
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.stored.len()
+    }
+
     /// Writes the entry of a key; an entry without an action is freed.
     pub fn set(&mut self, rules: &Rules<'_>, key: RuleKey, entry: Entry) -> Result<(), Refused> {
         let known = self.find(&key);
@@ -214,6 +246,7 @@ impl RuleTable {
             }
             stored.entry = entry;
             self.index.set(id, Hit::of(&entry));
+            self.stale = true;
             return Ok(());
         }
         self.make_room(rules, &key)?;

@@ -19,6 +19,11 @@ use nicfw::tables::{MacAddr, RuleKey};
 use super::hash::Fnv;
 use super::row::{Field, Row};
 
+/// No protocol: a value that no entry can name.
+pub(super) const NO_PROTO: u16 = 1 << 8;
+/// No tag: a value that no entry can name.
+pub(super) const NO_VLAN: u16 = u16::MAX;
+
 /// A set of combinations, by their place in the lookup order: the first is the lowest bit.
 pub(super) type Candidates = u64;
 
