@@ -53,8 +53,15 @@ pub struct Interval<T> {
 type Intervals<T> = SmallVec<[Interval<T>; 2]>;
 
 /// A set of points: sorted intervals that neither overlap nor touch, so equal sets are equal values.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IntervalSet<T>(Intervals<T>);
+
+impl<T: Copy> Clone for IntervalSet<T> {
+    fn clone(&self) -> Self {
+        // Intervals are copied as they lie in memory, which a clone one by one is not.
+        Self(SmallVec::from_slice(&self.0))
+    }
+}
 
 /// A set of ports.
 pub type PortSet = IntervalSet<u16>;
@@ -88,6 +95,9 @@ impl<T: Point> IntervalSet<T> {
     #[must_use]
     pub fn from_intervals(intervals: impl IntoIterator<Item = Interval<T>>) -> Self {
         let mut sorted: Intervals<T> = intervals.into_iter().filter(|i| i.first <= i.last).collect();
+        if sorted.len() < 2 {
+            return Self(sorted);
+        }
         sorted.sort_unstable();
         // `dedup_by` keeps the interval before and drops the one that it takes in.
         sorted.dedup_by(|next, before| {

@@ -1,5 +1,6 @@
 //! The compiler against `nft -f` of the same policy as a concatenated set, and a change of one rule against the whole:
-//! ratios from interleaved runs in one sitting, medians with the range of the middle half.
+//! ratios from interleaved runs in one sitting, medians with the range of the middle half. The compiler works on all cores,
+//! and nft on one, so there are ratios of CPU time beside those of time.
 //!
 //! ```text
 //! cargo bench --bench compile            # all figures; nft in a network namespace of its own needs root
@@ -17,7 +18,7 @@ mod sets;
 mod spread;
 
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nicfw::Target;
@@ -115,16 +116,18 @@ fn compile(document: &Document, target: &Target) -> Compiled {
 
 fn against_nft(set: &Set, runs: usize, nft: Option<&mut Nft>) {
     let (document, target) = (set.document(0..set.uses.len()), wide());
-    let proved = || timed(|| compile(&document, &target));
-    let unproved = || timed(|| Compiled::unproved(&document, &target, None));
+    let proved = || compile(&document, &target);
+    let unproved = || Compiled::unproved(&document, &target, None);
     let (rules, entries) = (set.rules(), compile(&document, &target).image().rules.len());
-    println!("{rules} rules, {entries} entries: {:.1} ms, without proof {:.1} ms", 1e3 * proved(), 1e3 * unproved());
+    println!(
+        "{rules} rules, {entries} entries: {:.1} ms, without proof {:.1} ms",
+        1e3 * timed(proved),
+        1e3 * timed(unproved)
+    );
     let Some(nft) = nft else { return };
     let file = written(set);
-    let mut load = || nft.load(&file).unwrap_or_else(|error| panic!("{error}"));
-    println!("  nft -f takes {:.1} ms", 1e3 * load());
-    println!("  nft -f against a compilation with proof: {} x", ratio(runs, &mut load, proved));
-    println!("  nft -f against a compilation without: {} x", ratio(runs, &mut load, unproved));
+    println!("  nft -f against a compilation with proof: {}", loading_against(nft, &file, runs, proved));
+    println!("  nft -f against a compilation without: {}", loading_against(nft, &file, runs, unproved));
     // The file is in a directory for passing things: nothing depends on it being gone.
     let _ = std::fs::remove_file(file);
 }
@@ -158,20 +161,26 @@ fn group_policies(mut nft: Option<&mut Nft>) {
         println!("  all images: {:.1} ms", 1e3 * timed(all));
         let Some(nft) = nft.as_deref_mut() else { continue };
         let file = written(&set);
-        let (mut wall, mut cpu) = (Vec::new(), Vec::new());
-        for _ in 0..7 {
-            let before = nft.cpu().unwrap_or_else(|error| panic!("{error}"));
-            let loading = nft.load(&file).unwrap_or_else(|error| panic!("{error}"));
-            let loading_cpu = nft.cpu().unwrap_or_else(|error| panic!("{error}")) - before;
-            let before = process_cpu();
-            let compiling = timed(all);
-            wall.push(loading / compiling);
-            cpu.push(loading_cpu / (process_cpu() - before));
-        }
-        println!("  nft -f against all images: {} x; by CPU time {} x", Spread::of(wall), Spread::of(cpu));
+        println!("  nft -f against all images: {}", loading_against(nft, &file, 7, all));
         // The file is in a directory for passing things: nothing depends on it being gone.
         let _ = std::fs::remove_file(file);
     }
+}
+
+/// How long nft takes to load a file against some work, in turn: by time and by CPU time.
+fn loading_against<T>(nft: &mut Nft, file: &Path, runs: usize, work: impl Fn() -> T) -> String {
+    let mut once = || {
+        nft.flush()?;
+        let before = nft.cpu()?;
+        let loading = nft.load(file)?;
+        let loading_cpu = nft.cpu()? - before;
+        let (mut made, before) = (None, process_cpu());
+        let working = time(|| made = Some(black_box(work())));
+        Ok((loading / working, loading_cpu / (process_cpu() - before)))
+    };
+    let ratios: Result<Vec<(f64, f64)>, String> = (0..runs).map(|_| once()).collect();
+    let (wall, cpu): (Vec<f64>, Vec<f64>) = ratios.unwrap_or_else(|error| panic!("{error}")).into_iter().unzip();
+    format!("{} x; by CPU time {} x", Spread::of(wall), Spread::of(cpu))
 }
 
 /// Seconds of CPU time that this process took so far.

@@ -26,13 +26,17 @@ impl Nft {
         };
         let mut nft = Self { child, orders, answers: BufReader::new(answers) };
         nft.run("true").map_err(|_| "unshare -n is not permitted: run as root".to_owned())?;
-        nft.run("nft flush ruleset").map_err(|_| "nft cannot be run: it is in Debian's nftables".to_owned())?;
+        nft.flush().map_err(|_| "nft cannot be run: it is in Debian's nftables".to_owned())?;
         Ok(nft)
     }
 
-    /// Loads a file into empty tables; the seconds that `nft -f` takes, its start included.
+    /// Empties the tables.
+    pub fn flush(&mut self) -> Result<(), String> {
+        self.run("nft flush ruleset")
+    }
+
+    /// Loads a file; the seconds that `nft -f` takes, its start included.
     pub fn load(&mut self, file: &Path) -> Result<f64, String> {
-        self.run("nft flush ruleset")?;
         let start = std::time::Instant::now();
         self.run(&format!("nft -f '{}'", file.display()))?;
         Ok(start.elapsed().as_secs_f64())

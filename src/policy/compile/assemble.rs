@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::Compiled;
 use super::counters::{Before, Built, Group};
 use super::entries::{at_local, of_fixed};
+use super::parallel;
 use super::state::{State, Work};
 use super::units::UnitKey;
 use crate::policy::rules::BlockKey;
@@ -67,6 +68,9 @@ fn renumbered(previous: &Compiled, state: &State, document: &Document) -> HashMa
     new.filter_map(|(binding, of)| Some((of.number, *by_name.get(binding.container.as_str())?))).collect()
 }
 
+/// Blocks that are worth a thread.
+const WORTH: usize = 256;
+
 struct Assembly<'a> {
     state: &'a State,
     work: &'a Work,
@@ -97,13 +101,12 @@ impl<'a> Assembly<'a> {
         }
         self.add_common(rules, &mut blocks);
         let mut groups: BTreeMap<Group, Vec<usize>> = self.work.ended.iter().map(|n| (Some(*n), Vec::new())).collect();
-        let mut built = Vec::with_capacity(blocks.len());
-        for (name, locals) in blocks {
-            let group = locals.1.or_else(|| self.owner(name));
-            groups.entry(group).or_default().push(built.len());
-            built.push((name, self.build(name, &locals)));
+        for (at, (name, locals)) in blocks.iter().enumerate() {
+            groups.entry(locals.1.or_else(|| self.owner(*name))).or_default().push(at);
         }
-        (built, groups.into_iter().collect())
+        let blocks: Vec<(BlockKey, Locals<'a>)> = blocks.into_iter().collect();
+        let build = |(): &mut (), (name, locals): &(BlockKey, Locals<'a>)| (*name, self.build(*name, locals));
+        (parallel::map(&blocks, blocks.len() / WORTH, || (), build), groups.into_iter().collect())
     }
 
     /// All blocks of an image, and all groups of counters.

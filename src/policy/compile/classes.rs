@@ -6,8 +6,14 @@ use smallvec::{SmallVec, smallvec};
 use crate::policy::{Interval, IntervalSet, sets::Point};
 
 /// A set of small numbers: places in a list of rules or of sets.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(in crate::policy) struct Mask(SmallVec<[u64; 2]>);
+
+impl Clone for Mask {
+    fn clone(&self) -> Self {
+        Self(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Mask {
     pub fn of_len(len: usize) -> Self {
@@ -31,12 +37,19 @@ impl Mask {
     }
 
     pub fn and(&self, other: &Self) -> Self {
-        Self(self.0.iter().zip(&other.0).map(|(a, b)| a & b).collect())
+        self.with(other, |a, b| a & b)
     }
 
     /// The places of this mask that the other has not.
     pub fn without(&self, other: &Self) -> Self {
-        Self(self.0.iter().zip(&other.0).map(|(a, b)| a & !b).collect())
+        self.with(other, |a, b| a & !b)
+    }
+
+    fn with(&self, other: &Self, word: impl Fn(u64, u64) -> u64) -> Self {
+        let mut out = self.clone();
+        out.0.truncate(other.0.len());
+        out.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a = word(*a, *b));
+        out
     }
 
     /// All places, in rising order.
@@ -62,7 +75,7 @@ impl Mask {
 }
 
 /// The places of the ones in a word, in rising order.
-struct Bits(u64);
+pub(super) struct Bits(pub u64);
 
 impl Iterator for Bits {
     type Item = usize;
@@ -75,7 +88,7 @@ impl Iterator for Bits {
 }
 
 /// Points that the same sets hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(in crate::policy) struct Class<T> {
     /// Places of those sets.
     pub within: Mask,
@@ -107,6 +120,20 @@ pub(in crate::policy) fn cut<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<(T, Mask
 /// The classes into which the sets cut the domain, by their smallest points.
 pub(in crate::policy) fn classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
     if sets.len() <= 64 { few_classes(sets) } else { many_classes(sets) }
+}
+
+/// As [`classes`], of sets among which many are equal.
+pub(in crate::policy) fn classes_of_repeated<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
+    let mut order: SmallVec<[usize; 64]> = (0..sets.len()).collect();
+    order.sort_unstable_by(|a, b| sets[*a].intervals().cmp(sets[*b].intervals()));
+    let alike: SmallVec<[&[usize]; 64]> = order.chunk_by(|a, b| sets[*a] == sets[*b]).collect();
+    let distinct: SmallVec<[&IntervalSet<T>; 64]> = alike.iter().map(|places| sets[places[0]]).collect();
+    let mut out = classes(&distinct);
+    for class in &mut out {
+        let places = class.within.iter().flat_map(|at| alike[at]).copied();
+        class.within = Mask::of_places(sets.len(), places);
+    }
+    out
 }
 
 fn many_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
@@ -188,6 +215,22 @@ pub(in crate::policy) fn few_points<T: Point>(set: &IntervalSet<T>, most: usize)
     Some(points)
 }
 
+/// The number of points, if there are at most `most`.
+pub(super) fn size<T: Point>(set: &IntervalSet<T>, most: usize) -> Option<usize> {
+    let mut count = 0;
+    for interval in set.intervals() {
+        let mut at = Some(interval.first);
+        while let Some(point) = at.filter(|at| *at <= interval.last) {
+            count += 1;
+            if count > most {
+                return None;
+            }
+            at = point.next();
+        }
+    }
+    Some(count)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -223,6 +266,8 @@ mod tests {
             let sets: Vec<PortSet> = sets.iter().map(|of| set(&lifted(of))).collect();
             let sets: Vec<&PortSet> = sets.iter().collect();
             prop_assert_eq!(few_classes(&sets), many_classes(&sets));
+            let twice: Vec<&PortSet> = sets.iter().chain(&sets).copied().collect();
+            prop_assert_eq!(classes_of_repeated(&twice), many_classes(&twice));
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::parallel;
 use super::usage::{Table, Usage, by_size};
 use crate::policy::pages::Pages;
 use crate::policy::rules::BlockKey;
@@ -26,6 +27,9 @@ pub struct CounterSlot {
     /// Who asked for the entries on TX.
     pub tx: Vec<OriginId>,
 }
+
+/// Groups that are worth a thread.
+const WORTH: usize = 128;
 
 /// The number of a binding; `None` for entries of no single one.
 pub(super) type Group = Option<u32>;
@@ -81,6 +85,7 @@ impl Before<'_> {
 /// A slot, with its part of the group's places.
 struct Fresh {
     slot: Slot,
+    is_base: bool,
     places: Range<usize>,
     kept: Option<CounterId>,
 }
@@ -92,32 +97,56 @@ struct Slots {
     places: Vec<(usize, usize)>,
 }
 
-/// Base entries first, by their keys; then by origins.
-fn order(a: &(RuleKey, ImageEntry), b: &(RuleKey, ImageEntry)) -> Ordering {
-    match (a.0.is_base(), b.0.is_base()) {
-        (true, true) => a.0.cmp(&b.0),
-        (false, false) => a.1.rx.origins.cmp(&b.1.rx.origins).then_with(|| a.1.tx.origins.cmp(&b.1.tx.origins)),
-        (base, other) => other.cmp(&base),
+/// An entry by what it counts with, block and place.
+struct Place {
+    is_base: bool,
+    /// The first who asked for it on RX, one more than its number; 0 without any.
+    first: u64,
+    block: usize,
+    at: usize,
+}
+
+impl Place {
+    fn of((key, entry): &(RuleKey, ImageEntry), block: usize, at: usize) -> Self {
+        let first = entry.rx.origins.first().map_or(0, |origin| u64::from(origin.0) + 1);
+        Self { is_base: key.is_base(), first, block, at }
+    }
+
+    fn entry<'a>(&self, blocks: &'a [Built]) -> &'a (RuleKey, ImageEntry) {
+        &blocks[self.block].1[self.at]
+    }
+
+    /// Base entries first, by their keys; then by origins.
+    fn order(&self, other: &Self, blocks: &[Built]) -> Ordering {
+        match (self.is_base, other.is_base) {
+            (true, true) => self.entry(blocks).0.cmp(&other.entry(blocks).0),
+            (false, false) if self.first != other.first => self.first.cmp(&other.first),
+            (false, false) => {
+                let ((_, a), (_, b)) = (self.entry(blocks), other.entry(blocks));
+                a.rx.origins.cmp(&b.rx.origins).then_with(|| a.tx.origins.cmp(&b.tx.origins))
+            }
+            (base, other) => other.cmp(&base),
+        }
     }
 }
 
 /// The slots of a group's entries: one for each base entry, then one for all entries of the same origins.
 fn slots(blocks: &[Built], group: Group, of: &[usize], kept: impl Fn(&RuleKey) -> Option<CounterId>) -> Slots {
-    let entry = |(block, at): (usize, usize)| &blocks[block].1[at];
-    let mut places: Vec<(usize, usize)> =
-        of.iter().flat_map(|block| (0..blocks[*block].1.len()).map(|at| (*block, at))).collect();
-    places.sort_by(|a, b| order(entry(*a), entry(*b)));
+    let places = of.iter().flat_map(|block| blocks[*block].1.iter().enumerate().map(move |(at, of)| (*block, at, of)));
+    let mut places: Vec<Place> = places.map(|(block, at, of)| Place::of(of, block, at)).collect();
+    places.sort_by(|a, b| a.order(b, blocks));
     let mut slots = Vec::new();
     let mut from = 0;
-    for chunk in places.chunk_by(|a, b| order(entry(*a), entry(*b)) == Ordering::Equal) {
+    for chunk in places.chunk_by(|a, b| a.order(b, blocks) == Ordering::Equal) {
         slots.push(Fresh {
-            slot: Slot { first: entry(chunk[0]).0, entries: chunk.len(), counter: None },
+            slot: Slot { first: chunk[0].entry(blocks).0, entries: chunk.len(), counter: None },
+            is_base: chunk[0].is_base,
             places: from..from + chunk.len(),
-            kept: chunk.iter().find_map(|place| kept(&entry(*place).0)),
+            kept: chunk.iter().find_map(|place| kept(&place.entry(blocks).0)),
         });
         from += chunk.len();
     }
-    Slots { group, slots, places }
+    Slots { group, slots, places: places.into_iter().map(|place| (place.block, place.at)).collect() }
 }
 
 impl Counters {
@@ -135,7 +164,9 @@ impl Counters {
         before: Option<&Before<'_>>,
     ) -> bool {
         let kept = |group: Group| move |key: &RuleKey| before?.counter(group, key).filter(|id| id.0 < available);
-        let mut fresh: Vec<Slots> = groups.iter().map(|(group, of)| slots(blocks, *group, of, kept(*group))).collect();
+        let of_group =
+            |(): &mut (), (group, of): &(Group, Vec<usize>)| slots(blocks, *group, of, |key| kept(*group)(key));
+        let mut fresh: Vec<Slots> = parallel::map(groups, groups.len() / WORTH, || (), of_group);
         let ended =
             groups.iter().filter_map(|(group, _)| self.groups.get(group)).map(|slots| slots.len() as u64).sum::<u64>();
         let begun = fresh.iter().map(|of| of.slots.len() as u64).sum::<u64>();
@@ -146,7 +177,7 @@ impl Counters {
         }
         let mut free = self.release(groups, before, available);
         let mut claim = |fresh: &mut Vec<Slots>, base: bool, keep: bool| {
-            for slot in fresh.iter_mut().flat_map(|of| &mut of.slots).filter(|slot| slot.slot.first.is_base() == base) {
+            for slot in fresh.iter_mut().flat_map(|of| &mut of.slots).filter(|slot| slot.is_base == base) {
                 if keep {
                     slot.slot.counter = slot.kept.filter(|id| free.claim(*id));
                 } else if slot.slot.counter.is_none() {

@@ -15,23 +15,35 @@ pub(super) enum Kept {
     New,
 }
 
-/// By the places of the new list.
+/// By the places of the new list. Its beginning is that of the old one, and so is its end.
 #[derive(Debug)]
-pub(super) struct Compared(pub Vec<Kept>);
+pub(super) struct Compared {
+    /// How many items the old list has.
+    old: usize,
+    first: usize,
+    middle: Vec<Kept>,
+    last: usize,
+}
 
 impl Compared {
+    pub fn iter(&self) -> impl Iterator<Item = Kept> + '_ {
+        let front = (0..self.first).map(Kept::Equal);
+        front.chain(self.middle.iter().copied()).chain((self.old - self.last..self.old).map(Kept::Equal))
+    }
+
+    /// The items between the beginning and the end, with their places in the new list.
+    pub fn middle(&self) -> impl Iterator<Item = (usize, Kept)> + '_ {
+        (self.first..).zip(self.middle.iter().copied())
+    }
+
     /// True if nothing moved, came or went.
-    pub fn same_places(&self, old: usize) -> bool {
-        self.0.len() == old
-            && self
-                .0
-                .iter()
-                .enumerate()
-                .all(|(at, kept)| matches!(kept, Kept::Equal(old) | Kept::Changed(old) if *old == at))
+    pub fn same_places(&self) -> bool {
+        let same = |(at, kept)| matches!(kept, Kept::Equal(old) | Kept::Changed(old) if old == at);
+        self.first + self.middle.len() + self.last == self.old && self.middle().all(same)
     }
 
     pub fn all_equal(&self) -> bool {
-        self.0.iter().all(|kept| matches!(kept, Kept::Equal(_)))
+        self.middle.iter().all(|kept| matches!(kept, Kept::Equal(_)))
     }
 }
 
@@ -52,9 +64,8 @@ pub(super) fn compare<T, N: std::hash::Hash + Eq>(
         Some(at) => Kept::Changed(at),
         None => Kept::New,
     };
-    let front = (0..first).map(Kept::Equal);
-    let middle = new[first..new.len() - last].iter().map(find);
-    Compared(front.chain(middle).chain((old.len() - last..old.len()).map(Kept::Equal)).collect())
+    let middle = new[first..new.len() - last].iter().map(find).collect();
+    Compared { old: old.len(), first, middle, last }
 }
 
 /// True if two bindings differ in nothing but the place of their policy.

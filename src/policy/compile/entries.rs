@@ -7,20 +7,21 @@ use super::layout::Tail;
 use super::origins::{DOCUMENT, Numbers, management};
 use super::pieces::Piece;
 use super::regions::{Cause, DIRECTIONS};
-use super::units::UnitEntry;
+use super::units::{Unit, UnitEntry};
 use crate::policy::{Document, ImageEntry, OriginId, RulePlace, Side};
 use crate::tables::{Action, RuleKey, Verdict};
 
-/// The entries of a unit for one local side, by rising keys, from its pieces and what they match, in order. `document`
-/// has the unit's policy, and `numbers` are its rules'.
+/// The entries of a unit for one local side, by rising keys, from what its pieces match, in order. `document` has the
+/// unit's policy, and `numbers` are its rules'.
 pub(super) fn of_unit(
     document: &Document,
     numbers: Numbers,
-    pieces: &[Piece],
+    unit: &Unit,
     tails: &[(Tail, usize)],
     ids: &[Vec<u16>; 3],
 ) -> Vec<UnitEntry> {
-    let [subnets, remote_ports, local_ports] = ids;
+    let ([subnets, remote_ports, local_ports], pieces) = (ids, &unit.pieces);
+    let document = unit.samples.then_some(document);
     let mut out: Vec<UnitEntry> = Vec::with_capacity(tails.len());
     for alike in tails.chunk_by(|a, b| a.0 == b.0) {
         let of = |direction| alike.iter().map(|(_, at)| &pieces[*at]).filter(move |piece| piece.direction == direction);
@@ -29,7 +30,9 @@ pub(super) fn of_unit(
         let [rx, tx] = DIRECTIONS.map(|direction| side(of(direction), document, numbers));
         out.push(UnitEntry { key: alike[0].0.key([subnets, remote_ports, local_ports]), rx, tx, nd });
     }
-    out.sort_by_cached_key(|entry| order(&entry.key));
+    if !out.is_sorted_by_key(|entry| order(&entry.key)) {
+        out.sort_by_cached_key(|entry| order(&entry.key));
+    }
     out
 }
 
@@ -83,14 +86,15 @@ pub(super) fn of_fixed(fixed: &Fixed) -> ImageEntry {
     ImageEntry { rx, tx, counter: None }
 }
 
-/// What pieces of one direction decide, if there are any. What decides for several rules samples if one of them does.
-fn side<'a>(pieces: impl Iterator<Item = &'a Piece> + Clone, document: &Document, numbers: Numbers) -> Side {
+/// What pieces of one direction decide, if there are any. What decides for several rules samples if one of them does;
+/// `document`, where one does.
+fn side<'a>(pieces: impl Iterator<Item = &'a Piece> + Clone, document: Option<&Document>, numbers: Numbers) -> Side {
     let Some(verdict) = pieces.clone().last().map(|piece| piece.verdict) else { return Side::default() };
     let (mut sample, mut origins) = (false, Vec::with_capacity(1));
     for cause in pieces.flat_map(|piece| &piece.causes) {
         match *cause {
             Cause::Rule { place, .. } => {
-                sample |= document.rule(place).is_some_and(|rule| rule.sample);
+                sample |= document.and_then(|document| document.rule(place)).is_some_and(|rule| rule.sample);
                 origins.push(match place {
                     RulePlace::Management(at) => management(at),
                     RulePlace::Policy(_, at) => numbers.rule(at),

@@ -46,7 +46,8 @@ mod tests {
     fn classes(sets: &[&PortSet]) -> Vec<Cell<u16>> {
         let mut sets: Vec<PortSet> = sets.iter().copied().cloned().collect();
         sets.sort_unstable();
-        super::super::sets::Sets::new(sets).spaces[1].classes.clone()
+        let classes = &super::super::sets::Sets::new(sets).spaces[1].classes;
+        classes.iter().map(|class| Cell { set: class.set.clone(), elsewhere: class.elsewhere }).collect()
     }
 
     fn set(first: u16, last: u16) -> PortSet {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::classes::few_points;
+use super::classes::{few_points, size};
 use super::pieces::Piece;
 use super::regions::DIRECTIONS;
 use super::sets::{Sets, Space};
@@ -24,9 +24,9 @@ use crate::tables::{MatchFields, PortRangeId, RuleKey, SubnetId, Target};
 pub(super) enum Field<T> {
     /// The field is not named.
     Any,
-    Is(T),
     /// A class of the layout, by its place.
     Class(u32),
+    Is(T),
 }
 
 /// What an entry matches but for the local side, with classes in place of ids.
@@ -129,6 +129,23 @@ fn fields<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>)
 }
 
 impl Tail {
+    /// A number that rises as tails do, as far as it goes.
+    fn rank(&self) -> u128 {
+        let port = |field| match field {
+            Field::Any => 0,
+            Field::Class(place) => 1 << 32 | u128::from(place),
+            Field::Is(port) => 2 << 32 | u128::from(port),
+        };
+        let remote = match self.remote {
+            Field::Any => 0,
+            Field::Class(place) => 1 << 32 | u128::from(place),
+            Field::Is(IpAddr::V4(addr)) => 2 << 32 | u128::from(addr.to_bits()),
+            Field::Is(IpAddr::V6(addr)) => 3 << 32 | addr.to_bits() >> 96,
+        };
+        let proto = self.proto.map_or(0, |proto| u128::from(proto) + 1);
+        proto << 102 | remote << 68 | port(self.remote_port) << 34 | port(self.local_port)
+    }
+
     /// The key of this tail, with the ids of the classes of the three maps (0 where they are not known).
     pub fn key(&self, ids: [&[u16]; 3]) -> RuleKey {
         let id = |map: usize, place: u32| ids[map].get(place as usize).copied().unwrap_or_default();
@@ -282,7 +299,10 @@ impl Layout {
                 }
             }
         }
-        tails.sort_unstable();
+        tails.sort_by_cached_key(|(tail, _)| tail.rank());
+        if !tails.is_sorted() {
+            tails.sort_unstable();
+        }
         tails
     }
 
@@ -304,26 +324,10 @@ impl Layout {
     }
 }
 
-/// The number of points, if there are at most `most`.
-fn size<T: Point>(set: &IntervalSet<T>, most: usize) -> Option<u64> {
-    let mut count = 0;
-    for interval in set.intervals() {
-        let mut at = Some(interval.first);
-        while let Some(point) = at.filter(|at| *at <= interval.last) {
-            count += 1;
-            if count > most {
-                return None;
-            }
-            at = point.next();
-        }
-    }
-    Some(count as u64)
-}
-
 /// How many values name a set, and whether they are classes.
 fn values<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> (u64, bool) {
     match number.and_then(|number| space.members(number as usize)) {
         Some(members) => (members.len() as u64, true),
-        None => (size(set, space.limit).unwrap_or(0), false),
+        None => (size(set, space.limit).unwrap_or(0) as u64, false),
     }
 }

@@ -70,11 +70,16 @@ pub(super) struct Trie {
 }
 
 impl Trie {
-    pub fn of(space: &Space<u32>, before: Option<&Self>, sizes: &Sizes) -> Self {
+    /// `exact`: the nodes are counted even where it is plain that they are more than there are; else they are then at least
+    /// as many as said.
+    pub fn of(space: &Space<u32>, before: Option<&Self>, sizes: &Sizes, exact: bool) -> Self {
         let before = before.map_or((None, None), |before| (before.map.clone(), before.elsewhere));
         let range = sizes.subnet_id_min..=sizes.subnet_id_max;
         let ids = assign(&space.classes, &numbered(before.0.as_ref()), before.1, range);
-        let built = if ids.len() == space.classes.len() {
+        let least = space.least_nodes(sizes.entries_per_node);
+        let built = if !exact && least > u64::from(sizes.subnet_nodes) {
+            Err(MapError::Nodes { needed: usize::try_from(least).unwrap_or(usize::MAX), available: 0 })
+        } else if ids.len() == space.classes.len() {
             subnet_map(space, &ids, sizes, before.0.as_ref())
         } else {
             // Ids do not matter to the count, so it holds with too few of them as well.
@@ -123,10 +128,8 @@ fn subnet_map(
     let classes = || space.map(ids, SubnetId);
     // Beside the previous trie, so that it can stay in use while this one is written; where there is no room for both,
     // the plan closes what it must.
-    let others: Vec<&SubnetMap> = before.into_iter().map(Arc::as_ref).collect();
-    SubnetMap::build_beside(classes(), sizes, &others)
-        .or_else(|_| SubnetMap::build(classes(), sizes))
-        .map(|map| Some(Arc::new(map)))
+    let beside = before.and_then(|before| SubnetMap::build_beside(classes(), sizes, &[before]).ok());
+    beside.map_or_else(|| SubnetMap::build(classes(), sizes), Ok).map(|map| Some(Arc::new(map)))
 }
 
 fn port_map(
@@ -146,4 +149,33 @@ fn port_map(
 fn elsewhere_of<T>(space: &Space<T>, ids: &[u16]) -> Option<u16> {
     let at = space.classes.iter().position(|class| class.elsewhere)?;
     ids.get(at).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::compile::sets::Sets;
+    use crate::policy::{Interval, IntervalSet};
+
+    proptest! {
+        #[test]
+        fn a_trie_takes_the_nodes_that_it_takes_at_least(
+            sets in prop::collection::btree_set(
+                prop::collection::vec((any::<u32>(), 0u32..32), 1..4).prop_map(|prefixes| {
+                    let of = |(at, low): (u32, u32)| Interval { first: at >> low << low, last: at | ((1 << low) - 1) };
+                    IntervalSet::from_intervals(prefixes.into_iter().map(of))
+                }),
+                1..12,
+            ),
+            entries_per_node in prop::sample::select(vec![2_u32, 4, 16]),
+        ) {
+            let sizes = Sizes { entries_per_node, subnet_nodes: 56_000 / entries_per_node, ..Sizes::profile0() };
+            for space in &Sets::new(sets.into_iter().collect()).spaces {
+                let trie = Trie::of(space, None, &sizes, true);
+                prop_assert!(space.classes.is_empty() || space.least_nodes(entries_per_node) <= trie.nodes);
+            }
+        }
+    }
 }

@@ -13,6 +13,8 @@
 //!   ranked order they may be denies too, and lie over each other: [`paint`]; [`ranked`] takes the better of both.
 //! - The *layout* chooses for the whole document which addresses and ports are named by value and which by id.
 //! - The *proof* compares image and document on at least one frame of every class that either tells apart.
+//! - Where there are many units, blocks or local sides they are shared out among threads, as many as there are cores; the
+//!   result does not depend on that ([`parallel`]).
 //!
 //! Everything is a pure function of document, target and previous result. All of it is kept in a [`state::State`]: a
 //! compilation starts from the one before it and does what the change touches.
@@ -46,6 +48,7 @@ mod lookups;
 mod maps;
 mod origins;
 mod paint;
+mod parallel;
 mod pieces;
 mod points;
 mod prove;
@@ -95,7 +98,8 @@ pub struct Compiled {
 impl Compiled {
     /// Compiles a document for an adapter. With the result for the document before it, ids and counters of what stays the
     /// same are the same, and the work is in proportion to what changed: best where the document is a changed copy of the
-    /// one before, because then what stays is known to be equal without a look inside.
+    /// one before, because then what stays is known to be equal without a look inside. Much work is shared out among up to
+    /// eight threads, which end before it returns.
     ///
     /// # Errors
     /// [`CompileError`] if a table is too small or cannot say what a rule says; nothing is rounded.

@@ -38,28 +38,27 @@ pub(super) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Res
     let regions = regions_within(document, shape, &shape.protocols(document), Wanted::Allowed, steps);
     let regions = regions.ok_or_else(|| CompileError::too_complex(document, shape))?;
     let mut out = Vec::new();
-    for direction in super::regions::DIRECTIONS {
-        let mut rest: Vec<&Region> = regions.iter().filter(|region| region.direction == direction).collect();
+    let (rx, tx): (Vec<Region>, Vec<Region>) =
+        regions.into_iter().partition(|region| region.direction == Direction::Rx);
+    for mut rest in [rx, tx] {
         let is_other = |region: &Region| region.proto.is_none();
         let is_whole = |region: &Region| region.ports.is_none() && region.proto.is_some();
         let any = widen(document, &rest, is_other, |_, _| true, CompileError::any_proto)?;
         let by_any = union(&any);
         rest.retain(|region| region.proto.is_some());
         let same = |a: &Region, b: &Region| a.proto == b.proto;
-        let cut: Vec<Region>;
         if !by_any.is_empty() {
-            cut = rest.into_iter().filter_map(|region| without(region, &by_any)).collect();
-            rest = cut.iter().collect();
+            rest = rest.iter().filter_map(|region| without(region, &by_any)).collect();
         }
         let whole = widen(document, &rest, is_whole, same, CompileError::fragments)?;
         out.extend(any);
-        for region in rest.iter().filter(|region| region.ports.is_some() && region.verdict == Verdict::Allow) {
+        for region in rest.into_iter().filter(|region| region.ports.is_some() && region.verdict == Verdict::Allow) {
             let covered = whole.iter().filter(|piece| piece.proto == region.proto);
             let covered = covered.fold(AddrSet::empty(), |all, piece| all.union(&piece.remote));
             if covered.is_empty() {
-                out.push(Piece::of(region));
+                out.push(region.into());
             } else {
-                out.extend(without(region, &covered).map(|region| Piece::of(&region)));
+                out.extend(without(&region, &covered).map(Piece::from));
             }
         }
         out.extend(whole);
@@ -67,16 +66,10 @@ pub(super) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Res
     if shape.v6 { expressible_v6(document, out) } else { Ok(out) }
 }
 
-impl Piece {
-    fn of(region: &Region) -> Self {
-        Self {
-            direction: region.direction,
-            proto: region.proto,
-            remote: region.remote.clone(),
-            ports: region.ports.clone(),
-            verdict: region.verdict,
-            causes: smallvec![region.cause],
-        }
+impl From<Region> for Piece {
+    fn from(region: Region) -> Self {
+        let Region { direction, proto, ports, verdict, cause, remote } = region;
+        Self { direction, proto, remote, ports, verdict, causes: smallvec![cause] }
     }
 }
 
@@ -84,14 +77,14 @@ impl Piece {
 /// `beside` it too: these must be allowed where their remote addresses meet.
 fn widen(
     document: &Document,
-    regions: &[&Region],
+    regions: &[Region],
     is_wide: impl Fn(&Region) -> bool,
     beside: impl Fn(&Region, &Region) -> bool,
     refuse: fn(&Document, &Region, &Region) -> CompileError,
 ) -> Result<Vec<Piece>, CompileError> {
     let mut out = Vec::new();
     for wide in regions.iter().filter(|region| is_wide(region) && region.verdict == Verdict::Allow) {
-        let mut piece = Piece::of(wide);
+        let mut piece = Piece::from(wide.clone());
         let met = regions.iter().filter(|other| !is_wide(other) && beside(wide, other));
         for other in met.filter(|other| !is_disjoint(&wide.remote, &other.remote)) {
             if other.verdict == Verdict::Deny {

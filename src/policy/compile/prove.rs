@@ -16,6 +16,8 @@
 pub(super) mod named;
 pub(super) mod near;
 mod sides;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -49,10 +51,9 @@ impl Proof<'_> {
     /// The whole image.
     pub fn all(&self) -> Result<(), CompileError> {
         let mut sides = Sides::new(self);
-        for at in 0..self.document.bindings.len() {
-            sides.binding(at)?;
-        }
-        sides.unbound()?;
+        (0..self.document.bindings.len()).for_each(|at| sides.binding(at));
+        sides.unbound();
+        sides.run()?;
         let bound = self.document.bindings.iter().map(|binding| binding.mac);
         self.macs(bound.chain([UNUSED_MAC, MacAddr::BROADCAST]))
     }
@@ -80,10 +81,11 @@ impl Proof<'_> {
             return self.all();
         }
         let mut sides = Sides::new(self);
-        work.bindings.iter().try_for_each(|at| sides.binding(*at))?;
+        work.bindings.iter().for_each(|at| sides.binding(*at));
         if work.unbound {
-            sides.unbound()?;
+            sides.unbound();
         }
+        sides.run()?;
         self.macs(macs.into_iter())
     }
 

@@ -5,13 +5,15 @@
 //! decided alike by the same rule is put together again.
 
 mod cells;
+mod found;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
-use super::classes::{Class, Mask, classes, regroup};
+use self::found::{Found, shown};
+use super::classes::{Bits, Class, Mask, classes, classes_of_repeated, regroup};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Binding, Document, Interval, IntervalSet, PortPair, PortSet, Proto, Rule, RulePlace};
 use crate::tables::{Direction, MacAddr, MatchFields, Verdict};
@@ -176,18 +178,6 @@ impl Family for u128 {
 
 type Decided = (Verdict, Cause);
 
-/// Whether frames show ports, and the remote and local ones, which are empty if not. Sorting may look at them before it has
-/// looked at the flag, so an `Option` will not do: memory checkers complain of what is not there.
-type Shown = (bool, PortSet, PortSet);
-
-fn shown(ports: Option<(PortSet, PortSet)>) -> Shown {
-    let (is, (remote, local)) = (ports.is_some(), ports.unwrap_or_default());
-    (is, remote, local)
-}
-
-/// Parts of regions: all but their remote addresses, and some of these. Parts that have all else in common are one region.
-type Found<T> = Vec<((Shown, Decided), IntervalSet<T>)>;
-
 /// The classes of a shape. Places in masks are places in the list of rules; the one behind it is that of the groups
 /// among remote addresses, of the ephemeral ports among local ports, and always set among remote ports.
 struct Cutter<'a, T> {
@@ -203,7 +193,7 @@ impl<'a, T: Family> Cutter<'a, T> {
         let groups = AddrSet::groups();
         let mut remotes: Vec<_> = rules.iter().map(|(_, rule)| T::of(&rule.remote.set)).collect();
         remotes.push(T::of(&groups));
-        let remotes = classes(&remotes);
+        let remotes = classes_of_repeated(&remotes);
         Self { shape, remotes, ephemeral: &document.ephemeral, rules }
     }
 
@@ -212,15 +202,11 @@ impl<'a, T: Family> Cutter<'a, T> {
         let mut by_direction = [Vec::new(), Vec::new()];
         for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
             let found = self.of_protocol(proto, scopes, steps)?;
-            for ((out, direction), mut found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
-                found.sort_unstable();
-                for parts in found.chunk_by(|a, b| a.0 == b.0) {
-                    let ((ported, remote, local), (verdict, cause)) = parts[0].0.clone();
-                    let ports = ported.then_some(PortPair { remote, local });
-                    let remote = parts.iter().flat_map(|(_, remote)| remote.intervals().iter().copied());
-                    let remote = T::wrap(IntervalSet::from_intervals(remote));
-                    out.push(Region { direction, proto, ports, verdict, cause, remote });
-                }
+            for ((out, direction), found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
+                found::join(found, |(ports, (verdict, cause)), remote| {
+                    let ports = ports.map(|(remote, local)| PortPair { remote, local });
+                    out.push(Region { direction, proto, ports, verdict, cause, remote: T::wrap(remote) });
+                });
             }
         }
         Some(by_direction.into_iter().flatten().collect())
@@ -257,10 +243,10 @@ impl<'a, T: Family> Cutter<'a, T> {
         spend(steps, self.remotes.len() * effort)?;
         for remote in regroup(&self.remotes, &with_ports) {
             spend(steps, effort)?;
-            let here = remote.within.and(&with_ports);
-            let mut sides = None;
+            let here: Places = remote.within.iter().filter(|at| *at < self.rules.len()).collect();
+            let (mut sides, mut strip) = (None, None);
             for ((found, direction), scope) in found.iter_mut().zip(DIRECTIONS).zip(scopes) {
-                let acts = |at: usize| self.rules.get(at).is_some_and(|(_, rule)| acts(rule, direction));
+                let acts = |at: &usize| self.rules.get(*at).is_some_and(|(_, rule)| acts(rule, direction));
                 let acted = ported && scope != Scope::Nothing && here.iter().any(acts);
                 if scope == Scope::All {
                     let none = self.decide(direction, proto, [&remote.within, &without, &without], false);
@@ -273,19 +259,90 @@ impl<'a, T: Family> Cutter<'a, T> {
                 if !acted {
                     continue;
                 }
+                let wanted = |decided: &Decided| scope == Scope::All || decided.0 == Verdict::Allow;
+                if strip.is_none() && self.is_strip(&here) {
+                    let cut = self.strip(&here);
+                    spend(steps, (1 + 2 * cut.len()).saturating_mul(effort))?;
+                    strip = Some(cut);
+                }
+                if let Some(strip) = &strip {
+                    let decided = self.of_strip(direction, proto, &remote.within, &here, strip).into_iter();
+                    let decided = decided.filter(|(decided, _)| wanted(decided));
+                    let ports = |intervals: Intervals| Some((PortSet::full(), PortSet::from_intervals(intervals)));
+                    found.extend(decided.map(|(decided, of)| ((shown(ports(of)), decided), remote.set.clone())));
+                    continue;
+                }
                 if sides.is_none() {
-                    let (rows, columns) = self.sides(&here);
+                    let (rows, columns) = self.sides(&remote.within.and(&with_ports));
                     spend(steps, (rows.len() + columns.len()).saturating_mul(effort))?;
                     spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
                     sides = Some((rows, columns));
                 }
                 let Some((rows, columns)) = &sides else { continue };
                 let grid = self.grid(direction, proto, &remote.within, rows, columns).into_iter();
-                let grid = grid.filter(|(_, decided)| scope == Scope::All || decided.0 == Verdict::Allow);
+                let grid = grid.filter(|(_, decided)| wanted(decided));
                 found.extend(grid.map(|(ports, decided)| ((shown(Some(ports)), decided), remote.set.clone())));
             }
         }
         Some(found)
+    }
+
+    /// True if these rules tell no remote ports apart.
+    fn is_strip(&self, here: &Places) -> bool {
+        let whole = |at: &usize| self.rules[*at].1.ports.as_ref().is_none_or(|ports| ports.remote.is_full());
+        here.len() < 64 && here.iter().all(whole)
+    }
+
+    /// The pieces into which these rules, fewer than 64, cut the local ports: one bit for each rule that holds the piece,
+    /// and the highest for ephemeral ports, where they make a difference.
+    fn strip(&self, here: &Places) -> Strip {
+        let bits = here.iter().enumerate().map(|(bit, at)| (1 << bit, self.rules[*at].1));
+        let named = bits.filter_map(|(bit, rule)| Some((bit, &rule.ports.as_ref()?.local)));
+        let named = named.filter(|(_, set)| !set.is_full());
+        let confined = here.iter().any(|at| self.rules[*at].1.replies && is_confined(self.rules[*at].1));
+        let mut ends: SmallVec<[(u16, u64); 16]> = SmallVec::new();
+        for (bit, set) in named.chain(confined.then_some((EPHEMERAL, self.ephemeral))) {
+            for interval in set.intervals() {
+                ends.push((interval.first, bit));
+                ends.extend(interval.last.next().map(|after| (after, bit)));
+            }
+        }
+        ends.sort_unstable();
+        let full = |at: &usize| self.rules[*at].1.ports.as_ref().is_none_or(|ports| ports.local.is_full());
+        let everywhere = here.iter().enumerate().filter(|(_, at)| full(at));
+        let mut within = everywhere.fold(0_u64, |all, (bit, _)| all | 1 << bit);
+        let (mut out, mut first) = (Strip::with_capacity(ends.len() + 1), 0);
+        for (port, bit) in ends {
+            if port > first {
+                out.push((within, Interval { first, last: port - 1 }));
+                first = port;
+            }
+            within ^= bit;
+        }
+        out.push((within, Interval { first, last: u16::MAX }));
+        out
+    }
+
+    /// What is decided about the pieces of a strip, pieces that are decided alike together.
+    fn of_strip(
+        &self,
+        direction: Direction,
+        proto: Option<u8>,
+        remote: &Mask,
+        here: &Places,
+        strip: &Strip,
+    ) -> SmallVec<[(Decided, Intervals); 4]> {
+        let mut same: SmallVec<[(Decided, Intervals); 4]> = SmallVec::new();
+        let group = remote.contains(self.rules.len());
+        for (within, piece) in strip {
+            let matching = Bits(within & !EPHEMERAL).map(|bit| here[bit]);
+            let decided = self.decide_among(direction, proto, group, matching, within & EPHEMERAL != 0);
+            match same.iter_mut().find(|(other, _)| *other == decided) {
+                Some((_, intervals)) => intervals.push(*piece),
+                None => same.push((decided, smallvec![*piece])),
+            }
+        }
+        same
     }
 
     /// The classes into which these rules cut remote and local ports.
@@ -350,17 +407,31 @@ impl<'a, T: Family> Cutter<'a, T> {
 
     /// Decides one combination of classes; `matching` has in common the rules that match.
     fn decide(&self, direction: Direction, proto: Option<u8>, matching: [&Mask; 3], ephemeral: bool) -> Decided {
+        let group = matching[0].contains(self.rules.len());
+        let matching = Mask::common(matching[0], matching[1], matching[2]);
+        self.decide_among(direction, proto, group, matching, ephemeral)
+    }
+
+    /// As [`Self::decide`], with the rules that match in rising order; `group`: the remote addresses are groups.
+    fn decide_among(
+        &self,
+        direction: Direction,
+        proto: Option<u8>,
+        group: bool,
+        matching: impl Iterator<Item = usize>,
+        ephemeral: bool,
+    ) -> Decided {
         if self.shape.open_nd && proto == Some(58) {
             return (Verdict::Allow, Cause::NeighbourDiscovery);
         }
-        let closed_group = self.shape.closed_groups && matching[0].contains(self.rules.len());
+        let closed_group = self.shape.closed_groups && group;
         if closed_group && direction == Direction::Tx {
             return (Verdict::Deny, Cause::Multicast);
         }
         let ported = proto.is_some_and(Proto::has_ports);
         // Management rules and policy rules are two lists: only the list that a rule stands in can hide its mirror.
         let (mut mirror_is_open, mut list) = (!closed_group, None);
-        for at in Mask::common(matching[0], matching[1], matching[2]) {
+        for at in matching {
             let Some((place, rule)) = self.rules.get(at) else { continue };
             let this_list = matches!(place, RulePlace::Management(_));
             if list.replace(this_list) != Some(this_list) {
@@ -369,7 +440,7 @@ impl<'a, T: Family> Cutter<'a, T> {
             if rule.direction == direction {
                 return (rule.action, Cause::Rule { place: *place, reply: false });
             }
-            let confined = ported && rule.direction == Direction::Tx && !rule.names_local_ports;
+            let confined = ported && is_confined(rule);
             if mirror_is_open && rule.replies && (!confined || ephemeral) {
                 return (Verdict::Allow, Cause::Rule { place: *place, reply: true });
             }
@@ -393,6 +464,11 @@ fn allows(rule: &Rule, direction: Direction) -> bool {
     (rule.direction == direction && rule.action == Verdict::Allow) || rule.replies
 }
 
+/// True if a rule admits replies to ephemeral ports alone, where there are ports.
+fn is_confined(rule: &Rule) -> bool {
+    rule.direction == Direction::Tx && !rule.names_local_ports
+}
+
 /// True if a rule may decide about a direction, itself or by its replies.
 fn acts(rule: &Rule, direction: Direction) -> bool {
     rule.direction == direction || rule.replies
@@ -400,6 +476,15 @@ fn acts(rule: &Rule, direction: Direction) -> bool {
 
 /// Intervals of a few columns.
 type Intervals = SmallVec<[Interval<u16>; 4]>;
+
+/// Places of rules.
+type Places = SmallVec<[usize; 8]>;
+
+/// Pieces of the local ports in rising order, each with what holds it.
+type Strip = SmallVec<[(u64, Interval<u16>); 16]>;
+
+/// What holds ephemeral ports.
+const EPHEMERAL: u64 = 1 << 63;
 
 /// Puts the columns of one row together that are decided alike.
 fn one_row(

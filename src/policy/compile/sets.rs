@@ -9,7 +9,7 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashMapExt};
 use smallvec::SmallVec;
 
-use super::classes::few_points;
+use super::classes::size;
 use crate::policy::sets::Point;
 use crate::policy::{Interval, IntervalSet};
 
@@ -22,7 +22,7 @@ const LIMITS: [usize; 3] = [USUAL_LIMIT, 0, 8];
 type Numbers = SmallVec<[u32; 4]>;
 
 /// Points that the same sets hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cell<T> {
     pub set: IntervalSet<T>,
     /// No set holds them: no entry names the class.
@@ -56,7 +56,7 @@ impl<T: Point + std::hash::Hash> Sets<T> {
     /// `all` are in order, each once.
     pub fn new(all: Vec<IntervalSet<T>>) -> Self {
         let numbers = all.iter().cloned().zip(0..).collect();
-        let sizes: BTreeSet<usize> = all.iter().filter_map(|set| Some(few_points(set, 8)?.len())).collect();
+        let sizes: BTreeSet<usize> = all.iter().filter_map(|set| size(set, 8)).collect();
         let by_value = |limit: usize| sizes.iter().filter(|size| (1..=limit).contains(*size)).count();
         let mut seen = BTreeSet::new();
         let limits = LIMITS.into_iter().filter(|limit| seen.insert(by_value(*limit)));
@@ -78,10 +78,37 @@ impl<T: Point + std::hash::Hash> Sets<T> {
     }
 }
 
+impl Space<u32> {
+    /// Nodes that a trie of this many entries a node has at least: a node for each range that intervals cut, where a class
+    /// of one interval tells the node from all others.
+    pub fn least_nodes(&self, entries_per_node: u32) -> u64 {
+        let bits = entries_per_node.max(2).ilog2();
+        let alone = |place: u32| self.classes.get(place as usize).is_some_and(|class| class.set.intervals().len() == 1);
+        let mut nodes = 1;
+        let mut last = vec![None; (32 / bits) as usize];
+        for pair in self.starts.windows(2) {
+            let [(_, before), (at, after)] = pair else { continue };
+            if !alone(*before) && !alone(*after) {
+                continue;
+            }
+            for (level, last) in (1..32 / bits).zip(&mut last) {
+                let below = 32 - bits * level;
+                let range = at >> below;
+                // Deeper ranges begin here too.
+                if range << below == *at {
+                    break;
+                }
+                nodes += u64::from(last.replace(range) != Some(range));
+            }
+        }
+        nodes
+    }
+}
+
 impl<T: Point> Space<T> {
     fn new(limit: usize, all: &[IntervalSet<T>]) -> Self {
         let named: Vec<usize> =
-            (0..all.len()).filter(|at| !all[*at].is_empty() && few_points(&all[*at], limit).is_none()).collect();
+            (0..all.len()).filter(|at| !all[*at].is_empty() && size(&all[*at], limit).is_none()).collect();
         let mut members = vec![None; all.len()];
         for at in &named {
             members[*at] = Some(Numbers::new());
@@ -97,7 +124,7 @@ impl<T: Point> Space<T> {
             if within.is_empty() {
                 elsewhere.get_or_insert(found.len());
             }
-            let place = *places.entry(within.clone()).or_insert(found.len());
+            let place = *places.entry(Numbers::from_slice(within)).or_insert(found.len());
             let number = u32::try_from(place).unwrap_or(u32::MAX);
             starts.push((piece.first, number));
             match found.get_mut(place) {

@@ -3,8 +3,11 @@
 //! A unit names rules by their places in its own policy (which stands at index 0), so it stays good wherever the policy
 //! stands in a document.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::base::unbound_key;
@@ -21,7 +24,48 @@ use crate::tables::{MacAddr, MatchFields, RuleKey, Target};
 
 /// Names a unit: a number that its policy keeps from image to image ([`NO_POLICY`] for addresses that nobody bound), and
 /// its shape.
-pub(super) type UnitKey = (u32, Arc<Shape>);
+pub(super) type UnitKey = (u32, SharedShape);
+
+/// A shape in one place of memory. What is one is equal without a look inside.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct SharedShape(Arc<Shape>);
+
+impl SharedShape {
+    pub fn new(shape: Shape) -> Self {
+        Self(Arc::new(shape))
+    }
+
+    /// Where it stands: of shapes that are shared wherever they are equal, that tells one from another.
+    pub fn place(&self) -> *const Shape {
+        Arc::as_ptr(&self.0)
+    }
+}
+
+impl Deref for SharedShape {
+    type Target = Shape;
+
+    fn deref(&self) -> &Shape {
+        &self.0
+    }
+}
+
+impl Borrow<Shape> for SharedShape {
+    fn borrow(&self) -> &Shape {
+        &self.0
+    }
+}
+
+impl Ord for SharedShape {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for SharedShape {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// In place of a policy's number.
 pub(super) const NO_POLICY: u32 = u32::MAX;
@@ -31,6 +75,8 @@ pub(super) const NO_POLICY: u32 = u32::MAX;
 pub(super) struct Unit {
     pub policy: Option<Arc<Policy>>,
     pub pieces: Vec<Piece>,
+    /// One of its rules samples.
+    pub samples: bool,
     /// What cutting it cost.
     pub steps: u64,
 }
@@ -86,12 +132,6 @@ impl Alone {
     }
 }
 
-impl Alone {
-    pub fn document(&self) -> &Document {
-        &self.0
-    }
-}
-
 impl Unit {
     pub fn new(
         alone: &mut Alone,
@@ -109,7 +149,8 @@ impl Unit {
             }
             _ => pieces(document, shape, steps)?,
         };
-        Ok(Self { policy: policy.cloned(), pieces, steps: before - *steps })
+        let samples = shape.rules.iter().any(|place| document.rule(*place).is_some_and(|rule| rule.sample));
+        Ok(Self { policy: policy.cloned(), pieces, samples, steps: before - *steps })
     }
 }
 

@@ -16,10 +16,9 @@ use crate::tables::{
     Direction, EngineProfile, MacAddr, MatchFields, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, Verdict,
 };
 
-/// An entry with its rank in the order of lookup.
+/// An entry that could decide.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    rank: usize,
     key: RuleKey,
     /// On RX, on TX.
     verdicts: [Option<Verdict>; 2],
@@ -84,13 +83,14 @@ impl Near {
         used.sort_unstable();
         used.dedup();
         let order = lookup_order(used, profile, 0);
-        let entry = |&(key, fields, entry): &(&RuleKey, MatchFields, &crate::policy::ImageEntry)| {
-            let rank = order.iter().position(|other| *other == fields)?;
-            let verdicts = [entry.rx.action.verdict(), entry.tx.action.verdict()];
-            Some(Entry { rank, key: *key, verdicts, links: 0 })
-        };
-        let mut entries: Vec<Entry> = all.iter().filter_map(entry).collect();
-        entries.sort_by_key(|entry| entry.rank);
+        // One rank after the other, in each by their keys.
+        let mut entries = Vec::with_capacity(all.len());
+        for fields in order {
+            for (key, _, entry) in all.iter().filter(|(_, of, _)| *of == fields) {
+                let verdicts = [entry.rx.action.verdict(), entry.tx.action.verdict()];
+                entries.push(Entry { key: **key, verdicts, links: 0 });
+            }
+        }
         let mut subnets: Vec<u16> = entries.iter().filter_map(|entry| Some(entry.key.remote_subnet?.0)).collect();
         subnets.sort_unstable();
         subnets.dedup();
@@ -103,9 +103,13 @@ impl Near {
 
     /// Finds out on which links each entry matches; `links` are names of frames on them.
     pub fn see_links(&mut self, links: &[RuleKey]) {
+        let places: Vec<usize> =
+            links.iter().map(|names| links.iter().position(|other| other == names).unwrap_or_default()).collect();
         for entry in &mut self.entries {
-            let on = links.iter().map(|names| matches_link(&entry.key, names));
-            entry.links = on.rev().fold(0, |all, on| all << 1 | u8::from(on));
+            for (link, &same) in places.iter().enumerate() {
+                let on = if same < link { entry.is_at(same) } else { matches_link(&entry.key, &links[link]) };
+                entry.links |= u8::from(on) << link;
+            }
         }
     }
 
@@ -159,28 +163,58 @@ fn matches_link(key: &RuleKey, names: &RuleKey) -> bool {
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct Meaning {
     subnets: Option<Arc<SubnetMap>>,
-    remote_ports: Option<Arc<PortMap>>,
-    local_ports: Option<Arc<PortMap>>,
-    addresses: Points<u32>,
-    ports: [Points<u16>; 2],
+    addresses: Arc<Points<u32>>,
+    /// Of remote and local ports.
+    ports: [Arc<PortMeaning>; 2],
+}
+
+/// What the ids of a port-range map mean.
+#[derive(Debug, Clone, Default)]
+struct PortMeaning {
+    map: Option<Arc<PortMap>>,
+    points: Points<u16>,
+    /// Where the intervals that begin in each 256 ports begin in the map, and where the last ones end.
+    begins: Vec<u32>,
+}
+
+impl PortMeaning {
+    fn of(map: Option<&Arc<PortMap>>) -> Self {
+        let classes = map.map_or(&[][..], |map| &map.classes);
+        let mut begins = vec![0_u32; 257];
+        classes.iter().for_each(|(first, _)| begins[usize::from(first >> 8) + 1] += 1);
+        for at in 1..begins.len() {
+            begins[at] += begins[at - 1];
+        }
+        Self { map: map.cloned(), points: Points::new(classes, |id| id.0), begins }
+    }
+
+    /// The id of a port.
+    fn id(&self, port: u16) -> Option<PortRangeId> {
+        let classes = &self.map.as_ref()?.classes;
+        let (from, to) = (self.begins[usize::from(port >> 8)], self.begins[usize::from(port >> 8) + 1]);
+        let here = classes.get(from as usize..to as usize)?;
+        let after = from as usize + here.iter().take_while(|(first, _)| *first <= port).count();
+        Some(classes.get(after.checked_sub(1)?)?.1)
+    }
 }
 
 impl Meaning {
     /// The meaning of an image's ids; `before`, if the maps are the same.
     pub fn of(image: &Image, before: &Arc<Self>) -> Arc<Self> {
-        let same = same(&before.subnets, &image.subnets)
-            && same(&before.remote_ports, &image.remote_ports)
-            && same(&before.local_ports, &image.local_ports);
-        if same {
+        let same_subnets = same(&before.subnets, &image.subnets);
+        let maps = [&image.remote_ports, &image.local_ports];
+        if same_subnets && before.ports.iter().zip(maps).all(|(ports, map)| same(&ports.map, map)) {
             return before.clone();
         }
-        let ports = |map: &Option<Arc<PortMap>>| Points::new(map.as_ref().map_or(&[], |map| &map.classes), |id| id.0);
+        let ports = |at: usize| {
+            let (was, map) = (&before.ports[at], maps[at]);
+            if same(&was.map, map) { was.clone() } else { Arc::new(PortMeaning::of(map.as_ref())) }
+        };
+        let addresses = || Points::new(image.subnets.as_ref().map_or(&[], |map| &map.classes), |id| id.0);
         Arc::new(Self {
             subnets: image.subnets.clone(),
-            remote_ports: image.remote_ports.clone(),
-            local_ports: image.local_ports.clone(),
-            addresses: Points::new(image.subnets.as_ref().map_or(&[], |map| &map.classes), |id| id.0),
-            ports: [ports(&image.remote_ports), ports(&image.local_ports)],
+            addresses: if same_subnets { before.addresses.clone() } else { Arc::new(addresses()) },
+            ports: [ports(0), ports(1)],
         })
     }
 
@@ -213,7 +247,6 @@ pub(super) struct Shown {
 
 /// Finds the ports of flows.
 pub(super) struct Cuts<'a> {
-    image: &'a Image,
     meaning: &'a Meaning,
     ephemeral: &'a PortSet,
     remote: Vec<u16>,
@@ -222,8 +255,8 @@ pub(super) struct Cuts<'a> {
 }
 
 impl<'a> Cuts<'a> {
-    pub fn new(image: &'a Image, meaning: &'a Meaning, ephemeral: &'a PortSet) -> Self {
-        Self { image, meaning, ephemeral, remote: Vec::new(), local: Vec::new(), shown: Vec::new() }
+    pub fn new(meaning: &'a Meaning, ephemeral: &'a PortSet) -> Self {
+        Self { meaning, ephemeral, remote: Vec::new(), local: Vec::new(), shown: Vec::new() }
     }
 
     /// Ports of every class that these rules or entries tell apart, and none, which comes first.
@@ -242,7 +275,10 @@ impl<'a> Cuts<'a> {
         self.local.clear();
         self.remote.push(0);
         self.local.push(0);
-        add_ends(self.ephemeral.intervals().iter(), &mut self.local);
+        // Of replies alone ephemeral ports decide.
+        if rules.clone().any(|rule| rule.replies) {
+            add_ends(self.ephemeral.intervals().iter(), &mut self.local);
+        }
         for pair in rules.filter_map(|rule| rule.ports.as_ref()) {
             add_ends(pair.remote.intervals().iter(), &mut self.remote);
             add_ends(pair.local.intervals().iter(), &mut self.local);
@@ -251,18 +287,17 @@ impl<'a> Cuts<'a> {
         for Entry { key, .. } in here {
             add_port(key.remote_port, &mut self.remote);
             add_port(key.local_port, &mut self.local);
-            key.remote_portrange.iter().for_each(|id| add_ends(remote_ids.of(id.0).iter(), &mut self.remote));
-            key.local_portrange.iter().for_each(|id| add_ends(local_ids.of(id.0).iter(), &mut self.local));
+            key.remote_portrange.iter().for_each(|id| add_ends(remote_ids.points.of(id.0).iter(), &mut self.remote));
+            key.local_portrange.iter().for_each(|id| add_ends(local_ids.points.of(id.0).iter(), &mut self.local));
         }
         for starts in [&mut self.remote, &mut self.local] {
             starts.sort_unstable();
             starts.dedup();
         }
-        let id = |map: &Option<Arc<PortMap>>, port| map.as_ref().and_then(|map| map.lookup(port));
         for &local in &self.local {
-            let local_id = id(&self.image.local_ports, local);
+            let local_id = local_ids.id(local);
             for &remote in &self.remote {
-                let remote_id = id(&self.image.remote_ports, remote);
+                let remote_id = remote_ids.id(remote);
                 self.shown.push(Shown { ports: Some(Ports { local, remote }), remote_id, local_id });
             }
         }

@@ -6,26 +6,30 @@
 //! that admit replies can. Where neither step looks at ports and no entry with a verdict names one, all ports are one
 //! comparison.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use foldhash::{HashSet, HashSetExt};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use smallvec::SmallVec;
 
 use super::near::{Cuts, Entry, Near, Shown};
 use super::{Proof, UNUSED_MAC, agree, flow};
 use crate::policy::compile::classes::{Mask, cut};
+use crate::policy::compile::parallel;
 use crate::policy::compile::refuse::{CompileError, document_origin};
-use crate::policy::compile::regions::DIRECTIONS;
+use crate::policy::compile::regions::{DIRECTIONS, Shape};
 use crate::policy::compile::state::State;
 use crate::policy::compile::units::{Alone, UnitKey};
 use crate::policy::sets::Point;
 use crate::policy::{AddrSet, Binding, Document, Flow, IntervalSet, IpFlow, Origin, Proto, Rule, RulePlace};
-use crate::tables::{Direction, RuleKey, SubnetId, Verdict};
+use crate::tables::{Direction, MacAddr, RuleKey, SubnetId, Verdict};
 
 /// Flows of a kind that are run for every local side of it.
 const SAMPLE: usize = 24;
+/// Rules that are worth a thread, where all flows are run.
+const RULES: usize = 250;
+/// Local sides that are, where a sample is.
+const SAMPLES: usize = 64;
 /// The link of a local side, and those that a frame could forge.
 const LINKS: usize = 5;
 
@@ -35,11 +39,22 @@ type Kind = (*const (), bool, bool, bool);
 /// A rule with its place.
 type Placed<'a> = (RulePlace, &'a Rule);
 
-/// Runs the flows of local sides.
+/// The local sides whose flows are to be run.
 pub(super) struct Sides<'a> {
     proof: &'a Proof<'a>,
-    alone: Alone,
-    kinds: BTreeMap<Kind, Vec<Flow>>,
+    all: Vec<Task<'a>>,
+    /// The first of each kind, by place.
+    kinds: HashMap<Kind, usize>,
+}
+
+/// A local side whose flows are to be run.
+struct Task<'a> {
+    /// `None`: nobody bound its address.
+    binding: Option<&'a Binding>,
+    local: &'a RuleKey,
+    key: &'a UnitKey,
+    /// The place of the first of its kind.
+    first: usize,
 }
 
 /// One local side, and what decides about it.
@@ -71,44 +86,70 @@ struct Remote {
 
 impl<'a> Sides<'a> {
     pub fn new(proof: &'a Proof<'a>) -> Self {
-        Self { proof, alone: Alone::of(proof.document), kinds: BTreeMap::new() }
+        Self { proof, all: Vec::new(), kinds: HashMap::new() }
     }
 
-    pub fn binding(&mut self, at: usize) -> Result<(), CompileError> {
+    /// Adds those of a binding, by its place.
+    pub fn binding(&mut self, at: usize) {
         let (document, state) = (self.proof.document, self.proof.state);
-        let (Some(binding), Some(of)) = (document.bindings.get(at), state.bindings.get(at)) else { return Ok(()) };
-        let Some(bound) = state.bound.get(&of.number) else { return Ok(()) };
-        // One binding at a time: the evaluator searches through all that the document has.
-        let alone = self.alone.with(document.policies.get(binding.policy));
-        alone.bindings.push(Arc::new(Binding { policy: 0, ..Binding::clone(binding) }));
-        for (local, key) in &bound.locals {
-            self.side(local, key, Some(binding))?;
-        }
-        Ok(())
+        let (Some(binding), Some(of)) = (document.bindings.get(at), state.bindings.get(at)) else { return };
+        let Some(bound) = state.bound.get(&of.number) else { return };
+        bound.locals.iter().for_each(|(local, key)| self.add(local, key, Some(binding)));
     }
 
-    pub fn unbound(&mut self) -> Result<(), CompileError> {
-        self.alone.with(None);
+    /// Adds those of addresses that nobody bound.
+    pub fn unbound(&mut self) {
         let state = self.proof.state;
-        state.unbound.iter().try_for_each(|(local, key)| self.side(local, key, None))
+        state.unbound.iter().for_each(|(local, key)| self.add(local, key, None));
     }
 
-    /// One local side: all flows for the first of its kind, a sample for the others.
-    fn side(&mut self, local: &RuleKey, key: &UnitKey, binding: Option<&Binding>) -> Result<(), CompileError> {
-        let Some(used) = self.proof.state.units.get(key) else { return Ok(()) };
+    fn add(&mut self, local: &'a RuleKey, key: &'a UnitKey, binding: Option<&'a Binding>) {
+        let Some(used) = self.proof.state.units.get(key) else { return };
         let unit = Arc::as_ptr(&used.unit).cast();
         let kind = (unit, local.local_mac.is_some(), local.outer_vlan.is_some(), local.physical_port.is_some());
-        let mac = binding.map(|binding| binding.mac).or(local.local_mac).unwrap_or(UNUSED_MAC);
-        let near = Near::new(self.proof.image, &self.proof.target.profile, local.local_ip, &[mac, UNUSED_MAC]);
-        let mut side = Side { proof: self.proof, document: self.alone.document(), binding, local, near };
-        if let Some(flows) = self.kinds.get(&kind) {
-            return flows.iter().try_for_each(|flow| side.agrees(&side.at_local(flow)));
+        let first = *self.kinds.entry(kind).or_insert(self.all.len());
+        self.all.push(Task { binding, local, key, first });
+    }
+
+    /// Runs all flows for the first of each kind, then a sample of them for the others. What is found is what is found
+    /// first in the order of the local sides.
+    pub fn run(self) -> Result<(), CompileError> {
+        let (firsts, others): (Vec<_>, Vec<_>) =
+            self.all.iter().enumerate().partition(|(place, task)| *place == task.first);
+        let rules: usize = firsts.iter().map(|(_, task)| task.key.1.rules.len()).sum();
+        let alone = || Alone::of(self.proof.document);
+        let all = |alone: &mut Alone, (_, task): &(usize, &Task<'a>)| task.side(self.proof, alone).flows(&task.key.1);
+        let mut samples = vec![Ok(Vec::new()); self.all.len()];
+        for ((place, _), flows) in firsts.iter().zip(parallel::map(&firsts, rules / RULES, alone, all)) {
+            samples[*place] = flows;
         }
-        let rules: Vec<Placed<'_>> =
-            key.1.rules.iter().filter_map(|place| Some((*place, side.document.rule(*place)?))).collect();
-        let flows = if key.1.v6 { side.all::<u128>(&rules)? } else { side.all::<u32>(&rules)? };
-        self.kinds.insert(kind, flows);
-        Ok(())
+        let again = |alone: &mut Alone, (_, task): &(usize, &Task<'a>)| match &samples[task.first] {
+            Ok(flows) => {
+                let side = task.side(self.proof, alone);
+                flows.iter().try_for_each(|flow| side.agrees(&side.at_local(flow)))
+            }
+            // What is wrong is found before it.
+            Err(_) => Ok(()),
+        };
+        let found = parallel::map(&others, others.len() / SAMPLES, alone, again);
+        let others = others.iter().map(|(place, _)| *place).zip(found.into_iter().map(Result::err));
+        let firsts = firsts.iter().map(|(place, _)| (*place, samples[*place].as_ref().err().cloned()));
+        let wrong = firsts.chain(others).filter_map(|(place, error)| Some((place, error?)));
+        wrong.min_by_key(|(place, _)| *place).map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+impl<'a> Task<'a> {
+    fn side<'s>(&'s self, proof: &'s Proof<'a>, alone: &'s mut Alone) -> Side<'s> {
+        // One binding at a time: the evaluator searches through all that the document has.
+        let policy = self.binding.and_then(|binding| proof.document.policies.get(binding.policy));
+        let document = alone.with(policy);
+        let binding = self.binding.map(|binding| Arc::new(Binding { policy: 0, ..Binding::clone(binding) }));
+        document.bindings.extend(binding);
+        let (local, binding) = (self.local, self.binding);
+        let mac = binding.map(|binding| binding.mac).or(local.local_mac).unwrap_or(UNUSED_MAC);
+        let near = Near::new(proof.image, &proof.target.profile, local.local_ip, &[mac, UNUSED_MAC]);
+        Side { proof, document, binding, local, near }
     }
 }
 
@@ -187,6 +228,14 @@ impl Sample {
 }
 
 impl Side<'_> {
+    /// Runs all flows; returns a sample of them.
+    fn flows(mut self, shape: &Shape) -> Result<Vec<Flow>, CompileError> {
+        let document = self.document;
+        let rules: Vec<Placed<'_>> =
+            shape.rules.iter().filter_map(|place| Some((*place, document.rule(*place)?))).collect();
+        if shape.v6 { self.all::<u128>(&rules) } else { self.all::<u32>(&rules) }
+    }
+
     /// Runs a flow of every combination of classes; returns a sample of the flows.
     fn all<T: Family>(&mut self, rules: &[Placed<'_>]) -> Result<Vec<Flow>, CompileError> {
         let local = self.local.local_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -199,7 +248,7 @@ impl Side<'_> {
         self.near.see_links(&links);
         let this = &*self;
         let remotes = this.remotes::<T>(rules);
-        let mut cuts = Cuts::new(this.proof.image, &this.proof.state.meaning, &this.document.ephemeral);
+        let mut cuts = Cuts::new(&this.proof.state.meaning, &this.document.ephemeral);
         let (mut sample, mut of_proto) = (Sample::default(), Vec::new());
         for proto in this.protocols(rules) {
             this.near.of_protocol(proto, &mut of_proto);
@@ -233,6 +282,9 @@ impl Side<'_> {
         let own_link = self.by_link(&flow);
         for link in 0..LINKS {
             put_on_link(&mut flow, &class.flow, link);
+            if link > 0 && link_of(&flow) == link_of(&class.flow) {
+                continue;
+            }
             let by_link = if link == 0 { own_link } else { self.by_link(&flow) };
             let same_entries = || here.iter().all(|entry| entry.is_at(link) == entry.is_at(0));
             if link > 0 && by_link == ByLink::Open && own_link == ByLink::Open && same_entries() {
@@ -383,6 +435,10 @@ enum ByLink {
     Unbound,
     Decided(Verdict),
     Open,
+}
+
+fn link_of(flow: &Flow) -> (MacAddr, Option<u16>, u32) {
+    (flow.local_mac, flow.outer_vlan, flow.physical_port)
 }
 
 /// Gives a flow its own link, another MAC, other VLANs, or another physical port.

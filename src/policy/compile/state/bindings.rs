@@ -1,63 +1,93 @@
 //! What the documents hold: policies, bindings with their local sides and entries of the base, and the units that they
 //! have.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use foldhash::{HashMapExt, HashSetExt};
 
 use super::{Bound, MOST_STEPS, OfBinding, OfPolicy, State, Work, count};
 use crate::policy::compile::base::{self, Fixed, local_keys};
-use crate::policy::compile::diff::{Kept, compare, same_binding};
+use crate::policy::compile::diff::{Compared, Kept, compare, same_binding};
 use crate::policy::compile::lookups::Way;
 use crate::policy::compile::origins::{Numbers, number};
+use crate::policy::compile::parallel;
 use crate::policy::compile::refuse::CompileError;
 use crate::policy::compile::regions::Shape;
-use crate::policy::compile::units::{Alone, NO_POLICY, Unit, UnitKey, Used, unbound};
+use crate::policy::compile::units::{Alone, NO_POLICY, SharedShape, Unit, UnitKey, Used, unbound};
 use crate::policy::rules::BlockKey;
 use crate::policy::{Binding, Document, Policy};
 use crate::tables::{MatchFields, RuleKey, Target};
+
+/// Rules that are worth a thread where they are cut.
+const WORTH: usize = 500;
+
+/// A binding's local sides, and what they are made of.
+struct Locals<'a> {
+    /// The binding's place.
+    at: usize,
+    policy: Option<&'a Arc<Policy>>,
+    locals: Vec<(RuleKey, UnitKey)>,
+}
+
+/// Units by the places of their shapes.
+type Made = foldhash::HashMap<*const Shape, Unit>;
 
 impl State {
     pub(super) fn match_policies(&mut self, work: &mut Work, before: Option<&Document>, document: &Document) {
         let old = before.map_or(&[][..], |before| &before.policies);
         let name = |policy: &Arc<Policy>| policy.name.clone();
         let kept = compare(old, &document.policies, |a, b| a == b, name);
-        let same_places = kept.same_places(old.len());
+        let same_places = kept.same_places();
         work.same_names = same_places;
         if same_places && kept.all_equal() {
             return;
         }
-        let was = std::mem::take(&mut self.policies);
-        for (policy, kept) in document.policies.iter().zip(kept.0) {
-            let rules = number(policy.rules.len());
-            let mut is = match kept {
-                Kept::Equal(at) | Kept::Changed(at) => was[at],
-                Kept::New => {
-                    self.next_policy += 1;
-                    OfPolicy { name: self.next_policy - 1, numbers: Numbers { first: 0, room: 0 } }
-                }
-            };
-            if !matches!(kept, Kept::Equal(_)) {
-                work.policies.insert(is.name);
-                if rules > is.numbers.room {
-                    is.numbers = Numbers { first: self.next_number, room: rules };
-                    self.next_number += rules;
-                }
+        let mut anew = BTreeSet::new();
+        if same_places {
+            for (at, kept) in kept.middle() {
+                self.policies[at] = self.matched(work, kept, Some(self.policies[at]), &document.policies[at]);
             }
-            self.policies.push(is);
-        }
-        let mut anew: BTreeSet<u32> = work.policies.clone();
-        if !same_places {
+        } else {
+            let was = std::mem::take(&mut self.policies);
+            for (policy, kept) in document.policies.iter().zip(kept.iter()) {
+                let before = match kept {
+                    Kept::Equal(at) | Kept::Changed(at) => Some(was[at]),
+                    Kept::New => None,
+                };
+                let is = self.matched(work, kept, before, policy);
+                self.policies.push(is);
+            }
             let names: HashSet<u32> = self.policies.iter().map(|policy| policy.name).collect();
             anew.extend(was.iter().map(|policy| policy.name).filter(|name| !names.contains(name)));
         }
+        anew.extend(&work.policies);
         for name in anew {
-            let from = (name, Arc::new(Shape::least()));
+            let from = (name, SharedShape::new(Shape::least()));
             let all = self.units.starting_at(&from).take_while(|((of, _), _)| *of == name);
             for (key, used) in all.map(|(key, used)| (key.clone(), used.clone())).collect::<Vec<_>>() {
                 self.units.remove(&key);
                 work.touched.insert(key, Some(used));
             }
         }
+    }
+
+    /// A policy and its numbers, from what it was.
+    fn matched(&mut self, work: &mut Work, kept: Kept, was: Option<OfPolicy>, policy: &Policy) -> OfPolicy {
+        let mut is = was.unwrap_or_else(|| {
+            self.next_policy += 1;
+            OfPolicy { name: self.next_policy - 1, numbers: Numbers { first: 0, room: 0 } }
+        });
+        if !matches!(kept, Kept::Equal(_)) {
+            work.policies.insert(is.name);
+            let rules = number(policy.rules.len());
+            if rules > is.numbers.room {
+                is.numbers = Numbers { first: self.next_number, room: rules };
+                self.next_number += rules;
+            }
+        }
+        is
     }
 
     pub(super) fn match_bindings(
@@ -72,35 +102,91 @@ impl State {
         let same_names = work.same_names;
         let same = |a: &Arc<Binding>, b: &Arc<Binding>| same_binding(a, b) && (!same_names || a.policy == b.policy);
         let kept = compare(old, &document.bindings, same, |binding| binding.container.clone());
-        let same_places = kept.same_places(old.len());
+        let same_places = kept.same_places();
         let mut relink = Vec::new();
         if same_places && kept.all_equal() && work.same_names {
             let touched = |of: &OfBinding| work.policies.contains(&of.policy);
             relink.extend(self.bindings.iter().enumerate().filter(|(_, of)| touched(of)).map(|(at, _)| (at, false)));
         } else {
-            relink = self.renumber(work, document, &kept.0);
+            relink = self.renumber(work, document, &kept);
         }
-        let mut alone = Alone::of(document);
-        let mut shapes = HashMap::new();
         for (at, changed) in &relink {
             if *changed {
                 self.unlink(work, self.bindings[*at].number, document);
             }
         }
-        for (at, changed) in relink {
-            self.link(work, at, changed, document, target, (&mut alone, &mut shapes))?;
+        let mut alone = Alone::of(document);
+        let locals = self.locals(&relink, document, target, &mut alone);
+        let mut made = self.make_units(&locals, document);
+        for (locals, changed) in locals {
+            self.link(work, locals, changed, document, (&mut alone, &mut made))?;
         }
         Ok(())
     }
 
+    /// The local sides of bindings to be put in, each with the name of its unit; equal names of units are one value.
+    fn locals<'a>(
+        &self,
+        relink: &[(usize, bool)],
+        document: &'a Document,
+        target: &Target,
+        alone: &mut Alone,
+    ) -> Vec<(Locals<'a>, bool)> {
+        let mut shapes: foldhash::HashMap<u32, foldhash::HashSet<SharedShape>> = foldhash::HashMap::new();
+        let mut out = Vec::with_capacity(relink.len());
+        for (at, changed) in relink {
+            let (binding, name) = (&document.bindings[*at], self.bindings[*at].policy);
+            let policy = document.policies.get(binding.policy);
+            let shapes = shapes.entry(name).or_default();
+            let mut locals = Vec::new();
+            for ip in &binding.ips {
+                let sides = local_keys(binding, *ip, target);
+                let mut shape = Shape::of(alone.with(policy), 0, binding.open_nd, *ip);
+                if self.order.way != Way::Allows {
+                    shape.names = sides.iter().fold(MatchFields::empty(), |all, side| all | side.fields());
+                }
+                let shape = shapes.get(&shape).cloned().unwrap_or_else(|| {
+                    let shape = SharedShape::new(shape);
+                    shapes.insert(shape.clone());
+                    shape
+                });
+                locals.extend(sides.into_iter().map(|side| (side, (name, shape.clone()))));
+            }
+            out.push((Locals { at: *at, policy, locals }, *changed));
+        }
+        out
+    }
+
+    /// The units of local sides that are not there yet, as far as they are made with the steps that are left; those that
+    /// cannot be made are not among them.
+    fn make_units(&self, locals: &[(Locals<'_>, bool)], document: &Document) -> Made {
+        let mut seen = foldhash::HashSet::new();
+        let all = locals.iter().flat_map(|(of, _)| of.locals.iter().map(|(_, key)| (key, of.policy)));
+        let fresh: Vec<(&UnitKey, Option<&Arc<Policy>>)> =
+            all.filter(|(key, _)| seen.insert(key.1.place()) && self.units.get(*key).is_none()).collect();
+        let left = AtomicU64::new(MOST_STEPS.saturating_sub(self.steps));
+        let make = |alone: &mut Alone, (key, policy): &(&UnitKey, Option<&Arc<Policy>>)| {
+            let mut steps = left.load(Ordering::Relaxed);
+            let unit = Unit::new(alone, *policy, &key.1, &self.order, &mut steps).ok()?;
+            let taken = |left: u64| Some(left.saturating_sub(unit.steps));
+            // Steps that are taken at a time by several threads only make them stop later.
+            let _ = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+            Some(unit)
+        };
+        let rules: usize = fresh.iter().map(|(key, _)| key.1.rules.len()).sum();
+        let made = parallel::map(&fresh, rules / WORTH, || Alone::of(document), make);
+        let with_place = |((key, _), unit): (&(&UnitKey, _), Option<Unit>)| Some((key.1.place(), unit?));
+        fresh.iter().zip(made).filter_map(with_place).collect()
+    }
+
     /// Numbers the bindings; returns the places of those to be put in, and whether they are others than before.
-    fn renumber(&mut self, work: &mut Work, document: &Document, kept: &[Kept]) -> Vec<(usize, bool)> {
+    fn renumber(&mut self, work: &mut Work, document: &Document, kept: &Compared) -> Vec<(usize, bool)> {
         let was = std::mem::take(&mut self.bindings);
         let mut stay: HashSet<usize> = HashSet::new();
         let mut relink = Vec::new();
-        for (at, (binding, kept)) in document.bindings.iter().zip(kept).enumerate() {
+        for (at, (binding, kept)) in document.bindings.iter().zip(kept.iter()).enumerate() {
             let policy = self.policies.get(binding.policy).map_or(NO_POLICY, |policy| policy.name);
-            let (is, changed) = match *kept {
+            let (is, changed) = match kept {
                 Kept::Equal(before) | Kept::Changed(before) => {
                     stay.insert(before);
                     let changed = matches!(kept, Kept::Changed(_)) || policy != was[before].policy;
@@ -153,29 +239,15 @@ impl State {
     fn link(
         &mut self,
         work: &mut Work,
-        at: usize,
+        Locals { at, policy, locals }: Locals<'_>,
         changed: bool,
         document: &Document,
-        target: &Target,
-        (alone, shapes): (&mut Alone, &mut HashMap<(u32, Shape), Arc<Shape>>),
+        (alone, made): (&mut Alone, &mut Made),
     ) -> Result<(), CompileError> {
         let (binding, of) = (&document.bindings[at], self.bindings[at]);
         work.bindings.insert(at);
-        let policy = document.policies.get(binding.policy);
-        let mut locals = Vec::new();
-        for ip in &binding.ips {
-            let sides = local_keys(binding, *ip, target);
-            let mut shape = Shape::of(alone.with(policy), 0, binding.open_nd, *ip);
-            if self.order.way != Way::Allows {
-                shape.names = sides.iter().fold(MatchFields::empty(), |all, side| all | side.fields());
-            }
-            let shape =
-                shapes.entry((of.policy, shape)).or_insert_with_key(|(_, shape)| Arc::new(shape.clone())).clone();
-            let key = (of.policy, shape);
-            for local in sides {
-                self.use_unit(work, alone, policy, &key, local)?;
-                locals.push((local, key.clone()));
-            }
+        for (local, key) in &locals {
+            self.use_unit(work, alone, policy, key, *local, made.remove(&key.1.place()))?;
         }
         self.bound.insert(of.number, Arc::new(Bound { binding: binding.clone(), locals }));
         if changed {
@@ -197,6 +269,7 @@ impl State {
         policy: Option<&Arc<Policy>>,
         key: &UnitKey,
         local: RuleKey,
+        made: Option<Unit>,
     ) -> Result<(), CompileError> {
         if let Some(used) = self.units.get_mut(key) {
             work.touched.entry(key.clone()).or_insert_with(|| Some(used.clone()));
@@ -204,7 +277,10 @@ impl State {
             return Ok(());
         }
         let mut left = MOST_STEPS.saturating_sub(self.steps);
-        let unit = Unit::new(alone, policy, &key.1, &self.order, &mut left)?;
+        let unit = match made.filter(|unit| unit.steps <= left) {
+            Some(unit) => unit,
+            None => Unit::new(alone, policy, &key.1, &self.order, &mut left)?,
+        };
         self.steps += unit.steps;
         work.touched.entry(key.clone()).or_default();
         let used = Used {
@@ -227,8 +303,8 @@ impl State {
         let mut alone = Alone::of(document);
         let mut all = Vec::new();
         for (local, shape) in unbound(document, target)? {
-            let key = (NO_POLICY, Arc::new(shape));
-            self.use_unit(work, &mut alone, None, &key, local)?;
+            let key = (NO_POLICY, SharedShape::new(shape));
+            self.use_unit(work, &mut alone, None, &key, local, None)?;
             all.push((local, key));
         }
         work.unbound = true;

@@ -9,10 +9,14 @@ use crate::policy::compile::entries::of_unit;
 use crate::policy::compile::layout::{AllSets, Count, Layout, NamedSets, named_sets};
 use crate::policy::compile::maps::{Maps, Trie};
 use crate::policy::compile::origins::Numbers;
+use crate::policy::compile::parallel;
 use crate::policy::compile::sets::{cut_anew, named_anew};
-use crate::policy::compile::units::{Alone, Unit, Used};
+use crate::policy::compile::units::{Alone, Unit, UnitKey, Used};
 use crate::policy::compile::usage::Table;
 use crate::tables::{MapError, Target};
+
+/// Pieces that are worth a thread.
+const WORTH: usize = 1000;
 
 impl State {
     pub(super) fn change_sets(&mut self, work: &Work) {
@@ -36,7 +40,7 @@ impl State {
         if self.layouts.is_empty() || !lists.is(before) {
             if self.layouts.is_empty() || !Arc::ptr_eq(&lists.remotes, &before.remotes) {
                 let before = |limit: usize| self.tries.iter().find(|trie| trie.limit == limit);
-                let trie = |space: &Arc<_>| Trie::of(space, before(space.limit), &target.sizes);
+                let trie = |space: &Arc<_>| Trie::of(space, before(space.limit), &target.sizes, false);
                 self.tries = Arc::new(lists.remotes.spaces.iter().map(trie).collect());
             }
             let layouts = lists.layouts();
@@ -58,6 +62,12 @@ impl State {
         }
         self.sum(work, u64::from(target.profile.rules));
         self.choose(target);
+        if self.needs.iter().any(|(_, needed, there)| needed > there) {
+            // What is missing is said exactly.
+            let trie = |space: &Arc<_>| Trie::of(space, None, &target.sizes, true);
+            self.tries = Arc::new(lists.remotes.spaces.iter().map(trie).collect());
+            self.choose(target);
+        }
     }
 
     /// Touches the units that have one of these sets.
@@ -75,12 +85,16 @@ impl State {
     /// Counts the units to be made anew, and brings the sums to what the touched units are.
     fn sum(&mut self, work: &mut Work, room: u64) {
         let (layouts, lists) = (self.layouts.clone(), self.all_sets());
-        for key in &work.units {
+        let units: Vec<(&UnitKey, Arc<Unit>)> = self.units_of(&work.units);
+        let count = |(): &mut (), (_, unit): &(&UnitKey, Arc<Unit>)| {
+            let numbers = lists.numbers(&unit.pieces);
+            let counts = layouts.iter().map(|layout| layout.count(&unit.pieces, &numbers, room)).collect();
+            (Arc::new(counts), numbers)
+        };
+        let counted = parallel::map(&units, worth(&units), || (), count);
+        for ((key, _), (counts, numbers)) in units.into_iter().zip(counted) {
             if let Some(used) = self.units.get_mut(key) {
-                let pieces = &used.unit.pieces;
-                let numbers = lists.numbers(pieces);
-                let counts = layouts.iter().map(|layout| layout.count(pieces, &numbers, room)).collect();
-                Arc::make_mut(used).counts = Arc::new(counts);
+                Arc::make_mut(used).counts = counts;
                 work.numbers.insert(key.clone(), numbers);
             }
         }
@@ -93,6 +107,11 @@ impl State {
                 }
             }
         }
+    }
+
+    /// The units with these names that are there.
+    fn units_of<'a>(&self, names: &'a BTreeSet<UnitKey>) -> Vec<(&'a UnitKey, Arc<Unit>)> {
+        names.iter().filter_map(|key| Some((key, self.units.get(key)?.unit.clone()))).collect()
     }
 
     fn choose(&mut self, target: &Target) {
@@ -171,18 +190,30 @@ impl State {
 
     pub(super) fn make_entries(&mut self, work: &mut Work, document: &Document) {
         let Some(layout) = self.layout().cloned() else { return };
-        let (mut alone, lists) = (Alone::of(document), self.all_sets());
+        let lists = self.all_sets();
         let names: BTreeSet<u32> = work.units.iter().map(|(name, _)| *name).collect();
         let named = self.policies.iter().filter(|policy| names.contains(&policy.name));
         let numbers: BTreeMap<u32, Numbers> = named.map(|policy| (policy.name, policy.numbers)).collect();
-        for key in &work.units {
-            let Some(used) = self.units.get_mut(key) else { continue };
+        let (units, maps) = (self.units_of(&work.units), self.maps.clone());
+        let make = |alone: &mut Alone, (key, unit): &(&UnitKey, Arc<Unit>)| {
             let numbers = numbers.get(&key.0).copied().unwrap_or(Numbers { first: 0, room: 0 });
-            let document = alone.with(used.unit.policy.as_ref());
-            let sets = work.numbers.remove(key).unwrap_or_else(|| lists.numbers(&used.unit.pieces));
-            let pieces = &used.unit.pieces;
-            let entries = of_unit(document, numbers, pieces, &layout.tails(pieces, &sets), &self.maps.ids);
-            Arc::make_mut(used).entries = Arc::new(entries);
+            let document = alone.with(unit.policy.as_ref());
+            let looked_up;
+            let sets = match work.numbers.get(*key) {
+                Some(sets) => sets,
+                None => {
+                    looked_up = lists.numbers(&unit.pieces);
+                    &looked_up
+                }
+            };
+            let tails = layout.tails(&unit.pieces, sets);
+            Arc::new(of_unit(document, numbers, unit, &tails, &maps.ids))
+        };
+        let made = parallel::map(&units, worth(&units), || Alone::of(document), make);
+        for ((key, _), entries) in units.into_iter().zip(made) {
+            if let Some(used) = self.units.get_mut(key) {
+                Arc::make_mut(used).entries = entries;
+            }
         }
         for (at, of) in self.bindings.iter().enumerate().filter(|(_, of)| names.contains(&of.policy)) {
             let bound = self.bound.get(&of.number);
@@ -204,6 +235,11 @@ impl Totals {
             }
         }
     }
+}
+
+/// How many threads some units are worth.
+fn worth(units: &[(&UnitKey, Arc<Unit>)]) -> usize {
+    units.iter().map(|(_, unit)| unit.pieces.len()).sum::<usize>() / WORTH
 }
 
 /// The sets of all pieces of some units.

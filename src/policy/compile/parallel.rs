@@ -1,0 +1,66 @@
+//! Work on many items by as many threads as the machine has. The results stand in the order of the items, so they do not
+//! depend on who did what.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::{self, Builder};
+
+/// Threads at most.
+const MOST: usize = 8;
+/// Parts of the items for each thread: the one that is done early takes another.
+const PARTS: usize = 8;
+
+/// The results of `work` for all items; it has something of its own on each thread, which `own` makes. `worth`: how many
+/// threads it is worth, one for some half a millisecond.
+pub(super) fn map<T: Sync, O, R: Send>(
+    items: &[T],
+    worth: usize,
+    own: impl Fn() -> O + Sync,
+    work: impl Fn(&mut O, &T) -> R + Sync,
+) -> Vec<R> {
+    let threads = threads().min(worth);
+    if threads < 2 {
+        let mut own = own();
+        return items.iter().map(|item| work(&mut own, item)).collect();
+    }
+    let parts: Vec<&[T]> = items.chunks(items.len().div_ceil(threads * PARTS).max(1)).collect();
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(parts.len())));
+    let run = || {
+        let mut own = own();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(part) = parts.get(at) else { break };
+            let results: Vec<R> = part.iter().map(|item| work(&mut own, item)).collect();
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((at, results));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // Where no thread is to be had the others do its part; what panics in one panics here.
+            let _ = Builder::new().spawn_scoped(scope, run);
+        }
+        run();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().flat_map(|(_, results)| results).collect()
+}
+
+fn threads() -> usize {
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| thread::available_parallelism().map_or(1, |threads| threads.get().min(MOST)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_stand_in_the_order_of_the_items() {
+        for len in [0, 1, 7, 64, 1000] {
+            let items: Vec<usize> = (0..len).collect();
+            let doubled = map(&items, 4, || 2, |own, item| *own * item);
+            assert!(doubled.into_iter().eq(items.iter().map(|item| 2 * item)));
+        }
+    }
+}
