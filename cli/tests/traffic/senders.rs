@@ -24,7 +24,10 @@ impl Program {
     pub fn start(machine: &Endpoint, arguments: &[&str]) -> io::Result<Self> {
         let mut command = Command::new("iperf3");
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        machine.within(move || command.spawn()).map(Self)
+        machine.within(move || command.spawn()).map(Self).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => io::Error::new(ErrorKind::NotFound, "missing: apt-get install iperf3"),
+            _ => error,
+        })
     }
 
     /// An iperf3 server, which listens.
