@@ -285,7 +285,10 @@ fn run(swaps: u64) -> Result<bool> {
     }
     for (title, moved) in ["tcp, office to shop-1", "tcp, shop-1 to office", "udp, office to db-1"].iter().zip(&moved) {
         let [there, back] = moved.mbits();
-        println!("iperf3 {title}: {there:.0} and {back:.0} Mbit/s, {} sessions", moved.sessions);
+        println!(
+            "iperf3 {title}: {there:.0} and {back:.0} Mbit/s, {} sessions, {} of them without an end in their report",
+            moved.sessions, moved.untold
+        );
     }
     let came: u64 = silent.iter().map(Listener::came).sum();
     let sent: u64 = steady.iter().map(Steady::sent).sum();
