@@ -242,7 +242,10 @@ impl From<AuditError> for Failure {
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
-        let code = if matches!(error, PlanError::DenyAboveBase(_)) { NICFW_E_EXPRESS } else { NICFW_E_FIT };
+        let code = match error {
+            PlanError::DenyAboveBase(_) | PlanError::DenyWithoutBase(_) => NICFW_E_EXPRESS,
+            _ => NICFW_E_FIT,
+        };
         Self::of(code, &error)
     }
 }
