@@ -299,8 +299,8 @@ impl<E: Engine> Firewall<E> {
 
     /// Brings the adapter back to the last certain content after a change that ended in an unknown state.
     ///
-    /// Every entry that the content or the change names is sent again, allows to NONE first, then base denies, maps
-    /// and allows of the content. After a reboot of the management controller the content is loaded into empty tables, all
+    /// Every entry that the content or the change names is sent again: allows to NONE first (under a map that gives none of
+    /// their ids, where the content has none), then base denies, maps and allows of the content. After a reboot of the management controller the content is loaded into empty tables, all
     /// traffic blocked meanwhile. Does nothing if nothing is in doubt.
     ///
     /// # Errors
