@@ -64,7 +64,7 @@ pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> R
 
     cover(&mut to, &commons);
     tighten(&mut to, &commons, &stale, &goal, short);
-    loosen(&mut to, &routes, &goal, room)?;
+    loosen(&mut to, &routes, &goal)?;
     coarsen(&mut to, &routes, &goal)?;
     retire(&mut to, &new_rules);
     let closes: BTreeSet<Local> = commons.into_iter().flat_map(|common| common.closes).collect();
@@ -186,8 +186,8 @@ fn deny(to: &mut Recorder<'_>, goal: &Rules) {
     }
 }
 
-/// Writes the maps that no allow names meanwhile, and brings every entry of the new image to its content.
-fn loosen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules, room: Room) -> Result<(), MapError> {
+/// Writes the maps that no allow names meanwhile, and brings every entry of the new image to its content: denies first.
+fn loosen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules) -> Result<(), MapError> {
     to.enter(Phase::Loosen);
     for (&kind, route) in routes {
         if let Route::Closed(map) = route {
@@ -195,9 +195,7 @@ fn loosen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules, r
         }
     }
     to.settle();
-    if room == Room::Ranked {
-        exchange(to, goal);
-    }
+    exchange(to, goal);
     let ended = |key: &&RuleKey| key.is_base() && !goal.contains_key(*key);
     for key in to.rules().keys().filter(ended).copied().collect::<Vec<_>>() {
         to.set(key, Content::default());

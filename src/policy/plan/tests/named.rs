@@ -225,3 +225,45 @@ fn a_full_table_closes_first_and_too_small_a_table_is_refused_with_numbers() {
     target.profile = EngineProfile { combinations: 2, ..EngineProfile::profile0() };
     assert_eq!(Plan::new(&old, &new, &target), Err(PlanError::Combinations { needed: 3, available: 2 }));
 }
+
+/// A deny for received TCP from a remote class, above the base.
+fn except_class(local: u32, class: u16) -> (RuleKey, ImageEntry) {
+    let (key, _) = from_class(local, class, Some(50));
+    (key, entry(DENY, Action::None))
+}
+
+fn ranked() -> Target {
+    let mut target = Target::profile0();
+    target.profile.order = crate::tables::LookupOrder::Ranked(vec![]);
+    target
+}
+
+#[test]
+fn an_exception_comes_between_its_allow_going_and_coming() {
+    let classes = [(0, 56_000), (A, 56_001), (B, 56_000)];
+    let with = |rules: &[(RuleKey, ImageEntry)]| with_classes(image(rules), &classes, &ranked(), &[]);
+    let old = with(&[base(A), to_port(A, 50)]);
+    let new = with(&[base(A), to_port(A, 50), except_class(A, 56_001)]);
+    let plan = Plan::new(&old, &new, &ranked()).unwrap();
+    let set = |step: &Step| match &step.op {
+        TableOp::SetRule { key, rx, .. } => Some((*key, *rx)),
+        _ => None,
+    };
+    let sets: Vec<(RuleKey, Action)> = plan.steps.iter().filter_map(set).collect();
+    let (allow, deny) = (to_port(A, 50).0, except_class(A, 56_001).0);
+    assert_eq!(sets, [(allow, Action::None), (deny, DENY), (allow, ALLOW)]);
+    assert_eq!(plan.closes.iter().map(|local| local.ip).collect::<Vec<_>>(), [Some(ip(A))]);
+}
+
+#[test]
+fn an_exception_is_refused_without_an_order_and_without_a_base_deny() {
+    let classes = [(0, 56_000), (A, 56_001), (B, 56_000)];
+    let with = |rules: &[(RuleKey, ImageEntry)]| with_classes(image(rules), &classes, &ranked(), &[]);
+    let fields = except_class(A, 56_001).0.fields();
+    let plan = |rules: &[(RuleKey, ImageEntry)], target: &Target| Plan::new(&with(&rules[..1]), &with(rules), target);
+    let guarded = [base(A), except_class(A, 56_001)];
+    assert_eq!(plan(&guarded, &Target::profile0()), Err(PlanError::DenyAboveBase(fields)));
+    assert!(plan(&guarded, &ranked()).is_ok());
+    let unguarded = [base(B), except_class(A, 56_001)];
+    assert_eq!(plan(&unguarded, &ranked()), Err(PlanError::DenyWithoutBase(fields)));
+}
