@@ -4,6 +4,8 @@
 //! What the documents mean comes from the reference evaluator, what the tables do from the model, which holds them as commands
 //! wrote them.
 
+#[path = "../backend/command.rs"]
+mod command;
 #[path = "../agreement/documents.rs"]
 mod documents;
 #[path = "../agreement/frames.rs"]
@@ -24,10 +26,9 @@ use std::time::Duration;
 use nicfw::Adapter;
 use nicfw::clock::{Clock, Signal, Timestamp, VirtualClock};
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::mcdi::wire::Cmd;
 use nicfw::nic::AttachOptions;
 use nicfw::policy::{Compiled, Document, Flow, Packet};
-use nicfw::tables::{Direction, LookupOrder, MacAddr, Sizes, TableOp, Verdict};
+use nicfw::tables::{Direction, LookupOrder, MacAddr, Sizes, Verdict};
 use nicfw_model::engine::{Decided, Decision, EngineConfig};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::packet::{Headers, parse};
@@ -36,6 +37,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use command::command;
 use documents::document;
 use frames::frame;
 use packets::{packet, shape};
@@ -204,21 +206,19 @@ fn change(scene: &Scene<'_>) -> Result<Outcome, TestCaseError> {
 }
 
 /// A command of the change gets no answer, and may have taken effect or not. Recovery brings the old document back, and opens
-/// nothing on the way that neither document opens.
-fn lost_answer(scene: &Scene<'_>, place: prop::sample::Index, effect: bool) -> Result<(), TestCaseError> {
+/// nothing on the way that neither document opens. Returns the number of commands that the change has; `place` names one of them.
+fn lost_answer(scene: &Scene<'_>, place: usize, effect: bool) -> Result<usize, TestCaseError> {
     let after = {
-        let Some(World { model, headers, mut firewall, new, .. }) = scene.set() else { return Ok(()) };
-        let Ok(change) = firewall.plan(&new, "test") else { return Ok(()) };
+        let Some(World { model, headers, mut firewall, new, .. }) = scene.set() else { return Ok(0) };
+        let Ok(change) = firewall.plan(&new, "test") else { return Ok(0) };
         firewall.apply(change).unwrap();
         judged(&model, &headers)
     };
     let World { model, headers, mut firewall, new, .. } = scene.set().unwrap();
     let change = firewall.plan(&new, "test").unwrap();
     let steps = &change.plan.steps;
-    if steps.is_empty() {
-        return Ok(());
-    }
-    let at = place.index(steps.len());
+    let commands = steps.len();
+    let Some(at) = place.checked_rem(commands) else { return Ok(0) };
     let cmd = command(&steps[at].op);
     let same = steps[..at].iter().filter(|step| command(&step.op) == cmd).count();
     model.inject(Fault { cmd: Some(cmd), after: same.try_into().unwrap(), kind: FaultKind::Hang { effect } });
@@ -235,17 +235,7 @@ fn lost_answer(scene: &Scene<'_>, place: prop::sample::Index, effect: bool) -> R
         }
     }
     prop_assert_eq!(judged(&model, &headers), before);
-    Ok(())
-}
-
-/// The command that carries a table operation.
-fn command(op: &TableOp) -> Cmd {
-    match op {
-        TableOp::SetRule { .. } => Cmd::SET_SECURITY_RULE,
-        TableOp::SetSubnetNode(_) => Cmd::SUBNET_MAP_SET_NODE,
-        TableOp::SetRemotePortTree(_) => Cmd::REMOTE_PORTRANGE_MAP_SET_TREE,
-        TableOp::SetLocalPortTree(_) => Cmd::LOCAL_PORTRANGE_MAP_SET_TREE,
-    }
+    Ok(commands)
 }
 
 /// A packet that was sent at some time arrives at that time or later, up to the next pause.
@@ -295,7 +285,7 @@ proptest! {
         old in document(),
         new in document(),
         packets in prop::collection::vec((packet(), shape()), 40),
-        place in any::<prop::sample::Index>(),
+        place in any::<usize>(),
         tight in any::<bool>(),
         effect in any::<bool>(),
         seed in any::<u64>(),
@@ -303,6 +293,37 @@ proptest! {
         let (texts, order) = ([old.as_str(), new.as_str()], LookupOrder::Unordered);
         lost_answer(&Scene { texts, packets: &packets, sizes: sizes(tight), order, seed }, place, effect)
             .map_err(|error| TestCaseError::fail(format!("{error}\nfrom\n{old}\nto\n{new}")))?;
+    }
+}
+
+/// Before a map is written no entry may name an id of it, not even to go to NONE.
+#[test]
+fn a_change_that_writes_the_first_maps_can_be_lost_at_any_command() {
+    let text = |rule: &str| {
+        let binding = "{container: shop-1, ip: 10.30.1.17, mac: \"02:00:0a:1e:01:11\", attach: sriov, policy: web}";
+        format!(
+            "nicfw: 1\nunbound: allow\nmulticast: allow\npolicies:\n  web:\n    - {{{rule}}}\nbindings:\n  - {binding}\n"
+        )
+    };
+    let old = text("allow: in, proto: tcp, local_ports: 22, remote: 10.0.0.53, replies: no");
+    let new = text(
+        "allow: in, proto: tcp, local_ports: 8000-8099, remote_ports: 1024-65535, remote: 10.20.0.0/16, replies: no",
+    );
+    let mut runner = TestRunner::deterministic();
+    let packets = prop::collection::vec((packet(), shape()), 60).new_tree(&mut runner).unwrap().current();
+    let order = LookupOrder::Unordered;
+    let scene = Scene { texts: [&old, &new], packets: &packets, sizes: sizes(false), order, seed: 0 };
+    let maps = |compiled: &Compiled| {
+        let image = compiled.image();
+        [image.subnets.is_some(), image.remote_ports.is_some(), image.local_ports.is_some()]
+    };
+    let world = scene.set().unwrap();
+    assert_eq!((maps(&world.old), maps(&world.new)), ([false; 3], [true; 3]));
+    let commands = lost_answer(&scene, 0, false).unwrap();
+    for place in 0..commands {
+        for effect in [false, true] {
+            lost_answer(&scene, place, effect).unwrap_or_else(|error| panic!("command {place}, {effect}: {error}"));
+        }
     }
 }
 

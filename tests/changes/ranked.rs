@@ -79,7 +79,7 @@ proptest! {
         old in document(),
         new in document(),
         packets in prop::collection::vec((packet(), shape()), 40),
-        place in any::<prop::sample::Index>(),
+        place in any::<usize>(),
         effect in any::<bool>(),
         seed in any::<u64>(),
     ) {

@@ -20,6 +20,8 @@
 
 mod assumptions;
 mod cells;
+#[path = "../backend/command.rs"]
+mod command;
 mod counts;
 mod probes;
 mod run;

@@ -10,14 +10,14 @@ use nicfw::clock::VirtualClock;
 use nicfw::error::AdapterState;
 use nicfw::firewall::{Adopt, ApplyError, AttachError, Firewall, ReserveError, Settings};
 use nicfw::journal::{Journal, MemoryStore};
-use nicfw::mcdi::wire::Cmd;
 use nicfw::nic::{Adapter, AttachOptions};
 use nicfw::policy::{Compiled, Document};
-use nicfw::tables::{MacAddr, TableOp};
+use nicfw::tables::MacAddr;
 use nicfw_model::engine::EngineConfig;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
+use crate::command::command;
 use crate::probes::{Chance, Corners, decided, judged};
 use crate::witness::{Scene, Sentences, Witness};
 use crate::workloads::{Act, Workload};
@@ -86,16 +86,6 @@ fn model(engine: EngineConfig) -> Model {
 fn adapter(model: &Model, clock: &Arc<VirtualClock>) -> Result<Adapter, String> {
     Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default())
         .map_err(|e| e.to_string())
-}
-
-/// The command that carries a table operation.
-pub fn command(op: &TableOp) -> Cmd {
-    match op {
-        TableOp::SetRule { .. } => Cmd::SET_SECURITY_RULE,
-        TableOp::SetSubnetNode(_) => Cmd::SUBNET_MAP_SET_NODE,
-        TableOp::SetRemotePortTree(_) => Cmd::REMOTE_PORTRANGE_MAP_SET_TREE,
-        TableOp::SetLocalPortTree(_) => Cmd::LOCAL_PORTRANGE_MAP_SET_TREE,
-    }
 }
 
 const fn ip(container: u8) -> std::net::IpAddr {
