@@ -6,6 +6,7 @@
 //! cargo bench --bench compile            # all figures; nft in a network namespace of its own needs root
 //! cargo bench --bench compile -- quick   # without the sets of 100,000 rules
 //! cargo bench --bench compile -- groups  # group policies over many adapters alone
+//! cargo bench --bench compile -- once N  # N compilations of 10,000 rules, for a profiler
 //! ```
 //!
 //! The tables are wider than any adapter's ([`sets::wide`]): only the compiler runs on them. It begins with a document in
@@ -34,6 +35,14 @@ const SEED: u64 = 1;
 
 fn main() {
     let says = |word: &str| std::env::args().any(|arg| arg == word);
+    if says("once") {
+        let (document, target) = (document(&Set::own(10_000, SEED)), wide());
+        let times = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(1);
+        let mut seconds: Vec<f64> = (0..times).map(|_| timed(|| compile(&document, &target))).collect();
+        seconds.sort_by(f64::total_cmp);
+        println!("{:.2} ms", 1e3 * seconds[times / 2]);
+        return;
+    }
     let quick = says("quick");
     let mut nft = Nft::open().map_err(|missing| println!("not compared with nft: {missing}")).ok();
     if says("groups") {
@@ -75,7 +84,7 @@ enum Kind {
 impl Change {
     fn of(rules: usize) -> Self {
         let (set, target) = (Set::own(rules, SEED), wide());
-        let document = set.document(0..set.uses.len());
+        let document = document(&set);
         let before = compile(&document, &target);
         // A prefix that no generated rule names.
         let remote = nicfw::policy::Interval { first: 0xc0a8_0000, last: 0xc0a8_ffff };
@@ -110,12 +119,17 @@ fn timed<T>(make: impl FnOnce() -> T) -> f64 {
     seconds
 }
 
+/// All bindings of a set.
+fn document(set: &Set) -> Document {
+    set.document(0..set.uses.len())
+}
+
 fn compile(document: &Document, target: &Target) -> Compiled {
     Compiled::new(document, target, None).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn against_nft(set: &Set, runs: usize, nft: Option<&mut Nft>) {
-    let (document, target) = (set.document(0..set.uses.len()), wide());
+    let (document, target) = (document(set), wide());
     let proved = || compile(&document, &target);
     let unproved = || Compiled::unproved(&document, &target, None);
     let (rules, entries) = (set.rules(), compile(&document, &target).image().rules.len());

@@ -45,6 +45,11 @@ impl Mask {
         self.with(other, |a, b| a & !b)
     }
 
+    /// True if a place is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
     fn with(&self, other: &Self, word: impl Fn(u64, u64) -> u64) -> Self {
         let mut out = self.clone();
         out.0.truncate(other.0.len());

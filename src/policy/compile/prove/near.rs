@@ -40,6 +40,11 @@ impl Entry {
         self.links >> link & 1 == 1
     }
 
+    /// The links on which it is otherwise than on the first: one bit each.
+    pub fn differs(&self) -> u8 {
+        if self.is_at(0) { !self.links } else { self.links }
+    }
+
     /// True if it matches frames with this remote address, which has this subnet id.
     pub fn hears(&self, remote: IpAddr, subnet: Option<SubnetId>) -> bool {
         says(self.key.remote_subnet, subnet) && says(self.key.remote_ip, Some(remote))
@@ -101,15 +106,10 @@ impl Near {
         self.entries.iter().map(|entry| &entry.key)
     }
 
-    /// Finds out on which links each entry matches; `links` are names of frames on them.
+    /// Finds out on which links each entry matches; `links` are names of frames on them, at most eight.
     pub fn see_links(&mut self, links: &[RuleKey]) {
-        let places: Vec<usize> =
-            links.iter().map(|names| links.iter().position(|other| other == names).unwrap_or_default()).collect();
         for entry in &mut self.entries {
-            for (link, &same) in places.iter().enumerate() {
-                let on = if same < link { entry.is_at(same) } else { matches_link(&entry.key, &links[link]) };
-                entry.links |= u8::from(on) << link;
-            }
+            entry.links = on_links(&entry.key, links);
         }
     }
 
@@ -138,7 +138,7 @@ fn says<T: PartialEq>(named: Option<T>, is: Option<T>) -> bool {
 }
 
 fn matches(key: &RuleKey, names: &RuleKey) -> bool {
-    matches_link(key, names)
+    on_links(key, std::slice::from_ref(names)) != 0
         && says(key.local_port, names.local_port)
         && says(key.local_portrange, names.local_portrange)
         && says(key.remote_port, names.remote_port)
@@ -148,15 +148,23 @@ fn matches(key: &RuleKey, names: &RuleKey) -> bool {
         && says(key.remote_subnet, names.remote_subnet)
 }
 
-/// As [`matches`], as far as neither the remote address nor what is behind the IP header counts.
-fn matches_link(key: &RuleKey, names: &RuleKey) -> bool {
-    says(key.local_mac, names.local_mac)
-        && says(key.outer_vlan, names.outer_vlan)
-        && says(key.inner_vlan, names.inner_vlan)
-        && says(key.physical_port, names.physical_port)
-        && says(key.ether_type, names.ether_type)
-        && says(key.remote_mac, names.remote_mac)
-        && says(key.local_ip, names.local_ip)
+/// Those of up to eight links that a key matches, as far as neither the remote address nor what is behind the IP header
+/// counts: one bit each.
+fn on_links(key: &RuleKey, links: &[RuleKey]) -> u8 {
+    fn of<T: PartialEq>(named: Option<T>, links: &[RuleKey], is: impl Fn(&RuleKey) -> Option<T>) -> u8 {
+        if named.is_none() {
+            return u8::MAX;
+        }
+        links.iter().rev().fold(0, |on, names| on << 1 | u8::from(named == is(names)))
+    }
+    let all = links.iter().fold(0, |all, _| all << 1 | 1);
+    all & of(key.local_mac, links, |names| names.local_mac)
+        & of(key.outer_vlan, links, |names| names.outer_vlan)
+        & of(key.inner_vlan, links, |names| names.inner_vlan)
+        & of(key.physical_port, links, |names| names.physical_port)
+        & of(key.ether_type, links, |names| names.ether_type)
+        & of(key.remote_mac, links, |names| names.remote_mac)
+        & of(key.local_ip, links, |names| names.local_ip)
 }
 
 /// What the ids of an image's maps mean: the points that have them.
@@ -218,11 +226,9 @@ impl Meaning {
         })
     }
 
-    /// Where the class of an address among these ids may change.
-    pub fn address_ends(&self, ids: &[u16], out: &mut Vec<u32>) {
-        for id in ids {
-            add_ends(self.addresses.of(*id).iter(), out);
-        }
+    /// The addresses of these subnet ids, each interval with its id.
+    pub fn addresses_of(&self, ids: &[u16]) -> impl Iterator<Item = (Interval<u32>, SubnetId)> {
+        ids.iter().flat_map(|id| self.addresses.of(*id).iter().map(|interval| (*interval, SubnetId(*id))))
     }
 }
 
@@ -230,10 +236,13 @@ fn same<T>(a: &Option<Arc<T>>, b: &Option<Arc<T>>) -> bool {
     a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr)
 }
 
-fn add_ends<'a, T: Point + 'a>(intervals: impl Iterator<Item = &'a Interval<T>>, out: &mut Vec<T>) {
+/// The first points of intervals, and the first ones after them.
+pub(super) fn add_ends<'a, T: Point + 'a>(intervals: impl Iterator<Item = &'a Interval<T>>, out: &mut Vec<T>) {
     for interval in intervals {
         out.push(interval.first);
-        out.extend(interval.last.next());
+        if let Some(after) = interval.last.next() {
+            out.push(after);
+        }
     }
 }
 

@@ -6,22 +6,23 @@
 //! that admit replies can. Where neither step looks at ports and no entry with a verdict names one, all ports are one
 //! comparison.
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use smallvec::SmallVec;
 
-use super::near::{Cuts, Entry, Near, Shown};
+use super::near::{Cuts, Entry, Near, Shown, add_ends};
 use super::{Proof, UNUSED_MAC, agree, flow};
-use crate::policy::compile::classes::{Mask, cut};
+use crate::policy::compile::classes::{Bits, Mask, cut};
 use crate::policy::compile::parallel;
 use crate::policy::compile::refuse::{CompileError, document_origin};
 use crate::policy::compile::regions::{DIRECTIONS, Shape};
 use crate::policy::compile::state::State;
 use crate::policy::compile::units::{Alone, UnitKey};
 use crate::policy::sets::Point;
-use crate::policy::{AddrSet, Binding, Document, Flow, IntervalSet, IpFlow, Origin, Proto, Rule, RulePlace};
+use crate::policy::{AddrSet, Binding, Document, Flow, Interval, IntervalSet, IpFlow, Origin, Proto, Rule, RulePlace};
 use crate::tables::{Direction, MacAddr, RuleKey, SubnetId, Verdict};
 
 /// Flows of a kind that are run for every local side of it.
@@ -154,12 +155,12 @@ impl<'a> Task<'a> {
 }
 
 /// Addresses of one family.
-trait Family: Point {
+trait Family: Point + Hash {
     fn of(set: &AddrSet) -> &IntervalSet<Self>;
     fn point(ip: IpAddr) -> Option<Self>;
     fn ip(self) -> IpAddr;
-    /// The points at which the meaning of the subnet ids of these entries may change.
-    fn ends(state: &State, near: &Near) -> Vec<Self>;
+    /// What the subnet ids of these entries mean, in rising order.
+    fn subnets(state: &State, near: &Near) -> Vec<(Interval<Self>, SubnetId)>;
 }
 
 impl Family for u32 {
@@ -178,9 +179,9 @@ impl Family for u32 {
         Ipv4Addr::from_bits(self).into()
     }
 
-    fn ends(state: &State, near: &Near) -> Vec<Self> {
-        let mut out = Vec::new();
-        state.meaning.address_ends(&near.subnets, &mut out);
+    fn subnets(state: &State, near: &Near) -> Vec<(Interval<Self>, SubnetId)> {
+        let mut out: Vec<_> = state.meaning.addresses_of(&near.subnets).collect();
+        out.sort_unstable();
         out
     }
 }
@@ -201,7 +202,7 @@ impl Family for u128 {
         std::net::Ipv6Addr::from_bits(self).into()
     }
 
-    fn ends(_: &State, _: &Near) -> Vec<Self> {
+    fn subnets(_: &State, _: &Near) -> Vec<(Interval<Self>, SubnetId)> {
         Vec::new()
     }
 }
@@ -252,6 +253,8 @@ impl Side<'_> {
         let (mut sample, mut of_proto) = (Sample::default(), Vec::new());
         for proto in this.protocols(rules) {
             this.near.of_protocol(proto, &mut of_proto);
+            // Of the remote address the link step sees whether it is a group.
+            let mut links: [Option<[Links; 2]>; 2] = [None, None];
             for remote in told_apart(&remotes, proto, rules, &of_proto) {
                 let ip = IpFlow { local, remote: remote.ip, proto, ports: None };
                 let class = Class {
@@ -259,9 +262,11 @@ impl Side<'_> {
                     rules: remote.within.iter().filter_map(|at| rules.get(at)).copied().collect(),
                     here: of_proto.iter().filter(|entry| entry.hears(remote.ip, remote.subnet)).copied().collect(),
                 };
+                let links = links[usize::from(remote.within.contains(rules.len()))]
+                    .get_or_insert_with(|| DIRECTIONS.map(|direction| this.links(&Flow { direction, ..class.flow })));
                 let shown = cuts.of(proto, class.rules.iter().map(|(_, rule)| *rule), &class.here);
-                for direction in DIRECTIONS {
-                    this.class(&class, direction, shown, &mut sample)?;
+                for (direction, links) in DIRECTIONS.into_iter().zip(links) {
+                    this.class(&class, (direction, links), shown, &mut sample)?;
                 }
             }
         }
@@ -272,28 +277,20 @@ impl Side<'_> {
     fn class(
         &self,
         class: &Class<'_>,
-        direction: Direction,
+        (direction, links): (Direction, &Links),
         shown: &[Shown],
         sample: &mut Sample,
     ) -> Result<(), CompileError> {
         let of_direction = |entry: &&&Entry| entry.verdict(direction).is_some();
         let here: SmallVec<[&Entry; 8]> = class.here.iter().filter(of_direction).copied().collect();
+        let differs = here.iter().fold(0, |differs, entry| differs | entry.differs());
+        let rules_count = class.rules.iter().any(|(_, rule)| rule.direction == direction || rule.replies);
         let mut flow = Flow { direction, ..class.flow };
-        let own_link = self.by_link(&flow);
-        for link in 0..LINKS {
+        for link in links.to_look_at(differs) {
             put_on_link(&mut flow, &class.flow, link);
-            if link > 0 && link_of(&flow) == link_of(&class.flow) {
-                continue;
-            }
-            let by_link = if link == 0 { own_link } else { self.by_link(&flow) };
-            let same_entries = || here.iter().all(|entry| entry.is_at(link) == entry.is_at(0));
-            if link > 0 && by_link == ByLink::Open && own_link == ByLink::Open && same_entries() {
-                // Neither the evaluator nor an entry tells it from the link of the local side.
-                continue;
-            }
-            let ports_count = match by_link {
+            let ports_count = match links.by_link[link] {
                 ByLink::Decided(_) => false,
-                ByLink::Open => class.rules.iter().any(|(_, rule)| rule.direction == direction || rule.replies),
+                ByLink::Open => rules_count,
                 ByLink::Unbound => true,
             };
             let names_ports = || here.iter().any(|entry| entry.is_at(link) && entry.names_ports());
@@ -301,7 +298,7 @@ impl Side<'_> {
                 if let Some(ip) = &mut flow.ip {
                     ip.ports = shown.ports;
                 }
-                let expected = match by_link {
+                let expected = match links.by_link[link] {
                     ByLink::Decided(verdict) => verdict,
                     ByLink::Open => self.by_rules(&flow, &class.rules),
                     ByLink::Unbound => self.document.decide(&flow).verdict,
@@ -313,6 +310,19 @@ impl Side<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What the evaluator says about the links of a flow.
+    fn links(&self, flow: &Flow) -> Links {
+        let mut on = *flow;
+        let mut links = Links { by_link: [ByLink::Unbound; LINKS], others: 0, open: 0 };
+        for link in 0..LINKS {
+            put_on_link(&mut on, flow, link);
+            links.by_link[link] = self.by_link(&on);
+            links.others |= u8::from(link_of(&on) != link_of(flow)) << link;
+            links.open |= u8::from(links.by_link[link] == ByLink::Open) << link;
+        }
+        links
     }
 
     /// What the evaluator says about a flow before it looks at rules and ports.
@@ -378,27 +388,29 @@ impl Side<'_> {
         let mut exact: Vec<T> = self.near.keys().filter_map(|key| T::point(key.remote_ip?)).collect();
         exact.sort_unstable();
         exact.dedup();
-        let mut starts = T::ends(self.proof.state, &self.near);
-        starts.extend(pieces.iter().map(|(at, _)| *at));
+        let subnets = T::subnets(self.proof.state, &self.near);
+        let mut starts: Vec<T> = pieces.iter().map(|(at, _)| *at).collect();
+        add_ends(subnets.iter().map(|(interval, _)| interval), &mut starts);
         starts.extend(exact.iter().copied().chain(exact.iter().filter_map(|at| at.next())));
         starts.sort_unstable();
         starts.dedup();
-        let subnet = |ip: IpAddr| match ip {
-            IpAddr::V4(ip) => self.proof.image.subnets.as_ref()?.lookup(ip.to_bits()),
-            IpAddr::V6(_) => None,
-        };
-        let mut all: Vec<_> = starts
-            .into_iter()
-            .map(|at| {
-                let subnet = subnet(at.ip()).filter(|id| self.near.subnets.binary_search(&id.0).is_ok());
-                let within = &pieces[pieces.partition_point(|(first, _)| *first <= at).saturating_sub(1)].1;
-                ((within, subnet, exact.binary_search(&at).is_ok().then_some(at)), at)
-            })
-            .collect();
-        all.sort_unstable();
-        all.dedup_by(|a, b| a.0 == b.0);
-        let remote = |((within, subnet, _), at): (_, T)| Remote { ip: at.ip(), subnet, within: Mask::clone(within) };
-        all.into_iter().map(remote).collect()
+        let (mut piece, mut interval) = (0, 0);
+        let mut seen = HashSet::with_capacity(starts.len());
+        let mut all = Vec::with_capacity(starts.len());
+        for at in starts {
+            while subnets.get(interval).is_some_and(|(of, _)| of.last < at) {
+                interval += 1;
+            }
+            let subnet = subnets.get(interval).filter(|(of, _)| of.first <= at).map(|(_, id)| *id);
+            while pieces.get(piece + 1).is_some_and(|(first, _)| *first <= at) {
+                piece += 1;
+            }
+            let within = &pieces[piece].1;
+            if seen.insert((within, subnet, exact.binary_search(&at).is_ok().then_some(at))) {
+                all.push(Remote { ip: at.ip(), subnet, within: within.clone() });
+            }
+        }
+        all
     }
 }
 
@@ -418,11 +430,20 @@ fn told_apart(remotes: &[Remote], proto: Option<u8>, rules: &[Placed<'_>], entri
     exact.sort_unstable();
     let mut seen = HashSet::with_capacity(remotes.len());
     let mut out = Vec::with_capacity(remotes.len());
+    // Most are such that nothing of the protocol tells them apart: groups, and others.
+    let (mut nothing, mut groups) = ([false; 2], Mask::of_len(rules.len() + 1));
+    groups.flip(rules.len());
+    let of_rules = fit.without(&groups);
     for Remote { ip, subnet, within } in remotes {
         let subnet = subnet.filter(|id| subnets.binary_search(id).is_ok());
-        let within = within.and(&fit);
-        if seen.insert((within.clone(), subnet, exact.binary_search(ip).is_ok().then_some(*ip))) {
-            out.push(Remote { ip: *ip, subnet, within });
+        let exact = exact.binary_search(ip).is_ok().then_some(*ip);
+        let is_new = if subnet.is_none() && exact.is_none() && !within.meets(&of_rules) {
+            !std::mem::replace(&mut nothing[usize::from(within.contains(rules.len()))], true)
+        } else {
+            seen.insert((within.and(&fit), subnet, exact))
+        };
+        if is_new {
+            out.push(Remote { ip: *ip, subnet, within: within.and(&fit) });
         }
     }
     out
@@ -435,6 +456,23 @@ enum ByLink {
     Unbound,
     Decided(Verdict),
     Open,
+}
+
+/// What the evaluator says about the links of a flow before it looks at rules and ports.
+struct Links {
+    by_link: [ByLink; LINKS],
+    /// Those that are not the flow's own: one bit each.
+    others: u8,
+    /// Those that it leaves to the rules: one bit each.
+    open: u8,
+}
+
+impl Links {
+    /// The flow's own link, and those that the evaluator or an entry tells from it; `differs`: those on which entries do.
+    fn to_look_at(&self, differs: u8) -> Bits {
+        let as_own = if self.by_link[0] == ByLink::Open { self.open & !differs } else { 0 };
+        Bits(u64::from(self.others & !as_own | 1))
+    }
 }
 
 fn link_of(flow: &Flow) -> (MacAddr, Option<u16>, u32) {

@@ -19,11 +19,14 @@ policies:
     - {allow: in, proto: tcp, local_ports: [80, 443, 8000-8099], remote: office}
     - {allow: out, proto: udp, remote: 10.0.0.53, remote_ports: 53}
     - {allow: in, proto: icmp, remote: office}
+    - {allow: out, proto: udp, remote: 0.0.0.0/0, remote_ports: 123, replies: no}
     - {deny: in, proto: tcp, remote: 10.30.1.0/24, local_ports: 8080}
     - {allow: in, proto: tcp, remote: 10.30.0.0/16, local_ports: 8000-8099, replies: no}
 bindings:
   - {container: a, ip: 10.30.1.17, mac: "02:00:0a:1e:01:11", attach: sriov, policy: web}
   - {container: b, ip: 10.30.1.18, mac: "02:00:0a:1e:01:12", attach: sriov, policy: web}
+  - {container: c, ip: 10.30.1.19, mac: "02:00:0a:1e:01:13", attach: sriov, vlan: 7, physical_ports: [1], policy: web}
+  - {container: d, ip: 10.30.1.20, mac: "02:00:0a:1e:01:14", attach: ipvlan, policy: web}
 "#;
 
 fn compiled() -> Compiled {
@@ -81,12 +84,14 @@ fn a_verdict_that_is_another_is_found() {
 #[test]
 fn an_entry_that_matches_more_is_found() {
     let compiled = compiled();
-    let wider: [fn(&mut RuleKey); 5] = [
+    let wider: [fn(&mut RuleKey); 7] = [
         |key| key.ip_proto = None,
         |key| (key.remote_ip, key.remote_subnet) = (None, None),
         |key| (key.remote_port, key.remote_portrange) = (None, None),
         |key| (key.local_port, key.local_portrange) = (None, None),
         |key| key.local_mac = None,
+        |key| key.outer_vlan = None,
+        |key| key.physical_port = None,
     ];
     let above = |key: &RuleKey| !key.is_base() && key.ip_proto.is_some();
     for key in keys(compiled.image()).into_iter().filter(above) {
@@ -98,6 +103,28 @@ fn an_entry_that_matches_more_is_found() {
             if other != key && image.rules.insert(other, entry).is_none() {
                 is_found(&compiled, &image, &format!("{key:?}, wider in {at}"));
             }
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_matches_less_is_found() {
+    let compiled = compiled();
+    // The one whose entries leave its link open.
+    let [.., open] = &compiled.document().bindings[..] else { unreachable!() };
+    let of = |key: &RuleKey| key.local_ip == Some(open.ips[0]) && key.ip_proto.is_some();
+    let narrower: [fn(&mut RuleKey, MacAddr); 3] =
+        [|key, mac| key.local_mac = Some(mac), |key, _| key.outer_vlan = Some(1), |key, _| key.physical_port = Some(0)];
+    let keys: Vec<RuleKey> = keys(compiled.image()).into_iter().filter(of).collect();
+    assert!(keys.len() > 4, "{keys:?}");
+    for (at, narrow) in narrower.iter().enumerate() {
+        for key in &keys {
+            let mut other = *key;
+            narrow(&mut other, open.mac);
+            let mut image = compiled.image().clone();
+            let entry = image.rules.remove(key).unwrap();
+            assert!(image.rules.insert(other, entry).is_none());
+            is_found(&compiled, &image, &format!("{key:?}, narrower in {at}"));
         }
     }
 }
