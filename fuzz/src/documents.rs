@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arbitrary::{Result, Unstructured};
 use nicfw::policy::{
     AddrSet, Attach, Binding, Document, Flow, Interval, IpFlow, Management, OnExpiry, Origin, Policy, PortPair,
-    PortSet, Ports, Proto, Remote, Rule,
+    PortSet, Ports, Proto, Remote, Rule, SharedList,
 };
 use nicfw::tables::{Direction, MacAddr, Verdict};
 
@@ -120,7 +120,7 @@ fn binding(u: &mut Unstructured<'_>, index: u8, policies: usize) -> Result<Bindi
 
 /// A document as the parser would make it: two policies of up to four rules, up to three bindings.
 pub fn document(u: &mut Unstructured<'_>) -> Result<Document> {
-    let mut policies = Vec::new();
+    let mut policies = SharedList::default();
     for name in ["p0", "p1"] {
         let count = u.int_in_range(0..=4u32)?;
         let rules = (0..count).map(|line| rule(u, line + 1, false)).collect::<Result<_>>()?;

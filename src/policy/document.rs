@@ -33,6 +33,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::sets::{AddrSet, PortSet};
+use super::shared_list::SharedList;
 use crate::tables::{Direction, MacAddr, Verdict};
 
 /// What a file (or a builder) says, checked and with every name resolved.
@@ -75,9 +76,9 @@ pub struct Document {
     /// Flows that no policy may close.
     pub management: Vec<Management>,
     /// Policies, in file order; names are unique.
-    pub policies: Vec<Arc<Policy>>,
+    pub policies: SharedList<Policy>,
     /// Bindings, in file order; container ids are unique, and so are IPs.
-    pub bindings: Vec<Arc<Binding>>,
+    pub bindings: SharedList<Binding>,
 }
 
 /// What to do about rules and bindings whose `until` has passed (`expired: ...`).

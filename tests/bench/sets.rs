@@ -167,8 +167,8 @@ impl Set {
             on_expiry: OnExpiry::Report,
             groups: Arc::default(),
             management: Vec::new(),
-            policies,
-            bindings,
+            policies: policies.into(),
+            bindings: bindings.into(),
         }
     }
 

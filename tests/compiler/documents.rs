@@ -168,7 +168,7 @@ pub fn document(most_rules: usize) -> impl Strategy<Value = Document> {
                 policies: policies
                     .into_iter()
                     .enumerate()
-                    .map(|(i, rules)| Policy { name: format!("p{i}"), rules, line: 1 }.into())
+                    .map(|(i, rules)| Policy { name: format!("p{i}"), rules, line: 1 })
                     .collect(),
                 bindings: [Some(first), second, third].into_iter().flatten().map(Arc::new).collect(),
             },

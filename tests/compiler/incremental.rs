@@ -73,7 +73,10 @@ fn edit(document: &mut Document, other: &Document, (kind, a, b): (u8, usize, usi
         2 if len > 0 && !from.is_empty() => rules(policy, &|rules| rules[b % len].remote = from[0].remote.clone()),
         3 if len > 1 => rules(policy, &|rules| rules.swap(0, b % len)),
         4 if len > 0 && !from.is_empty() => rules(policy, &|rules| rules[b % len].ports = from[0].ports.clone()),
-        5 if document.bindings.len() > 1 => drop(document.bindings.remove(a % document.bindings.len())),
+        5 if document.bindings.len() > 1 => {
+            let at = a % document.bindings.len();
+            document.bindings.remove(at);
+        }
         6 => {
             let taken: BTreeSet<_> = document.bindings.iter().map(|binding| binding.container.clone()).collect();
             if let Some(binding) = other.bindings.iter().find(|binding| !taken.contains(&binding.container)) {

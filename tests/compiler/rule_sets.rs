@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nicfw::policy::import::{Format, Settings, import};
-use nicfw::policy::{Binding, CompileError, Compiled, Document, Flow, IpFlow, Policy, Ports, Table};
+use nicfw::policy::{Binding, CompileError, Compiled, Document, Flow, IpFlow, Policy, Ports, SharedList, Table};
 use nicfw::tables::{Direction, LookupOrder, MacAddr, MatchFields, Target, Verdict};
 use nicfw_model::engine::{Decided, Decision};
 use nicfw_model::packet::Headers;
@@ -131,7 +131,7 @@ impl Container {
 /// One document for several containers.
 fn together(containers: &[&Container]) -> Document {
     let mut out = containers[0].alone.clone();
-    (out.policies, out.bindings) = (Vec::new(), Vec::new());
+    (out.policies, out.bindings) = (SharedList::default(), SharedList::default());
     for (at, container) in containers.iter().enumerate() {
         let (policy, binding) = (&container.alone.policies[0], &container.alone.bindings[0]);
         out.policies.push(Arc::new(Policy { name: format!("p{:08x}", container.ip), ..Policy::clone(policy) }));

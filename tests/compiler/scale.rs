@@ -64,9 +64,9 @@ pub fn document(policies: Vec<Vec<Rule>>, count: u32) -> Document {
         policies: policies
             .into_iter()
             .enumerate()
-            .map(|(i, rules)| Policy { name: format!("p{i}"), rules, line: 1 }.into())
+            .map(|(i, rules)| Policy { name: format!("p{i}"), rules, line: 1 })
             .collect(),
-        bindings: bindings(count, many).into_iter().map(Into::into).collect(),
+        bindings: bindings(count, many).into_iter().collect(),
     }
 }
 

@@ -54,6 +54,9 @@ pub(super) fn compare<T, N: std::hash::Hash + Eq>(
     equal: impl Fn(&Arc<T>, &Arc<T>) -> bool,
     name: impl Fn(&Arc<T>) -> N,
 ) -> Compared {
+    if std::ptr::eq(old, new) {
+        return Compared { old: old.len(), first: old.len(), middle: Vec::new(), last: 0 };
+    }
     let equal = |a: &Arc<T>, b: &Arc<T>| Arc::ptr_eq(a, b) || equal(a, b);
     let first = old.iter().zip(new).take_while(|(a, b)| equal(a, b)).count();
     let last = old[first..].iter().rev().zip(new[first..].iter().rev()).take_while(|(a, b)| equal(a, b)).count();

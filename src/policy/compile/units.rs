@@ -19,7 +19,7 @@ use super::pieces::{Piece, pieces};
 use super::refuse::{CompileError, LargestUser};
 use super::regions::Shape;
 use super::usage::Table;
-use crate::policy::{AddrSet, Document, Policy, Side};
+use crate::policy::{AddrSet, Document, Policy, SharedList, Side};
 use crate::tables::{MacAddr, MatchFields, RuleKey, Target};
 
 /// Names a unit: a number that its policy keeps from image to image ([`NO_POLICY`] for addresses that nobody bound), and
@@ -117,8 +117,8 @@ impl Alone {
             on_expiry: document.on_expiry,
             groups: document.groups.clone(),
             management: document.management.clone(),
-            policies: Vec::new(),
-            bindings: Vec::new(),
+            policies: SharedList::default(),
+            bindings: SharedList::default(),
         })
     }
 

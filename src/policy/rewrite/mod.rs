@@ -24,6 +24,7 @@ use super::compile::regions::Shape;
 use super::compile::{CompileError, Compiled, Usage};
 use super::diff::{Difference, differences};
 use super::document::{Document, Origin};
+use super::shared_list::SharedList;
 use crate::tables::{Target, Verdict};
 
 /// Documents that are compiled in search of one that fits.
@@ -158,8 +159,8 @@ impl Search<'_> {
             shapes.extend(binding.ips.iter().map(|ip| Shape::bound(before, binding, *ip)));
             shapes.len() > known
         };
-        let examples: Vec<Arc<super::Binding>> =
-            users().cloned().collect::<Vec<_>>().into_iter().filter(is_new).collect();
+        let users_of: Vec<Arc<super::Binding>> = users().cloned().collect();
+        let examples: SharedList<super::Binding> = users_of.into_iter().filter(is_new).collect();
         let of = |document: &Document| Document { bindings: examples.clone(), ..document.clone() };
         let differences = differences(&of(before), &of(after), self.target.physical_ports);
         Rewriting {
