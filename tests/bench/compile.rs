@@ -190,11 +190,13 @@ fn loading_against<T>(nft: &mut Nft, file: &Path, runs: usize, work: impl Fn() -
         let loading_cpu = nft.cpu()? - before;
         let (mut made, before) = (None, process_cpu());
         let working = time(|| made = Some(black_box(work())));
-        Ok((loading / working, loading_cpu / (process_cpu() - before)))
+        Ok(([loading, working], loading_cpu / (process_cpu() - before)))
     };
-    let ratios: Result<Vec<(f64, f64)>, String> = (0..runs).map(|_| once()).collect();
-    let (wall, cpu): (Vec<f64>, Vec<f64>) = ratios.unwrap_or_else(|error| panic!("{error}")).into_iter().unzip();
-    format!("{} x; by CPU time {} x", Spread::of(wall), Spread::of(cpu))
+    let times: Result<Vec<([f64; 2], f64)>, String> = (0..runs).map(|_| once()).collect();
+    let (wall, cpu): (Vec<[f64; 2]>, Vec<f64>) = times.unwrap_or_else(|error| panic!("{error}")).into_iter().unzip();
+    let ratio = Spread::of(wall.iter().map(|[loading, working]| loading / working));
+    let ms = |side: usize| 1e3 * Spread::of(wall.iter().map(|both| both[side])).median;
+    format!("{ratio} x ({:.1} ms, {:.1} ms); by CPU time {} x", ms(0), ms(1), Spread::of(cpu))
 }
 
 /// Seconds of CPU time that this process took so far.

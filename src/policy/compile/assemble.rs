@@ -69,7 +69,7 @@ fn renumbered(previous: &Compiled, state: &State, document: &Document) -> HashMa
 }
 
 /// Blocks that are worth a thread.
-const WORTH: usize = 256;
+const WORTH: usize = 96;
 
 struct Assembly<'a> {
     state: &'a State,

@@ -29,7 +29,7 @@ pub struct CounterSlot {
 }
 
 /// Groups that are worth a thread.
-const WORTH: usize = 128;
+const WORTH: usize = 64;
 
 /// The number of a binding; `None` for entries of no single one.
 pub(super) type Group = Option<u32>;

@@ -46,6 +46,25 @@ pub(super) fn map<T: Sync, O, R: Send>(
     done.into_iter().flat_map(|(_, results)| results).collect()
 }
 
+/// Does two pieces of work, the first by a thread of its own if they are worth one.
+pub(super) fn beside(worth: bool, aside: impl FnOnce() + Send, here: impl FnOnce()) {
+    if !worth || threads() < 2 {
+        aside();
+        return here();
+    }
+    let waits = Mutex::new(Some(aside));
+    let run = || {
+        let aside = waits.lock().unwrap_or_else(PoisonError::into_inner).take();
+        aside.into_iter().for_each(|aside| aside());
+    };
+    thread::scope(|scope| {
+        // Where no thread is to be had, or it comes late, this one does it afterwards.
+        let _ = Builder::new().spawn_scoped(scope, run);
+        here();
+        run();
+    });
+}
+
 fn threads() -> usize {
     static THREADS: OnceLock<usize> = OnceLock::new();
     *THREADS.get_or_init(|| thread::available_parallelism().map_or(1, |threads| threads.get().min(MOST)))
@@ -61,6 +80,15 @@ mod tests {
             let items: Vec<usize> = (0..len).collect();
             let doubled = map(&items, 4, || 2, |own, item| *own * item);
             assert!(doubled.into_iter().eq(items.iter().map(|item| 2 * item)));
+        }
+    }
+
+    #[test]
+    fn both_are_done_whether_they_are_worth_a_thread_or_not() {
+        for worth in [false, true] {
+            let (mut aside, mut here) = (0, 0);
+            beside(worth, || aside += 1, || here += 1);
+            assert_eq!((aside, here), (1, 1));
         }
     }
 }

@@ -10,13 +10,15 @@ use crate::policy::compile::layout::{AllSets, Count, Layout, NamedSets, named_se
 use crate::policy::compile::maps::{Maps, Trie};
 use crate::policy::compile::origins::Numbers;
 use crate::policy::compile::parallel;
-use crate::policy::compile::sets::{cut_anew, named_anew};
+use crate::policy::compile::sets::{Space, cut_anew, named_anew};
 use crate::policy::compile::units::{Alone, Unit, UnitKey, Used};
 use crate::policy::compile::usage::Table;
 use crate::tables::{MapError, Target};
 
 /// Pieces that are worth a thread.
-const WORTH: usize = 1000;
+const WORTH: usize = 500;
+/// Sets of remote addresses whose classes and trie are worth one.
+const WORTH_OF_SETS: usize = 400;
 
 impl State {
     pub(super) fn change_sets(&mut self, work: &Work) {
@@ -29,38 +31,44 @@ impl State {
             }
         }
         let (out, into) = (sets_of(&out), sets_of(&into));
-        self.remotes.change(out.iter().filter_map(|sets| sets.0), into.iter().filter_map(|sets| sets.0));
-        self.remote_ports.change(out.iter().filter_map(|sets| sets.1), into.iter().filter_map(|sets| sets.1));
-        self.local_ports.change(out.iter().filter_map(|sets| sets.2), into.iter().filter_map(|sets| sets.2));
+        let (remotes, remote_ports, local_ports) = (&mut self.remotes, &mut self.remote_ports, &mut self.local_ports);
+        parallel::beside(
+            into.len() >= WORTH_OF_SETS,
+            || remotes.change(out.iter().filter_map(|sets| sets.0), into.iter().filter_map(|sets| sets.0)),
+            || {
+                remote_ports.change(out.iter().filter_map(|sets| sets.1), into.iter().filter_map(|sets| sets.1));
+                local_ports.change(out.iter().filter_map(|sets| sets.2), into.iter().filter_map(|sets| sets.2));
+            },
+        );
     }
 
     /// Counts what changed under every layout, and chooses one.
     pub(super) fn lay_out(&mut self, work: &mut Work, before: &AllSets, target: &Target) {
         let lists = self.all_sets();
-        if self.layouts.is_empty() || !lists.is(before) {
-            if self.layouts.is_empty() || !Arc::ptr_eq(&lists.remotes, &before.remotes) {
-                let before = |limit: usize| self.tries.iter().find(|trie| trie.limit == limit);
-                let trie = |space: &Arc<_>| Trie::of(space, before(space.limit), &target.sizes, false);
-                self.tries = Arc::new(lists.remotes.spaces.iter().map(trie).collect());
-            }
-            let layouts = lists.layouts();
-            let limits = |layouts: &[Layout]| layouts.iter().map(Layout::limits).collect::<Vec<_>>();
-            if limits(&layouts) == limits(&self.layouts) {
-                let cut = [
-                    cut_anew(&before.remotes, &lists.remotes),
-                    cut_anew(&before.remote_ports, &lists.remote_ports),
-                    cut_anew(&before.local_ports, &lists.local_ports),
-                ];
-                self.touch_users(work, &lists, &cut);
-            } else {
-                // Under other layouts the sums begin anew.
-                work.touched = self.units.iter().map(|(key, _)| (key.clone(), None)).collect();
-                work.units.extend(work.touched.keys().cloned());
-                self.totals = vec![Totals::default(); layouts.len()];
-            }
-            self.layouts = Arc::new(layouts);
-        }
-        self.sum(work, u64::from(target.profile.rules));
+        let (first, room) = (self.layouts.is_empty(), u64::from(target.profile.rules));
+        let same_remotes = !first && Arc::ptr_eq(&lists.remotes, &before.remotes);
+        let was = self.tries.clone();
+        let mut tries = was.clone();
+        let trie = |space: &Arc<Space<u32>>| {
+            let before = was.iter().find(|trie| trie.limit == space.limit);
+            Trie::of(space, before, &target.sizes, false)
+        };
+        // What units need does not depend on tries.
+        parallel::beside(
+            !same_remotes && lists.remotes.all.len() >= WORTH_OF_SETS,
+            || {
+                if !same_remotes {
+                    tries = Arc::new(lists.remotes.spaces.iter().map(trie).collect());
+                }
+            },
+            || {
+                if first || !lists.is(before) {
+                    self.take_layouts(work, before, &lists);
+                }
+                self.sum(work, room);
+            },
+        );
+        self.tries = tries;
         self.choose(target);
         if self.needs.iter().any(|(_, needed, there)| needed > there) {
             // What is missing is said exactly.
@@ -68,6 +76,26 @@ impl State {
             self.tries = Arc::new(lists.remotes.spaces.iter().map(trie).collect());
             self.choose(target);
         }
+    }
+
+    /// Takes the layouts of other lists of sets, and touches the units that are counted anew.
+    fn take_layouts(&mut self, work: &mut Work, before: &AllSets, lists: &AllSets) {
+        let layouts = lists.layouts();
+        let limits = |layouts: &[Layout]| layouts.iter().map(Layout::limits).collect::<Vec<_>>();
+        if limits(&layouts) == limits(&self.layouts) {
+            let cut = [
+                cut_anew(&before.remotes, &lists.remotes),
+                cut_anew(&before.remote_ports, &lists.remote_ports),
+                cut_anew(&before.local_ports, &lists.local_ports),
+            ];
+            self.touch_users(work, lists, &cut);
+        } else {
+            // Under other layouts the sums begin anew.
+            work.touched = self.units.iter().map(|(key, _)| (key.clone(), None)).collect();
+            work.units.extend(work.touched.keys().cloned());
+            self.totals = vec![Totals::default(); layouts.len()];
+        }
+        self.layouts = Arc::new(layouts);
     }
 
     /// Touches the units that have one of these sets.
