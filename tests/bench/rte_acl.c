@@ -5,6 +5,7 @@
  * RULES: ClassBench filters, the first that matches wins. KEYS: 16 bytes a packet, as `struct key` below.
  * Reads commands from standard input, one a line, and answers each with one line:
  *   run           nanoseconds of this thread for one pass over all packets
+ *   portions N    the same, of portions of N keys that were copied just before; copying them is not in the time
  *   results FILE  writes a number of 32 bits a packet: the filter that matched, from 1, or 0
  */
 #define _GNU_SOURCE
@@ -99,6 +100,12 @@ static struct key *read_keys(const char *path, uint32_t *count)
 	return keys;
 }
 
+static void classify(struct rte_acl_ctx *acl, const uint8_t **data, uint32_t *results, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i += BATCH)
+		rte_acl_classify(acl, data + i, results + i, count - i < BATCH ? count - i : BATCH, 1);
+}
+
 int main(int argc, char **argv)
 {
 	int used = rte_eal_init(argc, argv);
@@ -130,18 +137,32 @@ int main(int argc, char **argv)
 
 	const uint8_t **data = malloc(packets * sizeof *data);
 	uint32_t *results = calloc(packets, sizeof *results);
-	if (!data || !results)
+	struct key *portion = malloc(packets * sizeof *portion);
+	const uint8_t **portion_data = malloc(packets * sizeof *portion_data);
+	if (!data || !results || !portion || !portion_data)
 		return fail("memory", "none left");
-	for (uint32_t i = 0; i < packets; i++)
+	for (uint32_t i = 0; i < packets; i++) {
 		data[i] = (const uint8_t *)&keys[i];
+		portion_data[i] = (const uint8_t *)&portion[i];
+	}
 	char line[4096];
+	uint32_t size;
 	while (fgets(line, sizeof line, stdin)) {
 		line[strcspn(line, "\n")] = 0;
 		if (!strcmp(line, "run")) {
 			double start = seconds();
-			for (uint32_t i = 0; i < packets; i += BATCH)
-				rte_acl_classify(acl, data + i, results + i, packets - i < BATCH ? packets - i : BATCH, 1);
+			classify(acl, data, results, packets);
 			printf("%.0f\n", 1e9 * (seconds() - start));
+		} else if (sscanf(line, "portions %" SCNu32, &size) == 1 && size > 0 && size <= packets) {
+			double spent = 0;
+			for (uint32_t i = 0; i < packets; i += size) {
+				uint32_t count = packets - i < size ? packets - i : size;
+				memcpy(portion, keys + i, count * sizeof *portion);
+				double start = seconds();
+				classify(acl, portion_data, results + i, count);
+				spent += seconds() - start;
+			}
+			printf("%.0f\n", 1e9 * spent);
 		} else if (!strncmp(line, "results ", 8)) {
 			FILE *file = fopen(line + 8, "wb");
 			if (!file || fwrite(results, sizeof *results, packets, file) != packets || fclose(file))

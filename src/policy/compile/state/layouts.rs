@@ -16,9 +16,9 @@ use crate::policy::compile::usage::Table;
 use crate::tables::{MapError, Target};
 
 /// Pieces that are worth a thread.
-const WORTH: usize = 500;
+const WORTH: usize = 1000;
 /// Sets of remote addresses whose classes and trie are worth one.
-const WORTH_OF_SETS: usize = 400;
+const WORTH_OF_SETS: usize = 1500;
 
 impl State {
     pub(super) fn change_sets(&mut self, work: &Work) {
