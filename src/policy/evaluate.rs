@@ -137,7 +137,8 @@ impl Document {
         }
     }
 
-    /// What decides about a flow of a bound address before any rule. Ports do not count.
+    /// What decides about a flow of a bound address before any rule. Ports do not count, and of the remote address only
+    /// whether it is a group: the proof of an image relies on it.
     pub(super) fn decide_link(
         &self,
         flow: &Flow,

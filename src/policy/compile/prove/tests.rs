@@ -149,6 +149,31 @@ fn ids_that_mean_something_else_are_found() {
 }
 
 #[test]
+fn the_link_step_sees_of_a_remote_whether_it_is_a_group() {
+    let document = Document::parse(DOCUMENT, "broken.yaml").unwrap();
+    let others = ["0.0.0.0", "10.20.0.1", "10.30.1.18", "127.0.0.1", "223.255.255.255", "240.0.0.0", "255.255.255.254"];
+    let groups = ["224.0.0.0", "224.0.0.1", "239.255.255.255", "255.255.255.255"];
+    let mut seen = Vec::new();
+    for (at, binding) in document.bindings.iter().enumerate() {
+        for (direction, proto) in
+            DIRECTIONS.into_iter().flat_map(|direction| [1, 6, 58].map(|proto| (direction, proto)))
+        {
+            let by_link = |remote: &str| {
+                let flow = flow(binding.ips[0], remote.parse().unwrap(), Some(proto));
+                let flow =
+                    Flow { direction, local_mac: binding.mac, outer_vlan: binding.vlan, physical_port: 1, ..flow };
+                document.decide_link(&flow, &flow.ip.unwrap(), (at, binding))
+            };
+            for same in [&others[..], &groups[..]] {
+                assert!(same.iter().all(|remote| by_link(remote) == by_link(same[0])), "{direction:?} {proto}");
+                seen.push(by_link(same[0]).is_some());
+            }
+        }
+    }
+    assert!(seen.contains(&true) && seen.contains(&false), "groups are denied on TX alone");
+}
+
+#[test]
 fn the_error_is_that_of_the_first_local_side() {
     let compiled = compiled();
     let rules = compiled.image().rules.iter().filter(|(key, _)| key.is_base());
