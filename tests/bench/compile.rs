@@ -38,10 +38,8 @@ fn main() {
     if says("once") {
         let (document, target) = (document(&Set::own(10_000, SEED)), wide());
         let times = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(1);
-        let mut seconds: Vec<f64> = (0..times).map(|_| timed(|| compile(&document, &target))).collect();
-        seconds.sort_by(f64::total_cmp);
-        println!("{:.2} ms", 1e3 * seconds[times / 2]);
-        return;
+        let milliseconds = (0..times.max(1)).map(|_| 1e3 * timed(|| compile(&document, &target)));
+        return println!("{} ms", Spread::of(milliseconds));
     }
     let quick = says("quick");
     let mut nft = Nft::open().map_err(|missing| println!("not compared with nft: {missing}")).ok();

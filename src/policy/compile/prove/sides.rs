@@ -417,13 +417,14 @@ impl Side<'_> {
 /// Of classes of remote addresses those that differ for a protocol: in rules of it, in subnet ids and addresses that
 /// entries of it name, and in whether they are groups.
 fn told_apart(remotes: &[Remote], proto: Option<u8>, rules: &[Placed<'_>], entries: &[&Entry]) -> Vec<Remote> {
-    let mut fit = Mask::of_len(rules.len() + 1);
-    fit.flip(rules.len());
+    let mut of_rules = Mask::of_len(rules.len() + 1);
     for (at, (_, rule)) in rules.iter().enumerate() {
         if matches!(rule.proto, Proto::Any) || proto.map(Proto::Is) == Some(rule.proto) {
-            fit.flip(at);
+            of_rules.flip(at);
         }
     }
+    let mut fit = of_rules.clone();
+    fit.flip(rules.len());
     let mut subnets: Vec<SubnetId> = entries.iter().filter_map(|entry| entry.key().remote_subnet).collect();
     let mut exact: Vec<IpAddr> = entries.iter().filter_map(|entry| entry.key().remote_ip).collect();
     subnets.sort_unstable();
@@ -431,9 +432,7 @@ fn told_apart(remotes: &[Remote], proto: Option<u8>, rules: &[Placed<'_>], entri
     let mut seen = HashSet::with_capacity(remotes.len());
     let mut out = Vec::with_capacity(remotes.len());
     // Most are such that nothing of the protocol tells them apart: groups, and others.
-    let (mut nothing, mut groups) = ([false; 2], Mask::of_len(rules.len() + 1));
-    groups.flip(rules.len());
-    let of_rules = fit.without(&groups);
+    let mut nothing = [false; 2];
     for Remote { ip, subnet, within } in remotes {
         let subnet = subnet.filter(|id| subnets.binary_search(id).is_ok());
         let exact = exact.binary_search(ip).is_ok().then_some(*ip);
