@@ -362,35 +362,34 @@ fn compare(program: &Path, rules: &Path, model: &Model, flows: &[Flow], allows: 
             }
         })
     };
-    let mut pass = |way: Way| {
+    let pass = |way: Way, decisions: &mut [Decision]| {
         let seconds: f64 = match way {
             Way::FromParser => {
                 let portions = frames.chunks(PORTION).zip(decisions.chunks_mut(PORTION));
                 portions.map(|(frames, decisions)| judge(&headers(frames), decisions)).sum()
             }
-            Way::FromMemory => judge(&all, &mut decisions),
+            Way::FromMemory => judge(&all, decisions),
         };
         1e9 * seconds / FLOWS as f64
     };
-    let mut times = |way: Way| -> Vec<(f64, f64)> {
+    for (name, way) in [("from the parser", Way::FromParser), ("from memory", Way::FromMemory)] {
         // The first pass of each side is for the caches.
-        pass(way);
+        pass(way, &mut decisions);
         other.pass(way);
-        (0..PASSES).map(|_| (pass(way), other.pass(way))).collect()
-    };
-    let ways = [("from the parser", times(Way::FromParser)), ("from memory", times(Way::FromMemory))];
-    let results = other.results();
-    let wrong =
-        decisions.iter().zip(&results).filter(|(ours, theirs)| (ours.verdict == Verdict::Allow) != allows(**theirs));
-    println!(
-        "  {} flows, {} of them denied, {} mismatches",
-        flows.len(),
-        decisions.iter().filter(|d| d.verdict == Verdict::Deny).count(),
-        wrong.count()
-    );
-    for (way, times) in ways {
+        let times: Vec<(f64, f64)> = (0..PASSES).map(|_| (pass(way, &mut decisions), other.pass(way))).collect();
+        let results = other.results();
+        let wrong = decisions
+            .iter()
+            .zip(&results)
+            .filter(|(ours, theirs)| (ours.verdict == Verdict::Allow) != allows(**theirs));
+        println!(
+            "  {name}: {} flows, {} of them denied, {} mismatches",
+            flows.len(),
+            decisions.iter().filter(|d| d.verdict == Verdict::Deny).count(),
+            wrong.count()
+        );
         let side = |of: fn(&(f64, f64)) -> f64| Spread::of(times.iter().map(of));
-        println!("  {way}: rte_acl / model {}", side(|(ours, theirs)| theirs / ours));
+        println!("    rte_acl / model {}", side(|(ours, theirs)| theirs / ours));
         println!("    ns a verdict: model {}, rte_acl {}", side(|times| times.0), side(|times| times.1));
     }
 }
