@@ -153,18 +153,22 @@ fn the_link_step_sees_of_a_remote_whether_it_is_a_group() {
     let document = Document::parse(DOCUMENT, "broken.yaml").unwrap();
     let others = ["0.0.0.0", "10.20.0.1", "10.30.1.18", "127.0.0.1", "223.255.255.255", "240.0.0.0", "255.255.255.254"];
     let groups = ["224.0.0.0", "224.0.0.1", "239.255.255.255", "255.255.255.255"];
+    let others_v6 = ["::", "2001:db8::1", "fe80::1", "feff:ffff::1"];
+    let groups_v6 = ["ff00::", "ff02::1:ff00:1", "ffff:ffff::1"];
     let mut seen = Vec::new();
     for (at, binding) in document.bindings.iter().enumerate() {
         for (direction, proto) in
             DIRECTIONS.into_iter().flat_map(|direction| [1, 6, 58].map(|proto| (direction, proto)))
         {
             let by_link = |remote: &str| {
-                let flow = flow(binding.ips[0], remote.parse().unwrap(), Some(proto));
+                let remote: IpAddr = remote.parse().unwrap();
+                let local = if remote.is_ipv4() { binding.ips[0] } else { "2001:db8::17".parse().unwrap() };
+                let flow = flow(local, remote, Some(proto));
                 let flow =
                     Flow { direction, local_mac: binding.mac, outer_vlan: binding.vlan, physical_port: 1, ..flow };
                 document.decide_link(&flow, &flow.ip.unwrap(), (at, binding))
             };
-            for same in [&others[..], &groups[..]] {
+            for same in [&others[..], &groups[..], &others_v6[..], &groups_v6[..]] {
                 assert!(same.iter().all(|remote| by_link(remote) == by_link(same[0])), "{direction:?} {proto}");
                 seen.push(by_link(same[0]).is_some());
             }
