@@ -1,5 +1,5 @@
-//! Work on many items by as many threads as the machine has. The results stand in the order of the items, so they do not
-//! depend on who did what.
+//! Work on many items by as many threads as the machine has, and on two things beside each other. The results stand in the
+//! order of the items, so they do not depend on who did what.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
