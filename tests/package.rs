@@ -22,7 +22,7 @@ const EVERYWHERE: &[&str] = &[
 const SOURCES: &[&str] = &["rs", "svg", "yaml", "c", "md"];
 
 /// Directories of the other packages of the workspace.
-const NOT_PUBLISHED: &[&str] = &["ffi", "fuzz"];
+const NOT_PUBLISHED: &[&str] = &["ffi", "fuzz", "tests/mutants"];
 
 fn contents(package: &str) -> Vec<String> {
     let mut cargo = Command::new(env!("CARGO"));
