@@ -18,7 +18,7 @@ use nicfw::policy::{Compiled, Document, Image, IpHeader, Packet};
 use nicfw::tables::{CounterId, CounterValue, Direction, MacAddr, TableOp, Target, Verdict};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-use watched::Watched;
+use watched::{Watched, watched};
 
 const HEAD: &str = "nicfw: 1
 unbound: allow
@@ -181,11 +181,11 @@ impl Bench {
         let adapter = Adapter::from_device(backend::function(&model, 0), clock.clone(), options).unwrap();
         let (old, new) = compile(adapter.target());
         let (before, after) = (decided(old.document(), &[], &probes), decided(new.document(), &[2], &probes));
-        let (watched, watching) = (model.clone(), probes.clone());
+        let (there, watching) = (model.clone(), probes.clone());
         let target = adapter.target().clone();
-        let engine = Watched::new(adapter, target, move || judged(&watched, &watching));
+        let engine = watched(adapter, target, move || judged(&there, &watching));
         let mut firewall = Firewall::adopt(engine, Adopt::of(&old), clock, Settings::default()).unwrap();
-        firewall.engine().seen.clear();
+        firewall.engine().observer.seen.clear();
         Self { model, firewall, old, new, probes, before, after }
     }
 
@@ -210,7 +210,7 @@ impl Bench {
 
     /// Each judgement that was seen is the old one or the new one, or a deny for one of these shops.
     fn assert_seen(&mut self, closed: &BTreeSet<u8>) {
-        for (step, verdicts) in std::mem::take(&mut self.firewall.engine().seen).iter().enumerate() {
+        for (step, verdicts) in std::mem::take(&mut self.firewall.engine().observer.seen).iter().enumerate() {
             for (at, probe) in self.probes.iter().enumerate() {
                 let known = verdicts[at] == self.before[at] || verdicts[at] == self.after[at];
                 let shut = verdicts[at] == Verdict::Deny && closed.contains(&probe.shop);
@@ -250,7 +250,7 @@ fn a_live_change_shows_no_third_verdict() {
         assert!(closed.is_empty(), "there is room: nobody is closed meanwhile");
         let commands = change.plan.steps.len();
         let report = bench.firewall.apply(change).unwrap();
-        assert_eq!((report.commands, bench.firewall.engine().seen.len()), (commands, commands));
+        assert_eq!((report.commands, bench.firewall.engine().observer.seen.len()), (commands, commands));
         bench.assert_seen(&closed);
         bench.assert_tables();
         bench.assert_verdicts(&bench.after);
@@ -325,7 +325,7 @@ fn a_fault_at_any_command_leaves_what_is_reported() {
                 if rebooted {
                     // The committed cache decides, and then the override: not what these probes are about.
                     bench.firewall.recover().unwrap();
-                    bench.firewall.engine().seen.clear();
+                    bench.firewall.engine().observer.seen.clear();
                 } else {
                     // Closed while entries are sent again: everything may be denied, nothing else may be allowed.
                     bench.assert_seen(&closed);

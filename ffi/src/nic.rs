@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nicfw::clock::{Clock, SystemClock};
 use nicfw::device::Device;
-use nicfw::firewall::{Adopt, Change, Engine, Firewall, Report, Settings};
-use nicfw::nic::{AdapterError, AdapterInfo, AttachError, AttachOptions, Override, Recovered, RulesetVersion};
+use nicfw::firewall::{Adopt, Call, Change, Firewall, Observed, Observer, Report, Settings};
+use nicfw::nic::{AdapterInfo, AttachOptions, McdiError, Override};
 use nicfw::policy::{Compiled, Document};
-use nicfw::{Adapter, CounterId, CounterValue, TableOp, Target};
+use nicfw::{Adapter, Target};
 
 use crate::change::Progress;
 use crate::failure::Failure;
@@ -64,7 +64,7 @@ impl Nic {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let adapter = Adapter::from_device(device, clock.clone(), options)?;
-        let state = State::Attached(Box::new(Watched::new(adapter)));
+        let state = State::Attached(Box::new(Observed::new(adapter, Watch::default())));
         Ok(Self { state, clock, settings, id: NEXT.fetch_add(1, Ordering::Relaxed), compiled: None })
     }
 
@@ -78,7 +78,7 @@ impl Nic {
     }
 
     pub fn adapter(&mut self) -> Result<&mut Adapter, Failure> {
-        self.watched().map(|watched| &mut watched.adapter)
+        self.watched().map(|watched| &mut watched.engine)
     }
 
     pub fn info(&mut self) -> Result<AdapterInfo, Failure> {
@@ -135,9 +135,9 @@ impl Nic {
             return Err(Failure::new(NICFW_E_STALE, "the plan was made for another adapter handle: plan again"));
         }
         let firewall = self.firewall()?;
-        firewall.engine().progress = progress;
+        firewall.engine().observer.progress = progress;
         let result = firewall.apply(plan.change.clone());
-        firewall.engine().progress = None;
+        firewall.engine().observer.progress = None;
         let report = result?;
         self.compiled = Some(plan.compiled.clone());
         Ok(report)
@@ -178,8 +178,8 @@ impl Nic {
     /// Lets go of the adapter.
     pub fn close(&mut self, leave: nicfw_leave) -> Result<(), Failure> {
         let mut adapter = match std::mem::replace(&mut self.state, State::Closed) {
-            State::Attached(watched) => watched.adapter,
-            State::Running(firewall) => firewall.detach().0.adapter,
+            State::Attached(watched) => watched.engine,
+            State::Running(firewall) => firewall.detach().0.engine,
             State::Lost | State::Closed => return Ok(()),
         };
         match leave {
@@ -192,63 +192,24 @@ impl Nic {
 }
 
 /// An adapter that tells of each command of a change.
-pub struct Watched {
-    adapter: Adapter,
+pub type Watched = Observed<Adapter, Watch>;
+
+/// Tells of the commands of a change, as long as there is one.
+#[derive(Default)]
+pub struct Watch {
     progress: Option<Progress>,
 }
 
-impl Watched {
-    fn new(adapter: Adapter) -> Self {
-        Self { adapter, progress: None }
-    }
-}
-
-impl Engine for Watched {
-    type RecoverError = AttachError;
-
-    fn target(&self) -> &Target {
-        self.adapter.target()
-    }
-
-    fn boot_count(&self) -> Option<u16> {
-        Some(self.adapter.boot_count())
-    }
-
-    fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {
-        let result = self.adapter.execute(op);
-        match &mut self.progress {
-            Some(progress) if result.is_ok() => progress.step(),
-            // What follows takes steps back.
-            _ => self.progress = None,
+impl Observer for Watch {
+    fn around<T, X: From<McdiError>>(&mut self, call: Call<'_>, work: impl FnOnce() -> Result<T, X>) -> Result<T, X> {
+        let outcome = work();
+        if matches!(call, Call::Execute(_)) {
+            match &mut self.progress {
+                Some(progress) if outcome.is_ok() => progress.step(),
+                // What follows takes steps back.
+                _ => self.progress = None,
+            }
         }
-        result
-    }
-
-    fn set_override(&mut self, state: Override) -> Result<(), AdapterError> {
-        self.adapter.set_override(state)
-    }
-
-    fn reset_rules(&mut self) -> Result<(), AdapterError> {
-        self.adapter.reset_rules()
-    }
-
-    fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError> {
-        self.adapter.ruleset_version()
-    }
-
-    fn commit_cache(&mut self) -> Result<(), AdapterError> {
-        self.adapter.commit_cache()
-    }
-
-    fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError> {
-        self.adapter.alloc_counters(count)
-    }
-
-    fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError> {
-        self.adapter.read_counters(ids)
-    }
-
-    fn recover(&mut self) -> Result<Recovered, AttachError> {
-        self.adapter.recover()
+        outcome
     }
 }

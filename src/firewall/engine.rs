@@ -5,6 +5,9 @@ use crate::nic::{Adapter, AdapterError, Override, Recovered, RulesetVersion};
 use crate::tables::{CounterId, CounterValue, TableOp, Target};
 
 /// The rules engine of one adapter, as [`Adapter`] drives it. [`AdapterError::state`] tells what a failure leaves.
+///
+/// No method has a default body, so that an engine says of each what it does. One that only watches another is an
+/// [`Observer`](super::Observer).
 pub trait Engine {
     /// Why the adapter cannot be made usable again.
     type RecoverError: std::error::Error + Send + Sync + 'static;
@@ -43,14 +46,11 @@ pub trait Engine {
     /// # Errors
     /// See [`AdapterError`]. The tables are unchanged.
     fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError>;
-    /// Frees all counter pairs, whoever allocated them. No entry uses one. An engine whose pairs go with its rules does
-    /// nothing.
+    /// Frees all counter pairs, whoever allocated them. No entry uses one.
     ///
     /// # Errors
     /// See [`AdapterError`]. The tables are unchanged.
-    fn reclaim_counters(&mut self) -> Result<(), AdapterError> {
-        Ok(())
-    }
+    fn reclaim_counters(&mut self) -> Result<(), AdapterError>;
     /// Totals of counter pairs, in the order of `ids`. They never wrap, and outlast a reboot of the management controller.
     ///
     /// # Errors

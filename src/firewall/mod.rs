@@ -49,6 +49,7 @@ mod error;
 mod held;
 mod machine;
 mod names;
+mod observed;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -67,6 +68,7 @@ pub use error::{
     AdoptError, ApplyCause, ApplyError, AttachError, AuditError, ConfirmError, PollError, Refused, ReserveError,
     WithdrawError,
 };
+pub use observed::{Call, Observed, Observer};
 pub use watch::{Audit, Poll, Tables};
 
 use crate::journal::Journal;

@@ -18,12 +18,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nicfw::clock::VirtualClock;
-use nicfw::firewall::{Adopt, Engine, Firewall, Settings};
+use nicfw::firewall::{Adopt, Call, Engine as _, Firewall, Observed, Observer, Settings};
 use nicfw::journal::{Journal, Record};
-use nicfw::nic::{AdapterError, AttachOptions, Override, Recovered, RulesetVersion};
+use nicfw::nic::{AttachOptions, McdiError};
 use nicfw::policy::{Compiled, Document};
-use nicfw::tables::{CounterId, CounterValue};
-use nicfw::{Adapter, MacAddr, TableOp, Target};
+use nicfw::{Adapter, MacAddr, TableOp};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use measure::time;
@@ -120,9 +119,9 @@ fn adapter() -> Adapter {
 fn loaded(compiled: &Compiled, latency: Duration) -> Firewall<Slow> {
     let clock = Arc::new(VirtualClock::new());
     let settings = Settings { grace: Duration::ZERO, ..Settings::default() };
-    let slow = Slow { adapter: adapter(), latency: Duration::ZERO };
+    let slow = Observed::new(adapter(), Latency(Duration::ZERO));
     let mut firewall = Firewall::adopt(slow, Adopt::of(compiled), clock, settings).expect("it loads");
-    firewall.engine().latency = latency;
+    firewall.engine().observer.0 = latency;
     firewall
 }
 
@@ -134,65 +133,16 @@ fn without_counter(operation: &TableOp) -> TableOp {
 }
 
 /// An adapter whose firmware takes its time.
-struct Slow {
-    adapter: Adapter,
-    latency: Duration,
-}
+type Slow = Observed<Adapter, Latency>;
 
-impl Slow {
-    fn after_a_while(&mut self) -> &mut Adapter {
+struct Latency(Duration);
+
+impl Observer for Latency {
+    fn around<T, X: From<McdiError>>(&mut self, _: Call<'_>, work: impl FnOnce() -> Result<T, X>) -> Result<T, X> {
         let begun = Instant::now();
-        while begun.elapsed() < self.latency {
+        while begun.elapsed() < self.0 {
             std::hint::spin_loop();
         }
-        &mut self.adapter
-    }
-}
-
-impl Engine for Slow {
-    type RecoverError = <Adapter as Engine>::RecoverError;
-
-    fn target(&self) -> &Target {
-        self.adapter.target()
-    }
-
-    fn boot_count(&self) -> Option<u16> {
-        Engine::boot_count(&self.adapter)
-    }
-
-    fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {
-        self.after_a_while().execute(op)
-    }
-
-    fn set_override(&mut self, state: Override) -> Result<(), AdapterError> {
-        self.after_a_while().set_override(state)
-    }
-
-    fn reset_rules(&mut self) -> Result<(), AdapterError> {
-        self.after_a_while().reset_rules()
-    }
-
-    fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError> {
-        self.after_a_while().ruleset_version()
-    }
-
-    fn commit_cache(&mut self) -> Result<(), AdapterError> {
-        self.after_a_while().commit_cache()
-    }
-
-    fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError> {
-        self.after_a_while().alloc_counters(count)
-    }
-
-    fn reclaim_counters(&mut self) -> Result<(), AdapterError> {
-        self.after_a_while().reclaim_counters()
-    }
-
-    fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError> {
-        self.after_a_while().read_counters(ids)
-    }
-
-    fn recover(&mut self) -> Result<Recovered, Self::RecoverError> {
-        self.after_a_while().recover()
+        work()
     }
 }

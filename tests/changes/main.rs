@@ -41,7 +41,7 @@ use command::command;
 use documents::document;
 use frames::frame;
 use packets::{packet, shape};
-use watched::Watched;
+use watched::{Watched, watched};
 
 /// Physical port of every judgement.
 const PORT: u32 = 0;
@@ -162,10 +162,10 @@ impl Scene<'_> {
         let headers: Vec<Headers> = self.packets.iter().map(parsed).collect();
         let watched = {
             let (model, headers, clock) = (model.clone(), headers.clone(), clock.clone());
-            Watched::new(adapter, target, move || (clock.0.load(Ordering::Relaxed), judged(&model, &headers)))
+            watched(adapter, target, move || (clock.0.load(Ordering::Relaxed), judged(&model, &headers)))
         };
         let mut firewall = Firewall::adopt(watched, Adopt::of(&old), clock, Settings::default()).unwrap();
-        firewall.engine().seen.clear();
+        firewall.engine().observer.seen.clear();
         Some(World { model, headers, firewall, old, new })
     }
 }
@@ -178,7 +178,7 @@ fn change(scene: &Scene<'_>) -> Result<Outcome, TestCaseError> {
     let before = judged(&model, &headers);
     let report = firewall.apply(change).unwrap();
     let after = judged(&model, &headers);
-    let seen = std::mem::take(&mut firewall.engine().seen);
+    let seen = std::mem::take(&mut firewall.engine().observer.seen);
     prop_assert_eq!(seen.len(), report.commands);
 
     // Whoever has left stays denied until it is released.
@@ -229,7 +229,7 @@ fn lost_answer(scene: &Scene<'_>, place: usize, effect: bool) -> Result<usize, T
     let open = |(tx, rx): (bool, bool), (old, new): ((bool, bool), (bool, bool))| {
         (tx && !old.0 && !new.0) || (rx && !old.1 && !new.1)
     };
-    for (command, (_, judged)) in std::mem::take(&mut firewall.engine().seen).iter().enumerate() {
+    for (command, (_, judged)) in std::mem::take(&mut firewall.engine().observer.seen).iter().enumerate() {
         for (at, is) in judged.iter().enumerate() {
             prop_assert!(!open(*is, (before[at], after[at])), "after command {}: packet {}", command, at);
         }

@@ -6,10 +6,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use nicfw::firewall::Engine;
+use nicfw::firewall::Observer;
 use nicfw::journal::{FileStore, Store};
-use nicfw::nic::{Adapter, AdapterError, AttachError, Override, Recovered, RulesetVersion};
-use nicfw::tables::{CounterId, CounterValue, TableOp, Target};
+use nicfw::nic::McdiError;
 use rustix::process::{Signal, getpid, kill_process};
 
 /// What is called.
@@ -103,7 +102,7 @@ impl Fuse {
         }
     }
 
-    fn around<T>(&self, call: Call, within: impl FnOnce(&When), work: impl FnOnce() -> T) -> T {
+    fn burn<T>(&self, call: Call, within: impl FnOnce(&When), work: impl FnOnce() -> T) -> T {
         let armed = self.0.as_ref().filter(|armed| armed.when.call == call && armed.on.load(Ordering::Relaxed));
         let Some(armed) = armed else { return work() };
         if armed.seen.fetch_add(1, Ordering::Relaxed) != armed.when.number {
@@ -149,12 +148,12 @@ impl Store for FusedStore {
                 die();
             }
         };
-        fuse.around(Call::Append, within, || file.borrow_mut().append(bytes))
+        fuse.burn(Call::Append, within, || file.borrow_mut().append(bytes))
     }
 
     fn sync(&mut self) -> io::Result<()> {
         let Self(file, fuse) = self;
-        fuse.around(Call::Sync, |_| {}, || file.sync())
+        fuse.burn(Call::Sync, |_| {}, || file.sync())
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
@@ -162,60 +161,12 @@ impl Store for FusedStore {
     }
 }
 
-/// An adapter.
-pub struct FusedEngine(pub Adapter, pub Fuse);
-
-impl FusedEngine {
-    fn call<T>(&mut self, work: impl FnOnce(&mut Adapter) -> T) -> T {
-        let Self(adapter, fuse) = self;
-        fuse.around(Call::Engine, |_| {}, || work(adapter))
-    }
-}
-
-impl Engine for FusedEngine {
-    type RecoverError = AttachError;
-
-    fn target(&self) -> &Target {
-        self.0.target()
-    }
-
-    fn boot_count(&self) -> Option<u16> {
-        Some(self.0.boot_count())
-    }
-
-    fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {
-        self.call(|adapter| adapter.execute(op))
-    }
-
-    fn set_override(&mut self, state: Override) -> Result<(), AdapterError> {
-        self.call(|adapter| adapter.set_override(state))
-    }
-
-    fn reset_rules(&mut self) -> Result<(), AdapterError> {
-        self.call(Adapter::reset_rules)
-    }
-
-    fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError> {
-        self.call(Adapter::ruleset_version)
-    }
-
-    fn commit_cache(&mut self) -> Result<(), AdapterError> {
-        self.call(Adapter::commit_cache)
-    }
-
-    fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError> {
-        self.call(|adapter| adapter.alloc_counters(count))
-    }
-
-    fn reclaim_counters(&mut self) -> Result<(), AdapterError> {
-        self.call(Adapter::reclaim_counters)
-    }
-
-    fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError> {
-        self.call(|adapter| adapter.read_counters(ids))
-    }
-
-    fn recover(&mut self) -> Result<Recovered, AttachError> {
-        self.call(Adapter::recover)
+impl Observer for Fuse {
+    fn around<T, X: From<McdiError>>(
+        &mut self,
+        _: nicfw::firewall::Call<'_>,
+        work: impl FnOnce() -> Result<T, X>,
+    ) -> Result<T, X> {
+        self.burn(Call::Engine, |_| {}, work)
     }
 }

@@ -13,13 +13,13 @@ use std::time::Duration;
 use nicfw::Adapter;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
-use nicfw::firewall::{Firewall, Settings};
+use nicfw::firewall::{Firewall, Observed, Settings};
 use nicfw::journal::{FileStore, Journal};
 use nicfw::nic::AttachOptions;
 use nicfw::policy::{Compiled, Document};
 
 use crate::documents;
-use crate::fuse::{Fuse, FusedEngine, FusedStore, Task};
+use crate::fuse::{Fuse, FusedStore, Task};
 
 pub const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";
 
@@ -46,7 +46,7 @@ pub fn run() {
     let [socket, journal, fuse] = [(); 3].map(|()| hear().expect("this is started by the other tests"));
     let fuse = Fuse::new((!fuse.is_empty()).then(|| fuse.parse().expect("when to end")));
     let documents = documents();
-    let engine = FusedEngine(adapter(&socket), fuse.clone());
+    let engine = Observed::new(adapter(&socket), fuse.clone());
 
     say("attaching".to_owned());
     fuse.arm(Task::Attaching, true);

@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nicfw::firewall::Engine;
+use nicfw::firewall::{Call, Observed, Observer};
 use nicfw::journal::MemoryStore;
 use nicfw::mcdi::McdiError;
 use nicfw::mcdi::wire::Cmd;
-use nicfw::nic::{Adapter, AdapterError, AttachError, Override, Recovered, RulesetVersion};
-use nicfw::tables::{CounterId, CounterValue, TableOp, Target};
+use nicfw::nic::Adapter;
 use nicfw_model::Model;
 
 use crate::probes::{Probe, judged};
@@ -47,7 +47,7 @@ pub struct Scene {
 
 impl Scene {
     /// Compares every judgement with the sentences.
-    pub fn look(&mut self, when: &str) {
+    pub fn look(&mut self, when: impl fmt::Debug) {
         let Some(sentences) = &self.sentences else { return };
         self.looks += 1;
         for (at, passes) in judged(&self.model, &self.probes).into_iter().enumerate() {
@@ -56,7 +56,7 @@ impl Scene {
                 let (sentence, what) =
                     if passes { (1, "passes, and no policy admits it") } else { (2, "is dropped, and all admit it") };
                 let probe = &self.probes[at];
-                let first = || format!("after {when}: {probe:?} {what}");
+                let first = || format!("after {when:?}: {probe:?} {what}");
                 self.violations.entry((sentence, probe.container)).or_insert_with(first);
             }
         }
@@ -68,99 +68,41 @@ impl Scene {
     }
 }
 
-pub struct Witness {
-    adapter: Adapter,
-    scene: Rc<RefCell<Scene>>,
+/// An adapter with its witness.
+pub type Witness = Observed<Adapter, Watch>;
+
+pub struct Watch(Rc<RefCell<Scene>>);
+
+pub fn witness(adapter: Adapter, scene: Rc<RefCell<Scene>>) -> Witness {
+    Observed::new(adapter, Watch(scene))
 }
 
 /// What a process hears that is dead: nothing it does with it reaches anybody.
-fn silence() -> AdapterError {
+fn silence<X: From<McdiError>>() -> X {
     McdiError::Timeout { cmd: Cmd::SET_SECURITY_RULE, after: Duration::ZERO }.into()
 }
 
-impl Witness {
-    pub fn new(adapter: Adapter, scene: Rc<RefCell<Scene>>) -> Self {
-        Self { adapter, scene }
-    }
-
-    pub fn into_adapter(self) -> Adapter {
-        self.adapter
-    }
-
-    fn call<T, X>(
-        &mut self,
-        what: &str,
-        dead: impl Fn() -> X,
-        work: impl FnOnce(&mut Adapter) -> Result<T, X>,
-    ) -> Result<T, X> {
+impl Observer for Watch {
+    fn around<T, X: From<McdiError>>(&mut self, call: Call<'_>, work: impl FnOnce() -> Result<T, X>) -> Result<T, X> {
         let number = {
-            let mut scene = self.scene.borrow_mut();
+            let mut scene = self.0.borrow_mut();
             scene.calls += 1;
             let number = scene.calls - 1;
             if scene.death == Some(Death { call: number, after: false }) {
                 scene.die();
             }
             if scene.dead {
-                return Err(dead());
+                return Err(silence());
             }
             number
         };
-        let out = work(&mut self.adapter);
-        let mut scene = self.scene.borrow_mut();
-        scene.look(what);
+        let out = work();
+        let mut scene = self.0.borrow_mut();
+        scene.look(call);
         if scene.death == Some(Death { call: number, after: true }) {
             scene.die();
-            return Err(dead());
+            return Err(silence());
         }
         out
-    }
-}
-
-impl Engine for Witness {
-    type RecoverError = AttachError;
-
-    fn target(&self) -> &Target {
-        self.adapter.target()
-    }
-
-    fn boot_count(&self) -> Option<u16> {
-        Some(self.adapter.boot_count())
-    }
-
-    fn execute(&mut self, op: &TableOp) -> Result<(), AdapterError> {
-        self.call(&format!("{op:?}"), silence, |adapter| adapter.execute(op))
-    }
-
-    fn set_override(&mut self, state: Override) -> Result<(), AdapterError> {
-        self.call(&format!("override {state:?}"), silence, |adapter| adapter.set_override(state))
-    }
-
-    fn reset_rules(&mut self) -> Result<(), AdapterError> {
-        self.call("resetting the rules", silence, Adapter::reset_rules)
-    }
-
-    fn ruleset_version(&mut self) -> Result<RulesetVersion, AdapterError> {
-        self.call("reading the version", silence, Adapter::ruleset_version)
-    }
-
-    fn commit_cache(&mut self) -> Result<(), AdapterError> {
-        self.call("committing the cache", silence, Adapter::commit_cache)
-    }
-
-    fn alloc_counters(&mut self, count: usize) -> Result<Vec<CounterId>, AdapterError> {
-        self.call("allocating counters", silence, |adapter| adapter.alloc_counters(count))
-    }
-
-    fn reclaim_counters(&mut self) -> Result<(), AdapterError> {
-        self.call("freeing all counters", silence, Adapter::reclaim_counters)
-    }
-
-    fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError> {
-        self.call("reading counters", silence, |adapter| adapter.read_counters(ids))
-    }
-
-    fn recover(&mut self) -> Result<Recovered, AttachError> {
-        let dead = || AttachError::Command(McdiError::Timeout { cmd: Cmd::SET_SECURITY_RULE, after: Duration::ZERO });
-        self.call("resetting the function", dead, Adapter::recover)
     }
 }

@@ -19,7 +19,7 @@ use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use crate::command::command;
 use crate::probes::{Chance, Corners, decided, judged};
-use crate::witness::{Scene, Sentences, Witness};
+use crate::witness::{Scene, Sentences, Witness, witness};
 use crate::workloads::{Act, Workload};
 
 pub const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";
@@ -120,7 +120,7 @@ impl<'a> World<'a> {
             dead: false,
         };
         let scene = Rc::new(RefCell::new(scene));
-        let engine = Witness::new(adapter(&model, &clock)?, scene.clone());
+        let engine = witness(adapter(&model, &clock)?, scene.clone());
         let journal = match act {
             // Another process, whose journal nobody has.
             Act::Adopt => Journal::in_memory(),
@@ -239,7 +239,7 @@ impl<'a> World<'a> {
             }
             Act::Detach => {
                 let (engine, _) = firewall.detach();
-                return match engine.into_adapter().detach() {
+                return match engine.engine.detach() {
                     Ok(()) => Outcome::Done,
                     Err(error) => Outcome::Refused(error.to_string()),
                 };
@@ -255,7 +255,7 @@ impl<'a> World<'a> {
             Ok(adapter) => adapter,
             Err(error) => return refused(error),
         };
-        let engine = Witness::new(adapter, self.scene.clone());
+        let engine = witness(adapter, self.scene.clone());
         let store = self.scene.borrow().store.clone();
         let journal = match Journal::open(Box::new(store), ADAPTER, None) {
             Ok(journal) => journal,
@@ -282,7 +282,7 @@ impl<'a> World<'a> {
 
     fn go_on(&mut self, store: MemoryStore) -> Result<(), String> {
         self.firewall = None;
-        let engine = Witness::new(adapter(&self.model, &self.clock)?, self.scene.clone());
+        let engine = witness(adapter(&self.model, &self.clock)?, self.scene.clone());
         let journal = Journal::open(Box::new(store), ADAPTER, None).map_err(|e| format!("journal: {e}"))?;
         match Firewall::attach(engine, journal, self.clock.clone(), Settings::default()) {
             Ok((firewall, _)) => {

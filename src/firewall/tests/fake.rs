@@ -162,6 +162,12 @@ impl Engine for FakeEngine {
         Ok((first..first + count).map(|i| CounterId(500 + u32::try_from(i).unwrap())).collect())
     }
 
+    fn reclaim_counters(&mut self) -> Result<(), AdapterError> {
+        self.alive()?;
+        self.counters.clear();
+        Ok(())
+    }
+
     fn read_counters(&mut self, ids: &[CounterId]) -> Result<Vec<CounterValue>, AdapterError> {
         self.alive()?;
         Ok(ids.iter().map(|id| self.counters[id.0 as usize - 500]).collect())
