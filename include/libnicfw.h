@@ -28,8 +28,15 @@
  *
  * Threads. Any thread may call any function with any handle. Calls with one adapter wait for each other, for at most
  * the time that the commands of one of them take (see nicfw_open_opts). A callback is called by a thread that is inside the
- * library, must return, must not throw or jump out, and must not call the library: NICFW_E_CALLBACK. After fork() the child
- * must not use the library.
+ * library, must return, must not throw or jump out, and must not call the library: NICFW_E_CALLBACK.
+ *
+ * Processes. The library belongs to the process that called it first. In a child that fork() or clone() made of it, every
+ * call that can fail returns NICFW_E_FORK, sends nothing and waits for nothing, so the parent's adapters are unharmed: a
+ * daemon forks before its first call. The child ends no handle; what it inherits is closed by exec, or when it exits, and as
+ * long as it does neither no other process can open an adapter that the parent has closed.
+ *
+ * Memory. Where the system gives none the library aborts the process, as Rust programs do: it returns no error then. The
+ * adapter goes on judging frames by what it holds.
  *
  * Units. Sizes and lengths in bytes, times as the name says (_ms, _us), ports, VLAN ids and numbers in host order,
  * addresses and MACs as bytes in network order. "in" is what the host receives, "out" what it transmits.
@@ -147,6 +154,10 @@ typedef enum {
      * Another container holds the address.
      */
     NICFW_E_HELD = -21,
+    /**
+     * The process was forked from one that used the library.
+     */
+    NICFW_E_FORK = -22,
 } nicfw_code;
 
 /**
@@ -1198,7 +1209,7 @@ typedef void (*nicfw_log_callback)(void *user, int level, const char *message);
 /**
  * Every code.
  */
-#define nicfw_code_ALL { NICFW_OK, NICFW_E_ARGUMENT, NICFW_E_HANDLE, NICFW_E_UNSUPPORTED, NICFW_E_INTERNAL, NICFW_E_CALLBACK, NICFW_E_LIMIT, NICFW_E_BUFFER, NICFW_E_NOT_FOUND, NICFW_E_IO, NICFW_E_POLICY, NICFW_E_FLOW, NICFW_E_FIT, NICFW_E_EXPRESS, NICFW_E_OPEN, NICFW_E_ATTACH, NICFW_E_ADAPTER, NICFW_E_ORDER, NICFW_E_STALE, NICFW_E_FOREIGN, NICFW_E_RECOVER, NICFW_E_HELD, }
+#define nicfw_code_ALL { NICFW_OK, NICFW_E_ARGUMENT, NICFW_E_HANDLE, NICFW_E_UNSUPPORTED, NICFW_E_INTERNAL, NICFW_E_CALLBACK, NICFW_E_LIMIT, NICFW_E_BUFFER, NICFW_E_NOT_FOUND, NICFW_E_IO, NICFW_E_POLICY, NICFW_E_FLOW, NICFW_E_FIT, NICFW_E_EXPRESS, NICFW_E_OPEN, NICFW_E_ATTACH, NICFW_E_ADAPTER, NICFW_E_ORDER, NICFW_E_STALE, NICFW_E_FOREIGN, NICFW_E_RECOVER, NICFW_E_HELD, NICFW_E_FORK, }
 
 #ifdef __cplusplus
 extern "C" {

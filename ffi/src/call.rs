@@ -9,6 +9,7 @@ use crate::failure::{Failure, Result};
 use crate::handle::{self, Kind};
 use crate::memory::{Memory, Out};
 use crate::nicfw_code::{NICFW_E_CALLBACK, NICFW_E_INTERNAL, NICFW_OK};
+use crate::process;
 use crate::types::nicfw_error;
 
 thread_local! {
@@ -16,9 +17,10 @@ thread_local! {
 }
 
 /// Runs the body of an exported function: `NICFW_OK`, or a code with everything else in the caller's error. A panic ends
-/// here, and so does a call from inside a callback, which could wait for itself for ever.
+/// here, and so does a call from inside a callback, which could wait for itself for ever, and one in a forked child.
 pub fn run<'c>(memory: Memory<'c>, error: *mut nicfw_error, body: impl FnOnce(Memory<'c>) -> Result<()>) -> c_int {
     let fenced = || {
+        process::check()?;
         if IN_CALLBACK.get() {
             return Err(Failure::new(NICFW_E_CALLBACK, "the library was called from one of its own callbacks"));
         }

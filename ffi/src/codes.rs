@@ -7,7 +7,7 @@ use crate::{nicfw_code, nicfw_state};
 
 impl nicfw_code {
     /// Every code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::NICFW_OK,
         Self::NICFW_E_ARGUMENT,
         Self::NICFW_E_HANDLE,
@@ -30,6 +30,7 @@ impl nicfw_code {
         Self::NICFW_E_FOREIGN,
         Self::NICFW_E_RECOVER,
         Self::NICFW_E_HELD,
+        Self::NICFW_E_FORK,
     ];
 
     fn text(self) -> &'static CStr {
@@ -56,6 +57,7 @@ impl nicfw_code {
             Self::NICFW_E_FOREIGN => c"somebody else has changed the tables",
             Self::NICFW_E_RECOVER => c"the adapter is in an unknown state: recover first",
             Self::NICFW_E_HELD => c"another container holds the address",
+            Self::NICFW_E_FORK => c"a forked child may not use the library of its parent",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! libnicfw: what a C program reaches of nicfw. `include/libnicfw.h` is generated from this crate and is its reference.
 //!
 //! The way of a call: an exported function gives its body to `call::run`.
-//! The call fences panics, refuses calls from inside a callback, copies what comes in, hands out what goes out only when the
+//! The call fences panics, refuses calls from inside a callback and in a forked child, copies what comes in, hands out what goes out only when the
 //! body has succeeded, and puts a `failure::Failure` into the caller's error. Handles are numbers that `handle` looks up;
 //! nothing that C holds is a pointer into this library, but static text.
 //!
@@ -43,6 +43,7 @@ mod memory;
 mod nic;
 pub mod policy;
 pub mod probe;
+mod process;
 mod spec;
 mod target;
 mod types;

@@ -52,6 +52,8 @@ pub enum nicfw_code {
     NICFW_E_RECOVER = -20,
     /// Another container holds the address.
     NICFW_E_HELD = -21,
+    /// The process was forked from one that used the library.
+    NICFW_E_FORK = -22,
 }
 
 /// What an adapter holds after an error. Never "partly".
