@@ -47,7 +47,7 @@ pub use tables::{
     TableOp, Target, Verdict,
 };
 
-/// The README's example is compiled and run with the documentation tests.
-#[cfg(doctest)]
+/// The README's example is compiled and run with the documentation tests. It needs the model, and so `raw`.
+#[cfg(all(doctest, feature = "raw"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

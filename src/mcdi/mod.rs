@@ -4,7 +4,8 @@
 //! [`wire`] is the bytes, [`Channel`] takes one command at a time to the MC and checks what comes back, and [`cmd`] has a
 //! function for every command that the driver uses.
 //!
-//! ```
+#![cfg_attr(feature = "raw", doc = "```")]
+#![cfg_attr(not(feature = "raw"), doc = "```ignore")]
 //! use nicfw::mcdi::wire::{Cmd, Header};
 //!
 //! // GET_VERSION as a driver's first request: CODE 8, RESYNC, sequence number 0, new epoch.

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use nicfw::policy::{Attach, BindingBuilder, Document, Proto, RuleBuilder};
-//! use nicfw::tables::{Direction, Verdict};
+//! use nicfw::{Direction, Verdict};
 //!
 //! let office: ipnet::IpNet = "10.20.0.0/16".parse()?;
 //! let document = Document::builder("agent")

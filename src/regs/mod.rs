@@ -5,7 +5,8 @@
 //! cannot be answered by a model. A [`Reg`] takes offset and direction from the map, and a [`Block`] performs the access
 //! through [`Mmio`].
 //!
-//! ```
+#![cfg_attr(feature = "raw", doc = "```")]
+#![cfg_attr(not(feature = "raw"), doc = "```ignore")]
 //! # use std::sync::Arc;
 //! # use nicfw::regs::{Block, ef10};
 //! # fn reset(bar: Arc<dyn nicfw::bar::Mmio>) -> Option<()> {
@@ -18,7 +19,8 @@
 //!
 //! A write-only register cannot be read:
 //!
-//! ```compile_fail,E0277
+#![cfg_attr(feature = "raw", doc = "```compile_fail,E0277")]
+#![cfg_attr(not(feature = "raw"), doc = "```ignore")]
 //! # use nicfw::regs::{Block, ef10};
 //! # fn wrong(regs: Block<ef10::FunctionRegs>) {
 //! regs.read(&ef10::MC_DB_HWRD);

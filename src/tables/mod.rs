@@ -2,7 +2,8 @@
 //!
 //! The types say what the tables hold, [`codec`] turns an operation into a command, [`ops`] and [`counters`] carry it out.
 //!
-//! ```
+#![cfg_attr(feature = "raw", doc = "```")]
+#![cfg_attr(not(feature = "raw"), doc = "```ignore")]
 //! use nicfw::mcdi::wire::{Cmd, MAX_PAYLOAD};
 //! use nicfw::tables::{Action, RuleKey, TableOp, Target, codec};
 //!
