@@ -1,9 +1,10 @@
-//! What goes to the registry: sources, documents and licences of each package, and nothing else.
+//! What goes to the registry: sources, documents and licences of each package, and nothing else, in an order in which it can.
+//! packaging/crates builds it.
 
 use std::path::Path;
 use std::process::Command;
 
-/// Packages, and what they may hold beside what every package holds.
+/// Packages in the order in which they are published, and what they may hold beside what every package holds.
 const PACKAGES: &[(&str, &[&str])] =
     &[("nicfw", &["src/"]), ("nicfw-model", &["src/"]), ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"])];
 
@@ -59,5 +60,35 @@ fn packages_hold_sources_documents_and_licences_only() {
         let missing: Vec<_> = EVERYWHERE[..4].iter().filter(|file| !files.iter().any(|held| held == *file)).collect();
         assert!(missing.is_empty(), "{package} would lack {missing:?}");
         assert!(files.iter().any(|file| file == "src/lib.rs"), "{package} would be empty");
+    }
+}
+
+/// The packages of the workspace that a packed manifest depends on, for whatever kind of build.
+fn asked_for(manifest: &str) -> Vec<&str> {
+    let tables = manifest.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
+    let dependencies = tables.filter_map(|table| table.rsplit_once("dependencies.").map(|(_, name)| name));
+    dependencies.filter(|name| PACKAGES.iter().any(|(package, _)| package == name)).collect()
+}
+
+#[test]
+fn packages_can_be_packed_and_published_in_their_order() {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["package", "--no-verify", "--allow-dirty", "--offline", "--locked"]).arg("--target-dir").arg(&target);
+    cargo.args(PACKAGES.iter().flat_map(|(package, _)| ["-p", package]));
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (at, (package, _)) in PACKAGES.iter().enumerate() {
+        let name = format!("{package}-{}", env!("CARGO_PKG_VERSION"));
+        let packed = target.join("package").join(format!("{name}.crate"));
+        let unpacked = Command::new("tar").arg("-xzOf").arg(packed).arg(format!("{name}/Cargo.toml")).output().unwrap();
+        assert!(unpacked.status.success(), "{}", String::from_utf8_lossy(&unpacked.stderr));
+        let manifest = String::from_utf8(unpacked.stdout).unwrap();
+        let too_late: Vec<_> = asked_for(&manifest)
+            .into_iter()
+            .filter(|name| !PACKAGES[..at].iter().any(|(one, _)| one == name))
+            .collect();
+        assert!(too_late.is_empty(), "{package} depends on {too_late:?}, which is published after it");
+        assert_eq!(asked_for(&manifest).is_empty(), at == 0, "the manifest is read: {manifest}");
     }
 }
