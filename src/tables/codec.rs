@@ -8,7 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{
-    Action, CounterId, MacAddr, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp, Target,
+    Action, CounterId, FieldError, MacAddr, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode,
+    TableOp, Target,
 };
 use crate::mcdi::cmd::counters::RESERVED_IDS;
 use crate::mcdi::wire::{
@@ -32,14 +33,9 @@ pub enum CodecError {
         /// Largest possible value.
         max: u32,
     },
-    /// An IPv6 address whose last 12 bytes are zero is, in a rule, the same bytes as an IPv4 address.
-    #[error("{addr} cannot be matched: in a rule it has the same bytes as the IPv4 address {same_as}")]
-    AmbiguousAddress {
-        /// The address.
-        addr: Ipv6Addr,
-        /// The IPv4 address with the same bytes.
-        same_as: Ipv4Addr,
-    },
+    /// A field of an entry cannot hold its value.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// A counter id that names no allocated pair.
     #[error("counter id {id:#x} is reserved")]
     ReservedCounter {
@@ -142,20 +138,7 @@ fn rule_in(
     counter: Option<CounterId>,
     target: &Target,
 ) -> Result<SetSecurityRuleIn, CodecError> {
-    let sizes = &target.sizes;
-    let vlan = |field, id: Option<u16>| in_range(field, id.unwrap_or(0).into(), 0, 4095).map(|_| id.unwrap_or(0));
-    let port_class = |field, id: Option<PortRangeId>| match id {
-        Some(id) => in_range(field, id.0.into(), sizes.portrange_id_min, sizes.portrange_id_max),
-        None => Ok(0),
-    };
-    let subnet = match key.remote_subnet {
-        Some(id) => in_range("remote subnet id", id.0.into(), sizes.subnet_id_min, sizes.subnet_id_max)?,
-        None => 0,
-    };
-    let physical_port = match key.physical_port {
-        Some(port) => in_range("physical port", port, 0, target.physical_ports.saturating_sub(1))?,
-        None => 0,
-    };
+    target.takes(key)?;
     let counter_id = counter.map_or(COUNTER_NONE, |id| id.0);
     if counter.is_some() && RESERVED_IDS.contains(&counter_id) {
         return Err(CodecError::ReservedCounter { id: counter_id });
@@ -167,17 +150,17 @@ fn rule_in(
         local_mac: key.local_mac.unwrap_or_default().0,
         local_port: key.local_port.unwrap_or(0).into(),
         ether_type: key.ether_type.unwrap_or(0).into(),
-        inner_vlan: vlan("inner VLAN", key.inner_vlan)?.into(),
-        outer_vlan: vlan("outer VLAN", key.outer_vlan)?.into(),
+        inner_vlan: key.inner_vlan.unwrap_or(0).into(),
+        outer_vlan: key.outer_vlan.unwrap_or(0).into(),
         ip_proto: key.ip_proto.unwrap_or(0),
         ip_proto_high: 0,
-        physical_port: physical_port.into(),
+        physical_port: key.physical_port.unwrap_or(0).into(),
         reserved: 0.into(),
-        remote_ip: address_bytes(key.remote_ip)?,
-        local_ip: address_bytes(key.local_ip)?,
-        remote_subnet_id: subnet.into(),
-        remote_portrange_id: port_class("remote port-range id", key.remote_portrange)?.into(),
-        local_portrange_id: port_class("local port-range id", key.local_portrange)?.into(),
+        remote_ip: address_bytes(key.remote_ip),
+        local_ip: address_bytes(key.local_ip),
+        remote_subnet_id: key.remote_subnet.map_or(0, |id| u32::from(id.0)).into(),
+        remote_portrange_id: key.remote_portrange.map_or(0, |id| u32::from(id.0)).into(),
+        local_portrange_id: key.local_portrange.map_or(0, |id| u32::from(id.0)).into(),
         tx_action: action_code(tx).into(),
         rx_action: action_code(rx).into(),
         counter_id: counter_id.into(),
@@ -194,7 +177,7 @@ fn decode_rule(rule: &SetSecurityRuleIn) -> Result<TableOp, CodecError> {
     let has = |field: F| fields & field.bits() != 0;
     let class = |field, name, id: u32| {
         let id = if has(field) { in_range(name, id, 0, 0xffff)? } else { 0 };
-        Ok(has(field).then_some(u16::try_from(id).unwrap_or(u16::MAX)))
+        Ok::<_, CodecError>(has(field).then_some(u16::try_from(id).unwrap_or(u16::MAX)))
     };
     let vlan = |field, name, id: u16| match has(field) {
         true => in_range(name, id.into(), 0, 4095).map(|_| Some(id)),
@@ -232,19 +215,14 @@ fn decode_rule(rule: &SetSecurityRuleIn) -> Result<TableOp, CodecError> {
 }
 
 /// An address as a rule carries it: IPv4 in the first 4 bytes, zeros behind.
-fn address_bytes(addr: Option<IpAddr>) -> Result<[u8; 16], CodecError> {
+fn address_bytes(addr: Option<IpAddr>) -> [u8; 16] {
     let mut bytes = [0; 16];
     match addr {
         None => {}
         Some(IpAddr::V4(v4)) => bytes[..4].copy_from_slice(&v4.octets()),
-        Some(IpAddr::V6(v6)) => {
-            bytes = v6.octets();
-            if let IpAddr::V4(same_as) = address(bytes) {
-                return Err(CodecError::AmbiguousAddress { addr: v6, same_as });
-            }
-        }
+        Some(IpAddr::V6(v6)) => bytes = v6.octets(),
     }
-    Ok(bytes)
+    bytes
 }
 
 /// The address in a rule's 16 bytes; the inverse of [`address_bytes`].

@@ -42,6 +42,7 @@ mod port_map;
 mod profile;
 mod rules;
 mod subnet_map;
+mod takes;
 
 pub use addr::{MacAddr, MacAddrError};
 pub use classes::MapError;
@@ -50,6 +51,7 @@ pub use port_map::{PortMap, PortRangeId, PortTreeEntry};
 pub use profile::{Assumption, EngineProfile, LookupOrder, Sizes, Target};
 pub use rules::{Action, CounterId, Direction, MatchFields, RuleKey, Verdict};
 pub use subnet_map::{SubnetId, SubnetMap, SubnetNode};
+pub use takes::FieldError;
 
 /// One change of the adapter's tables: exactly one MCDI command, idempotent, carrying the complete state of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]

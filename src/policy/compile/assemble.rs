@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use super::Compiled;
 use super::counters::{Before, Built, Group};
 use super::entries::{at_local, of_fixed};
+use super::origins::Origins;
 use super::parallel;
+use super::refuse::{CompileError, document_origin};
 use super::state::{State, Work};
 use super::units::UnitKey;
 use crate::policy::rules::BlockKey;
@@ -16,7 +18,8 @@ use crate::tables::{RuleKey, Target};
 /// Local sides whose entries stand in a block, and the number of their binding.
 type Locals<'a> = (Vec<&'a (RuleKey, UnitKey)>, Option<u32>);
 
-/// The image, from the entries of the one before it (or none), and the state with its counters.
+/// The image, from the entries of the one before it (or none), and the state with its counters; refused where a field of an
+/// entry cannot hold what it is to hold.
 pub(super) fn assemble(
     mut state: State,
     work: &Work,
@@ -25,7 +28,7 @@ pub(super) fn assemble(
     rules: Rules,
     previous: Option<&Compiled>,
     whole: bool,
-) -> (Image, State) {
+) -> Result<(Image, State), CompileError> {
     let maps = state.maps.clone();
     let mut image = Image {
         rules,
@@ -34,6 +37,7 @@ pub(super) fn assemble(
         local_ports: maps.local_ports.clone(),
     };
     let (built, groups) = Assembly { state: &state, work, document }.blocks(&image.rules);
+    all_taken(&built, &state, document, target)?;
     let available = target.profile.counters;
     let before = previous.map(|previous| Before {
         rules: &previous.image.rules,
@@ -51,7 +55,19 @@ pub(super) fn assemble(
     }
     put(&mut image.rules, built);
     state.counters = counters;
-    (image, state)
+    Ok((image, state))
+}
+
+/// Asks the target about every key; the refusal names who asked for the entry first.
+fn all_taken(built: &[Built], state: &State, document: &Document, target: &Target) -> Result<(), CompileError> {
+    for (key, entry) in built.iter().flat_map(|(_, block)| block) {
+        let Err(why) = target.takes(key) else { continue };
+        let origins = Origins::of_state(document, state);
+        let asked = entry.rx.origins.iter().chain(&entry.tx.origins);
+        let at = asked.filter_map(|id| origins.get(*id, document)).map(|of| of.origin).next();
+        return Err(CompileError::NotTaken { at: at.unwrap_or_else(|| document_origin(document)), why });
+    }
+    Ok(())
 }
 
 fn put(rules: &mut Rules, built: Vec<Built>) {

@@ -154,7 +154,7 @@ impl Compiled {
             None => State::default().update(None, document, target, ids)?,
             Some(lookups) => ranked::best(document, target, ids, lookups)?,
         };
-        let (image, mut state) = assemble(state, &work, document, target, Rules::new(), previous, true);
+        let (image, mut state) = assemble(state, &work, document, target, Rules::new(), previous, true)?;
         state.meaning = Meaning::of(&image, &state.meaning);
         state.named = Named::of(&image, None);
         let proof = Proof { document, target, image: &image, state: &state };
@@ -170,7 +170,7 @@ impl Compiled {
         let ids = Some((&self.image, self.state.maps.elsewhere));
         let (state, work) = self.state.clone().update(Some(&self.document), document, target, ids)?;
         check_changed(document, target, &state, &work)?;
-        let (image, mut state) = assemble(state, &work, document, target, self.image.rules.clone(), Some(self), false);
+        let (image, mut state) = assemble(state, &work, document, target, self.image.rules.clone(), Some(self), false)?;
         state.meaning = Meaning::of(&image, &state.meaning);
         state.named = Named::of(&image, Some((&self.image, &self.state.named)));
         let proof = Proof { document, target, image: &image, state: &state };
@@ -217,10 +217,7 @@ impl Compiled {
     /// What an [`OriginId`] of the image stands for.
     #[must_use]
     pub fn origin(&self, id: OriginId) -> Option<OriginSource> {
-        let origins = self.origins.get_or_init(|| {
-            let policies = self.state.policies.iter().map(|of| of.numbers);
-            Origins::of(&self.document, policies, self.state.bindings.iter().map(|of| of.number))
-        });
+        let origins = self.origins.get_or_init(|| Origins::of_state(&self.document, &self.state));
         origins.get(id, &self.document)
     }
 

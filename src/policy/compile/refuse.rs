@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::regions::{Cause, Region, Shape};
 use super::usage::{Table, Usage};
 use crate::policy::{Document, Flow, Origin, PortPair, Proto};
-use crate::tables::{MapError, MatchFields, Verdict};
+use crate::tables::{FieldError, MapError, MatchFields, Verdict};
 
 /// Why a document cannot be compiled. Nothing was sent to an adapter. [`Self::rewriting`] finds what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +142,25 @@ pub enum CompileError {
     /// A map cannot be built for this adapter.
     #[error("no map can be built. Nothing was sent")]
     Map(#[from] MapError),
+    /// A field of an entry cannot hold what a rule or a binding asks for.
+    #[error("{at}: the rule table cannot hold an entry for this: {why}. {}. Nothing was sent", why.way_out())]
+    NotTaken {
+        /// The rule, or the binding.
+        at: Arc<Origin>,
+        /// The field, and why it cannot.
+        why: FieldError,
+    },
+    /// A map was found not to say what entries rely on: an error of the compiler.
+    #[error(
+        "{at}: internal error: the {table} do not say what the entries of the rule table rely on. Nothing was sent. \
+         Please report it"
+    )]
+    MapDisagrees {
+        /// The document.
+        at: Arc<Origin>,
+        /// What is wrong.
+        table: Table,
+    },
     /// The image was found to disagree with the document: an error of the compiler.
     #[error(
         "{at}: internal error: the document decides {expected:?} about a flow that the image decides otherwise about. \

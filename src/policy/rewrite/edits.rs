@@ -86,7 +86,9 @@ pub(super) fn attempts(document: &Document, refusal: &CompileError) -> Vec<Attem
         CompileError::PhysicalPort { .. }
         | CompileError::UnboundAllow { .. }
         | CompileError::TooComplex { .. }
+        | CompileError::NotTaken { .. }
         | CompileError::Map(_)
+        | CompileError::MapDisagrees { .. }
         | CompileError::Disagrees { .. } => Vec::new(),
     }
 }

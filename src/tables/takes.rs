@@ -1,0 +1,129 @@
+//! What the fields of an entry can hold: the one place that knows. The compiler asks it before anything is sent, and so
+//! does the codec.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{RuleKey, Target};
+
+const LOCAL_ADDRESS: &str = "local address";
+
+/// A field of an entry that the adapter cannot hold, or would read as something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// A number lies outside what the adapter takes.
+    #[error("{field} {value} is outside {min} to {max}, which is what the adapter takes")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u32,
+        /// Smallest possible value.
+        min: u32,
+        /// Largest possible value.
+        max: u32,
+    },
+    /// An IPv6 address whose last 12 bytes are zero is, in a rule, the same bytes as an IPv4 address.
+    #[error("{field} {addr} cannot be matched: in an entry it has the same bytes as the IPv4 address {same_as}")]
+    AmbiguousAddress {
+        /// The field.
+        field: &'static str,
+        /// The address.
+        addr: Ipv6Addr,
+        /// The IPv4 address with the same bytes.
+        same_as: Ipv4Addr,
+    },
+}
+
+impl FieldError {
+    /// What to write instead, as the beginning of a sentence.
+    #[must_use]
+    pub fn way_out(&self) -> String {
+        match self {
+            Self::OutOfRange { field, min, max, .. } => format!("Name a {field} from {min} to {max}"),
+            Self::AmbiguousAddress { field: LOCAL_ADDRESS, .. } => "Bind or name another address".to_owned(),
+            Self::AmbiguousAddress { addr, .. } => {
+                format!("Name other addresses, or take this one out with except: [\"{addr}\"]")
+            }
+        }
+    }
+}
+
+impl Target {
+    /// Whether an entry can have this key. Each field is looked at by itself, so a key that is put together of parts that
+    /// can be had can be had.
+    ///
+    /// # Errors
+    /// The first field that cannot hold its value.
+    pub fn takes(&self, key: &RuleKey) -> Result<(), FieldError> {
+        let sizes = &self.sizes;
+        let in_range = |field, value: Option<u32>, min, max| match value {
+            Some(value) if !(min..=max).contains(&value) => Err(FieldError::OutOfRange { field, value, min, max }),
+            _ => Ok(()),
+        };
+        let (ports_min, ports_max) = (sizes.portrange_id_min, sizes.portrange_id_max);
+        in_range("outer VLAN", key.outer_vlan.map(u32::from), 0, 4095)?;
+        in_range("inner VLAN", key.inner_vlan.map(u32::from), 0, 4095)?;
+        in_range("physical port", key.physical_port, 0, self.physical_ports.saturating_sub(1))?;
+        let subnet = key.remote_subnet.map(|id| id.0.into());
+        in_range("remote subnet id", subnet, sizes.subnet_id_min, sizes.subnet_id_max)?;
+        in_range("remote port-range id", key.remote_portrange.map(|id| id.0.into()), ports_min, ports_max)?;
+        in_range("local port-range id", key.local_portrange.map(|id| id.0.into()), ports_min, ports_max)?;
+        address("remote address", key.remote_ip)?;
+        address(LOCAL_ADDRESS, key.local_ip)
+    }
+}
+
+fn address(field: &'static str, addr: Option<IpAddr>) -> Result<(), FieldError> {
+    if let Some(IpAddr::V6(addr)) = addr
+        && let [a, b, c, d, rest @ ..] = addr.octets()
+        && rest == [0; 12]
+    {
+        return Err(FieldError::AmbiguousAddress { field, addr, same_as: Ipv4Addr::new(a, b, c, d) });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::{PortRangeId, SubnetId};
+
+    #[test]
+    fn what_a_field_cannot_hold_is_named_with_the_field() {
+        let says = |key: RuleKey| Target::profile0().takes(&key).map_err(|error| error.to_string());
+        let ip = |text: &str| Some(text.parse().unwrap());
+        // 92 bytes of MC_CMD_SET_SECURITY_RULE_IN: a VLAN id has 12 bits, an address 16 bytes for both families.
+        let bad = [
+            (RuleKey { outer_vlan: Some(4096), ..RuleKey::default() }, "outer VLAN 4096 is outside 0 to 4095"),
+            (RuleKey { inner_vlan: Some(4096), ..RuleKey::default() }, "inner VLAN 4096 is outside 0 to 4095"),
+            (RuleKey { physical_port: Some(2), ..RuleKey::default() }, "physical port 2 is outside 0 to 1"),
+            (
+                RuleKey { remote_subnet: Some(SubnetId(55_999)), ..RuleKey::default() },
+                "remote subnet id 55999 is outside",
+            ),
+            (
+                RuleKey { remote_portrange: Some(PortRangeId(0)), ..RuleKey::default() },
+                "remote port-range id 0 is outside",
+            ),
+            (
+                RuleKey { local_portrange: Some(PortRangeId(255)), ..RuleKey::default() },
+                "local port-range id 255 is outside",
+            ),
+            (
+                RuleKey { remote_ip: ip("2001:db8::"), ..RuleKey::default() },
+                "remote address 2001:db8:: cannot be matched: in an entry it has the same bytes as the IPv4 address 32.1.13.184",
+            ),
+            (RuleKey { local_ip: ip("ff02::"), ..RuleKey::default() }, "local address ff02:: cannot be matched"),
+        ];
+        for (key, start) in bad {
+            let said = says(key).unwrap_err();
+            assert!(said.starts_with(start), "{said}");
+        }
+        let good = [
+            RuleKey { outer_vlan: Some(4095), physical_port: Some(1), ..RuleKey::default() },
+            RuleKey { remote_subnet: Some(SubnetId(56_000)), local_ip: ip("10.0.0.0"), ..RuleKey::default() },
+            RuleKey { remote_ip: ip("2001:db8::1"), local_ip: ip("2001:db8:1:2:3::"), ..RuleKey::default() },
+        ];
+        assert!(good.into_iter().all(|key| says(key).is_ok()));
+    }
+}
