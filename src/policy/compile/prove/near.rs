@@ -7,13 +7,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::policy::compile::points::Points;
 use crate::policy::judge::lookup_order;
 use crate::policy::rules::BlockKey;
 use crate::policy::sets::Point;
-use crate::policy::{Image, Interval, PortSet, Ports, Proto, Rule};
+use crate::policy::{Image, ImageEntry, Interval, PortSet, Ports, Proto, Rule};
 use crate::tables::{
-    Direction, EngineProfile, MacAddr, MatchFields, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, Verdict,
+    Direction, MacAddr, MatchFields, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, Target, Verdict,
 };
 
 /// An entry that could decide.
@@ -23,7 +25,7 @@ pub(super) struct Entry {
     /// On RX, on TX.
     verdicts: [Option<Verdict>; 2],
     /// The links on which it matches, of those given to [`Near::see_links`]: one bit each.
-    links: u8,
+    links: u64,
 }
 
 impl Entry {
@@ -38,11 +40,6 @@ impl Entry {
     /// True if it matches frames of a link, by its place.
     pub fn is_at(&self, link: usize) -> bool {
         self.links >> link & 1 == 1
-    }
-
-    /// The links on which it is otherwise than on the first: one bit each.
-    pub fn differs(&self) -> u8 {
-        if self.is_at(0) { !self.links } else { self.links }
     }
 
     /// True if it matches frames with this remote address, which has this subnet id.
@@ -77,13 +74,12 @@ pub(super) struct Near {
 
 impl Near {
     /// The entries that name this address, or one of these MACs and no address, or neither.
-    pub fn new(image: &Image, profile: &EngineProfile, ip: Option<IpAddr>, macs: &[MacAddr]) -> Self {
-        let of_ip = ip.map(|ip| RuleKey { local_ip: Some(ip), ..RuleKey::default() });
-        let of_macs = macs.iter().map(|mac| RuleKey { local_mac: Some(*mac), ..RuleKey::default() });
-        let names = of_ip.into_iter().chain(of_macs).chain([RuleKey::default()]);
-        let blocks = names.filter_map(|key| image.rules.blocks().get(&BlockKey::of(&key)));
-        let all: Vec<_> =
-            blocks.flat_map(|block| block.iter()).map(|(key, entry)| (key, key.fields(), entry)).collect();
+    pub fn new(image: &Image, target: &Target, ip: Option<IpAddr>, macs: &[MacAddr]) -> Self {
+        let profile = &target.profile;
+        let of_ip = ip.map(|ip| block_of_ip(image, ip));
+        let of_macs = macs.iter().map(|mac| block_of_mac(image, *mac));
+        let blocks = of_ip.into_iter().chain(of_macs).chain([block_of(image, &RuleKey::default())]);
+        let all: Vec<_> = blocks.flatten().map(|(key, entry)| (key, key.fields(), entry)).collect();
         let mut used: Vec<MatchFields> = all.iter().map(|(_, fields, _)| *fields).collect();
         used.sort_unstable();
         used.dedup();
@@ -99,18 +95,38 @@ impl Near {
         let mut subnets: Vec<u16> = entries.iter().filter_map(|entry| Some(entry.key.remote_subnet?.0)).collect();
         subnets.sort_unstable();
         subnets.dedup();
+        join_ports(&mut entries, target.physical_ports);
         Self { entries, no_match: profile.no_match, subnets }
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &RuleKey> {
         self.entries.iter().map(|entry| &entry.key)
     }
 
-    /// Finds out on which links each entry matches; `links` are names of frames on them, at most eight.
+    /// Finds out on which links each entry matches; `links` are names of frames on them, at most 64.
     pub fn see_links(&mut self, links: &[RuleKey]) {
         for entry in &mut self.entries {
             entry.links = on_links(&entry.key, links);
         }
+    }
+
+    /// A number for each of so many links: it is the same where the same entries match.
+    pub fn columns(&self, links: usize) -> SmallVec<[u8; 16]> {
+        let mut firsts: SmallVec<[usize; 8]> = SmallVec::new();
+        let same = |a: usize, b: usize| self.entries.iter().all(|entry| entry.is_at(a) == entry.is_at(b));
+        let number = |link: usize| {
+            let known = firsts.iter().position(|first| same(*first, link));
+            let number = known.unwrap_or_else(|| {
+                firsts.push(link);
+                firsts.len() - 1
+            });
+            u8::try_from(number).unwrap_or(u8::MAX)
+        };
+        (0..links).map(number).collect()
     }
 
     /// Those that match frames of a protocol on some link.
@@ -148,14 +164,44 @@ fn matches(key: &RuleKey, names: &RuleKey) -> bool {
         && says(key.remote_subnet, names.remote_subnet)
 }
 
-/// Those of up to eight links that a key matches, as far as neither the remote address nor what is behind the IP header
+/// Entries of a block of an image that does not have it: none.
+pub(super) fn block_of<'a>(image: &'a Image, key: &RuleKey) -> &'a [(RuleKey, ImageEntry)] {
+    image.rules.blocks().get(&BlockKey::of(key)).map_or(&[], |block| block.as_slice())
+}
+
+/// The entries that name a local address.
+pub(super) fn block_of_ip(image: &Image, ip: IpAddr) -> &[(RuleKey, ImageEntry)] {
+    block_of(image, &RuleKey { local_ip: Some(ip), ..RuleKey::default() })
+}
+
+/// The entries that name a local MAC and no address.
+pub(super) fn block_of_mac(image: &Image, mac: MacAddr) -> &[(RuleKey, ImageEntry)] {
+    block_of(image, &RuleKey { local_mac: Some(mac), ..RuleKey::default() })
+}
+
+/// Entries that name nothing but a physical port are one if there is one for each and all decide alike: every frame matches
+/// one of them, and they have one rank.
+fn join_ports(entries: &mut Vec<Entry>, physical_ports: u32) {
+    fn is_of_port(entry: &Entry) -> bool {
+        entry.key.fields() == MatchFields::PHYSICAL_PORT
+    }
+    let of_ports = || entries.iter().filter(|entry| is_of_port(entry));
+    let there = |port: &u32| of_ports().any(|entry| entry.key.physical_port == Some(*port));
+    let Some(first) = of_ports().next().copied() else { return };
+    if of_ports().all(|entry| entry.verdicts == first.verdicts) && (0..physical_ports).all(|port| there(&port)) {
+        entries.retain(|entry| !is_of_port(entry) || entry.key == first.key);
+        entries.iter_mut().filter(|entry| entry.key == first.key).for_each(|entry| entry.key.physical_port = None);
+    }
+}
+
+/// Those of up to 64 links that a key matches, as far as neither the remote address nor what is behind the IP header
 /// counts: one bit each.
-fn on_links(key: &RuleKey, links: &[RuleKey]) -> u8 {
-    fn of<T: PartialEq>(named: Option<T>, links: &[RuleKey], is: impl Fn(&RuleKey) -> Option<T>) -> u8 {
+fn on_links(key: &RuleKey, links: &[RuleKey]) -> u64 {
+    fn of<T: PartialEq>(named: Option<T>, links: &[RuleKey], is: impl Fn(&RuleKey) -> Option<T>) -> u64 {
         if named.is_none() {
-            return u8::MAX;
+            return u64::MAX;
         }
-        links.iter().rev().fold(0, |on, names| on << 1 | u8::from(named == is(names)))
+        links.iter().rev().fold(0, |on, names| on << 1 | u64::from(named == is(names)))
     }
     let all = links.iter().fold(0, |all, _| all << 1 | 1);
     all & of(key.local_mac, links, |names| names.local_mac)
