@@ -1269,8 +1269,9 @@ int nicfw_adapter_list_usage(const nicfw_adapter *adapter,
                              nicfw_error *err);
 
 /**
- * Lists the containers whose addresses the adapter guards. Fields: TEXT, CONTAINER, BOUND; of those that the policy in
- * force binds also POLICY, MAC, ADDRESSES, FILE, LINE and, where they were said, OWNER, REASON, TICKET, WHEN, UNTIL.
+ * Lists the containers whose addresses the adapter guards, and then what is reserved: a container can be in both. Fields:
+ * TEXT, CONTAINER, BOUND, ADDRESSES; of those that the policy in force binds also POLICY, MAC, FILE, LINE and, where they
+ * were said, OWNER, REASON, TICKET, WHEN, UNTIL; of reservations MAC where there is one. One address or MAC a line.
  */
 int nicfw_adapter_list_containers(const nicfw_adapter *adapter,
                                   nicfw_list **containers,

@@ -175,8 +175,9 @@ pub unsafe extern "C" fn nicfw_adapter_list_usage(
     })
 }
 
-/// Lists the containers whose addresses the adapter guards. Fields: TEXT, CONTAINER, BOUND; of those that the policy in
-/// force binds also POLICY, MAC, ADDRESSES, FILE, LINE and, where they were said, OWNER, REASON, TICKET, WHEN, UNTIL.
+/// Lists the containers whose addresses the adapter guards, and then what is reserved: a container can be in both. Fields:
+/// TEXT, CONTAINER, BOUND, ADDRESSES; of those that the policy in force binds also POLICY, MAC, FILE, LINE and, where they
+/// were said, OWNER, REASON, TICKET, WHEN, UNTIL; of reservations MAC where there is one. One address or MAC a line.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nicfw_adapter_list_containers(
     adapter: *const nicfw_adapter,

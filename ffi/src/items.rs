@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use nicfw::device::{Suitability, Verdict as Usable};
 use nicfw::firewall::{Count, Firewall};
+use nicfw::journal::Addresses;
 use nicfw::policy::plan::{HowManyMore, Phase, Step};
 use nicfw::policy::{
     Binding, Difference, Document, Explanation, Finding, Flow, Nearest, Opening, Origin, ParseError, Table, Usage,
@@ -200,10 +201,12 @@ pub fn binding(document: &Document, binding: &Binding) -> Item {
         .origin(Some(&binding.origin))
 }
 
-pub fn kept(container: &str) -> Item {
-    Item::new(format!("{container}, kept closed"))
+pub fn reserved((container, addresses): (&str, &Addresses)) -> Item {
+    let item = Item::new(format!("{container}, kept closed: {addresses}"))
         .number(NICFW_FIELD_BOUND, 0_u64)
         .text(NICFW_FIELD_CONTAINER, container)
+        .texts(NICFW_FIELD_ADDRESSES, &addresses.ips);
+    if addresses.macs.is_empty() { item } else { item.texts(NICFW_FIELD_MAC, &addresses.macs) }
 }
 
 pub fn step(step: &Step) -> Item {

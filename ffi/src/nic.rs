@@ -162,7 +162,7 @@ impl Nic {
         let firewall = self.firewall()?;
         let document = firewall.document();
         let bound = document.bindings.iter().map(|binding| items::binding(document, binding));
-        Ok(bound.chain(firewall.kept().map(items::kept)).collect())
+        Ok(bound.chain(firewall.reserved().map(items::reserved)).collect())
     }
 
     pub fn document(&mut self) -> Result<Document, Failure> {

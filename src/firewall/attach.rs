@@ -28,7 +28,7 @@ use super::script::{Item, Load, Script, block_again};
 use super::{AdoptError, ApplyCause, ApplyError, Cache, Doubt, Engine, Firewall, Report, Settings};
 use crate::clock::Clock;
 use crate::error::AdapterState;
-use crate::journal::{Begin, Delta, Journal, Kind, Status, Why};
+use crate::journal::{Begin, Delta, Journal, Kind, Left, Status, Why};
 use crate::nic::RulesetVersion;
 use crate::policy::Compiled;
 
@@ -146,6 +146,9 @@ impl<E: Engine> Firewall<E> {
         // Nobody says whether what the cache lacks is a restriction: then it is.
         let behind = status.cache != status.version;
         let cache = Cache { behind, wanted: behind, committed_at: None };
+        // What is left of the time to confirm, as far as the date tells; from here on the clock that nobody sets counts too.
+        let believed = status.confirm.filter(|_| !journal.is_ahead_of(clock.wall()));
+        let confirm_by = believed.map(|open| clock.now().saturating_add(open.by.since(journal.date(clock.wall()))));
         Self {
             target: engine.target().clone(),
             held,
@@ -154,7 +157,7 @@ impl<E: Engine> Firewall<E> {
             doubt: None,
             rebooted: false,
             settled_at,
-            confirm_by: None,
+            confirm_by,
             cache,
             commit_every: settings.commit_every,
             hands: Hands {
@@ -205,7 +208,8 @@ impl<E: Engine> Firewall<E> {
     }
 
     /// Takes over an adapter whose content no journal knows: all traffic is blocked, the rules are reset, the image is
-    /// loaded, and then the rules decide.
+    /// loaded, and then the rules decide. What the journal says is reserved or bound stays closed until its release, unless
+    /// the document binds it or somebody has left the adapter empty.
     ///
     /// # Errors
     /// [`AdoptError`]; it says whether the adapter blocks all traffic. Adapter and journal come back with it.
@@ -219,7 +223,7 @@ impl<E: Engine> Firewall<E> {
         if compiled.target() != engine.target() {
             return Err(Refused::new(AdoptError::Target, engine, journal));
         }
-        let held = Held::new(Arc::new(Source::from(compiled)), BTreeMap::new());
+        let held = carried_over(journal.status(), Source::from(compiled));
         Self::load(engine, journal, held, (Kind::Adopt, why), (clock, settings))
     }
 
@@ -261,7 +265,8 @@ impl<E: Engine> Firewall<E> {
 
     fn load_behind_a_block(&mut self, begin: Begin) -> Result<(), AdoptError> {
         let mut script = Load::of(&self.held.image, &self.target)?.adopt();
-        let mut task = Task { begin: Some(begin), ..Task::about(&self.held, None, script.commands()) };
+        let waits_for_clock = begin.kind == Kind::Adopt && self.hands.is_clock_behind();
+        let mut task = Task { begin: Some(begin), waits_for_clock, ..Task::about(&self.held, None, script.commands()) };
         self.hands.meters = Meters::default();
         self.hands.drive(&mut script, &mut task);
         let (played, begun) = (script.outcome(), task.change);
@@ -353,6 +358,21 @@ impl<E: Engine> Firewall<E> {
     }
 }
 
+/// A document's content, with what the journal says is not to open before its release.
+pub(super) fn carried_over(status: &Status, source: Source) -> Held {
+    let taking_over =
+        status.pending.as_ref().filter(|pending| matches!(pending.begin.kind, Kind::Adopt | Kind::Repair));
+    let content = taking_over.map_or(&status.content, |pending| &pending.goal);
+    if matches!(status.left, Some((Left::Empty, ..))) {
+        return Held::new(source.into(), BTreeMap::new());
+    }
+    match Held::restore(content) {
+        Ok(held) => held.next(source),
+        // What is reserved is known without the document.
+        Err(_) => Held::reserving(source.into(), content.kept.clone()),
+    }
+}
+
 /// How an adapter with this hash was found, and what follows.
 fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Result<Way, AttachError> {
     let target = engine.target();
@@ -388,7 +408,8 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
         (false, true) => (Found::Rebooted, load(&held)?.reload()),
         (false, false) if status.version.is_none() => (Found::Unread, load(&held)?.reload()),
         (false, false) => {
-            let (at, expected, found) = (status.last_at, status.version.clone(), version.clone());
+            let (record, at) = status.agreed.unwrap_or((record, status.last_at));
+            let (expected, found) = (status.version.clone(), version.clone());
             return Err(AttachError::Foreign { record, at, expected, found });
         }
     };

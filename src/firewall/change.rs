@@ -1,22 +1,22 @@
 //! Changes: planned, carried out, confirmed, rolled back.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::{Apply, Ended, tightens};
 use super::drive::Task;
 use super::error::ConfirmError;
-use super::held::{Held, Source, base_keys, with_denies};
-use super::{ApplyCause, ApplyError, Doubt, Engine, Firewall, Report, ReserveError};
+use super::held::{Held, Source};
+use super::reserve::Reserved;
+use super::{ApplyCause, ApplyError, Doubt, Engine, Firewall, Report};
 use crate::clock::Timestamp;
 use crate::error::AdapterState;
-use crate::journal::{Addresses, Begin, Delta, Event, Kind, Unconfirmed, Why};
+use crate::journal::{Begin, Delta, Event, Kind, Unconfirmed, Why};
 use crate::nic::RulesetVersion;
-use crate::policy::plan::{Plan, PlanError, Step};
-use crate::policy::{Compiled, Origin};
-use crate::tables::{MacAddr, RuleKey, TableOp};
+use crate::policy::plan::{Phase, Plan, PlanError, Step};
+use crate::policy::{Compiled, Origin, newly_allows};
+use crate::tables::{RuleKey, TableOp};
 
 /// A planned change. It is good for the content that it was planned for, and for no other.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Change {
     pub plan: Plan,
     /// Containers whose flows may be denied meanwhile although old and new policy allow them, sorted.
     pub closed_meanwhile: Vec<String>,
+    /// What it reserves: addresses that the document no longer gives to a container.
+    pub reserves: Vec<Reserved>,
     /// Who wants it, and why.
     pub why: Why,
     /// It is taken back unless [`Firewall::confirm`] comes within this time.
@@ -72,7 +74,8 @@ impl<E: Engine> Firewall<E> {
             .flatten()
             .collect();
         let closed_meanwhile = who.into_iter().collect();
-        Ok(Change { plan, closed_meanwhile, why, confirm_within: None, kind, generation: self.generation, goal })
+        let (reserves, generation) = (goal.newly_reserved(&self.held), self.generation);
+        Ok(Change { plan, closed_meanwhile, reserves, why, confirm_within: None, kind, generation, goal })
     }
 
     /// Carries out a change. It takes effect completely or not at all.
@@ -84,7 +87,8 @@ impl<E: Engine> Firewall<E> {
     pub fn apply(&mut self, change: Change) -> Result<Report, ApplyError> {
         self.check(&change)?;
         self.await_settled();
-        let mut task = task(&self.held, &change, self.version.clone(), self.hands.clock.wall());
+        let mut task = task(&self.held, &change, self.version.clone(), self.date());
+        task.waits_for_clock = self.hands.is_clock_behind() && self.opens(&change);
         let mut course = Apply::new(&change.plan.steps, &self.held.image, &self.held.names, self.version.as_ref());
         self.hands.drive(&mut course, &mut task);
         let (outcome, begun) = (course.outcome(), task.change);
@@ -118,20 +122,33 @@ impl<E: Engine> Firewall<E> {
         }
     }
 
+    /// True if the change may allow a flow that is not allowed now.
+    fn opens(&self, change: &Change) -> bool {
+        let loosens = || change.plan.steps.iter().any(|step| step.phase == Phase::Loosen);
+        let (old, new) = (&self.held.source.document, &change.goal.source.document);
+        // What a failed change has closed opens again by the next one.
+        let closed = !self.hands.journal.status().closed.is_empty();
+        match change.kind {
+            Kind::Apply => loosens() && (closed || newly_allows(old, new, self.target.physical_ports)),
+            Kind::Adopt | Kind::Release => true,
+            Kind::Reserve | Kind::Rollback { .. } | Kind::Withdraw | Kind::Repair => false,
+        }
+    }
+
     fn took_effect(&mut self, change: Change, begun: Option<u64>, pauses: usize) -> Report {
         let commands = change.plan.steps.len();
         if !matches!(change.kind, Kind::Reserve | Kind::Release) {
             self.confirm_by = change.confirm_within.map(|time| self.hands.clock.now().saturating_add(time));
         }
         log::info!("{commands} commands: {}", change.why.reason);
-        self.held = change.goal;
+        self.held = change.goal.clone();
         self.changed(begun);
         self.cache.behind |= commands > 0;
-        let bound = change.kind == Kind::Reserve;
-        self.cache.wanted |= bound || tightens(&change.plan.steps);
+        self.cache.wanted |= tightens(&change.plan.steps);
         self.commit_if_due();
         let report = self.report(commands);
-        Report { pauses, closed_meanwhile: change.closed_meanwhile, change: begun, ..report }
+        let Change { closed_meanwhile, reserves, .. } = change;
+        Report { pauses, closed_meanwhile, reserves, change: begun, ..report }
     }
 
     /// These commands were sent.
@@ -140,6 +157,9 @@ impl<E: Engine> Firewall<E> {
             commands,
             pauses: 0,
             closed_meanwhile: Vec::new(),
+            reserves: Vec::new(),
+            open: Vec::new(),
+            still_held: Vec::new(),
             generation: self.generation,
             change: None,
             version: self.version.clone(),
@@ -196,7 +216,7 @@ impl<E: Engine> Firewall<E> {
     pub fn confirm(&mut self) -> Result<u64, ConfirmError> {
         let open = self.hands.journal.status().confirm.ok_or(ConfirmError::Nothing)?;
         if self.is_late(&open) {
-            return Err(ConfirmError::Late { change: open.change, by: open.by, now: self.hands.clock.wall() });
+            return Err(ConfirmError::Late { change: open.change, by: open.by, now: self.date() });
         }
         self.hands.pay()?;
         self.hands.record(Event::Confirmed { change: open.change })?;
@@ -205,9 +225,10 @@ impl<E: Engine> Firewall<E> {
         Ok(open.change)
     }
 
-    /// The time to confirm is over: by the date, or by the clock that nobody sets.
+    /// The time to confirm is over: by the date, or by the clock that nobody sets. Whoever has neither is too late.
     pub(super) fn is_late(&self, open: &Unconfirmed) -> bool {
-        self.hands.clock.wall() >= open.by || self.confirm_by.is_some_and(|by| self.hands.clock.now() >= by)
+        let by_clock = self.confirm_by.map_or_else(|| self.hands.is_clock_behind(), |by| self.hands.clock.now() >= by);
+        self.date() >= open.by || by_clock
     }
 
     /// Brings back the content that the change of this number in the journal made. A container that the content does not
@@ -223,70 +244,21 @@ impl<E: Engine> Firewall<E> {
         let change = self.change(Kind::Rollback { to }, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
         self.apply(change)
     }
-
-    /// Puts the base denies of a container in place. Its allows come with a document that binds it.
-    ///
-    /// # Errors
-    /// [`ReserveError::Held`] if another container holds one of the addresses: nothing was sent.
-    /// [`ReserveError::Unprotected`] if the denies are not in place: the container must not be started.
-    pub fn reserve(
-        &mut self,
-        container: &str,
-        ips: &[IpAddr],
-        own_mac: Option<MacAddr>,
-        why: impl Into<Why>,
-    ) -> Result<Report, ReserveError> {
-        for ip in ips {
-            if let Some(holder) = self.held.names.holder(*ip).filter(|holder| *holder != container) {
-                return Err(ReserveError::Held { ip: *ip, holder: holder.to_owned() });
-            }
-        }
-        let addresses = Addresses { ips: ips.to_vec(), mac: own_mac };
-        let mut goal = self.held.clone();
-        goal.image = with_denies(&goal.image, base_keys(&addresses));
-        goal.names.add(container, ips, own_mac);
-        if !goal.source.binds(container) {
-            goal.kept.insert(container.to_owned(), addresses);
-        }
-        let unprotected = |source: Box<dyn std::error::Error + Send + Sync>| ReserveError::Unprotected {
-            container: container.to_owned(),
-            source,
-        };
-        let change = self.change(Kind::Reserve, goal, why.into()).map_err(|e| unprotected(e.into()))?;
-        self.apply(change).map_err(|e| unprotected(e.into()))
-    }
-
-    /// Removes the base denies of a container that no document names any more. Call it when the container is gone: its
-    /// addresses are treated as ones that nobody bound from then on. `None` if nothing was kept for it.
-    ///
-    /// # Errors
-    /// [`ApplyError`], which says what the adapter holds.
-    pub fn release(&mut self, container: &str, why: impl Into<Why>) -> Result<Option<Report>, ApplyError> {
-        let mut kept = self.held.kept.clone();
-        if kept.remove(container).is_none() {
-            return Ok(None);
-        }
-        let still = Held::new(self.held.source.clone(), kept);
-        let mut image = self.held.image.clone();
-        image.rules.retain(|key, _| !key.is_base() || still.image.rules.contains_key(key));
-        let goal = Held { image, ..still };
-        let change = self.change(Kind::Release, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
-        self.apply(change).map(Some)
-    }
 }
 
-/// What the journal hears of a change, and what it is about.
-fn task<'a>(held: &'a Held, change: &'a Change, version: Option<RulesetVersion>, now: Timestamp) -> Task<'a> {
+/// What the journal hears of a change, and what it is about. `date`: from when on the time to confirm counts.
+fn task<'a>(held: &'a Held, change: &'a Change, version: Option<RulesetVersion>, date: Timestamp) -> Task<'a> {
     let begin = Begin {
         kind: change.kind,
         why: change.why.clone(),
-        confirm_by: change.confirm_within.map(|time| now.after(time)),
+        confirm_by: change.confirm_within.map(|time| date.after(time)),
         version,
         delta: Delta::between(&held.content(), &change.goal.content()),
         between: between(held, change),
     };
     let commands = change.plan.steps.len();
-    Task { begin: Some(begin), held, goal: &change.goal.image, change: None, commands, rebooted: false }
+    let goal = &change.goal.image;
+    Task { begin: Some(begin), held, goal, change: None, commands, rebooted: false, waits_for_clock: false }
 }
 
 /// Keys that the plan uses on the way and neither content has: those of copies under ids of the way.

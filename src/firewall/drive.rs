@@ -9,7 +9,7 @@ use super::engine::agreed_version;
 use super::held::Held;
 use super::machine::{Answer, Effect, Failure, Machine, Note};
 use crate::clock::{Clock, Timestamp};
-use crate::journal::{Begin, Delta, Event, Journal, JournalError, Kind};
+use crate::journal::{Begin, Delta, Event, Journal, JournalError};
 use crate::nic::AdapterError;
 use crate::policy::Image;
 use crate::tables::TableOp;
@@ -39,12 +39,14 @@ pub(super) struct Task<'a> {
     pub commands: usize,
     /// The management controller has rebooted.
     pub rebooted: bool,
+    /// The change opens something, and the clock is behind: it is refused.
+    pub waits_for_clock: bool,
 }
 
 impl<'a> Task<'a> {
     /// What concerns the content that is held, and perhaps a change that the journal has heard of.
     pub fn about(held: &'a Held, change: Option<u64>, commands: usize) -> Self {
-        Self { begin: None, held, goal: &held.image, change, commands, rebooted: false }
+        Self { begin: None, held, goal: &held.image, change, commands, rebooted: false, waits_for_clock: false }
     }
 }
 
@@ -100,8 +102,8 @@ impl<E: Engine> Hands<E> {
         if note == Note::Begin {
             self.pay()?;
             if let Some(begin) = task.begin.take() {
-                // A clock that was set back keeps nobody from taking a change back.
-                let at = if matches!(begin.kind, Kind::Rollback { .. }) { self.date() } else { self.clock.wall() };
+                // A clock that was set back, or had been ahead, keeps nobody from closing.
+                let at = if task.waits_for_clock { self.clock.wall() } else { self.date() };
                 task.change = Some(self.journal.append(at, Event::Begin(begin))?);
             }
             return Ok(());
@@ -142,9 +144,14 @@ impl<E: Engine> Hands<E> {
         })
     }
 
-    /// The date for what has happened already: never earlier than the last record's.
-    fn date(&self) -> Timestamp {
-        self.clock.wall().max(self.journal.status().last_at)
+    /// The date by which everything is decided: never earlier than the last record's.
+    pub fn date(&self) -> Timestamp {
+        self.journal.date(self.clock.wall())
+    }
+
+    /// True if the clock cannot be believed.
+    pub fn is_clock_behind(&self) -> bool {
+        self.journal.is_ahead_of(self.clock.wall())
     }
 
     /// Writes down what has happened.

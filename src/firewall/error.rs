@@ -1,7 +1,6 @@
 //! Why the firewall could not do something, and what the adapter holds then.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::machine::Failure;
@@ -198,16 +197,16 @@ pub enum AttachError {
     },
     /// The adapter holds what no record explains.
     #[error(
-        "the adapter holds version {found}, which no record explains: record {record} of {at} left {}; somebody has changed \
-         the tables since: adopt the adapter",
+        "the adapter holds version {found}, which no record explains: by record {record} of {at} it held {}; somebody has \
+         changed the tables since: adopt the adapter",
         version(.expected)
     )]
     Foreign {
-        /// The last record that changed the tables.
+        /// The last record at which it was as it should be.
         record: u64,
         /// Its date.
         at: Timestamp,
-        /// Version that it left, if it could be read.
+        /// Version that it had, if it could be read.
         expected: Option<RulesetVersion>,
         /// Version that the adapter tells.
         found: RulesetVersion,
@@ -336,17 +335,43 @@ fn outlook(blocked: bool, source: &AdapterError) -> &'static str {
     }
 }
 
+/// How a container holds an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    /// The policy binds the container to it.
+    Bound,
+    /// It is reserved for the container.
+    Reserved,
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bound => "bound to",
+            Self::Reserved => "reserved for",
+        })
+    }
+}
+
 /// Why the addresses of a container could not be reserved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReserveError {
+    /// No container can have the address.
+    #[error("{what}: no container can have it")]
+    Unfit {
+        /// The address, and what it is.
+        what: String,
+    },
     /// The address belongs to somebody else.
-    #[error("{ip} is bound to {holder}")]
+    #[error("{address} is {how} {holder}")]
     Held {
-        /// The address.
-        ip: IpAddr,
+        /// The IP or MAC.
+        address: String,
         /// Container that holds it.
         holder: String,
+        /// How.
+        how: Holding,
     },
     /// The base denies are not in place. The container must not be started.
     #[error("{container} is unprotected: its base denies are not in the adapter; do not start it")]

@@ -1,17 +1,19 @@
 //! What the adapter holds, and for whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use super::names::Names;
+use super::reserve::Reserved;
 use crate::journal::{Addresses, Content};
 use crate::policy::{Compiled, Document, Image, ImageEntry, Origin, OriginId, ParseErrors, Side};
-use crate::tables::{Action, RuleKey};
+use crate::tables::{Action, MacAddr, RuleKey};
 
 /// Keys of the base denies of a container.
 pub(super) fn base_keys(addresses: &Addresses) -> impl Iterator<Item = RuleKey> {
     let ips = addresses.ips.iter().map(|ip| RuleKey { local_ip: Some(*ip), ..RuleKey::default() });
-    ips.chain(addresses.mac.map(|mac| RuleKey { local_mac: Some(mac), ..RuleKey::default() }))
+    ips.chain(addresses.macs.iter().map(|mac| RuleKey { local_mac: Some(*mac), ..RuleKey::default() }))
 }
 
 /// A document, its image, and who asked for the entries.
@@ -44,16 +46,32 @@ impl Source {
         self.text.get_or_init(|| (self.document.to_text().into(), self.document.origin_lines()))
     }
 
-    pub fn binds(&self, container: &str) -> bool {
-        self.document.bindings.iter().any(|binding| binding.container == container)
+    /// What the document binds, by container.
+    fn bound(&self) -> BTreeMap<&str, Addresses> {
+        let mut bound = BTreeMap::<&str, Addresses>::new();
+        for binding in &self.document.bindings {
+            let macs = binding.owns_mac.then_some(binding.mac).into_iter().collect();
+            bound.entry(&binding.container).or_default().add(&Addresses { ips: binding.ips.clone(), macs });
+        }
+        bound
     }
+}
+
+/// Who holds an address.
+#[derive(Debug, Default)]
+pub(super) struct Holders<'a> {
+    /// The container that the document binds to it.
+    pub bound: Option<&'a str>,
+    /// Containers for which it is reserved.
+    pub reserved: Vec<&'a str>,
 }
 
 /// The content of the tables, and where it comes from.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub source: Arc<Source>,
-    /// Containers that the document does not name and whose base denies stay.
+    /// What is reserved, by container: base denies that stay, whatever the document binds. What the document binds to the
+    /// container itself is not among it.
     pub kept: BTreeMap<String, Addresses>,
     /// The content of the tables.
     pub image: Image,
@@ -64,7 +82,7 @@ impl Held {
     pub fn new(source: Arc<Source>, kept: BTreeMap<String, Addresses>) -> Self {
         let mut names = Names::of(&source.document);
         for (container, addresses) in &kept {
-            names.add(container, &addresses.ips, addresses.mac);
+            names.add(container, &addresses.ips, &addresses.macs);
         }
         let image = with_denies(&source.image, kept.values().flat_map(base_keys));
         Self { source, kept, image, names }
@@ -100,28 +118,80 @@ impl Held {
         Ok(Self { image: content.image.clone(), ..held })
     }
 
-    /// The next content under another document: what it no longer names is kept.
+    /// The next content under another document: what it no longer gives to a container is reserved for it.
     pub fn next(&self, source: Source) -> Self {
         self.next_shared(source.into())
     }
 
     pub fn next_shared(&self, source: Arc<Source>) -> Self {
-        let left = self.source.document.bindings.iter().map(|binding| {
-            let mac = binding.owns_mac.then_some(binding.mac);
-            (binding.container.clone(), Addresses { ips: binding.ips.clone(), mac })
+        Self::reserving(source, self.all())
+    }
+
+    /// What a container has that is not to open: what is reserved and what is bound.
+    fn all(&self) -> BTreeMap<String, Addresses> {
+        let mut all = self.kept.clone();
+        for (container, addresses) in self.source.bound() {
+            all.entry(container.to_owned()).or_default().add(&addresses);
+        }
+        all
+    }
+
+    /// A document's content with these reservations, less what the document binds to the container itself.
+    pub fn reserving(source: Arc<Source>, wanted: BTreeMap<String, Addresses>) -> Self {
+        let bound = source.bound();
+        let left = wanted.into_iter().map(|(container, addresses)| match bound.get(container.as_str()) {
+            Some(bound) => (container, addresses.without(bound)),
+            None => (container, addresses),
         });
-        let kept =
-            self.kept.clone().into_iter().chain(left).filter(|(container, _)| !source.binds(container)).collect();
+        let kept = left.filter(|(_, addresses)| !addresses.is_empty()).collect();
         Self::new(source, kept)
     }
 
-    /// Keeps the base denies of these containers too, unless the document binds them.
+    /// With these reservations too.
     pub fn keep(&mut self, also: BTreeMap<String, Addresses>) {
-        let mut kept = self.kept.clone();
-        for (container, addresses) in also.into_iter().filter(|(container, _)| !self.source.binds(container)) {
-            kept.entry(container).or_insert(addresses);
+        let mut wanted = self.kept.clone();
+        for (container, addresses) in also {
+            wanted.entry(container).or_default().add(&addresses);
         }
-        *self = Self::new(self.source.clone(), kept);
+        *self = Self::reserving(self.source.clone(), wanted);
+    }
+
+    /// Notes that these addresses are reserved. The image is not looked at.
+    pub fn reserve(&mut self, container: &str, wanted: &Addresses) {
+        let bound = self.source.bound().remove(container).unwrap_or_default();
+        let left = wanted.without(&bound);
+        if !left.is_empty() {
+            self.names.add(container, &left.ips, &left.macs);
+            self.kept.entry(container.to_owned()).or_default().add(&left);
+        }
+    }
+
+    /// Who holds an IP.
+    pub fn ip(&self, ip: IpAddr) -> Holders<'_> {
+        let bound = self.source.document.bindings.iter().find(|binding| binding.ips.contains(&ip));
+        self.holders(bound.map(|binding| binding.container.as_str()), |addresses| addresses.ips.contains(&ip))
+    }
+
+    /// Who holds a MAC, alone or with others.
+    pub fn mac(&self, mac: MacAddr) -> Holders<'_> {
+        let bound = self.source.document.bindings.iter().find(|binding| binding.mac == mac);
+        self.holders(bound.map(|binding| binding.container.as_str()), |addresses| addresses.macs.contains(&mac))
+    }
+
+    fn holders<'a>(&'a self, bound: Option<&'a str>, has: impl Fn(&Addresses) -> bool) -> Holders<'a> {
+        let reserved = self.kept.iter().filter(|(_, addresses)| has(addresses));
+        Holders { bound, reserved: reserved.map(|(container, _)| container.as_str()).collect() }
+    }
+
+    /// What is reserved here and was not before.
+    pub fn newly_reserved(&self, before: &Self) -> Vec<Reserved> {
+        let new = self.kept.iter().map(|(container, addresses)| {
+            let had = before.kept.get(container);
+            let addresses = had.map_or_else(|| addresses.clone(), |had| addresses.without(had));
+            let entries = base_keys(&addresses).filter(|key| !self.source.image.rules.contains_key(key)).count();
+            Reserved { container: container.clone(), addresses, entries }
+        });
+        new.filter(|reserved| !reserved.addresses.is_empty()).collect()
     }
 }
 

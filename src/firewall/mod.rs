@@ -17,8 +17,9 @@
 //!
 //! # Containers that come and go
 //! [`Firewall::reserve`] puts the base denies of a container in place before it starts; a document that binds it gives it
-//! its allows. A container that a document no longer names loses them and keeps its base denies until
-//! [`Firewall::release`], so that one that still runs stays closed.
+//! its allows. What a document no longer gives to a container is reserved for it: it loses its allows and keeps its base
+//! denies until [`Firewall::release`], so that one that still runs stays closed. Reservations add up, and nothing else ends
+//! them.
 //!
 //! # Confirmed changes
 //! A change with [`Change::confirm_within`] is rolled back unless [`Firewall::confirm`] comes in time. The deadline is in
@@ -50,6 +51,7 @@ mod held;
 mod machine;
 mod names;
 mod observed;
+mod reserve;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -65,12 +67,14 @@ pub use change::Change;
 pub use counters::Count;
 pub use engine::Engine;
 pub use error::{
-    AdoptError, ApplyCause, ApplyError, AttachError, AuditError, ConfirmError, PollError, Refused, ReserveError,
-    WithdrawError,
+    AdoptError, ApplyCause, ApplyError, AttachError, AuditError, ConfirmError, Holding, PollError, Refused,
+    ReserveError, WithdrawError,
 };
 pub use observed::{Call, Observed, Observer};
-pub use watch::{Audit, Poll, Tables};
+pub use reserve::{Reserved, StillHeld};
+pub use watch::{Audit, Look, Poll, Tables, look};
 
+use crate::clock::Timestamp;
 use crate::journal::Journal;
 use crate::nic::{AdapterError, RulesetVersion};
 use crate::policy::{CompileError, Compiled, Document, Image, Origin, OriginId};
@@ -103,6 +107,12 @@ pub struct Report {
     pub pauses: usize,
     /// Containers whose flows may have been denied meanwhile although old and new policy allow them, sorted.
     pub closed_meanwhile: Vec<String>,
+    /// What it reserved.
+    pub reserves: Vec<Reserved>,
+    /// After [`Firewall::reserve`]: addresses of it that the document opens.
+    pub open: Vec<StillHeld>,
+    /// After [`Firewall::release`]: addresses of it that somebody else holds.
+    pub still_held: Vec<StillHeld>,
     /// Generation of the tables; each change of them makes a later one.
     pub generation: u64,
     /// Number of the change in the journal: what [`Firewall::rollback`] takes.
@@ -195,9 +205,10 @@ impl<E: Engine> Firewall<E> {
         self.held.source.origins.get(&id)
     }
 
-    /// Containers that no document names and whose base denies are kept until [`Firewall::release`].
-    pub fn kept(&self) -> impl Iterator<Item = &str> {
-        self.held.kept.keys().map(String::as_str)
+    /// The date by which deadlines and `until` are decided: the later of the clock and of the journal's last record.
+    #[must_use]
+    pub fn date(&self) -> Timestamp {
+        self.hands.date()
     }
 
     /// The adapter, for what concerns no rules.

@@ -19,18 +19,19 @@ impl Names {
         let mut names = Self::default();
         for binding in &document.bindings {
             let mac = binding.owns_mac.then_some(binding.mac);
-            names.add(&binding.container, &binding.ips, mac);
+            names.add(&binding.container, &binding.ips, mac.as_slice());
         }
         names
     }
 
-    pub fn add(&mut self, container: &str, ips: &[IpAddr], mac: Option<MacAddr>) {
-        self.ips.extend(ips.iter().map(|ip| (*ip, container.to_owned())));
-        self.macs.extend(mac.map(|mac| (mac, container.to_owned())));
-    }
-
-    pub fn holder(&self, ip: IpAddr) -> Option<&str> {
-        self.ips.get(&ip).map(String::as_str)
+    /// Whoever came first keeps the name: what is bound before what is reserved.
+    pub fn add(&mut self, container: &str, ips: &[IpAddr], macs: &[MacAddr]) {
+        for ip in ips {
+            self.ips.entry(*ip).or_insert_with(|| container.to_owned());
+        }
+        for mac in macs {
+            self.macs.entry(*mac).or_insert_with(|| container.to_owned());
+        }
     }
 
     /// The container whose flows an entry with these local fields matches; `None` for what nobody bound.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::agreed_version;
+use super::held::Held;
 use super::{ApplyCause, ApplyError, AuditError, Cache, Engine, Firewall, PollError, Report, WithdrawError};
-use crate::clock::Timestamp;
-use crate::journal::{Event, Kind, Why};
+use crate::clock::{Clock, Timestamp};
+use crate::journal::{Event, Journal, Kind, Status, Why};
 use crate::nic::{AdapterError, RulesetVersion};
 use crate::policy::{Compiled, OnExpiry, Origin};
 
@@ -35,11 +36,11 @@ pub enum Tables {
     Same,
     /// Somebody else has changed them.
     Drifted {
-        /// The last record that changed the tables, and its date: the foreign write came after it.
+        /// The last record at which the adapter was as it should be: the foreign write came after it.
         record: u64,
         /// Its date.
         since: Timestamp,
-        /// Version that it left; `None` if it could not be read.
+        /// Version that it had; `None` if it could not be read.
         expected: Option<RulesetVersion>,
         /// Version that the adapter tells.
         found: RulesetVersion,
@@ -63,6 +64,49 @@ pub struct Poll {
     pub rolled_back: Option<u64>,
 }
 
+/// What [`look`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// As [`Firewall::audit`] finds it; counters are not looked at.
+    pub audit: Audit,
+    /// A change that has not ended, or an adoption: what the adapter holds is certain again once somebody attaches.
+    pub unfinished: Option<u64>,
+    /// The time to confirm the change that waits is over: it is rolled back once somebody attaches.
+    pub late: bool,
+}
+
+/// Compares an adapter with a journal that cannot be written. Nothing is sent but questions, and nothing is recorded.
+///
+/// # Errors
+/// [`AuditError`].
+pub fn look<E: Engine>(engine: &mut E, journal: &Journal, clock: &dyn Clock) -> Result<Look, AuditError> {
+    let found = agreed_version(engine)?;
+    let status = journal.status();
+    let date = journal.date(clock.wall());
+    let audit = Audit {
+        tables: compare(status, status.version.as_ref(), found),
+        rebooted: has_rebooted(status, engine),
+        counters_wrong: 0,
+        cache_behind: status.cache != status.version,
+        unconfirmed: status.confirm.as_ref().map(|open| (open.change, open.by)),
+        expired: Held::restore(&status.content).map(|held| held.source.document.expired(date)).unwrap_or_default(),
+    };
+    let late = status.confirm.is_some_and(|open| date >= open.by || journal.is_ahead_of(clock.wall()));
+    Ok(Look { audit, unfinished: status.pending.as_ref().map(|pending| pending.change), late })
+}
+
+fn compare(status: &Status, expected: Option<&RulesetVersion>, found: RulesetVersion) -> Tables {
+    if expected == Some(&found) {
+        return Tables::Same;
+    }
+    let (record, since) = status.agreed.unwrap_or((status.change.unwrap_or_default(), status.last_at));
+    Tables::Drifted { record, since, expected: expected.cloned(), found }
+}
+
+fn has_rebooted(status: &Status, engine: &impl Engine) -> bool {
+    matches!((status.boot, engine.boot_count()), (Some(was), Some(is)) if was != is)
+}
+
 impl<E: Engine> Firewall<E> {
     /// Compares the adapter with the last record: its hash over the tables, how often it has booted, and what it counts.
     /// What it finds amiss goes to the journal.
@@ -76,21 +120,16 @@ impl<E: Engine> Firewall<E> {
         let found = agreed_version(&mut self.hands.engine)?;
         let counters_wrong = self.hands.meters.wrong(&mut self.hands.engine, self.hands.clock.now())?;
         let status = self.hands.journal.status();
-        let rebooted = matches!((status.boot, self.hands.engine.boot_count()), (Some(was), Some(is)) if was != is);
-        let (record, since) = (status.change.unwrap_or_default(), status.last_at);
+        let rebooted = has_rebooted(status, &self.hands.engine);
         let unconfirmed = status.confirm.as_ref().map(|open| (open.change, open.by));
-        let tables = if self.version.as_ref() == Some(&found) {
-            Tables::Same
-        } else {
-            let expected = self.version.clone();
-            let seen = status.drift.as_ref().is_some_and(|drift| drift.found == found);
-            if !seen {
-                self.hands.pay()?;
-                self.hands.record(Event::Drift { expected: expected.clone(), found: found.clone() })?;
-            }
-            Tables::Drifted { record, since, expected, found }
-        };
-        let expired = self.document().expired(self.hands.clock.wall());
+        let tables = compare(status, self.version.as_ref(), found);
+        if let Tables::Drifted { expected, found, .. } = &tables
+            && status.drift.as_ref().is_none_or(|drift| drift.found != *found)
+        {
+            self.hands.pay()?;
+            self.hands.record(Event::Drift { expected: expected.clone(), found: found.clone() })?;
+        }
+        let expired = self.document().expired(self.date());
         Ok(Audit { tables, rebooted, counters_wrong, cache_behind: self.cache.behind, unconfirmed, expired })
     }
 
@@ -101,7 +140,7 @@ impl<E: Engine> Firewall<E> {
     pub fn poll(&mut self) -> Result<Poll, PollError> {
         let audit = self.audit()?;
         let rolled_back = if audit.tables == Tables::Same { self.roll_back_if_late()? } else { None };
-        if audit.tables == Tables::Same && audit.unconfirmed.is_none() {
+        if audit.tables == Tables::Same {
             self.commit_if_due();
         }
         Ok(Poll { audit, rolled_back })
@@ -113,7 +152,7 @@ impl<E: Engine> Firewall<E> {
     /// # Errors
     /// [`WithdrawError`], which says what the adapter holds.
     pub fn withdraw_expired(&mut self, why: impl Into<Why>) -> Result<Option<Report>, WithdrawError> {
-        let now = self.hands.clock.wall();
+        let now = self.date();
         let document = self.document();
         if document.on_expiry != OnExpiry::Withdraw || document.expired(now).is_empty() {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! What the adapter holds and where it comes from, as a value.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,17 +21,17 @@ pub struct Content {
     pub image: Image,
     /// Who asked for the entries.
     pub origins: BTreeMap<OriginId, Arc<Origin>>,
-    /// Containers that the document does not name and whose base denies stay.
+    /// What is reserved, by container: base denies that stay until its release, whatever the document binds.
     pub kept: BTreeMap<String, Addresses>,
 }
 
-/// Addresses of a container.
+/// Addresses of a container, each once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Addresses {
     /// Its IPs.
     pub ips: Vec<IpAddr>,
-    /// The MAC, if the container alone owns it.
-    pub mac: Option<MacAddr>,
+    /// MACs that the container alone owns.
+    pub macs: Vec<MacAddr>,
 }
 
 impl Addresses {
@@ -38,7 +39,43 @@ impl Addresses {
     #[must_use]
     pub fn are_named_by(&self, key: &RuleKey) -> bool {
         key.local_ip.is_some_and(|ip| self.ips.contains(&ip))
-            || (key.local_ip.is_none() && key.local_mac.is_some() && key.local_mac == self.mac)
+            || (key.local_ip.is_none() && key.local_mac.is_some_and(|mac| self.macs.contains(&mac)))
+    }
+
+    /// True if there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ips.is_empty() && self.macs.is_empty()
+    }
+
+    /// Those of `other` too.
+    pub fn add(&mut self, other: &Self) {
+        for ip in &other.ips {
+            if !self.ips.contains(ip) {
+                self.ips.push(*ip);
+            }
+        }
+        for mac in &other.macs {
+            if !self.macs.contains(mac) {
+                self.macs.push(*mac);
+            }
+        }
+    }
+
+    /// Those that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let ips = self.ips.iter().filter(|ip| !other.ips.contains(ip)).copied().collect();
+        let macs = self.macs.iter().filter(|mac| !other.macs.contains(mac)).copied().collect();
+        Self { ips, macs }
+    }
+}
+
+impl fmt::Display for Addresses {
+    /// As in `10.30.1.17, 02:00:0a:1e:01:11`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.ips.iter().map(ToString::to_string).chain(self.macs.iter().map(ToString::to_string));
+        f.write_str(&words.collect::<Vec<_>>().join(", "))
     }
 }
 

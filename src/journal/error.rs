@@ -30,10 +30,18 @@ pub enum JournalError {
     },
     /// The journal may only be read.
     #[error("the journal cannot be written: it was opened for reading, or its file or file system is read-only")]
-    ReadOnly,
+    ReadOnly {
+        /// What the system says; `None` = it was opened for reading.
+        #[source]
+        source: Option<io::Error>,
+    },
     /// A write failed and could not be taken back.
     #[error("a write to the journal failed and could not be taken back: open it again, which tells what it holds")]
-    Broken,
+    Broken {
+        /// How; `None` = an earlier one did.
+        #[source]
+        source: Option<io::Error>,
+    },
     /// Somebody else writes it.
     #[error("{}: another process writes this journal{}: stop it first", path.display(), holder(*.pid))]
     Locked {
@@ -96,8 +104,12 @@ pub enum JournalError {
         /// What is wrong.
         what: String,
     },
-    /// The clock was set back.
-    #[error("the clock shows {now}, the journal's last record is of {last}: set the clock, then try again")]
+    /// The clock was set back, or had been ahead.
+    #[error(
+        "the clock shows {now}, the journal's last record is of {last}. If the clock is wrong, set it; if it had been ahead \
+         when that record was written: nicfw journal FILE clock --reason TEXT, which touches no adapter. What closes is \
+         accepted meanwhile"
+    )]
     ClockBack {
         /// Date of the last record.
         last: Timestamp,
@@ -134,10 +146,30 @@ pub enum JournalError {
         /// Hash of the record with that number; `None` = the chain ends before it.
         found: Option<Hash>,
     },
+    /// The chain does not hold the record that was noted beside it as its last.
+    #[error(
+        "the journal {}, which was noted beside it as its last: its end was cut off, or it is another journal. Put back the \
+         whole file; or, if an older copy was put back on purpose, remove FILE.head, and the adapter tells whether that copy \
+         explains what it holds",
+        lacks(.head, .found)
+    )]
+    Shortened {
+        /// What was noted.
+        head: Head,
+        /// Hash of the record with that number; `None` = the chain ends before it.
+        found: Option<Hash>,
+    },
 }
 
 fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}
+
+fn lacks(head: &Head, found: &Option<Hash>) -> String {
+    match found {
+        Some(found) => format!("has a record {} with the hash {found}, not the one with {}", head.number, head.hash),
+        None => format!("ends before record {}", head.number),
+    }
 }
 
 fn rewritten(anchor: &Head, found: &Option<Hash>) -> String {
@@ -151,7 +183,9 @@ impl JournalError {
     /// What a failed call of the storage means.
     pub(super) fn of(op: &'static str, source: io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::ReadOnly { source: Some(source) }
+            }
             _ => Self::Store { op, source },
         }
     }
@@ -164,12 +198,12 @@ impl JournalError {
     /// True if the record may or may not be there.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        matches!(self, Self::Broken)
+        matches!(self, Self::Broken { .. })
     }
 
     /// True if the journal's bytes are not those that nicfw wrote: damage, or a rewritten chain.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Rewritten { .. })
+        matches!(self, Self::Damaged { .. } | Self::Rewritten { .. } | Self::Shortened { .. })
     }
 }

@@ -10,7 +10,7 @@ use crate::tables::{CounterId, RuleKey};
 pub struct Record {
     /// Its number, from 1.
     pub number: u64,
-    /// When it was written; never before the record before it.
+    /// When it was written; never before the record before it, but in [`Event::Clock`].
     pub at: Timestamp,
     /// Its hash, which covers all records before it.
     pub hash: Hash,
@@ -102,6 +102,13 @@ pub enum Event {
         /// How.
         how: Left,
         /// Who, and why.
+        why: Why,
+    },
+    /// The clock had been ahead when the record before was written: dates go on from this record's.
+    Clock {
+        /// The date of the record before.
+        was: Timestamp,
+        /// Who says so, and why.
         why: Why,
     },
 }
@@ -199,7 +206,9 @@ impl Event {
             | Self::Unknown { change, .. }
             | Self::Confirmed { change } => Some(*change),
             Self::Recovered { change, .. } => *change,
-            Self::Begin(_) | Self::Committed { .. } | Self::Drift { .. } | Self::Left { .. } => None,
+            Self::Begin(_) | Self::Committed { .. } | Self::Drift { .. } | Self::Left { .. } | Self::Clock { .. } => {
+                None
+            }
         }
     }
 
@@ -217,6 +226,7 @@ impl Event {
             Self::Committed { .. } => "committed",
             Self::Drift { .. } => "drift",
             Self::Left { .. } => "left",
+            Self::Clock { .. } => "clock",
         }
     }
 }

@@ -1,19 +1,24 @@
 //! A store that is a file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{JournalError, Store};
+use super::{Head, JournalError, Store};
+
+/// Longest note of a head that is looked at, in bytes.
+const LONGEST_HEAD: u64 = 200;
 
 /// A file. While one is open for writing, nobody else opens it so: the file and `FILE.lock`, which tells the writer's
-/// process, are locked.
+/// process, are locked. `FILE.head` notes the last record.
 #[derive(Debug)]
 pub struct FileStore {
     file: File,
+    /// Where the last record is noted.
+    head: PathBuf,
     /// Where the next bytes go.
     end: u64,
     /// Held as long as the store is open; `None` = for reading alone.
@@ -36,7 +41,7 @@ impl FileStore {
         take(&file, path, None)?;
         sync_directory(path).map_err(opening)?;
         let end = file.metadata().map_err(opening)?.len();
-        Ok(Self { file, end, lock: Some(lock) })
+        Ok(Self { file, head: beside(path, "head"), end, lock: Some(lock) })
     }
 
     /// Opens a file for reading; somebody else may be writing it.
@@ -47,7 +52,7 @@ impl FileStore {
         check_regular(path.as_ref())?;
         let file = File::open(path.as_ref()).map_err(|source| JournalError::Store { op: "open", source })?;
         let end = file.metadata().map_err(opening)?.len();
-        Ok(Self { file, end, lock: None })
+        Ok(Self { file, head: beside(path.as_ref(), "head"), end, lock: None })
     }
 
     /// Opens a file that must not be there, which nobody else knows of.
@@ -55,7 +60,7 @@ impl FileStore {
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).map_err(opening)?;
         let lock = file.try_clone().map_err(opening)?;
-        Ok(Self { file, end: 0, lock: Some(lock) })
+        Ok(Self { file, head: beside(path, "head"), end: 0, lock: Some(lock) })
     }
 
     fn writable(&self) -> io::Result<()> {
@@ -69,7 +74,7 @@ pub(super) fn opening(source: io::Error) -> JournalError {
 
 fn check_regular(path: &Path) -> Result<(), JournalError> {
     match fs::metadata(path) {
-        Ok(found) if !found.is_file() => Err(JournalError::NotAJournal { what: "it is no regular file" }),
+        Ok(found) if !found.is_file() => Err(JournalError::NotAJournal { what: "it is not a regular file" }),
         _ => Ok(()),
     }
 }
@@ -138,5 +143,28 @@ impl Store for FileStore {
         self.file.set_len(len)?;
         self.end = len;
         Ok(())
+    }
+
+    fn remember(&mut self, head: &Head) -> io::Result<()> {
+        self.writable()?;
+        check_regular(&self.head).map_err(io::Error::other)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.head)?;
+        let text = format!("{head}\n");
+        file.write_all_at(text.as_bytes(), 0)?;
+        file.set_len(text.len() as u64)
+    }
+
+    /// A note that a crash has cut tells nothing.
+    fn remembered(&mut self) -> io::Result<Option<Head>> {
+        check_regular(&self.head).map_err(io::Error::other)?;
+        let file = match File::open(&self.head) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        file.take(LONGEST_HEAD).read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.lines().next().and_then(|line| line.parse().ok()))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Store;
+use super::{Head, Store};
 
 /// A store in memory. Copies are handles to one and the same store.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +22,7 @@ struct Inner {
     /// From this call on every call fails.
     dead_from: Option<u64>,
     fired: u64,
+    head: Option<Head>,
 }
 
 /// How a call of the store goes wrong.
@@ -66,12 +67,14 @@ impl MemoryStore {
     #[must_use]
     pub fn after_crash(&self, more: usize) -> Self {
         let inner = self.lock();
-        Self::with(match inner.added() {
+        let left = Self::with(match inner.added() {
             Some(added) => [&inner.durable, added.get(..more).unwrap_or(added)].concat(),
             // Cut since the last sync: either the cut has reached the disk, or it has not.
             None if more == 0 => inner.durable.clone(),
             None => inner.bytes.clone(),
-        })
+        });
+        left.lock().head = inner.head;
+        left
     }
 
     /// How many bytes a crash may take.
@@ -189,5 +192,14 @@ impl Store for MemoryStore {
             },
             |_, _| {},
         )
+    }
+
+    fn remember(&mut self, head: &Head) -> io::Result<()> {
+        self.lock().head = Some(*head);
+        Ok(())
+    }
+
+    fn remembered(&mut self) -> io::Result<Option<Head>> {
+        Ok(self.lock().head)
     }
 }

@@ -5,6 +5,7 @@
 //! verifies the older file, which stays beside.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file_store::{beside, opening, sync_directory};
@@ -54,6 +55,13 @@ pub fn migrate(path: impl AsRef<Path>, key: Option<&Key>) -> Result<Option<Migra
     let op = |op| move |source| JournalError::of(op, source);
     if !kept.exists() {
         fs::hard_link(path, &kept).map_err(op("keep the older file"))?;
+    }
+    // The note of the older journal's head is not about the new one; the next writer makes another.
+    for note in [beside(&fresh, "head"), beside(path, "head")] {
+        match fs::remove_file(note) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(op("drop the older head")(error)),
+            _ => {}
+        }
     }
     fs::rename(&fresh, path).and_then(|()| sync_directory(path)).map_err(op("take its new name"))?;
     Ok(Some(Migrated { from: header.format, records, before, after, kept }))

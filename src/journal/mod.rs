@@ -38,7 +38,9 @@
 //!   record before it does not explain then, tells.
 //! - **Rewriting.** Each record's hash covers all before it. Without a key whoever can write the file can rewrite it from
 //!   any record on, and whoever kept an earlier [`Head`] notices; with a key only its holder can.
-//! - Times never go back: see [`JournalError::ClockBack`].
+//! - Dates never go back ([`JournalError::ClockBack`]), but where somebody says that the clock had been ahead
+//!   ([`Journal::accept_clock`]).
+//! - **Cut off.** [`Store::remember`] notes the last record beside the journal: a journal that lacks it is refused.
 //! - An older format is migrated by [`migrate`], a newer one refused.
 
 #![forbid(unsafe_code)]
@@ -152,16 +154,38 @@ impl Journal {
             let adapter = adapter.to_owned();
             return Err(JournalError::Foreign { journal: journal.header.adapter, adapter });
         }
+        if len > 0 && !torn {
+            journal.check_noted()?;
+        }
         if let Some(cut) = journal.cut {
             log::warn!("the journal's record {} was torn by a crash: {} bytes are cut off", cut.record, cut.len);
             journal.store.truncate(cut.at).map_err(|source| JournalError::of("cut off a torn record", source))?;
         }
         // A process that died may have left records that were written and are not yet durable.
         journal.store.sync().map_err(|source| JournalError::of("sync", source))?;
+        journal.note_head();
         if torn {
             journal.cut = Some(Cut { record: 0, at: 0, len });
         }
         Ok(journal)
+    }
+
+    /// Refuses a journal that lacks the record which is noted beside it as its last.
+    fn check_noted(&mut self) -> Result<(), JournalError> {
+        let noted = self.store.remembered().map_err(|source| JournalError::of("tell its last record", source))?;
+        let Some(head) = noted else { return Ok(()) };
+        let found = match head.number.checked_sub(1) {
+            None => Some(self.start.0),
+            Some(at) => usize::try_from(at).ok().and_then(|at| self.places.get(at)).map(|place| place.hash),
+        };
+        if found == Some(head.hash) { Ok(()) } else { Err(JournalError::Shortened { head, found }) }
+    }
+
+    /// An older note is as true as a new one.
+    fn note_head(&mut self) {
+        if let Err(error) = self.store.remember(&self.head()) {
+            log::warn!("the journal's last record is not noted beside it: {error}");
+        }
     }
 
     /// A journal of an adapter that nobody named, in memory: it ends with the process.
@@ -237,14 +261,16 @@ impl Journal {
     pub fn append(&mut self, at: Timestamp, event: Event) -> Result<u64, JournalError> {
         match self.mode {
             Mode::Writing => {}
-            Mode::Reading => return Err(JournalError::ReadOnly),
-            Mode::Broken => return Err(JournalError::Broken),
+            Mode::Reading => return Err(JournalError::ReadOnly { source: None }),
+            Mode::Broken => return Err(JournalError::Broken { source: None }),
         }
         let last = self.status.last_at;
-        if last.since(at) > TOLERATED {
-            return Err(JournalError::ClockBack { last, now: at });
-        }
-        let (number, at) = (self.head().number + 1, at.max(last));
+        let at = match event {
+            Event::Clock { .. } => at,
+            _ if self.is_ahead_of(at) => return Err(JournalError::ClockBack { last, now: at }),
+            _ => at.max(last),
+        };
+        let number = self.head().number + 1;
         let out_of_order = |what| JournalError::OutOfOrder { what };
         check_target(&self.changes, &event).map_err(out_of_order)?;
         let mut status = self.status.clone();
@@ -264,7 +290,31 @@ impl Journal {
         note(&mut self.places, &mut self.changes, place, number, &event);
         self.status = status;
         self.checkpoints.take(number, &self.status);
+        self.note_head();
         Ok(number)
+    }
+
+    /// True if a clock that shows `now` cannot be believed: the last record is younger by more than a time service adjusts.
+    #[must_use]
+    pub fn is_ahead_of(&self, now: Timestamp) -> bool {
+        self.status.last_at.since(now) > TOLERATED
+    }
+
+    /// The date: the later of what the clock shows and of the last record's.
+    #[must_use]
+    pub fn date(&self, now: Timestamp) -> Timestamp {
+        now.max(self.status.last_at)
+    }
+
+    /// Notes that the clock had been ahead when the last record was written, and is right now: dates go on from `now`.
+    /// Returns the record's number.
+    ///
+    /// # Errors
+    /// [`JournalError::OutOfOrder`] if a change has not ended or waits for confirmation, or the clock is not behind; else as
+    /// [`Journal::append`].
+    pub fn accept_clock(&mut self, now: Timestamp, why: Why) -> Result<u64, JournalError> {
+        let was = self.status.last_at;
+        self.append(now, Event::Clock { was, why })
     }
 
     /// Adds bytes and makes them durable, or takes them back.
@@ -273,7 +323,7 @@ impl Journal {
         if let Err(also) = self.store.truncate(self.end).and_then(|()| self.store.sync()) {
             log::error!("a write to the journal failed ({source}), and could not be taken back ({also})");
             self.mode = Mode::Broken;
-            return Err(JournalError::Broken);
+            return Err(JournalError::Broken { source: Some(source) });
         }
         Err(match source.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {

@@ -263,7 +263,8 @@ impl Journal {
             When::Now => Ok(last),
             When::Record(number) if number > last => Err(JournalError::NoSuch { what: "record", number, last }),
             When::Record(number) => Ok(number),
-            When::Time(at) => Ok(self.places.partition_point(|place| place.date <= at) as u64),
+            // Dates rise but where a record says that the clock had been ahead.
+            When::Time(at) => Ok(self.places.iter().rposition(|place| place.date <= at).map_or(0, |at| at as u64 + 1)),
         }
     }
 
@@ -378,10 +379,15 @@ impl<'a> Holder<'a> {
                 let mut all = document.bindings.iter();
                 let binding = all.find(|binding| binding.container == self.container)?;
                 let ips: Vec<IpAddr> = binding.ips.clone();
-                Some(Addresses { ips, mac: binding.owns_mac.then_some(binding.mac) })
+                let macs = binding.owns_mac.then_some(binding.mac).into_iter().collect();
+                Some(Addresses { ips, macs })
             });
         }
-        self.bound.clone().or_else(|| content.kept.get(self.container).cloned())
+        let mut held = self.bound.clone();
+        if let Some(kept) = content.kept.get(self.container) {
+            held.get_or_insert_default().add(kept);
+        }
+        held
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Status {
     pub drift: Option<Drifted>,
     /// How somebody has left the adapter, and when, unless its rules are in force.
     pub left: Option<(Left, Timestamp, Why)>,
+    /// The last record at which the adapter told the hash that it was to have, and its date.
+    pub agreed: Option<(u64, Timestamp)>,
     /// Date of the last record.
     pub last_at: Timestamp,
 }
@@ -74,10 +76,9 @@ pub struct Drifted {
 impl Status {
     /// Takes the record `number`. After an error the status is as it was.
     pub(super) fn take(&mut self, number: u64, at: Timestamp, event: &Event) -> Result<(), &'static str> {
-        if at < self.last_at {
-            return Err("a record is older than the one before it");
-        }
         match event {
+            Event::Clock { was, .. } => self.clock_was_ahead(at, *was)?,
+            _ if at < self.last_at => return Err("a record is older than the one before it"),
             Event::Begin(begin) => self.begin(number, at, begin)?,
             Event::Done { change, version, boot, counters, .. } => {
                 let pending = self.end(*change)?;
@@ -111,8 +112,20 @@ impl Status {
                 self.drift = Some(Drifted { record: number, expected: expected.clone(), found: found.clone() });
             }
         }
+        if tells_version(event) {
+            self.agreed = Some((number, at));
+        }
         self.last_at = at;
         Ok(())
+    }
+
+    fn clock_was_ahead(&self, at: Timestamp, was: Timestamp) -> Result<(), &'static str> {
+        match (&self.pending, &self.confirm) {
+            _ if was != self.last_at || at >= was => Err("the clock had not been ahead"),
+            (Some(_), _) => Err("a change has not ended: recover first"),
+            (None, Some(_)) => Err("a change waits for confirmation: confirm it or roll it back first"),
+            (None, None) => Ok(()),
+        }
     }
 
     fn begin(&mut self, number: u64, at: Timestamp, begin: &Begin) -> Result<(), &'static str> {
@@ -172,6 +185,23 @@ impl Status {
         }
         self.confirm.take_if(|confirm| confirm.change == change).ok_or("the change does not wait to be confirmed")?;
         Ok(())
+    }
+}
+
+/// True if the adapter was asked for its hash, and told the one that is recorded.
+fn tells_version(event: &Event) -> bool {
+    match event {
+        Event::Begin(Begin { version, .. })
+        | Event::Done { version, .. }
+        | Event::Undone { version, .. }
+        | Event::Closed { version, .. }
+        | Event::Recovered { version, .. } => version.is_some(),
+        Event::Unknown { .. }
+        | Event::Confirmed { .. }
+        | Event::Committed { .. }
+        | Event::Drift { .. }
+        | Event::Left { .. }
+        | Event::Clock { .. } => false,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::Head;
+
 /// One growing file with one writer.
 pub trait Store: Send {
     /// Its length in bytes.
@@ -30,4 +32,14 @@ pub trait Store: Send {
     /// # Errors
     /// The storage's own.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
+    /// Notes beside the records which the last durable one is. It need not be durable itself: an older note is as true.
+    ///
+    /// # Errors
+    /// The storage's own; the older note may be lost.
+    fn remember(&mut self, head: &Head) -> io::Result<()>;
+    /// What was noted last; `None` if nothing was.
+    ///
+    /// # Errors
+    /// The storage's own.
+    fn remembered(&mut self) -> io::Result<Option<Head>>;
 }

@@ -3,6 +3,7 @@
 use super::frame::walk;
 use super::header::Header;
 use super::{Cut, Event, Hash, Head, Journal, JournalError, Status};
+use crate::clock::Timestamp;
 
 /// A journal that holds together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,25 +16,32 @@ pub struct Verified {
     pub bytes: u64,
     /// The last record.
     pub head: Head,
+    /// Its date; `None` if there is none.
+    pub last_at: Option<Timestamp>,
     /// A record at the end that is torn, or that somebody is writing.
     pub torn: Option<Cut>,
     /// Whether an anchor was given, which the chain holds.
     pub anchored: bool,
+    /// The last record that is noted beside the journal, which the chain holds; `None` = nothing is noted.
+    pub noted: Option<Head>,
 }
 
 impl Journal {
     /// Reads everything again: checksums, the chain of hashes, the order of the records. With an anchor, a head that somebody
-    /// kept, also whether the chain that held it is still the one.
+    /// kept, also whether the chain that held it is still the one; so with the head that is noted beside the journal. Without
+    /// either, nothing tells whether records are missing at its end.
     ///
     /// # Errors
-    /// [`JournalError::Damaged`], [`JournalError::Rewritten`], or the store's error.
+    /// [`JournalError::Damaged`], [`JournalError::Rewritten`], [`JournalError::Shortened`], or the store's error.
     pub fn verify(&mut self, anchor: Option<&Head>) -> Result<Verified, JournalError> {
         let failed = |source| JournalError::of("read", source);
+        // Read first: a writer that goes on meanwhile notes a record when it is there.
+        let noted = self.store.remembered().map_err(failed)?;
         let len = self.store.len().map_err(failed)?;
         let (_, bytes) = Header::read(&mut *self.store, len)?;
         let start = self.hashing.of(&[&bytes]);
         let known = self.head();
-        let mut expected = [Some(&known), anchor].map(|head| head.map(|head| (*head, None::<Hash>)));
+        let mut expected = [Some(&known), anchor, noted.as_ref()].map(|head| head.map(|head| (*head, None::<Hash>)));
         note(&mut expected, 0, start);
         let (mut head, mut changes, mut status) = (Head { number: 0, hash: start }, 0, Status::default());
         let hashing = &self.hashing;
@@ -45,14 +53,19 @@ impl Journal {
             head = Head { number: record.number, hash: record.hash };
             Ok(())
         })?;
-        for (anchor, found) in expected.into_iter().flatten() {
+        let [own, kept, beside] = expected;
+        for (anchor, found) in [own, kept].into_iter().flatten() {
             if found != Some(anchor.hash) {
                 return Err(JournalError::Rewritten { anchor, found });
             }
         }
+        if let Some((head, found)) = beside.filter(|(head, found)| *found != Some(head.hash)) {
+            return Err(JournalError::Shortened { head, found });
+        }
         let cut = Cut { record: head.number + 1, at: walked.end, len: len - walked.end };
         let (torn, anchored) = (walked.torn.then_some(cut), anchor.is_some());
-        Ok(Verified { records: head.number, changes, bytes: walked.end, head, torn, anchored })
+        let last_at = (head.number > 0).then_some(status.last_at);
+        Ok(Verified { records: head.number, changes, bytes: walked.end, head, last_at, torn, anchored, noted })
     }
 }
 

@@ -55,10 +55,12 @@ mod words;
 mod write;
 
 pub use builder::{AddrExpr, BindingBuilder, DocumentBuilder, RuleBuilder};
+pub(crate) use check::{host_fault, mac_fault};
 pub use compile::{
     CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Table, Usage,
 };
 pub use diff::Difference;
+pub(crate) use diff::newly_allows;
 pub use document::{
     Attach, Binding, Document, MacvlanMode, Management, OnExpiry, Origin, Policy, PortPair, Proto, Remote, Rule,
     RulePlace,

@@ -131,15 +131,15 @@ fn one_life(store: &MemoryStore) -> (u64, bool) {
         let before = (journal.head(), journal.status().clone(), journal.size());
         match journal.append(now, event.clone()) {
             Ok(_) => {}
-            Err(JournalError::Broken) => {
-                assert!(matches!(journal.append(now, event), Err(JournalError::Broken)));
+            Err(JournalError::Broken { .. }) => {
+                assert!(matches!(journal.append(now, event), Err(JournalError::Broken { .. })));
                 return (before.0.number, true);
             }
             Err(_) => {
                 assert_eq!((journal.head(), journal.status().clone(), journal.size()), before);
                 match journal.append(now, event) {
                     Ok(_) => {}
-                    Err(JournalError::Broken) => return (before.0.number, true),
+                    Err(JournalError::Broken { .. }) => return (before.0.number, true),
                     Err(_) => return (before.0.number, false),
                 }
             }
@@ -162,9 +162,9 @@ fn a_storage_that_dies_breaks_the_journal_until_it_is_opened_again() {
     let mut story = Story::full(None);
     story.store.die(1);
     let record = || Event::Committed { version: None };
-    assert!(matches!(story.journal.append(story.now, record()), Err(JournalError::Broken)));
+    assert!(matches!(story.journal.append(story.now, record()), Err(JournalError::Broken { .. })));
     story.store.heal();
-    assert!(matches!(story.journal.append(story.now, record()), Err(JournalError::Broken)));
+    assert!(matches!(story.journal.append(story.now, record()), Err(JournalError::Broken { .. })));
     assert_eq!(reopened(story.store.after_crash(0)).head().number, 21, "it was not durable");
     assert_eq!(reopened(story.store).head().number, 22, "it was written");
 }

@@ -100,6 +100,6 @@ fn a_store_for_reading_writes_nothing() {
     assert!(store.append(b"x").is_err() && store.truncate(0).is_err() && store.sync().is_err());
     drop(journal);
     let error = Journal::open(Box::new(store), ADAPTER, None).unwrap_err();
-    assert!(matches!(error, JournalError::ReadOnly), "{error}");
+    assert!(matches!(error, JournalError::ReadOnly { .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }

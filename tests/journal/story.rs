@@ -93,7 +93,7 @@ impl Story {
         story.add(Event::Undone { change: undone, why: "ENOSPC".into(), version: Some(version(4)) }); // 8
         let mut reserved = wider.clone();
         let ips = vec!["10.30.1.99".parse().unwrap()];
-        reserved.kept.insert("shop-2".into(), Addresses { ips, mac: Some("02:00:0a:1e:01:63".parse().unwrap()) });
+        reserved.kept.insert("shop-2".into(), Addresses { ips, macs: vec!["02:00:0a:1e:01:63".parse().unwrap()] });
         story.change(Kind::Reserve, "a second shop", &reserved); // 9, 10
         let closing = story.begin(Kind::Apply, "the first rules again", &shop); // 11
         story.add(Event::Unknown { change: closing, why: "no answer".into() }); // 12

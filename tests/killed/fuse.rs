@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nicfw::firewall::Observer;
-use nicfw::journal::{FileStore, Store};
+use nicfw::journal::{FileStore, Head, Store};
 use nicfw::nic::McdiError;
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -158,6 +158,14 @@ impl Store for FusedStore {
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.0.truncate(len)
+    }
+
+    fn remember(&mut self, head: &Head) -> io::Result<()> {
+        self.0.remember(head)
+    }
+
+    fn remembered(&mut self) -> io::Result<Option<Head>> {
+        self.0.remembered()
     }
 }
 

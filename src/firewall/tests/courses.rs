@@ -119,7 +119,7 @@ fn an_end_that_the_journal_does_not_take_is_taken_back() {
 /// Nobody knows whether the record is there: if it is, the change took effect.
 #[test]
 fn an_end_that_the_journal_may_have_taken_is_not_taken_back() {
-    let broken = || Answer::Failed(Failure::Journal(JournalError::Broken));
+    let broken = || Answer::Failed(Failure::Journal(JournalError::Broken { source: None }));
     let answers = [to_the_version(), vec![Answer::Version(version(2)), broken(), broken()]].concat_answers();
     let effects = [&SENT[..], &["Version", "done true", "unknown", "Finish"]].concat();
     play(answers, &effects, &Ended::Unknown);

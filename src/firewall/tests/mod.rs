@@ -1,6 +1,8 @@
 mod courses;
 mod fake;
+mod reservations;
 mod restart;
+mod time;
 
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -282,10 +284,10 @@ fn reserve_protects_before_the_container_starts() {
     let mut reserved = old.clone();
     reserved.rules.extend(base(3));
     assert_holds(&mut firewall, &reserved);
-    assert_eq!(firewall.kept().collect::<Vec<_>>(), ["shop-3"]);
+    assert_eq!(names(&firewall), ["shop-3"]);
 
     let error = firewall.reserve("shop-4", &[ip(3)], None, "test").unwrap_err();
-    assert_eq!(error.to_string(), "10.30.1.3 is bound to shop-3");
+    assert_eq!(error.to_string(), "10.30.1.3 is reserved for shop-3");
     let error = firewall.reserve("shop-4", &[ip(1)], None, "test").unwrap_err();
     assert_eq!(error.to_string(), "10.30.1.1 is bound to shop-1");
 
@@ -298,7 +300,7 @@ fn reserve_protects_before_the_container_starts() {
     let planned = firewall.plan_source(source(&document(&[1, 2, 3]), &bound), "").unwrap();
     assert_eq!(planned.plan.steps, [], "the denies are there already");
     firewall.apply(planned).unwrap();
-    assert_eq!(firewall.kept().count(), 0);
+    assert_eq!(firewall.reserved().count(), 0);
 }
 
 #[test]
@@ -313,7 +315,7 @@ fn an_unbound_container_stays_closed_until_its_release() {
     let mut kept = without.clone();
     kept.rules.extend(base(2));
     assert_holds(&mut firewall, &kept);
-    assert_eq!(firewall.kept().collect::<Vec<_>>(), ["shop-2"]);
+    assert_eq!(names(&firewall), ["shop-2"]);
     assert!(firewall.release("shop-1", "test").unwrap().is_none(), "a bound container keeps its denies");
     assert!(firewall.release("shop-2", "test").unwrap().is_some());
     assert_holds(&mut firewall, &without);
@@ -371,4 +373,9 @@ fn the_cache_is_committed_after_tightening_at_a_bounded_rate() {
     assert_eq!(apply(&new), (true, 1), "a moment after the commit at attach");
     clock.advance(Duration::from_secs(60));
     assert_eq!(apply(&old), (false, 2));
+}
+
+/// Containers for which something is reserved.
+fn names(firewall: &Firewall<FakeEngine>) -> Vec<String> {
+    firewall.reserved().map(|(container, _)| container.to_owned()).collect()
 }

@@ -29,7 +29,7 @@ fn a_process_goes_on_where_the_last_one_stopped_and_sends_nothing() {
     assert_eq!((firewall.engine().sent, firewall.engine().log.len()), (sent, 0));
     assert_eq!(firewall.image(), &image);
     assert_eq!(firewall.document(), &document);
-    assert_eq!(firewall.kept().collect::<Vec<_>>(), ["shop-3"]);
+    assert_eq!(names(&firewall), ["shop-3"]);
     assert!(firewall.release("shop-3", "it is gone").unwrap().is_some());
     assert_holds(&mut firewall, &new);
 }
@@ -43,8 +43,8 @@ fn what_no_record_explains_is_refused() {
     let (mut firewall, clock) = attached(&document, &old);
     firewall.engine().tables.rules.clear();
     let error = refused(firewall, &clock);
-    assert!(matches!(error, AttachError::Foreign { record: 1, expected: Some(_), .. }), "{error}");
-    assert!(error.to_string().contains("record 1 of 2026-11-23T00:00:00.000Z left version"), "{error}");
+    assert!(matches!(error, AttachError::Foreign { record: 2, expected: Some(_), .. }), "{error}");
+    assert!(error.to_string().contains("by record 2 of 2026-11-23T00:00:00.000Z it held version"), "{error}");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn what_the_journal_says_is_loaded_again_by_repair() {
     let (document, old, _) = change();
     let (mut firewall, clock) = attached(&document, &old);
     firewall.engine().tables.rules.clear();
-    assert!(matches!(firewall.audit().unwrap().tables, Found_::Drifted { record: 1, .. }));
+    assert!(matches!(firewall.audit().unwrap().tables, Found_::Drifted { record: 2, .. }));
     let (engine, journal) = firewall.detach();
     let mut firewall = Firewall::repair(engine, journal, "somebody was there", clock, SETTINGS).unwrap();
     assert_holds(&mut firewall, &old);

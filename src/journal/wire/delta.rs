@@ -78,8 +78,28 @@ struct Subnets {
 #[serde(deny_unknown_fields)]
 struct Kept {
     ips: Vec<IpAddr>,
+    /// The first MAC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mac: Option<String>,
+    /// The others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    macs: Vec<String>,
+}
+
+impl From<&Addresses> for Kept {
+    fn from(addresses: &Addresses) -> Self {
+        let mut macs = addresses.macs.iter().map(ToString::to_string);
+        Self { ips: addresses.ips.clone(), mac: macs.next(), macs: macs.collect() }
+    }
+}
+
+impl TryFrom<Kept> for Addresses {
+    type Error = WireError;
+
+    fn try_from(kept: Kept) -> Result<Self, WireError> {
+        let macs = kept.mac.into_iter().chain(kept.macs).filter_map(|text| mac(Some(text)).transpose());
+        Ok(Self { ips: kept.ips, macs: macs.collect::<Result<_, _>>()? })
+    }
 }
 
 impl<T> Splice<T> {
@@ -147,8 +167,6 @@ fn subnets_from(subnets: Subnets) -> Result<delta::SubnetDelta, WireError> {
 impl From<&delta::Delta> for Delta {
     fn from(delta: &delta::Delta) -> Self {
         let text = |put: &[u8]| String::from_utf8_lossy(put).into_owned();
-        let kept =
-            |addresses: &Addresses| Kept { ips: addresses.ips.clone(), mac: addresses.mac.map(|mac| mac.to_string()) };
         Self {
             name: delta.name.as_ref().map(ToString::to_string),
             text: delta.text.as_ref().map(|splice| Splice::of(splice, text)),
@@ -159,7 +177,7 @@ impl From<&delta::Delta> for Delta {
             remote_ports: map_of(&delta.remote_ports, ports_of),
             local_ports: map_of(&delta.local_ports, ports_of),
             origins: delta.origins.iter().map(|(id, origin)| (id.0, origin.as_deref().map(Into::into))).collect(),
-            kept: delta.kept.iter().map(|(who, addresses)| (who.clone(), addresses.as_ref().map(kept))).collect(),
+            kept: delta.kept.iter().map(|(who, addresses)| (who.clone(), addresses.as_ref().map(Kept::from))).collect(),
         }
     }
 }
@@ -171,10 +189,7 @@ impl TryFrom<Delta> for delta::Delta {
         let set = delta.set.into_iter().map(|entry| entry.try_into().map(|(key, entry)| (key, Some(entry))));
         let gone = delta.gone.into_iter().map(|key| Ok((key.try_into()?, None)));
         let origin = |(id, origin): (u32, Option<Origin>)| Ok((OriginId(id), origin.map(|o| Arc::new(o.into()))));
-        let kept = |(who, kept): (String, Option<Kept>)| {
-            let addresses = kept.map(|kept| Ok::<_, WireError>(Addresses { ips: kept.ips, mac: mac(kept.mac)? }));
-            Ok((who, addresses.transpose()?))
-        };
+        let kept = |(who, kept): (String, Option<Kept>)| Ok((who, kept.map(Addresses::try_from).transpose()?));
         Ok(Self {
             name: delta.name.map(Into::into),
             text: delta.text.map(|splice| splice.into(String::into_bytes)),

@@ -61,6 +61,11 @@ pub(super) enum Event {
         how: Left,
         why: Why,
     },
+    Clock {
+        /// Milliseconds since 1970.
+        was: u64,
+        why: Why,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +85,20 @@ pub(super) struct Why {
     ticket: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approval: Option<String>,
+}
+
+impl From<event::Why> for Why {
+    fn from(why: event::Why) -> Self {
+        let event::Why { who, reason, ticket, approval } = why;
+        Self { who, reason, ticket, approval }
+    }
+}
+
+impl From<Why> for event::Why {
+    fn from(why: Why) -> Self {
+        let Why { who, reason, ticket, approval } = why;
+        Self { who, reason, ticket, approval }
+    }
 }
 
 /// How a change begins.
@@ -187,13 +206,13 @@ impl From<&event::Event> for Event {
             From::Confirmed { change } => Self::Confirmed { change },
             From::Committed { version: v } => Self::Committed { version: version(&v) },
             From::Left { how, why } => {
-                let event::Why { who, reason, ticket, approval } = why;
                 let how = match how {
                     event::Left::Blocked => Left::Blocked,
                     event::Left::Empty => Left::Empty,
                 };
-                Self::Left { how, why: Why { who, reason, ticket, approval } }
+                Self::Left { how, why: why.into() }
             }
+            From::Clock { was, why } => Self::Clock { was: was.0, why: why.into() },
             From::Drift { expected, found } => Self::Drift { expected: version(&expected), found: (&found).into() },
         }
     }
@@ -219,13 +238,14 @@ impl TryFrom<Event> for event::Event {
             }
             Event::Confirmed { change } => Self::Confirmed { change },
             Event::Committed { version } => Self::Committed { version: checked(version)? },
-            Event::Left { how, why: Why { who, reason, ticket, approval } } => {
+            Event::Left { how, why } => {
                 let how = match how {
                     Left::Blocked => event::Left::Blocked,
                     Left::Empty => event::Left::Empty,
                 };
-                Self::Left { how, why: event::Why { who, reason, ticket, approval } }
+                Self::Left { how, why: why.into() }
             }
+            Event::Clock { was, why } => Self::Clock { was: timestamp(was)?, why: why.into() },
             Event::Drift { expected, found } => Self::Drift { expected: checked(expected)?, found: found.try_into()? },
         })
     }

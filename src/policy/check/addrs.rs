@@ -219,6 +219,11 @@ fn sound_net(net: IpNet) -> Result<IpNet, Wrong> {
     Ok(net)
 }
 
+/// What is wrong with an address that no container can have.
+pub(crate) fn host_fault(ip: IpAddr) -> Option<String> {
+    sound_host(ip).err().map(|wrong| wrong.what)
+}
+
 /// Refuses addresses that no container can have.
 pub(super) fn sound_host(ip: IpAddr) -> Result<IpAddr, Wrong> {
     let ip = sound_net(ip.into())?.addr();

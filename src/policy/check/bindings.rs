@@ -161,6 +161,11 @@ fn unknown_policy(name: &str, known: &BTreeMap<&str, usize>) -> Wrong {
     Wrong::new(format!("unknown policy {}", words::quoted(name)), "the name of a policy", way_out)
 }
 
+/// What is wrong with a MAC that no single station can have.
+pub(crate) fn mac_fault(mac: MacAddr) -> Option<String> {
+    sound_mac(mac).err().map(|wrong| wrong.what)
+}
+
 /// Refuses MACs that no single station can have.
 pub(super) fn sound_mac(mac: MacAddr) -> Result<(), Wrong> {
     if mac.is_group() || mac == MacAddr::default() {

@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::addrs::Groups;
+pub(crate) use self::addrs::host_fault;
+pub(crate) use self::bindings::mac_fault;
 use super::document::{Document, Origin, Policy};
 use super::draft::{Author, Draft, OriginDraft, RuleDraft};
 use super::problems::{At, ParseErrors, Problems, Said, Wrong};

@@ -175,6 +175,11 @@ impl Compiled {
     }
 }
 
+/// True if some flow is allowed by the new document and not by the old one, as adapters with so many physical ports see it.
+pub(crate) fn newly_allows(old: &Document, new: &Document, ports: u32) -> bool {
+    differences(old, new, ports).iter().any(|difference| difference.verdict == Verdict::Allow)
+}
+
 /// What changes from one document to another, as adapters with so many physical ports see it.
 pub(super) fn differences(old: &Document, new: &Document, ports: u32) -> Vec<Difference> {
     let named = Arc::new(Named::of(old, new));
