@@ -420,11 +420,36 @@ fn counters_tell_which_rule_let_frames_through() {
 
 #[test]
 fn the_grace_time_passes_before_anything_new_is_allowed() {
-    let bench = Bench::new(0);
-    let change = bench.firewall.plan(&bench.new, "").unwrap();
-    let phases: Vec<_> = change.plan.steps.iter().map(|step| (step.phase, step.pause_before)).collect();
-    assert!(phases.is_sorted_by_key(|(phase, _)| *phase));
-    let tighten = phases.iter().rposition(|(phase, _)| *phase == nicfw::policy::plan::Phase::Tighten).unwrap();
-    assert!(phases[tighten + 1].1, "{phases:?}");
-    assert!(Settings::default().grace > Duration::ZERO);
+    let (model, probes, clock) = (Model::new(config()), probes(), Arc::new(VirtualClock::new()));
+    let adapter = Adapter::from_device(backend::function(&model, 0), clock.clone(), AttachOptions::default()).unwrap();
+    let target = adapter.target().clone();
+    let (old, new) = COMPILED.get_or_init(|| compile(OLD, NEW, &target)).clone();
+    let (watched, watching, time, own) = (model.clone(), probes.clone(), clock.clone(), clock.clone());
+    let engine = Watched::new(adapter, target, move || (time.now(), judged(&watched, &watching)));
+    let settings = Settings { grace: Duration::from_secs(7), ..Settings::default() };
+    let mut firewall = Firewall::adopt(engine, Adopt::of(&old), clock, settings).unwrap();
+    let apply = |firewall: &mut Firewall<Watched<(Duration, Vec<Verdict>)>>, compiled: &Compiled| {
+        let before = judged(&model, &probes);
+        firewall.engine().seen.clear();
+        let change = firewall.plan(compiled, "").unwrap();
+        firewall.apply(change).unwrap();
+        let seen = std::mem::take(&mut firewall.engine().seen);
+        let allows = |verdicts: &[Verdict], at: usize| verdicts[at] == Verdict::Allow;
+        let opened = seen.iter().position(|(_, is)| (0..is.len()).any(|at| allows(is, at) && !allows(&before, at)));
+        let closes = |step: &usize| {
+            let was = if *step == 0 { &before } else { &seen[step - 1].1 };
+            (0..was.len()).any(|at| allows(was, at) && !allows(&seen[*step].1, at))
+        };
+        let closed = (0..seen.len()).rev().find(closes);
+        let (opened, closed) = (opened.expect("it opens something"), closed.expect("it closes something"));
+        assert!(closed < opened, "all that closes comes first");
+        let passed = seen[opened].0 - seen[closed].0;
+        assert!(passed >= settings.grace, "{passed:?} between command {closed} and command {opened}");
+        seen[0].0
+    };
+    apply(&mut firewall, &new);
+    // What the change retired is not used before the same time has passed.
+    let ended = own.now();
+    let began = apply(&mut firewall, &old);
+    assert!(began - ended >= settings.grace, "{:?} between two changes", began - ended);
 }

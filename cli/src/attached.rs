@@ -3,6 +3,7 @@
 //! A command attaches, does its work, and takes leave; the rules stay. Errors name the function, and what caused them.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use nicfw::Adapter;
@@ -11,6 +12,7 @@ use nicfw::device::Locator;
 use nicfw::nic::{AdapterError, AttachOptions};
 use serde::Serialize;
 
+use crate::busy;
 use crate::failure::Failure;
 
 /// Versions of the rules that an adapter holds: the adapter's own hashes.
@@ -48,8 +50,9 @@ impl fmt::Display for Versions {
 /// Attaches to the adapter behind a function.
 ///
 /// # Errors
-/// The function cannot be opened, or the adapter is refused.
-pub fn attach(locator: &Locator, switch_firmware: bool) -> Result<Adapter, Failure> {
+/// Another program has the adapter, the function cannot be opened, or the adapter is refused.
+pub fn attach(locator: &Locator, journal: Option<&Path>, switch_firmware: bool) -> Result<Adapter, Failure> {
+    busy::check(locator, journal)?;
     let device = locator.open().map_err(|e| failed(locator, &e))?;
     let options = AttachOptions { switch_firmware, ..AttachOptions::default() };
     Adapter::from_device(device, Arc::new(SystemClock::new()), options).map_err(|e| failed(locator, &e))
@@ -61,10 +64,11 @@ pub fn attach(locator: &Locator, switch_firmware: bool) -> Result<Adapter, Failu
 /// As [`attach`]; or what was to be done failed.
 pub fn attached<T>(
     locator: &Locator,
+    journal: Option<&Path>,
     switch_firmware: bool,
     work: impl FnOnce(&mut Adapter) -> Result<T, AdapterError>,
 ) -> Result<T, Failure> {
-    let mut adapter = attach(locator, switch_firmware)?;
+    let mut adapter = attach(locator, journal, switch_firmware)?;
     let done = work(&mut adapter).map_err(|e| failed(locator, &e))?;
     adapter.detach().map_err(|e| failed(locator, &e))?;
     Ok(done)
@@ -72,7 +76,11 @@ pub fn attached<T>(
 
 /// An error about a function, with what caused it, on one line.
 pub fn failed(locator: &Locator, error: &dyn std::error::Error) -> Failure {
+    Failure::usage(format!("{locator}: {}", chain(error)))
+}
+
+/// An error with what caused it, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    Failure::usage(format!("{locator}: {text}"))
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -19,6 +19,8 @@ pub enum Exit {
     DoesNotFit,
     /// The adapter holds something else than it should.
     Drift,
+    /// Something had been left half done, or had run out, and was put right.
+    PutRight,
 }
 
 impl Exit {
@@ -30,6 +32,7 @@ impl Exit {
             Self::Differs => 2,
             Self::DoesNotFit => 3,
             Self::Drift => 4,
+            Self::PutRight => 5,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod args;
 mod attached;
+mod busy;
 pub mod capture;
 mod cmd;
 mod demo;

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nicfw::Adapter;
-use nicfw::clock::{Clock, SystemClock};
+use nicfw::clock::{Clock, SystemClock, Timestamp};
 use nicfw::device::Locator;
-use nicfw::firewall::{Adopt, AdoptError, AttachError, Firewall, Found, Recovery, Refused, Settings};
-use nicfw::journal::{Event, FileStore, Journal, Key, Left, Why};
+use nicfw::firewall::{Adopt, AdoptError, AttachError, Firewall, Found, Look, Recovery, Refused, Settings, look};
+use nicfw::journal::{Event, FileStore, Journal, JournalError, Key, Left, Why};
 use nicfw::nic::AdapterInfo;
 use nicfw::policy::Compiled;
 use nicfw::tables::Target;
 
 use crate::args::{Cause, Device, JournalFile};
-use crate::attached::{attach, failed};
+use crate::attached::{Versions, attach, chain, failed};
+use crate::busy::Note;
 use crate::failure::{Exit, Failure};
 
 /// Where journals are, unless somebody says otherwise.
@@ -28,6 +29,23 @@ pub struct Session {
     /// The journal's file.
     pub file: PathBuf,
     locator: Locator,
+    /// Tells others who has the adapter; `None` if it could not be written.
+    note: Option<Note>,
+}
+
+/// An adapter, and its journal, which cannot be written.
+pub struct ReadOnly {
+    adapter: Adapter,
+    journal: Journal,
+    file: PathBuf,
+    locator: Locator,
+}
+
+/// What there is behind a function.
+pub enum Opened {
+    Session(Box<Session>),
+    Stranger(Box<Stranger>),
+    ReadOnly(Box<ReadOnly>),
 }
 
 /// An adapter and its journal, which knows nothing of what the adapter holds.
@@ -35,6 +53,7 @@ pub struct Stranger {
     refused: Refused<Adapter, AttachError>,
     file: PathBuf,
     locator: Locator,
+    note: Option<Note>,
 }
 
 impl Session {
@@ -56,22 +75,72 @@ impl Session {
         journal: &JournalFile,
         switch_firmware: bool,
     ) -> Result<Result<Self, Stranger>, Failure> {
-        let adapter = attach(locator, switch_firmware)?;
+        let adapter = attach(locator, journal.journal.as_deref(), switch_firmware)?;
         let file = file(journal, adapter.info());
-        let opened = open(&file, journal, adapter.info());
-        let journal = match opened {
-            Ok(journal) => journal,
-            Err(failure) => {
+        match open(&file, journal, adapter.info()) {
+            Ok(journal) => Ok(Self::go_on(adapter, journal, file, locator)),
+            Err(unopened) => {
                 adapter.detach().map_err(|e| failed(locator, &e))?;
-                return Err(failure);
+                Err(unopened.into())
             }
+        }
+    }
+
+    /// As [`Session::find`]; a journal that cannot be written is opened for reading.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn look(at: &Device) -> Result<Opened, Failure> {
+        let Device { device: locator, journal: named } = at;
+        let adapter = attach(locator, named.journal.as_deref(), false)?;
+        let file = file(named, adapter.info());
+        let unopened = match open(&file, named, adapter.info()) {
+            Ok(journal) => {
+                return Ok(match Self::go_on(adapter, journal, file, locator) {
+                    Ok(session) => Opened::Session(Box::new(session)),
+                    Err(stranger) => Opened::Stranger(Box::new(stranger)),
+                });
+            }
+            Err(unopened) => unopened,
         };
-        let clock = Arc::new(SystemClock::new());
-        let locator = locator.clone();
-        Ok(match Firewall::attach(adapter, journal, clock, Settings::default()) {
-            Ok((firewall, recovery)) => Ok(Self { firewall, recovery, file, locator }),
-            Err(refused) => Err(Stranger { refused: *refused, file, locator }),
-        })
+        let read = || -> Result<Journal, Failure> {
+            let wrong = |e: &dyn std::error::Error| Failure::usage(format!("{}: {}", file.display(), chain(e)));
+            let (store, key) = (FileStore::read(&file).map_err(|e| wrong(&e))?, key(named)?);
+            let journal = Journal::read(Box::new(store), key.as_ref()).map_err(|e| wrong(&e))?;
+            let (journals, adapters) = (journal.adapter().to_owned(), identity(adapter.info()));
+            if journals != adapters {
+                return Err(wrong(&JournalError::Foreign { journal: journals, adapter: adapters }));
+            }
+            Ok(journal)
+        };
+        let failure = match &unopened {
+            Unopened::Journal(_, JournalError::ReadOnly { .. }) => match read() {
+                Ok(journal) => {
+                    let locator = locator.clone();
+                    return Ok(Opened::ReadOnly(Box::new(ReadOnly { adapter, journal, file, locator })));
+                }
+                Err(failure) => failure,
+            },
+            _ => Failure::from(unopened),
+        };
+        adapter.detach().map_err(|e| failed(locator, &e))?;
+        Err(failure)
+    }
+
+    fn go_on(adapter: Adapter, journal: Journal, file: PathBuf, locator: &Locator) -> Result<Self, Stranger> {
+        let note = Note::take(&file, locator).inspect_err(|e| log::warn!("{}: {e}", file.display())).ok();
+        let (clock, locator) = (Arc::new(SystemClock::new()), locator.clone());
+        match Firewall::attach(adapter, journal, clock, Settings::default()) {
+            Ok((firewall, recovery)) => Ok(Self { firewall, recovery, file, locator, note }),
+            Err(refused) => Err(Stranger { refused: *refused, file, locator, note }),
+        }
+    }
+
+    /// Tells others what this program does for longer.
+    pub fn say(&mut self, doing: &str) {
+        if let Some(Err(error)) = self.note.as_mut().map(|note| note.say(doing)) {
+            log::warn!("{}: {error}", self.file.display());
+        }
     }
 
     /// What was found, if it is worth a line.
@@ -112,6 +181,7 @@ impl Session {
             refused: Refused { error: AttachError::New, engine, journal },
             file: self.file,
             locator: self.locator,
+            note: self.note,
         }
     }
 
@@ -176,6 +246,11 @@ impl Stranger {
         engine.detach().map_err(|e| failed(&locator, &e))
     }
 
+    /// By which `until` is decided.
+    pub fn date(&self) -> Timestamp {
+        self.refused.journal.date(SystemClock::new().wall())
+    }
+
     /// Why the journal does not explain what the adapter holds.
     pub fn error(&self) -> &AttachError {
         &self.refused.error
@@ -186,10 +261,10 @@ impl Stranger {
     /// # Errors
     /// It could not be loaded; then it may drop all traffic, and that is said with the ways out.
     pub fn adopt(self, compiled: &Compiled, why: Why) -> Result<Session, Failure> {
-        let Self { refused: Refused { engine, journal, .. }, file, locator } = self;
+        let Self { refused: Refused { engine, journal, .. }, file, locator, note } = self;
         let adopt = Adopt { compiled, journal, why };
         let adopted = Firewall::adopt(engine, adopt, Arc::new(SystemClock::new()), Settings::default());
-        Self::loaded(adopted, file, locator)
+        Self::loaded(adopted, file, locator, note)
     }
 
     /// Loads what the journal says.
@@ -197,19 +272,20 @@ impl Stranger {
     /// # Errors
     /// As [`Stranger::adopt`].
     pub fn repair(self, why: Why) -> Result<Session, Failure> {
-        let Self { refused: Refused { engine, journal, .. }, file, locator } = self;
+        let Self { refused: Refused { engine, journal, .. }, file, locator, note } = self;
         let clock = Arc::new(SystemClock::new());
-        Self::loaded(Firewall::repair(engine, journal, why, clock, Settings::default()), file, locator)
+        Self::loaded(Firewall::repair(engine, journal, why, clock, Settings::default()), file, locator, note)
     }
 
     fn loaded(
         loaded: Result<Firewall<Adapter>, Box<Refused<Adapter, AdoptError>>>,
         file: PathBuf,
         locator: Locator,
+        note: Option<Note>,
     ) -> Result<Session, Failure> {
         let recovery = Recovery { found: Found::Same, commands: 0, rolled_back: None };
         match loaded {
-            Ok(firewall) => Ok(Session { firewall, recovery, file, locator }),
+            Ok(firewall) => Ok(Session { firewall, recovery, file, locator, note }),
             Err(refused) => {
                 let mut failure = failed(&locator, &refused);
                 // An adapter that drops all traffic stays so: what was loaded does not protect everybody.
@@ -274,14 +350,48 @@ fn identity(info: &AdapterInfo) -> String {
     format!("{} {}", info.pci_id, info.mac)
 }
 
-fn open(file: &Path, journal: &JournalFile, info: &AdapterInfo) -> Result<Journal, Failure> {
-    let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", file.display()));
-    if journal.journal.is_none() {
-        fs::create_dir_all(JOURNALS).map_err(|e| wrong(&format!("{e}; name another place with --journal FILE")))?;
+/// Why there is no journal to write.
+enum Unopened {
+    Journal(PathBuf, JournalError),
+    Other(Failure),
+}
+
+impl From<Unopened> for Failure {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Journal(file, error) => {
+                let exit = if error.is_damage() { Exit::Drift } else { Exit::Usage };
+                Self::new(exit, format!("{}: {}", file.display(), chain(&error)))
+            }
+            Unopened::Other(failure) => failure,
+        }
     }
-    let key = key(journal)?;
-    let store = FileStore::open(file).map_err(|e| wrong(&e))?;
-    Journal::open(Box::new(store), &identity(info), key.as_ref()).map_err(|e| wrong(&e))
+}
+
+fn open(file: &Path, journal: &JournalFile, info: &AdapterInfo) -> Result<Journal, Unopened> {
+    if journal.journal.is_none() {
+        fs::create_dir_all(JOURNALS).map_err(|e| {
+            let text = format!("{}: {e}; name another place with --journal FILE", file.display());
+            Unopened::Other(Failure::usage(text))
+        })?;
+    }
+    let key = key(journal).map_err(Unopened::Other)?;
+    let wrong = |error| Unopened::Journal(file.to_owned(), error);
+    let store = FileStore::open(file).map_err(wrong)?;
+    Journal::open(Box::new(store), &identity(info), key.as_ref()).map_err(wrong)
+}
+
+impl ReadOnly {
+    /// Compares the adapter with the journal; nothing is written, and nothing but questions sent.
+    ///
+    /// # Errors
+    /// The adapter does not tell, or does not let go.
+    pub fn compare(mut self) -> Result<(Look, Versions, PathBuf), Failure> {
+        let looked = look(&mut self.adapter, &self.journal, &SystemClock::new()).map_err(|e| failed(&self.locator, &e));
+        let versions = Versions::of(&mut self.adapter).map_err(|e| failed(&self.locator, &e));
+        self.adapter.detach().map_err(|e| failed(&self.locator, &e))?;
+        Ok((looked?, versions?, self.file))
+    }
 }
 
 /// Writes down how an adapter is left, if it has a journal.
@@ -295,7 +405,7 @@ pub fn record_left(adapter: &Adapter, journal: &JournalFile, how: Left, why: Why
     }
     let mut opened = open(&file, journal, adapter.info())?;
     let at = SystemClock::new().wall().max(opened.status().last_at);
-    let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", file.display()));
+    let wrong = |e: &dyn std::error::Error| Failure::usage(format!("{}: {}", file.display(), chain(e)));
     opened.append(at, Event::Left { how, why }).map_err(|e| wrong(&e))?;
     Ok(Some(file))
 }

@@ -107,6 +107,9 @@ pub fn wait(session: &mut Session) -> Result<Ended, Failure> {
             )));
         }
     };
+    if let Some(open) = session.firewall.journal().status().confirm {
+        session.say(&format!("nicfw apply waits until {} for nicfw confirm of change {}", open.by, open.change));
+    }
     loop {
         if stopped.load(Ordering::Relaxed) {
             back(session, "the program that waited for its confirmation was stopped")?;

@@ -13,6 +13,7 @@ use common::{Ran, golden, nicfw};
 use nicfw::Adapter;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
+use nicfw::journal::{Event, FileStore, Journal};
 use nicfw::mcdi::wire::Cmd;
 use nicfw::tables::{Action, TableOp, Verdict};
 use nicfw_model::engine::Override;
@@ -92,6 +93,21 @@ fn whoever_waits_for_a_confirmation_gets_it_or_takes_the_change_back() {
     let mut child = apply("1h");
     until(&mut child, || bell.exists());
     assert_eq!(adapter.verdict(8443), Verdict::Allow);
+    // Whoever comes meanwhile is told who has the adapter, and until when.
+    let others: [&[&str]; 5] = [
+        &["audit"],
+        &["apply", SHOP, "--reason", "another"],
+        &["reserve", "job-7", "10.30.1.77", "--reason", "it comes"],
+        &["detach", "--leave", "rules", "--reason", "leave"],
+        &["audit", "--expect", "00"],
+    ];
+    for other in others {
+        let ran = adapter.nicfw(other);
+        let start = format!("vfio-user:/run/nic.sock: process {} has the adapter: nicfw apply waits until 20", child.id());
+        assert_eq!(ran.code, 1, "{other:?}");
+        assert!(ran.stderr.starts_with(&start), "{other:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("for nicfw confirm of change "), "{}", ran.stderr);
+    }
     let confirmed = adapter.json(&["confirm"]);
     assert!(confirmed["change"].as_u64().is_some());
     assert_eq!(ended(child), (0, "confirmed".into()));
@@ -124,7 +140,7 @@ fn a_container_is_closed_before_it_starts_and_after_it_is_gone() {
     let mut said = adapter.done(&with_why(&["reserve", "job-7", "10.30.1.77", "--mac", "02:00:0a:1e:01:77"]));
     assert_eq!(adapter.model.snapshot().rules.len(), before + 2);
     let ran = adapter.nicfw(&with_why(&["reserve", "job-8", "10.30.1.77"]));
-    assert_eq!((ran.code, ran.stderr.as_str()), (1, "vfio-user:/run/nic.sock: 10.30.1.77 is bound to job-7\n"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, "vfio-user:/run/nic.sock: 10.30.1.77 is reserved for job-7\n"));
     said += &adapter.done(&with_why(&["release", "job-7"]));
     assert_eq!(adapter.model.snapshot().rules.len(), before);
     let ran = adapter.nicfw(&with_why(&["release", "shop-1"]));
@@ -170,7 +186,7 @@ fn an_adapter_that_somebody_left_blocked_is_not_taken_for_a_working_one() {
 #[test]
 fn a_second_writer_and_a_foreign_journal_are_refused() {
     let adapter = adopted();
-    let held = nicfw::journal::FileStore::open(adapter.journal()).unwrap();
+    let held = FileStore::open(adapter.journal()).unwrap();
     let ran = adapter.nicfw(&["audit"]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains(&format!("(process {})", std::process::id())), "{}", ran.stderr);
@@ -198,8 +214,180 @@ fn a_program_killed_in_a_change_leaves_the_old_policy_to_the_next() {
     child.wait().unwrap();
     assert_ne!(adapter.model.snapshot().rules, rules, "a command of the change took effect");
     let ran = adapter.nicfw(&["audit"]);
-    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    assert!(ran.stdout.contains("PUT RIGHT") && !ran.stdout.contains("DRIFT"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("--repair"), "{}", ran.stdout);
     assert!(ran.stdout.contains("had not ended: what was there before it is back"), "{}", ran.stdout);
     assert_eq!(adapter.model.snapshot().rules, rules);
     assert_eq!(adapter.json(&["audit"])["same"], true);
+}
+
+/// What stands in the policies' files, by hand: the shop's has 22 entries, and one more where 8443 is open too.
+#[test]
+fn what_is_said_after_a_change_was_taken_back_is_about_the_policy_in_force() {
+    let adapter = adopted();
+    let before = adapter.json(&with_why(&["apply", SHOP]));
+    let ran = adapter.nicfw(&with_why(&["apply", SHOP_8443, "--confirm-within", "1s", "--json"]));
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&report["confirmation"], &report["in_force"]), (&"rolled-back".into(), &SHOP.into()));
+    for what in ["entries", "usage", "counters", "counters_missing"] {
+        assert_eq!(report[what], before[what], "{what}");
+    }
+}
+
+#[test]
+fn an_audit_says_what_it_has_put_right_and_only_once() {
+    let adapter = adopted();
+    let bell = adapter.journal().with_extension("journal.confirm");
+    let mut program = adapter.program(&with_why(&["apply", SHOP_8443, "--confirm-within", "2s"]));
+    let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until(&mut child, || bell.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let ran = loop {
+        let ran = adapter.nicfw(&["audit"]);
+        if ran.code != 0 || Instant::now() > deadline {
+            break ran;
+        }
+        assert!(ran.stdout.contains("waits for confirmation until"), "{}", ran.stdout);
+    };
+    assert_eq!((ran.code, ran.stderr.as_str()), (5, ""), "{}", ran.stdout);
+    assert!(ran.stdout.contains("PUT RIGHT"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("was not confirmed in time: it is rolled back"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("DRIFT") && !ran.stdout.contains("--repair"), "{}", ran.stdout);
+    assert_eq!(adapter.verdict(8443), Verdict::Deny);
+    assert_eq!(adapter.json(&["audit"])["same"], true);
+}
+
+/// As a process with a clock that was ahead would have left it.
+fn a_record_of_2099(adapter: &Served) {
+    let id = {
+        let store = FileStore::read(adapter.journal()).unwrap();
+        Journal::read(Box::new(store), None).unwrap().adapter().to_owned()
+    };
+    let store = FileStore::open(adapter.journal()).unwrap();
+    let mut journal = Journal::open(Box::new(store), &id, None).unwrap();
+    let version = journal.status().cache.clone();
+    journal.append("2099-01-01T00:00:00Z".parse().unwrap(), Event::Committed { version }).unwrap();
+}
+
+#[test]
+fn a_clock_that_had_been_ahead_locks_nobody_out() {
+    let adapter = adopted();
+    a_record_of_2099(&adapter);
+    let open = with_why(&["apply", SHOP_8443]);
+    let ran = adapter.nicfw(&open);
+    assert_eq!((ran.code, adapter.verdict(8443)), (1, Verdict::Deny));
+    let named = ["2099-01-01T00:00:00.000Z", "nicfw journal FILE clock --reason"];
+    assert!(named.iter().all(|word| ran.stderr.contains(word)), "{}", ran.stderr);
+    // Closing is accepted.
+    adapter.done(&with_why(&["reserve", "job-7", "10.30.1.77"]));
+    assert_eq!(adapter.nicfw(&with_why(&["release", "job-7"])).code, 1);
+    let journal = adapter.journal();
+    let clock = ["journal", journal.to_str().unwrap(), "clock", "--reason", "RTC before NTP", "--json"];
+    let ran = nicfw(&clock);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["was"], "2099-01-01T00:00:00.000Z");
+    adapter.done(&open);
+    adapter.done(&with_why(&["release", "job-7"]));
+    let again = nicfw(&clock);
+    assert_eq!(again.code, 1, "it is not behind any more: {}", again.stdout);
+    let verified = nicfw(&["journal", journal.to_str().unwrap(), "verify"]);
+    assert_eq!((verified.code, verified.stderr.as_str()), (0, ""), "{}", verified.stdout);
+}
+
+#[test]
+fn a_journal_that_was_cut_off_is_found() {
+    let adapter = adopted();
+    adapter.done(&with_why(&["apply", SHOP_8443]));
+    let path = adapter.journal();
+    let verify = || nicfw(&["journal", path.to_str().unwrap(), "verify"]);
+    let whole = verify();
+    assert!(whole.code == 0 && whole.stdout.contains("whole up to record "), "{}", whole.stdout);
+    let (bytes, length) = (std::fs::read(&path).unwrap(), {
+        let store = FileStore::read(&path).unwrap();
+        let mut journal = Journal::read(Box::new(store), None).unwrap();
+        let last = journal.record(journal.head().number).unwrap();
+        assert!(last.number > 1);
+        journal.size()
+    });
+    std::fs::write(&path, &bytes[..usize::try_from(length).unwrap() - 1]).unwrap();
+    let ran = verify();
+    assert_eq!(ran.code, 4, "{}", ran.stdout);
+    assert!(ran.stderr.contains("its end was cut off") && ran.stderr.contains("remove FILE.head"), "{}", ran.stderr);
+    let ran = adapter.nicfw(&["audit"]);
+    assert_eq!(ran.code, 4, "{}", ran.stdout);
+    // Where nothing beside it tells, that is said.
+    std::fs::remove_file(path.with_extension("journal.head")).unwrap();
+    let ran = verify();
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains("whether records are missing at its end, nothing tells"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_cannot_be_a_containers_is_refused_and_what_a_policy_opens_is_said() {
+    let adapter = adopted();
+    let before = adapter.model.snapshot().rules;
+    for bad in ["239.1.1.1", "255.255.255.255", "0.0.0.0", "127.0.0.1", "::ffff:10.30.1.9", "ff02::1"] {
+        let ran = adapter.nicfw(&with_why(&["reserve", "job-7", bad]));
+        assert_eq!(ran.code, 1, "{bad}");
+        assert!(ran.stderr.contains(": no container can have it"), "{bad}: {}", ran.stderr);
+    }
+    assert_eq!(adapter.model.snapshot().rules, before);
+    let said = adapter.done(&with_why(&["reserve", "shop-1", "10.30.1.17", "10.30.1.78"]));
+    assert!(said.contains("10.30.1.17 is open as the policy in force says"), "{said}");
+    assert!(!said.contains("may start"), "{said}");
+    let shown = nicfw(&["journal", adapter.journal().to_str().unwrap(), "show"]).stdout;
+    assert!(shown.contains("reserved: shop-1: 10.30.1.78\n"), "{shown}");
+}
+
+#[test]
+fn errors_of_the_journal_carry_the_systems_reason() {
+    let adapter = adopted();
+    let mut program = adapter.program(&["audit"]);
+    program.env("NICFW_JOURNAL", "/no/such/directory/j");
+    let ran = Ran::from(program.output().unwrap());
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("No such file or directory (os error 2)"), "{}", ran.stderr);
+}
+
+/// Nobody in particular may look, too: with a journal that it cannot write.
+#[test]
+fn an_audit_needs_not_write() {
+    let adapter = adopted();
+    let path = adapter.journal();
+    let dir = path.parent().unwrap();
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let socket = dir.join("nic.sock");
+    for (path, bits) in [(dir, 0o555), (&path, 0o444), (&path.with_extension("journal.lock"), 0o444), (&socket, 0o777)] {
+        mode(path, bits);
+    }
+    let bytes = std::fs::read(&path).unwrap();
+    let look = || {
+        let mut program = adapter.program(&["audit", "--json"]);
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::process::CommandExt::uid(&mut program, 65534);
+        }
+        let ran = Ran::from(program.output().unwrap());
+        (ran.code, serde_json::from_str::<Value>(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr)))
+    };
+    let (code, report) = look();
+    assert_eq!((code, &report["same"]), (0, &true.into()), "{report}");
+    assert!(report["notes"].to_string().contains("cannot be written"), "{report}");
+    let rules = adapter.model.snapshot().rules;
+    let Ok(locator) = adapter.device().parse::<Locator>();
+    let mut other =
+        Adapter::from_device(locator.open().unwrap(), Arc::new(SystemClock::new()), Default::default()).unwrap();
+    let gone =
+        TableOp::SetRule { key: *rules.keys().next().unwrap(), rx: Action::None, tx: Action::None, counter: None };
+    other.execute(&gone).unwrap();
+    drop(other);
+    assert_eq!(look().0, 4);
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    mode(dir, 0o755);
 }

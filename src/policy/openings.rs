@@ -35,7 +35,7 @@ impl fmt::Display for Opening {
 
 impl Compiled {
     /// What passes although nobody asked for it: what replies leave open beyond a stateful firewall, neighbour
-    /// discovery, and groups.
+    /// discovery, ARP, and groups.
     #[must_use]
     pub fn openings(&self) -> Vec<Opening> {
         let document = self.document();
@@ -54,11 +54,20 @@ impl Compiled {
                     container: Some(binding.container.clone()),
                     origin: Some(binding.origin.clone()),
                     text: format!(
-                        "any host may exchange icmpv6 of every type with {}: {} (nd: open-icmpv6)",
+                        "any host or group may exchange icmpv6 of every type with {}, also router advertisements, redirects \
+                         and neighbour advertisements for foreign addresses: {} (nd: open-icmpv6)",
                         binding.container, binding.origin
                     ),
                 });
             }
+        }
+        if document.bindings.iter().any(|binding| binding.ips.iter().any(IpAddr::is_ipv4)) {
+            let text = format!(
+                "any container with an IPv4 address may claim foreign addresses by ARP, and others may claim its: what ARP \
+                 says is not seen: {}",
+                document.name
+            );
+            out.push(Opening { container: None, origin: None, text });
         }
         if document.unbound == Verdict::Allow && !document.bindings.is_empty() {
             let text = format!(

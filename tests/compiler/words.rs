@@ -128,13 +128,16 @@ fn openings_are_in_the_words_of_the_rules() {
         [
             "10.0.0.53 from udp 53 may reach shop-1 udp 32768-60999 unasked: web.yaml:7",
             "shop-1 from tcp 80,443 may reach 10.20.0.0/15 tcp unasked: web.yaml:6",
+            "any container with an IPv4 address may claim foreign addresses by ARP, and others may claim its: what ARP says is \
+             not seen: web.yaml",
             "any host may reach every container by group and broadcast addresses: web.yaml (unbound: allow)",
         ]
     );
     let v6 = Compiled::new(&web(&[], V6), &Target::profile0(), None).unwrap();
     assert_eq!(
         v6.openings()[0].to_string(),
-        "any host may exchange icmpv6 of every type with shop-1: web.yaml:8 (nd: open-icmpv6)"
+        "any host or group may exchange icmpv6 of every type with shop-1, also router advertisements, redirects and neighbour \
+         advertisements for foreign addresses: web.yaml:8 (nd: open-icmpv6)"
     );
 }
 

@@ -103,3 +103,72 @@ fn a_store_for_reading_writes_nothing() {
     assert!(matches!(error, JournalError::ReadOnly { .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
+
+#[test]
+fn a_journal_that_was_cut_off_is_found_by_what_is_noted_beside_it() {
+    let dir = Dir::new("cut-off");
+    let (path, note) = (dir.file("j"), dir.file("j.head"));
+    let mut journal = open(&path).unwrap();
+    let mut ends = Vec::new();
+    for _ in 0..5 {
+        journal.append(nicfw::clock::VirtualClock::START, Event::Committed { version: None }).unwrap();
+        ends.push(usize::try_from(journal.size()).unwrap());
+    }
+    let head = journal.head();
+    drop(journal);
+    assert_eq!(fs::read_to_string(&note).unwrap(), format!("{head}\n"));
+    let whole = fs::read(&path).unwrap();
+    let verify = |anchor| Journal::read(Box::new(FileStore::read(&path).unwrap()), None).unwrap().verify(anchor);
+    assert_eq!(verify(None).unwrap().noted, Some(head));
+    // Between two records, and in the middle of the last.
+    for end in [ends[0], ends[2], ends[3], ends[3] + 1, ends[4] - 1] {
+        fs::write(&path, &whole[..end]).unwrap();
+        let error = verify(None).unwrap_err();
+        assert!(matches!(error, JournalError::Shortened { head: noted, found: None } if noted == head), "{error}");
+        assert!(matches!(verify(Some(&head)), Err(JournalError::Rewritten { .. })), "cut at {end}");
+        assert!(matches!(open(&path), Err(JournalError::Shortened { .. })), "cut at {end}");
+        assert_eq!(fs::read(&path).unwrap().len(), end, "it is as it was");
+    }
+    // Where nothing is noted, or half a line, nothing tells; the next writer notes what there is.
+    for left in [None, Some("5:00"), Some("")] {
+        fs::write(&path, &whole[..ends[2]]).unwrap();
+        match left {
+            None => fs::remove_file(&note).unwrap(),
+            Some(text) => fs::write(&note, text).unwrap(),
+        }
+        let verified = verify(None).unwrap();
+        assert_eq!((verified.records, verified.noted), (3, None));
+        drop(open(&path).unwrap());
+        assert_eq!(verify(None).unwrap().noted.map(|head| head.number), Some(3));
+    }
+    // A new journal in the place of one that was moved away.
+    fs::remove_file(&path).unwrap();
+    drop(open(&path).unwrap());
+    assert_eq!(verify(None).unwrap().noted.map(|head| head.number), Some(0));
+}
+
+#[test]
+fn dates_go_on_where_somebody_says_that_the_clock_had_been_ahead() {
+    let dir = Dir::new("clock");
+    let path = dir.file("j");
+    let mut journal = open(&path).unwrap();
+    let at = |text: &str| text.parse::<nicfw::clock::Timestamp>().unwrap();
+    let committed = || Event::Committed { version: None };
+    journal.append(at("2026-11-23T08:00:00Z"), committed()).unwrap();
+    let (ahead, now) = (at("2407-01-01T00:00:00Z"), at("2026-11-23T09:00:00Z"));
+    journal.append(ahead, committed()).unwrap();
+    assert!(matches!(journal.append(now, committed()), Err(JournalError::ClockBack { .. })));
+    assert_eq!(journal.date(now), ahead);
+    assert!(journal.accept_clock(at("2407-01-01T00:00:01Z"), "no".into()).is_err(), "it is not behind");
+    let why = nicfw::journal::Why::new("ann", "RTC");
+    assert_eq!(journal.accept_clock(now, why.clone()).unwrap(), 3);
+    assert!(journal.accept_clock(now, why).is_err(), "once is enough");
+    journal.append(at("2026-11-23T10:00:00Z"), committed()).unwrap();
+    drop(journal);
+    let mut journal = open(&path).unwrap();
+    assert_eq!(journal.verify(None).unwrap().records, 4);
+    for (moment, record) in [("07", 0), ("08", 1), ("09", 3), ("10", 4), ("11", 4)] {
+        let when = nicfw::journal::When::Time(at(&format!("2026-11-23T{moment}:00:00Z")));
+        assert_eq!(journal.last_record(when).unwrap(), record, "{moment}");
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use nicfw::journal::{Head, When};
 
-use super::Output;
+use super::{Cause, Output};
 
 /// Options of `journal`.
 #[derive(Debug, Args)]
@@ -71,6 +71,13 @@ pub enum JournalQuestion {
         /// Print the head alone, to be kept elsewhere
         #[arg(long)]
         anchor: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Notes that the clock had been ahead when the last record was written, and is right now: touches no adapter
+    Clock {
+        #[command(flatten)]
+        cause: Cause,
         #[command(flatten)]
         output: Output,
     },

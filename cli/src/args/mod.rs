@@ -16,7 +16,7 @@ pub use self::journal::*;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done or same, 1 usage or input/output, 2 differs or newly allowed, 3 does not fit or cannot be expressed, \
-4 drift.";
+4 drift, 5 put right (audit: something had been left half done, and is not any more).";
 
 const FLOW_HELP: &str = "\
 A flow is one packet, in words: what it is, SOURCE > DESTINATION, and options.
@@ -40,7 +40,8 @@ dropped, the policy is loaded, and then the rules decide. They stay when the pro
     nicfw apply web.yaml --device 0000:65:00.0 --adopt --reason 'new host'
     nicfw apply web.yaml --device 0000:65:00.0 --reason 'shop front' --ticket CHG-1042 --confirm-within 60s
 
-With --confirm-within the program waits, and takes the change back unless `nicfw confirm` comes in time.
+With --confirm-within the program waits, and takes the change back unless `nicfw confirm` comes in time. Exit code 0 if it
+came, 2 if the change was taken back; what is said then is about the policy in force.
 ";
 
 const CHECK_HELP: &str = "\

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use nicfw::clock::{Clock, SystemClock};
+use nicfw::clock::Timestamp;
 use nicfw::device::Locator;
+use nicfw::firewall::Reserved;
 use nicfw::journal::Why;
 use nicfw::policy::{Compiled, Document, OnExpiry};
 use serde::Serialize;
 
+use super::changed::ReservedReport;
 use super::{UsageReport, document, load, usage, usage_table};
 use crate::args::Apply;
 use crate::attached::{Versions, failed};
@@ -48,6 +50,10 @@ struct ChangeReport {
     commands: usize,
     /// Containers that were closed meanwhile.
     closed_meanwhile: Vec<String>,
+    /// What the change reserved: addresses that the policy no longer gives to a container.
+    reserves: Vec<ReservedReport>,
+    /// The policy that is in force now; entries, counters and usage are of it.
+    in_force: String,
     /// `confirmed`, `rolled-back` or `stopped`; `None` if nobody had to confirm.
     confirmation: Option<&'static str>,
     counters: usize,
@@ -106,7 +112,7 @@ fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &App
         Err(stranger) if args.adopt => adopted(document, stranger, why, &mut progress)?,
         Err(stranger) => return Err(stranger.leave()),
     };
-    let Made { mut session, compiled, commands, change, closed_meanwhile, adopted } = made;
+    let Made { mut session, compiled, commands, change, closed_meanwhile, reserves, adopted } = made;
     let confirmation = match args.confirm_within.filter(|_| change.is_some()) {
         None => None,
         Some(time) => {
@@ -114,6 +120,9 @@ fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &App
             Some(waiting::wait(&mut session)?)
         }
     };
+    // A change that was taken back has left the policy before it.
+    let stays = matches!(confirmation, None | Some(Ended::Confirmed));
+    let compiled = if stays { Some(compiled) } else { session.firewall.compiled().ok().flatten() };
     let counters = session.firewall.counters().map_err(|e| session.failed(&e))?.len();
     let found = session.found();
     let adapter = session.firewall.engine();
@@ -129,20 +138,22 @@ fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &App
         found,
         change,
         entries: session.firewall.image().rules.len(),
+        in_force: session.firewall.document().name.to_string(),
         commands,
         closed_meanwhile,
+        reserves: reserves.iter().map(ReservedReport::of).collect(),
         confirmation: confirmation.map(|ended| match ended {
             Ended::Confirmed => "confirmed",
             Ended::RolledBack => "rolled-back",
             Ended::Stopped => "stopped",
         }),
         counters,
-        counters_missing: compiled.counter_slots().len().saturating_sub(counters),
-        usage: usage(&compiled),
+        counters_missing: compiled.as_ref().map_or(0, |held| held.counter_slots().len().saturating_sub(counters)),
+        usage: compiled.as_ref().map(usage).unwrap_or_default(),
     };
     session.leave()?;
     drop(progress);
-    let exit = if matches!(confirmation, None | Some(Ended::Confirmed)) { Exit::Done } else { Exit::Differs };
+    let exit = if stays { Exit::Done } else { Exit::Differs };
     if args.output.json {
         return Report::json(&report, exit);
     }
@@ -156,6 +167,7 @@ struct Made {
     commands: usize,
     change: Option<u64>,
     closed_meanwhile: Vec<String>,
+    reserves: Vec<Reserved>,
     adopted: bool,
 }
 
@@ -194,6 +206,7 @@ fn changed(
             commands: report.commands,
             change: report.change,
             closed_meanwhile: report.closed_meanwhile,
+            reserves: report.reserves,
             adopted: false,
         }),
         Err(error) => Err(session.fail(&error)),
@@ -205,20 +218,19 @@ fn compiled(document: &Document, session: &Session) -> Result<Compiled, Failure>
     let target = session.firewall.target();
     // Where this program compiles what is held otherwise than the one that loaded it, the plan is longer and as right.
     let held = session.firewall.compiled().ok().flatten();
-    let wanted = in_force(document);
+    let wanted = in_force(document, session.firewall.date());
     Compiled::new(&wanted, target, held.as_ref()).map_err(|error| Failure::refused(&error, &wanted, target))
 }
 
 /// Without what has expired, if the document says so.
-fn in_force(document: &Document) -> Document {
-    let now = SystemClock::new().wall();
+fn in_force(document: &Document, now: Timestamp) -> Document {
     if document.on_expiry == OnExpiry::Withdraw { document.without_expired(now) } else { document.clone() }
 }
 
 /// Takes the adapter over.
 fn adopted(document: &Document, stranger: Stranger, why: Why, progress: &mut Progress) -> Result<Made, Failure> {
     progress.say(&format!("compiling {}", document.name));
-    let wanted = in_force(document);
+    let wanted = in_force(document, stranger.date());
     let compiled = match Compiled::new(&wanted, stranger.target(), None) {
         Ok(compiled) => compiled,
         Err(error) => {
@@ -230,7 +242,7 @@ fn adopted(document: &Document, stranger: Stranger, why: Why, progress: &mut Pro
     let session = stranger.adopt(&compiled, why)?;
     let commands = commands_to_load(compiled.image());
     let change = session.firewall.journal().status().change;
-    Ok(Made { session, compiled, commands, change, closed_meanwhile: Vec::new(), adopted: true })
+    Ok(Made { session, compiled, commands, change, closed_meanwhile: Vec::new(), reserves: Vec::new(), adopted: true })
 }
 
 fn screen(report: &ChangeReport) -> String {
@@ -253,14 +265,17 @@ fn screen(report: &ChangeReport) -> String {
         [] => String::new(),
         who => format!("Closed meanwhile: {}.\n", who.join(", ")),
     };
+    let back =
+        |why: &str| format!("{why}: the change is taken back. In force, and meant below: {}.\n", report.in_force);
     let confirmation = match report.confirmation {
-        None => "",
-        Some("confirmed") => "Confirmed: the change stays.\n",
-        Some("stopped") => "STOPPED before it was confirmed: the change is taken back.\n",
-        Some(_) => "NOT CONFIRMED in time: the change is taken back.\n",
+        None => String::new(),
+        Some("confirmed") => "Confirmed: the change stays.\n".to_owned(),
+        Some("stopped") => back("STOPPED before it was confirmed"),
+        Some(_) => back("NOT CONFIRMED in time"),
     };
+    let reserved: String = report.reserves.iter().map(ReservedReport::text).collect();
     format!(
-        "{found}adapter {device}: {adapter}\n{file}: {how} ({number}: {reason}).\n{closed}{confirmation}\
+        "{found}adapter {device}: {adapter}\n{file}: {how} ({number}: {reason}).\n{closed}{reserved}{confirmation}\
          The adapter holds {versions}.\nHistory: nicfw journal {journal} show\n{counters}\n{}\n",
         usage_table(&report.usage)
     )

@@ -10,7 +10,7 @@ use crate::args::Audit;
 use crate::attached::{Versions, attached};
 use crate::failure::{Exit, Failure};
 use crate::output::{Progress, Report};
-use crate::session::{Session, Stranger, why};
+use crate::session::{Opened, ReadOnly, Session, Stranger, why};
 
 /// What no audit finds.
 const UNKNOWABLE: &str = "\
@@ -33,6 +33,10 @@ struct AuditReport {
     same: bool,
     /// What is amiss, in words.
     findings: Vec<String>,
+    /// What had been left half done, or had run out, and was put right.
+    put_right: Vec<String>,
+    /// What waits for somebody who can write the journal.
+    waits: Vec<String>,
     /// What is worth knowing and no drift.
     notes: Vec<String>,
     repaired: bool,
@@ -43,16 +47,19 @@ pub fn run(args: &Audit) -> Result<Report, Failure> {
     if let Some(expected) = &args.expect {
         return compare(args, expected);
     }
-    match Session::find(&args.at.device, &args.at.journal, false)? {
-        Ok(session) => watch(session, args),
-        Err(stranger) if matches!(stranger.error(), AttachError::Foreign { .. }) => foreign(stranger, args),
-        Err(stranger) => Err(stranger.leave()),
+    match Session::look(&args.at)? {
+        Opened::Session(session) => watch(*session, args),
+        Opened::Stranger(stranger) if matches!(stranger.error(), AttachError::Foreign { .. }) => {
+            foreign(*stranger, args)
+        }
+        Opened::Stranger(stranger) => Err(stranger.leave()),
+        Opened::ReadOnly(read_only) => read(*read_only, args),
     }
 }
 
 /// With a version that somebody wrote down.
 fn compare(args: &Audit, expected: &str) -> Result<Report, Failure> {
-    let found = attached(&args.at.device, false, Versions::of)?;
+    let found = attached(&args.at.device, args.at.journal.journal.as_deref(), false, Versions::of)?;
     let same = found.active.eq_ignore_ascii_case(expected);
     let report = ExpectReport { device: args.at.device.to_string(), expected: expected.to_owned(), found, same };
     let exit = if same { Exit::Done } else { Exit::Drift };
@@ -83,6 +90,8 @@ fn foreign(stranger: Stranger, args: &Audit) -> Result<Report, Failure> {
             journal,
             same: false,
             findings: vec![finding],
+            put_right: Vec::new(),
+            waits: Vec::new(),
             notes: Vec::new(),
             repaired: false,
             versions: None,
@@ -90,41 +99,94 @@ fn foreign(stranger: Stranger, args: &Audit) -> Result<Report, Failure> {
         return print(&report, args);
     };
     let session = stranger.repair(why(None, reason, None, None))?;
-    finish(session, args, vec![finding], Vec::new(), true)
+    finish(session, args, Words { findings: vec![finding], ..Words::default() }, true)
+}
+
+/// A journal that cannot be written: nothing is put right.
+fn read(read_only: ReadOnly, args: &Audit) -> Result<Report, Failure> {
+    if args.repair || args.every.is_some() {
+        let text =
+            format!("{}: the journal cannot be written, so that nothing can be repaired or watched", args.at.device);
+        read_only.compare()?;
+        return Err(Failure::usage(text));
+    }
+    let (found, versions, file) = read_only.compare()?;
+    let mut words = words(&found.audit);
+    words.notes.push("its journal cannot be written: nothing was put right, and nothing noted".to_owned());
+    let mut waits = Vec::new();
+    if let Some(change) = found.unfinished {
+        waits.push(format!("change {change} has not ended: the next command that can write its journal ends it"));
+    }
+    if let Some((change, by)) = found.audit.unconfirmed.filter(|_| found.late) {
+        waits.push(format!("change {change} had to be confirmed by {by}: the next such command takes it back"));
+    }
+    if found.audit.rebooted {
+        waits.append(&mut words.findings);
+    }
+    // In the middle of a change, the adapter need not hold what the record before it says.
+    if found.unfinished.is_some() {
+        words.findings.clear();
+    }
+    let report = AuditReport {
+        device: args.at.device.to_string(),
+        journal: file.display().to_string(),
+        same: words.findings.is_empty() && waits.is_empty(),
+        findings: words.findings,
+        put_right: Vec::new(),
+        waits,
+        notes: words.notes,
+        repaired: false,
+        versions: Some(versions),
+    };
+    print(&report, args)
+}
+
+/// What an audit has to say.
+#[derive(Default)]
+struct Words {
+    findings: Vec<String>,
+    put_right: Vec<String>,
+    notes: Vec<String>,
 }
 
 fn watch(mut session: Session, args: &Audit) -> Result<Report, Failure> {
     let mut progress = Progress::new();
+    if let Some(every) = args.every {
+        let every = humantime::format_duration(every);
+        session.say(&format!("nicfw audit looks every {every} until it is stopped or something is found"));
+    }
     loop {
         let found = session.firewall.poll().map_err(|e| session.failed(&e))?;
-        let (mut findings, mut notes) = words(&found.audit);
+        let mut words = words(&found.audit);
+        words.put_right.extend(session.found());
         if let Some(change) = found.rolled_back {
-            notes.push(format!("change {change} was not confirmed in time: it is rolled back"));
+            words.put_right.push(format!("change {change} was not confirmed in time: it is rolled back"));
+            // It waits no more.
+            words.notes.retain(|note| !note.starts_with(&format!("change {change} waits")));
         }
-        findings.extend(session.found());
         match args.every {
-            Some(every) if findings.is_empty() => {
+            Some(every) if words.findings.is_empty() && words.put_right.is_empty() => {
                 progress.say(&format!("{}: same; again in {}", session.locator(), humantime::format_duration(every)));
                 std::thread::sleep(every.max(Duration::from_millis(10)));
             }
-            _ if !findings.is_empty() && args.repair && !found.audit.is_sound() => {
+            _ if args.repair && !found.audit.is_sound() => {
                 let reason = args.reason.as_deref().unwrap_or_default();
                 let session = session.forget().repair(why(None, reason, None, None))?;
-                return finish(session, args, findings, notes, true);
+                return finish(session, args, words, true);
             }
-            _ => return finish(session, args, findings, notes, false),
+            _ => return finish(session, args, words, false),
         }
     }
 }
 
 /// What is amiss, and what is worth knowing.
-fn words(found: &Found) -> (Vec<String>, Vec<String>) {
+fn words(found: &Found) -> Words {
     let (mut findings, mut notes) = (Vec::new(), Vec::new());
     if let Tables::Drifted { record, since, expected, found } = &found.tables {
         let expected = expected.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         findings.push(format!(
-            "its tables have version {found}, record {record} of {since} left {expected}: somebody has changed them since, and \
-             no record says who"
+            "its tables have version {found}, by record {record} of {since} they had {expected}: somebody has changed them \
+             since, and no record says who"
         ));
     }
     if found.rebooted {
@@ -143,40 +205,45 @@ fn words(found: &Found) -> (Vec<String>, Vec<String>) {
         format!("{origin} was good until {}", origin.until.as_deref().unwrap_or("-"))
     };
     notes.extend(found.expired.iter().map(expired));
-    (findings, notes)
+    Words { findings, put_right: Vec::new(), notes }
 }
 
-fn finish(
-    mut session: Session,
-    args: &Audit,
-    findings: Vec<String>,
-    notes: Vec<String>,
-    repaired: bool,
-) -> Result<Report, Failure> {
+fn finish(mut session: Session, args: &Audit, words: Words, repaired: bool) -> Result<Report, Failure> {
+    let Words { findings, put_right, notes } = words;
     let versions = Some(Versions::of(session.firewall.engine()).map_err(|e| session.failed(&e))?);
     let (device, journal) = (session.locator().to_string(), session.file.display().to_string());
     session.leave()?;
-    print(&AuditReport { device, journal, same: findings.is_empty(), findings, notes, repaired, versions }, args)
+    let (same, waits) = (findings.is_empty() && put_right.is_empty(), Vec::new());
+    print(&AuditReport { device, journal, same, findings, put_right, waits, notes, repaired, versions }, args)
 }
 
 fn print(report: &AuditReport, args: &Audit) -> Result<Report, Failure> {
-    let exit = if report.same || report.repaired { Exit::Done } else { Exit::Drift };
+    let exit = match report {
+        _ if report.repaired => Exit::Done,
+        AuditReport { findings, .. } if !findings.is_empty() => Exit::Drift,
+        AuditReport { put_right, .. } if !put_right.is_empty() => Exit::PutRight,
+        AuditReport { waits, .. } if !waits.is_empty() => Exit::Differs,
+        _ => Exit::Done,
+    };
     if args.output.json {
         return Report::json(report, exit);
     }
     let AuditReport { device, journal, .. } = report;
-    let mut text = match (report.same, report.repaired) {
-        (true, _) => format!("{device}: the same as its journal {journal} says\n"),
-        (false, true) => {
+    let mut text = match exit {
+        Exit::Done if report.repaired => {
             format!("{device}: DRIFT, repaired: the journal's rules were loaded, all traffic blocked meanwhile\n")
         }
-        (false, false) => format!("{device}: DRIFT from what its journal {journal} says\n"),
+        Exit::Done => format!("{device}: the same as its journal {journal} says\n"),
+        Exit::PutRight => format!("{device}: PUT RIGHT: it is as its journal {journal} says again\n"),
+        Exit::Differs => format!("{device}: NOT ENDED: its journal {journal} says that something waits\n"),
+        _ => format!("{device}: DRIFT from what its journal {journal} says\n"),
     };
-    for line in report.findings.iter().chain(&report.notes) {
+    let AuditReport { findings, put_right, waits, notes, .. } = report;
+    for line in [findings, put_right, waits, notes].into_iter().flatten() {
         text += &format!("  {}\n", line.trim_end());
     }
     text += &report.versions.as_ref().map(|versions| format!("It holds {versions}.\n")).unwrap_or_default();
-    if !report.same && !report.repaired {
+    if exit == Exit::Drift {
         text += &format!("To load what the journal says: nicfw audit --device {device} --repair --reason TEXT\n");
     }
     Ok(Report { text: text + UNKNOWABLE, exit })

@@ -1,6 +1,7 @@
 //! What the commands say that change an adapter without a policy file.
 
 use nicfw::firewall;
+use nicfw::journal::Addresses;
 use serde::Serialize;
 
 use crate::args::Output;
@@ -14,6 +15,8 @@ pub struct Changed {
     /// In words.
     pub what: String,
     pub done: firewall::Report,
+    /// What it reserves was asked for.
+    pub is_reservation: bool,
 }
 
 #[derive(Serialize)]
@@ -26,7 +29,60 @@ struct ChangedReport {
     change: Option<u64>,
     commands: usize,
     closed_meanwhile: Vec<String>,
+    /// What it reserved.
+    reserves: Vec<ReservedReport>,
+    /// After `reserve`: addresses that the policy opens.
+    open: Vec<HeldReport>,
+    /// After `release`: addresses that somebody else holds.
+    still_held: Vec<HeldReport>,
     versions: Versions,
+}
+
+/// What is reserved for a container.
+#[derive(Serialize)]
+pub struct ReservedReport {
+    pub container: String,
+    pub addresses: Vec<String>,
+    /// Entries of the rule table that it takes.
+    pub entries: usize,
+}
+
+impl ReservedReport {
+    pub fn of(reserved: &firewall::Reserved) -> Self {
+        let firewall::Reserved { container, addresses, entries } = reserved;
+        Self { container: container.clone(), addresses: words(addresses), entries: *entries }
+    }
+
+    /// One line.
+    pub fn text(&self) -> String {
+        let Self { container, addresses, entries } = self;
+        let entries = if *entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+        format!(
+            "Reserved for {container} until nicfw release: {} ({entries} of the rule table).\n",
+            addresses.join(", ")
+        )
+    }
+}
+
+/// Addresses, one by one.
+pub fn words(addresses: &Addresses) -> Vec<String> {
+    let ips = addresses.ips.iter().map(ToString::to_string);
+    ips.chain(addresses.macs.iter().map(ToString::to_string)).collect()
+}
+
+/// Who holds an address.
+#[derive(Serialize)]
+struct HeldReport {
+    address: String,
+    bound: Option<String>,
+    reserved: Vec<String>,
+}
+
+impl From<firewall::StillHeld> for HeldReport {
+    fn from(held: firewall::StillHeld) -> Self {
+        let firewall::StillHeld { address, bound, reserved } = held;
+        Self { address, bound, reserved }
+    }
 }
 
 /// Takes leave of the adapter and says what was done.
@@ -39,6 +95,9 @@ pub fn report(mut session: Session, changed: Changed, output: Output) -> Result<
         change: changed.done.change,
         commands: changed.done.commands,
         closed_meanwhile: changed.done.closed_meanwhile,
+        reserves: changed.done.reserves.iter().map(ReservedReport::of).collect(),
+        open: changed.done.open.into_iter().map(Into::into).collect(),
+        still_held: changed.done.still_held.into_iter().map(Into::into).collect(),
         versions,
     };
     session.leave()?;
@@ -52,8 +111,11 @@ pub fn report(mut session: Session, changed: Changed, output: Output) -> Result<
         [] => String::new(),
         who => format!("Closed meanwhile: {}.\n", who.join(", ")),
     };
+    // What `reserve` was asked for is said above.
+    let asked = changed.is_reservation;
+    let reserved: String = report.reserves.iter().filter(|_| !asked).map(ReservedReport::text).collect();
     Ok(Report::done(format!(
-        "{found}{device}: {} ({number}, {commands} commands)\n{closed}It holds {versions}.\n",
+        "{found}{device}: {} ({number}, {commands} commands)\n{closed}{reserved}It holds {versions}.\n",
         changed.what
     )))
 }

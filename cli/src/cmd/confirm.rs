@@ -29,6 +29,11 @@ pub fn run(args: &Confirm) -> Result<Report, Failure> {
         None => {
             let mut session = Session::open(&args.at)?;
             let found = session.found();
+            if let Some(change) = session.recovery.rolled_back {
+                let late = format!("{device}: change {change} was not confirmed in time: it is rolled back");
+                session.leave()?;
+                return Err(Failure::usage(late));
+            }
             match session.firewall.confirm() {
                 Ok(change) => {
                     session.leave()?;

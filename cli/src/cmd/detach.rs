@@ -26,7 +26,7 @@ pub fn run(args: &Detach) -> Result<Report, Failure> {
         Leave::Blocked => Some(Left::Blocked),
         Leave::Empty => Some(Left::Empty),
     };
-    let mut adapter = attach(&args.device, false)?;
+    let mut adapter = attach(&args.device, args.journal.journal.as_deref(), false)?;
     // First the journal: an adapter that is left otherwise than it says would be taken for one with its rules in force.
     if let Some(how) = how {
         record_left(&adapter, &args.journal, how, why(None, &args.reason, None, None))?;

@@ -54,7 +54,7 @@ fn emulated() -> Result<(AdapterInfo, Target, Option<Versions>), Failure> {
 
 /// The adapter behind a function, and what its rules are.
 fn elsewhere(locator: &Locator) -> Result<(AdapterInfo, Target, Option<Versions>), Failure> {
-    attached(locator, false, |adapter| {
+    attached(locator, None, false, |adapter| {
         Ok((adapter.info().clone(), adapter.target().clone(), Some(Versions::of(adapter)?)))
     })
 }

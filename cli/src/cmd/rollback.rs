@@ -11,7 +11,7 @@ pub fn run(args: &Rollback) -> Result<Report, Failure> {
     match session.firewall.rollback(args.to, args.cause.why()) {
         Ok(done) => {
             let what = format!("the content of change {} is back", args.to);
-            report(session, Changed { what, done }, args.output)
+            report(session, Changed { what, done, is_reservation: false }, args.output)
         }
         Err(error) => Err(session.fail(&error)),
     }

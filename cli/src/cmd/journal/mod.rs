@@ -1,16 +1,20 @@
-//! `nicfw journal`: asks the journal of an adapter. It only reads, but for `migrate`; somebody else may be writing it.
+//! `nicfw journal`: asks the journal of an adapter. It only reads, but for `clock` and `migrate`; somebody else may be writing
+//! it.
 
 mod plot;
 mod reports;
 
-use std::error::Error as _;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use nicfw::clock::{Clock, SystemClock};
 use nicfw::journal::{FileStore, Head, Journal, JournalError, Key, RuleQuery, When, migrate};
 
-use self::reports::{BetweenReport, ChangeReport, EntryReport, HeadReport, MigratedReport, ShowReport, VerifiedReport};
+use self::reports::{
+    BetweenReport, ChangeReport, ClockReport, EntryReport, HeadReport, MigratedReport, ShowReport, VerifiedReport,
+};
 use crate::args::{self, JournalQuestion};
+use crate::attached::chain;
 use crate::entries;
 use crate::failure::{Exit, Failure};
 use crate::output::{Progress, Report, json_line, table, text, wrapped};
@@ -44,8 +48,7 @@ impl From<Failure> for Answer {
 
 fn failed(path: &Path, error: &JournalError) -> Failure {
     let exit = if error.is_damage() { Exit::Drift } else { Exit::Usage };
-    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::new(exit, format!("{}: {error}{source}", path.display()))
+    Failure::new(exit, format!("{}: {}", path.display(), chain(error)))
 }
 
 fn read_key(path: &Path) -> Result<Key, Failure> {
@@ -72,6 +75,7 @@ impl Question<'_> {
             JournalQuestion::Between { from, to, output } => self.between(*from, *to, output.json),
             JournalQuestion::Verify { anchor, output } => self.verify(anchor.as_ref(), output.json),
             JournalQuestion::Export { anchor, output } => self.export(*anchor, output.json),
+            JournalQuestion::Clock { cause, output } => self.clock(cause, output.json),
             JournalQuestion::Migrate(output) => self.migrate(output.json),
             JournalQuestion::Plot(output) => self.plot(output.json),
         }
@@ -204,6 +208,21 @@ impl Question<'_> {
             out.push('\n');
         }
         Ok(Report::done(out))
+    }
+
+    fn clock(&self, cause: &args::Cause, json: bool) -> Result<Report, Answer> {
+        let adapter = self.open()?.adapter().to_owned();
+        let mut journal = Journal::open(Box::new(FileStore::open(self.path)?), &adapter, self.key.as_ref())?;
+        let (was, now) = (journal.status().last_at, SystemClock::new().wall());
+        let record = journal.accept_clock(now, cause.why())?;
+        let report = ClockReport { record, was: was.to_string(), now: now.to_string() };
+        if json {
+            return Ok(Report::json(&report, Exit::Done)?);
+        }
+        Ok(Report::done(format!(
+            "{}: record {record} says that the clock had been ahead: dates go on from {now}, they were at {was}\n",
+            self.name()
+        )))
     }
 
     fn migrate(&self, json: bool) -> Result<Report, Answer> {

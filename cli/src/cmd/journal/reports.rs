@@ -4,10 +4,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use nicfw::RuleKey;
-use nicfw::journal::{Between, Change, ChangedEntry, EntryOrigin, Head, Journal, Kind, Migrated, Outcome, Verified};
+use nicfw::journal::{
+    Addresses, Between, Change, ChangedEntry, EntryOrigin, Head, Journal, Kind, Migrated, Outcome, Verified,
+};
 use nicfw::policy::{Image, Origin};
 use serde::Serialize;
 
+use crate::cmd::changed::words;
 use crate::entries;
 use crate::output::wrapped;
 
@@ -131,11 +134,34 @@ pub struct ShowReport {
     /// A change that waits to be confirmed, until when, and the change that comes back otherwise.
     unconfirmed: Option<(u64, String, u64)>,
     closed: Vec<String>,
-    reserved: Vec<String>,
+    /// What is reserved, by container.
+    reserved: Vec<KeptReport>,
     /// The record of an audit that found what no record explains.
     drift: Option<u64>,
     /// Bytes of a torn record, or of one that is being written.
     torn: Option<u64>,
+}
+
+/// What is reserved for a container.
+#[derive(Serialize)]
+struct KeptReport {
+    container: String,
+    addresses: Vec<String>,
+}
+
+impl KeptReport {
+    fn of((container, addresses): (&String, &Addresses)) -> Self {
+        Self { container: container.clone(), addresses: words(addresses) }
+    }
+}
+
+/// The clock had been ahead.
+#[derive(Serialize)]
+pub struct ClockReport {
+    /// The record that says so.
+    pub record: u64,
+    pub was: String,
+    pub now: String,
 }
 
 impl ShowReport {
@@ -159,7 +185,7 @@ impl ShowReport {
             unknown: status.pending.as_ref().and_then(|pending| pending.unknown.clone()),
             unconfirmed: status.confirm.map(|waits| (waits.change, waits.by.to_string(), waits.back_to)),
             closed: status.closed.clone(),
-            reserved: status.content.kept.keys().cloned().collect(),
+            reserved: status.content.kept.iter().map(KeptReport::of).collect(),
             drift: status.drift.as_ref().map(|drift| drift.record),
             torn: journal.cut().map(|cut| cut.len),
         }
@@ -193,8 +219,8 @@ impl ShowReport {
         if !self.closed.is_empty() {
             say("CLOSED", self.closed.join(", "));
         }
-        if !self.reserved.is_empty() {
-            say("reserved", self.reserved.join(", "));
+        for reserved in &self.reserved {
+            say("reserved", format!("{}: {}", reserved.container, reserved.addresses.join(", ")));
         }
         if let Some(record) = self.drift {
             say("DRIFT", format!("found by record {record}: somebody else has changed the rules since the one before"));
@@ -318,8 +344,12 @@ pub struct VerifiedReport {
     changes: u64,
     bytes: u64,
     head: HeadReport,
+    /// Date of the last record.
+    last_at: Option<String>,
     keyed: bool,
     anchored: bool,
+    /// Number of the last record by the note beside the journal, which the chain holds.
+    noted: Option<u64>,
     torn: Option<u64>,
 }
 
@@ -330,8 +360,10 @@ impl VerifiedReport {
             changes: verified.changes,
             bytes: verified.bytes,
             head: (&verified.head).into(),
+            last_at: verified.last_at.map(|at| at.to_string()),
             keyed,
             anchored: verified.anchored,
+            noted: verified.noted.map(|head| head.number),
             torn: verified.torn.map(|cut| cut.len),
         }
     }
@@ -343,11 +375,21 @@ impl VerifiedReport {
             (false, false) => "whether it was rewritten as a whole, only a head that was kept can tell (--anchor)",
         };
         let torn = self.torn.map(|len| format!("; {len} bytes behind the last record are torn, or being written"));
+        let last = self.last_at.as_ref().map_or_else(String::new, |at| format!(" of {at}"));
+        let end = match self.noted {
+            Some(_) => "it holds the record that is noted beside it as its last: its end was not cut off before that",
+            None if self.anchored => "whether records behind the one that was kept were cut off, nothing tells",
+            None => {
+                "whether records are missing at its end, nothing tells: FILE.head is not there, and no --anchor was given"
+            }
+        };
         format!(
-            "{} records, {} changes, {} bytes: whole, in order, each hash right\n{said}{}\nhead {}:{}",
+            "{} records, {} changes, {} bytes: whole up to record {}{last}, in order, each hash right\n{said}{}\n{end}\n\
+             head {}:{}",
             self.records,
             self.changes,
             self.bytes,
+            self.head.number,
             torn.unwrap_or_default(),
             self.head.number,
             self.head.hash
