@@ -63,13 +63,15 @@ pub unsafe extern "C" fn nicfw_adapter_adopt(
     })
 }
 
-/// Closes the addresses of a container before it starts. What it may do comes with a policy that binds it.
+/// Closes addresses for a container, beside what is reserved for it already, until `nicfw_adapter_release`. What it may do
+/// comes with a policy that binds it; addresses that the policy in force binds to it are open as that says.
 ///
 /// `ips` are `ips_count` addresses with the full prefix. `own_mac` is a MAC of 6 bytes that the container alone has; NULL if
 /// it shares the host's.
 ///
-/// Returns `NICFW_E_HELD` if another container holds one of the addresses: nothing was sent. After any other error the
-/// container is unprotected and must not be started.
+/// Returns `NICFW_E_HELD` if another container holds one of the addresses or the MAC, and `NICFW_E_ARGUMENT` for what no
+/// container can have (group, broadcast, loopback, IPv4-mapped ...): nothing was sent. After any other error the container is
+/// unprotected and must not be started.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nicfw_adapter_reserve(
     adapter: *mut nicfw_adapter,

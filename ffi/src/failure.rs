@@ -266,7 +266,8 @@ impl From<ApplyError> for Failure {
 impl From<ReserveError> for Failure {
     fn from(error: ReserveError) -> Self {
         match &error {
-            ReserveError::Held { ip, .. } => Self::of(NICFW_E_HELD, &error).at(ip.to_string()),
+            ReserveError::Held { address, .. } => Self::of(NICFW_E_HELD, &error).at(address.clone()),
+            ReserveError::Unfit { .. } => Self::of(NICFW_E_ARGUMENT, &error),
             ReserveError::Unprotected { container, source } => {
                 let cause = source.downcast_ref::<ApplyError>();
                 let full = cause

@@ -192,6 +192,8 @@ static void the_adapter_follows(nicfw_adapter *nic) {
     GIVES(NICFW_E_ARGUMENT, nicfw_adapter_reserve(nic, "db-1", NULL, 0, NULL, &err));
     OK(nicfw_adapter_list_containers(nic, &list, &err));
     CHECK(length_of(list) == 1 && number_of(list, 0, NICFW_FIELD_BOUND) == 0);
+    CHECK(strcmp(text_of(list, 0, NICFW_FIELD_ADDRESSES), "10.30.1.17") == 0);
+    CHECK(strcmp(text_of(list, 0, NICFW_FIELD_MAC), "02:00:0a:1e:01:11") == 0);
     OK(nicfw_list_free(list, &err));
 
     nicfw_compiled *web = compiled_for(nic, WEB), *dns = compiled_for(nic, WEB_AND_DNS);

@@ -240,9 +240,15 @@ fn adopted(document: &Document, stranger: Stranger, why: Why, progress: &mut Pro
     };
     progress.say(&format!("loading {}: all traffic of {} is blocked", document.name, stranger.locator()));
     let session = stranger.adopt(&compiled, why)?;
-    let commands = commands_to_load(compiled.image());
+    let commands = commands_to_load(session.firewall.image());
+    let reserved = session.firewall.reserved().map(|(container, addresses)| Reserved {
+        container: container.to_owned(),
+        addresses: addresses.clone(),
+        entries: addresses.ips.len() + addresses.macs.len(),
+    });
+    let reserves = reserved.collect();
     let change = session.firewall.journal().status().change;
-    Ok(Made { session, compiled, commands, change, closed_meanwhile: Vec::new(), reserves: Vec::new(), adopted: true })
+    Ok(Made { session, compiled, commands, change, closed_meanwhile: Vec::new(), reserves, adopted: true })
 }
 
 fn screen(report: &ChangeReport) -> String {
