@@ -5,6 +5,7 @@
 //! address counts as soon as its bytes are there, and a frame that ends in its IP header is read as if zeros followed.
 //! What cannot be reached is absent: then fewer entries match, and above the base those are all allows.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nicfw::tables::MacAddr;
@@ -61,77 +62,178 @@ pub struct Ip {
 #[error("{0} bytes are no Ethernet frame: at least 14 are needed")]
 pub struct Runt(pub usize);
 
+/// Why the headers of a captured frame are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// No frame at all.
+    #[error(transparent)]
+    Runt(#[from] Runt),
+    /// The capture ends before a byte that the adapter's parser looks at.
+    #[error("{captured} of {len} bytes were captured, and the parser looks further")]
+    Cut {
+        /// Bytes that were captured.
+        captured: usize,
+        /// Bytes of the frame.
+        len: usize,
+    },
+}
+
 /// Reads the headers of a frame. Any bytes are taken; what is not there is absent.
 ///
 /// # Errors
 /// [`Runt`]: too short for an Ethernet header. An adapter discards such a frame before it looks at it.
 pub fn parse(frame: &[u8]) -> Result<Headers, Runt> {
-    let runt = Runt(frame.len());
-    let mut padded = [0; SHORTEST];
-    let frame = match padded.get_mut(..frame.len()) {
-        Some(start) if frame.len() >= 14 => {
-            start.copy_from_slice(frame);
-            &padded
-        }
-        _ => frame,
-    };
-    let dst_mac = MacAddr(bytes(frame, 0).ok_or(runt)?);
-    let src_mac = MacAddr(bytes(frame, 6).ok_or(runt)?);
-    let mut ether_type = word(frame, 12).ok_or(runt)?;
+    read(&Frame::new(frame, frame.len())).ok_or(Runt(frame.len()))
+}
+
+/// Reads the headers of a frame of `len` bytes of which the first ones were captured. They are those of the whole frame: what
+/// was not captured is not taken for zeros, nor for absent.
+///
+/// # Errors
+/// [`Unread`].
+pub fn parse_captured(captured: &[u8], len: usize) -> Result<Headers, Unread> {
+    let len = len.max(captured.len());
+    let frame = Frame::new(captured, len);
+    match read(&frame) {
+        _ if frame.missed.get() => Err(Unread::Cut { captured: captured.len(), len }),
+        Some(headers) => Ok(headers),
+        None => Err(Runt(len).into()),
+    }
+}
+
+fn read(frame: &Frame<'_>) -> Option<Headers> {
+    let all = frame.all();
+    let dst_mac = MacAddr(all.bytes(0)?);
+    let src_mac = MacAddr(all.bytes(6)?);
+    let mut ether_type = all.word(12)?;
     let mut at = 14;
     let mut vlans = [None; 2];
     for vlan in &mut vlans {
         if !matches!(ether_type, TAG_8021Q | TAG_8021AD) {
             break;
         }
-        let (Some(tag), Some(next)) = (word(frame, at), word(frame, at + 2)) else { break };
+        let (Some(tag), Some(next)) = (all.word(at), all.word(at + 2)) else { break };
         *vlan = Some(tag & VLAN_ID);
         ether_type = next;
         at += 4;
     }
     let [outer_vlan, inner_vlan] = vlans;
-    let payload = frame.get(at..).unwrap_or_default();
+    let payload = all.from(at);
     let ip = match ether_type {
         ETHER_IPV4 => ipv4(payload),
         ETHER_IPV6 => ipv6(payload),
         _ => None,
     };
-    Ok(Headers { dst_mac, src_mac, outer_vlan, inner_vlan, ether_type, ip })
+    Some(Headers { dst_mac, src_mac, outer_vlan, inner_vlan, ether_type, ip })
 }
 
-fn bytes<const N: usize>(from: &[u8], at: usize) -> Option<[u8; N]> {
-    from.get(at..)?.first_chunk().copied()
+/// A frame as far as it was captured.
+struct Frame<'a> {
+    captured: &'a [u8],
+    /// Bytes of the frame.
+    len: usize,
+    /// A byte was looked at that the frame has and the capture has not.
+    missed: Cell<bool>,
 }
 
-fn word(from: &[u8], at: usize) -> Option<u16> {
-    bytes(from, at).map(u16::from_be_bytes)
+impl<'a> Frame<'a> {
+    fn new(captured: &'a [u8], len: usize) -> Self {
+        Self { captured, len, missed: Cell::new(false) }
+    }
+
+    /// The whole frame, a short one padded as the adapter pads it.
+    fn all(&self) -> Part<'_> {
+        let end = if self.len >= 14 { self.len.max(SHORTEST) } else { self.len };
+        Part { frame: self, start: 0, end }
+    }
 }
 
-fn ipv4(packet: &[u8]) -> Option<Ip> {
-    let version_and_length = *packet.first()?;
+/// A part of a frame.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    frame: &'a Frame<'a>,
+    start: usize,
+    end: usize,
+}
+
+impl Part<'_> {
+    fn len(self) -> usize {
+        self.end.saturating_sub(self.start)
+    }
+
+    fn bytes<const N: usize>(self, at: usize) -> Option<[u8; N]> {
+        let first = self.start + at;
+        let last = first + N;
+        if last > self.end {
+            return None;
+        }
+        let Frame { captured, len, missed } = self.frame;
+        if let Some(bytes) = captured.get(first..).and_then(<[u8]>::first_chunk) {
+            return Some(*bytes);
+        }
+        let mut out = [0; N];
+        for (byte, at) in out.iter_mut().zip(first..last) {
+            match captured.get(at) {
+                Some(captured) => *byte = *captured,
+                None if at < *len => {
+                    missed.set(true);
+                    return None;
+                }
+                None => {}
+            }
+        }
+        Some(out)
+    }
+
+    fn byte(self, at: usize) -> Option<u8> {
+        self.bytes(at).map(|[byte]| byte)
+    }
+
+    fn word(self, at: usize) -> Option<u16> {
+        self.bytes(at).map(u16::from_be_bytes)
+    }
+
+    /// What begins `at` bytes further on; nothing if that is behind the end.
+    fn from(self, at: usize) -> Self {
+        Self { start: self.start + at, ..self }
+    }
+
+    /// Without what is behind `len` bytes.
+    fn first(self, len: usize) -> Self {
+        Self { end: self.end.min(self.start + len), ..self }
+    }
+}
+
+fn ipv4(packet: Part<'_>) -> Option<Ip> {
+    let version_and_length = packet.byte(0)?;
     if version_and_length >> 4 != 4 {
         return None;
     }
-    let src = Ipv4Addr::from(bytes::<4>(packet, 12)?);
-    let dst = Ipv4Addr::from(bytes::<4>(packet, 16)?);
-    let proto = *packet.get(9)?;
+    let src = Ipv4Addr::from(packet.bytes::<4>(12)?);
+    let dst = Ipv4Addr::from(packet.bytes::<4>(16)?);
+    let proto = packet.byte(9)?;
     let header = usize::from(version_and_length & 0xf) * 4;
-    let total = usize::from(word(packet, 2)?);
-    let later = word(packet, 6)? & 0x1fff != 0;
-    // Padding behind the datagram is no payload.
-    let body = if header >= 20 { packet.get(header..packet.len().min(total)) } else { None };
-    Some(Ip::new(src.into(), dst.into(), Some(proto), later, body.unwrap_or_default()))
+    let later = packet.word(6)? & 0x1fff != 0;
+    // Padding behind the datagram is no payload. A length of 0 was left to the card, which segments what it sends.
+    let datagram = match usize::from(packet.word(2)?) {
+        0 => packet,
+        total => packet.first(total),
+    };
+    let body = if header >= 20 { datagram.from(header) } else { packet.first(0) };
+    Some(Ip::new(src.into(), dst.into(), Some(proto), later, body))
 }
 
-fn ipv6(packet: &[u8]) -> Option<Ip> {
-    if packet.first()? >> 4 != 6 {
+fn ipv6(packet: Part<'_>) -> Option<Ip> {
+    if packet.byte(0)? >> 4 != 6 {
         return None;
     }
-    let src = Ipv6Addr::from(bytes::<16>(packet, 8)?);
-    let dst = Ipv6Addr::from(bytes::<16>(packet, 24)?);
-    let length = usize::from(word(packet, 4)?);
-    let end = if length == 0 { packet.len() } else { packet.len().min(40 + length) };
-    let chain = extensions(*packet.get(6)?, packet.get(40..end).unwrap_or_default());
+    let src = Ipv6Addr::from(packet.bytes::<16>(8)?);
+    let dst = Ipv6Addr::from(packet.bytes::<16>(24)?);
+    let datagram = match usize::from(packet.word(4)?) {
+        0 => packet,
+        length => packet.first(40 + length),
+    };
+    let chain = extensions(packet.byte(6)?, datagram.from(40));
     Some(Ip::new(src.into(), dst.into(), chain.proto, chain.later, chain.body))
 }
 
@@ -139,29 +241,29 @@ fn ipv6(packet: &[u8]) -> Option<Ip> {
 struct Chain<'a> {
     proto: Option<u8>,
     later: bool,
-    body: &'a [u8],
+    body: Part<'a>,
 }
 
-fn extensions(mut next: u8, mut body: &[u8]) -> Chain<'_> {
+fn extensions(mut next: u8, mut body: Part<'_>) -> Chain<'_> {
     const HOP_BY_HOP: u8 = 0;
     const ROUTING: u8 = 43;
     const FRAGMENT: u8 = 44;
     const AUTHENTICATION: u8 = 51;
     const DESTINATION_OPTIONS: u8 = 60;
-    let unknown = Chain { proto: None, later: false, body: &[] };
+    let unknown = Chain { proto: None, later: false, body: body.first(0) };
     for _ in 0..=MAX_EXTENSIONS {
         let length = match next {
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => body.get(1).map(|units| (usize::from(*units) + 1) * 8),
-            AUTHENTICATION => body.get(1).map(|units| (usize::from(*units) + 2) * 4),
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => body.byte(1).map(|units| (usize::from(units) + 1) * 8),
+            AUTHENTICATION => body.byte(1).map(|units| (usize::from(units) + 2) * 4),
             FRAGMENT => Some(8),
             proto => return Chain { proto: Some(proto), later: false, body },
         };
-        let Some((header, rest)) = length.and_then(|length| body.split_at_checked(length)) else { return unknown };
-        let fragmented = next == FRAGMENT && word(header, 2).is_some_and(|offset| offset >> 3 != 0);
-        let Some(behind) = header.first() else { return unknown };
-        next = *behind;
-        body = rest;
-        if fragmented {
+        let Some(length) = length.filter(|length| *length <= body.len()) else { return unknown };
+        let offset = if next == FRAGMENT { body.word(2) } else { Some(0) };
+        let (Some(offset), Some(behind)) = (offset, body.byte(0)) else { return unknown };
+        next = behind;
+        body = body.from(length);
+        if offset >> 3 != 0 {
             // What follows is the middle of something: another extension header would be in the first fragment.
             let walkable = matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS);
             return Chain { proto: (!walkable).then_some(next), later: true, body };
@@ -171,9 +273,14 @@ fn extensions(mut next: u8, mut body: &[u8]) -> Chain<'_> {
 }
 
 impl Ip {
-    fn new(src: IpAddr, dst: IpAddr, proto: Option<u8>, later: bool, body: &[u8]) -> Self {
+    fn new(src: IpAddr, dst: IpAddr, proto: Option<u8>, later: bool, body: Part<'_>) -> Self {
         let has_ports = proto.is_some_and(|proto| matches!(proto, 6 | 17 | 132));
-        let raw_ports = if has_ports { word(body, 0).zip(word(body, 2)) } else { None };
+        let missed = body.frame.missed.get();
+        let raw_ports = if has_ports { body.word(0).zip(body.word(2)) } else { None };
+        if later {
+            // What stands there decides nothing but where assumption A7 is turned round.
+            body.frame.missed.set(missed);
+        }
         Self { src, dst, proto, ports: raw_ports.filter(|_| !later), raw_ports }
     }
 }
@@ -229,6 +336,67 @@ mod tests {
         assert_eq!(ip(&[&[8, 0], &v4(0x45, 22, 0, 17), &PORTS]).unwrap().ports, None);
     }
 
+    /// A host that leaves the cutting into segments to the card hands over frames of total length 0.
+    #[test]
+    fn a_total_length_of_zero_reaches_to_the_end_of_the_frame() {
+        assert_eq!(ip(&[&[8, 0], &v4(0x45, 0, 0, 6), &PORTS]).unwrap().ports, Some((443, 80)));
+        assert_eq!(ip(&[&[8, 0], &v4(0x46, 0, 0, 17), &[1, 1, 1, 0], &PORTS]).unwrap().ports, Some((443, 80)));
+        assert_eq!(ip(&[&[8, 0], &v4(0x45, 0, 0x0001, 6), &PORTS]).unwrap().ports, None);
+        assert_eq!(ip(&[&[8, 0], &v4(0x45, 1, 0, 6), &PORTS]).unwrap().ports, None);
+    }
+
+    /// Of each kind of frame: how many bytes of it the parser looks at, counted by hand.
+    #[test]
+    fn a_frame_that_was_cut_is_read_as_far_as_the_parser_looks() {
+        let chain = [&[17, 0, 1, 4, 0, 0, 0, 0][..], &PORTS].concat();
+        let later = [&[17, 0, 0x05, 0xc8, 0, 0, 0, 1][..], &PORTS].concat();
+        let kinds: [(&str, Vec<u8>, usize); 12] = [
+            ("no ip", frame(&[&[0x88, 0xcc], &[0; 40]]), 14),
+            ("arp", frame(&[&[8, 6], &[0; 28]]), 14),
+            ("a tag before no ip", frame(&[&[0x81, 0, 0, 7, 0x88, 0xcc], &[0; 60]]), 18),
+            ("udp", frame(&[&[8, 0], &v4(0x45, 28, 0, 17), &PORTS, &[0; 40]]), 14 + 20 + 4),
+            ("udp behind two tags", frame(&[&tags(), &[8, 0], &v4(0x45, 28, 0, 17), &PORTS, &[0; 40]]), 22 + 20 + 4),
+            ("udp behind options", frame(&[&[8, 0], &v4(0x46, 32, 0, 17), &[1; 4], &PORTS, &[0; 40]]), 14 + 24 + 4),
+            ("total length 0", frame(&[&[8, 0], &v4(0x45, 0, 0, 6), &PORTS, &[0; 40]]), 14 + 20 + 4),
+            ("icmp", frame(&[&[8, 0], &v4(0x45, 84, 0, 1), &[0; 64]]), 14 + 20),
+            ("a later fragment", frame(&[&[8, 0], &v4(0x45, 84, 0x0010, 6), &[0; 64]]), 14 + 20),
+            ("no room for ports", frame(&[&[8, 0], &v4(0x45, 22, 0, 6), &[0; 64]]), 14 + 20),
+            ("ipv6 extension", frame(&[&v6(60, &chain)]), 14 + 40 + 8 + 4),
+            ("ipv6 later fragment", frame(&[&v6(44, &later)]), 14 + 40 + 4),
+        ];
+        for (name, whole, looked_at) in kinds {
+            let expected = parse(&whole).unwrap();
+            for captured in 0..=whole.len() {
+                let read = parse_captured(&whole[..captured], whole.len());
+                if captured < looked_at {
+                    assert_eq!(read, Err(Unread::Cut { captured, len: whole.len() }), "{name}, {captured} bytes");
+                } else {
+                    let seen = |headers: Headers| (Headers { ip: None, ..headers }, headers.ip.map(Ip::without_raw));
+                    assert_eq!(read.map(seen), Ok(seen(expected)), "{name}, {captured} bytes");
+                }
+            }
+        }
+    }
+
+    fn tags() -> [u8; 8] {
+        [0x88, 0xa8, 0, 7, 0x81, 0, 0, 9]
+    }
+
+    impl Ip {
+        fn without_raw(self) -> Self {
+            Self { raw_ports: None, ..self }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_short_on_the_wire_is_whole_when_all_of_it_was_captured() {
+        let whole = frame(&[&[8, 0], &v4(0x45, 20, 0, 17)]);
+        assert_eq!(parse_captured(&whole, whole.len()), Ok(parse(&whole).unwrap()));
+        assert_eq!(parse_captured(&whole[..30], whole.len()), Err(Unread::Cut { captured: 30, len: 34 }));
+        assert_eq!(parse_captured(&whole[..10], 10), Err(Runt(10).into()));
+        assert_eq!(parse_captured(&[], 13), Err(Runt(13).into()));
+    }
+
     #[test]
     fn a_header_that_contradicts_itself_still_shows_its_addresses() {
         for (first, total) in [(0x40, 28), (0x44, 28), (0x4f, 28), (0x45, 0), (0x45, 65535)] {
@@ -245,8 +413,7 @@ mod tests {
             let ip = parse(&whole[..len]).unwrap().ip;
             assert_eq!(ip.map(|ip| ip.src), Some(IpAddr::from([10, 0, 0, 1])), "IPv4, {len} bytes");
         }
-        let tags = [0x88, 0xa8, 0, 7, 0x81, 0, 0, 9];
-        let whole = frame(&[&tags, &v6(59, &[])]);
+        let whole = frame(&[&tags(), &v6(59, &[])]);
         for len in 46..=whole.len() {
             let ip = parse(&whole[..len]).unwrap().ip;
             assert_eq!(ip.map(|ip| ip.src), Some(IpAddr::from([0xfe; 16])), "IPv6, {len} bytes");
@@ -307,6 +474,27 @@ mod tests {
         #[test]
         fn any_bytes_are_taken(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert_eq!(parse(&bytes).is_err(), bytes.len() < 14);
+        }
+
+        /// What was cut off decides nothing: whatever stands there, the frame reads the same.
+        #[test]
+        fn what_was_not_captured_decides_nothing(
+            bytes in proptest::collection::vec(any::<u8>(), 0..120),
+            kind in 0..3usize,
+            captured in 0..120usize,
+            other: u8,
+        ) {
+            let mut whole = bytes;
+            if let Some(place) = whole.get_mut(12..15) {
+                place.copy_from_slice([&[8, 0, 0x45][..], &[0x86, 0xdd, 0x60], &[0x81, 0, 0]][kind]);
+            }
+            let captured = captured.min(whole.len());
+            if let Ok(read) = parse_captured(&whole[..captured], whole.len()) {
+                whole[captured..].fill(other);
+                let there = parse(&whole).unwrap();
+                prop_assert_eq!(read.ip.map(Ip::without_raw), there.ip.map(Ip::without_raw));
+                prop_assert_eq!(Headers { ip: None, ..read }, Headers { ip: None, ..there });
+            }
         }
 
         #[test]
