@@ -4,7 +4,7 @@
 //! so that kernel-bypass applications are judged too. The rooms, and the one way that imports run:
 //!
 //! ```text
-//! error, clock -> bar, dma -> regs -> mcdi -> tables -> nic -> policy -> journal -> firewall -> cli
+//! error, clock, text, file -> bar, dma -> regs -> mcdi -> tables -> nic -> policy -> journal -> firewall -> cli
 //!                device implements bar + dma
 //! ```
 //!
@@ -13,6 +13,8 @@
 
 pub mod clock;
 pub mod error;
+pub mod file;
+pub mod text;
 
 pub mod bar;
 pub mod device;

@@ -219,6 +219,7 @@ impl BindingBuilder {
             at: At::default(),
             container: Said::in_code(container.to_owned()),
             ips: Vec::new(),
+            ips_refused: false,
             mac: Said::in_code(mac),
             shares_mac: false,
             vlan: None,

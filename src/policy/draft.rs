@@ -149,6 +149,8 @@ pub(super) struct BindingDraft {
     pub at: At,
     pub container: Said<String>,
     pub ips: Vec<Said<IpAddr>>,
+    /// Some of them could not be read, and that was reported.
+    pub ips_refused: bool,
     pub mac: Said<MacAddr>,
     /// `owns_mac: no` was said.
     pub shares_mac: bool,

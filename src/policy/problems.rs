@@ -13,7 +13,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::words::harmless;
+use super::words::{disturbs, harmless};
 
 /// Errors that one document may list; what is beyond is only counted.
 const MOST_ERRORS: usize = 100;
@@ -151,6 +151,7 @@ pub(super) struct Problems {
 
 impl Problems {
     pub fn new(name: Arc<str>) -> Self {
+        let name = if name.contains(disturbs) { harmless(&name).into() } else { name };
         Self { name, found: Vec::new(), unlisted: 0, thing: String::new() }
     }
 

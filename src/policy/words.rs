@@ -23,6 +23,7 @@ use super::draft::AddrTerm;
 use super::problems::{Wrong, did_you_mean};
 use super::sets::Interval;
 use crate::tables::{Direction, MacAddr, Verdict};
+pub(super) use crate::text::{disturbs, quoted};
 
 const PROTOCOLS: [(&str, Proto); 6] = [
     ("any", Proto::Any),
@@ -32,6 +33,31 @@ const PROTOCOLS: [(&str, Proto); 6] = [
     ("icmp", Proto::ICMP),
     ("icmpv6", Proto::ICMPV6),
 ];
+
+/// Numbers of protocols that are known by other names than those of [`PROTOCOLS`] (IANA, Protocol Numbers).
+const NUMBERS: [(&str, u8); 16] = [
+    ("igmp", 2),
+    ("ipip", 4),
+    ("ipencap", 4),
+    ("egp", 8),
+    ("igp", 9),
+    ("dccp", 33),
+    ("rsvp", 46),
+    ("gre", 47),
+    ("esp", 50),
+    ("ah", 51),
+    ("ipv6-icmp", 58),
+    ("ospf", 89),
+    ("pim", 103),
+    ("vrrp", 112),
+    ("l2tp", 115),
+    ("udplite", 136),
+];
+
+/// Foreign text with escapes for what disturbs.
+pub(super) fn harmless(text: &str) -> String {
+    crate::text::escaped(text).into_owned()
+}
 
 /// A decimal number of `min..=max`: digits only, no sign, no leading zero.
 pub(super) fn number<T>(word: &str, what: &str, min: T, max: T) -> Result<T, Wrong>
@@ -74,11 +100,16 @@ pub(super) fn proto(word: &str) -> Result<Proto, Wrong> {
     if word.starts_with(|c: char| c.is_ascii_digit()) {
         return number::<u8>(word, "protocol number", 0, u8::MAX).map(Proto::Is);
     }
+    let lower = word.to_ascii_lowercase();
     let names = PROTOCOLS.iter().map(|(name, _)| *name);
+    let way_out = match NUMBERS.iter().find(|(name, _)| *name == lower) {
+        Some((name, number)) => format!("{name} is protocol {number}: write {number}"),
+        None => did_you_mean(&lower, names, "give the number of the protocol"),
+    };
     Err(Wrong::new(
         format!("unknown protocol {}", quoted(word)),
         "any, tcp, udp, sctp, icmp, icmpv6 or a number from 0 to 255",
-        did_you_mean(word, names, "give the number of the protocol"),
+        way_out,
     ))
 }
 
@@ -238,28 +269,6 @@ fn fields(word: &str, separator: char, digits: [usize; 3]) -> Option<[u32; 3]> {
     parts.next().is_none().then_some(out)
 }
 
-/// True for characters that disturb a terminal or a log: control characters and those that turn the writing direction.
-pub(super) fn disturbs(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Foreign text with escapes for what disturbs.
-pub(super) fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if disturbs(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
-    }
-    out
-}
-
-/// A word of foreign text in quotes, escaped and cut so that it cannot disturb the message around it.
-pub(super) fn quoted(word: &str) -> String {
-    const LONGEST: usize = 60;
-    let cut: String = word.chars().take(LONGEST).collect();
-    let dots = if cut.len() < word.len() { "..." } else { "" };
-    format!("{:?}{dots}", cut)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,6 +280,17 @@ mod tests {
         for bad in ["", "65536", "+80", "-1", "0x50", "080", "8_0", " 80", "80.0", "１"] {
             assert!(number::<u16>(bad, "port", 0, 65535).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_protocol_that_has_a_number_is_told_by_it() {
+        let way_out = |word: &str| proto(word).unwrap_err().way_out;
+        assert_eq!(way_out("igmp"), "igmp is protocol 2: write 2");
+        assert_eq!(way_out("GRE"), "gre is protocol 47: write 47");
+        assert_eq!(way_out("TCP"), "did you mean tcp?");
+        assert_eq!(way_out("Icmpv6"), "did you mean icmpv6?");
+        assert_eq!(way_out("quic"), "give the number of the protocol");
+        assert_eq!(proto("2"), Ok(Proto::Is(2)));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use super::super::document::{Attach, Binding, Policy};
 use super::super::draft::{BindingDraft, RuleDraft};
 use super::super::problems::{At, Said, Wrong, did_you_mean};
 use super::super::words;
-use super::{Checker, LONGEST_TEXT, addrs, said_twice};
+use super::{Checker, addrs, said_twice};
 use crate::tables::MacAddr;
+use crate::text;
 
 impl Checker {
     pub(super) fn bindings(
@@ -59,12 +60,15 @@ impl Checker {
     }
 
     fn container(&mut self, id: &Said<String>, seen: &mut BTreeMap<String, At>) {
-        let sound = (1..=LONGEST_TEXT).contains(&id.value.len())
-            && !id.value.contains(|c: char| words::disturbs(c) || c.is_whitespace());
-        if !sound {
+        let why = match text::check(&id.value).or_else(|error| self.bears(error)) {
+            Err(error) => Some(error.to_string()),
+            Ok(()) if id.value.contains(char::is_whitespace) => Some("it holds a blank".to_owned()),
+            Ok(()) => None,
+        };
+        if let Some(why) = why {
             let wrong = Wrong::new(
-                format!("{} is no container id", words::quoted(&id.value)),
-                format!("1 to {LONGEST_TEXT} bytes without blanks"),
+                format!("{} is not a container id: {why}", words::quoted(&id.value)),
+                format!("1 to {} bytes without blanks", text::LONGEST),
                 "give the id that the orchestrator uses",
             );
             self.problems.report(id.at, &wrong);
@@ -75,7 +79,7 @@ impl Checker {
     }
 
     fn ips(&mut self, draft: &BindingDraft, holders: &mut BTreeMap<IpAddr, (String, At)>) {
-        if draft.ips.is_empty() {
+        if draft.ips.is_empty() && !draft.ips_refused {
             let wrong =
                 Wrong::new("a binding without an address", "at least one ip", "name the container's enterprise IP");
             self.problems.report(draft.at, &wrong);
@@ -104,7 +108,7 @@ impl Checker {
                 );
                 self.problems.report(ip.at, &wrong);
             }
-            (None, Some(at)) => {
+            (None, Some(at)) if !draft.ips_refused => {
                 let wrong = Wrong::new("nd without an IPv6 address", "nd beside IPv6 only", "leave nd out");
                 self.problems.report(at, &wrong);
             }

@@ -28,12 +28,10 @@ use super::problems::{At, ParseErrors, Problems, Said, Wrong};
 use super::sets::{Interval, PortSet};
 use super::words;
 use crate::tables::Verdict;
+use crate::text::{self, TextError};
 
 /// Where replies go unless a document says otherwise: the default of Linux (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: Interval<u16> = Interval { first: 32768, last: 60999 };
-
-/// Longest owner, reason, ticket or container id, in bytes.
-const LONGEST_TEXT: usize = 250;
 
 /// Checks a draft; `problems` may already hold what was wrong with its text.
 pub(super) fn check(draft: Draft, problems: Problems) -> Result<Document, ParseErrors> {
@@ -55,6 +53,10 @@ struct Checker {
 impl Checker {
     /// The document; not to be used if there were problems.
     fn document(&mut self, draft: Draft) -> Document {
+        if let Err(error) = text::check_within(&draft.name, text::LONGEST_PATH).or_else(|error| self.bears(error)) {
+            let what = format!("the document cannot be called {}: {error}", words::quoted(&draft.name));
+            self.problems.report(draft.at, &Wrong::new(what, "the name of a file on one line", "give it another name"));
+        }
         self.owner = self.text(draft.owner, "owner");
         let (unbound, multicast) = self.defaults(draft.at, draft.unbound, draft.multicast);
         self.groups = Groups::resolve_all(draft.groups, self.author, &mut self.problems);
@@ -176,19 +178,29 @@ impl Checker {
         self.problems.take(said.at, words::date(&said.value)).map(|()| said.value)
     }
 
-    /// A text for people: short, and without characters that could disturb a terminal or a log.
+    /// A text for people: see [`text::check`].
     fn text(&mut self, said: Option<Said<String>>, what: &str) -> Option<String> {
         let said = said?;
-        let sound = (1..=LONGEST_TEXT).contains(&said.value.len()) && !said.value.contains(words::disturbs);
-        if !sound {
+        if let Err(error) = text::check(&said.value).or_else(|error| self.bears(error)) {
             let wrong = Wrong::new(
-                format!("{} is no {what}", words::quoted(&said.value)),
-                format!("1 to {LONGEST_TEXT} bytes of text in one line"),
+                format!("{} is not a text for {what}: {error}", words::quoted(&said.value)),
+                format!("1 to {} bytes of text in one line", text::LONGEST),
                 "shorten it, or leave it out",
             );
             self.problems.report(said.at, &wrong);
         }
         Some(said.value)
+    }
+
+    /// What was written into a journal before invisible characters were refused is still read.
+    fn bears(&self, error: TextError) -> Result<(), TextError> {
+        match error {
+            TextError::Disturbs { character, .. } if self.author == Author::ToText && text::is_invisible(character) => {
+                Ok(())
+            }
+            TextError::Empty if self.file.is_empty() => Ok(()),
+            error => Err(error),
+        }
     }
 }
 

@@ -85,8 +85,8 @@ use crate::tables::{Direction, MacAddr, Verdict};
 
 pub use self::report::{Effect, NotCarried};
 
-/// Largest file, in bytes.
-const LARGEST_FILE: usize = 16 << 20;
+/// Largest file that [`import`] reads, in bytes.
+pub const LARGEST_FILE: usize = 16 << 20;
 
 /// A form of rules that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

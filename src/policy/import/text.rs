@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::words::{disturbs, harmless};
 use super::ImportError;
 use super::rules::Place;
+use crate::text::is_invisible;
 
 /// Longest line that is read, in bytes. `iptables-save` writes lines of at most a few hundred.
 const LONGEST_LINE: usize = 8192;
@@ -16,7 +17,8 @@ const LONGEST_SHOWN: usize = 160;
 pub(super) fn decode(bytes: &[u8]) -> Result<&str, ImportError> {
     let line = |end: usize| bounded(bytes.iter().take(end).filter(|byte| **byte == b'\n').count() + 1);
     let text = std::str::from_utf8(bytes).map_err(|error| ImportError::Binary { line: line(error.valid_up_to()) })?;
-    let bad = text.char_indices().find(|(_, c)| disturbs(*c) && !"\n\r\t".contains(*c));
+    // What cannot be seen stands in comments of people; it goes no further than escaped.
+    let bad = text.char_indices().find(|(_, c)| disturbs(*c) && !is_invisible(*c) && !"\n\r\t".contains(*c));
     bad.map_or(Ok(text), |(at, _)| Err(ImportError::Binary { line: line(at) }))
 }
 

@@ -22,8 +22,8 @@ use super::document::Document;
 use super::draft::{Author, Draft};
 use super::problems::{At, ParseErrors, Problems, Wrong};
 
-/// Longest text of a document, in bytes.
-const LONGEST_DOCUMENT: usize = 1 << 20;
+/// Longest text of a document that [`Document::parse`] reads, in bytes.
+pub const LONGEST_DOCUMENT: usize = 1 << 20;
 
 /// The same for [`Author::ToText`], which may have to write prefixes where a person wrote names.
 const LONGEST_WRITTEN: usize = 1 << 25;

@@ -115,7 +115,7 @@ fn binding(node: Node, problems: &mut Problems) -> Option<BindingDraft> {
     let at = keys.at;
     let container = keys.required_word("container", "the container's id", Ok, problems);
     let ips = keys.require("ip", "the container's address, or a list of them", "say which IP is bound", problems);
-    let ips: Option<Vec<_>> = ips.map(|node| ip_list(node, problems));
+    let ips = ips.map(|node| ip_list(node, problems));
     let mac = keys.required_word("mac", "the MAC of the container's frames", |word| words::mac(&word), problems);
     let shares_mac = keys.fixed("owns_mac", "no", problems).is_some();
     let policy = keys.required_word("policy", "the name of a policy", Ok, problems);
@@ -126,10 +126,12 @@ fn binding(node: Node, problems: &mut Problems) -> Option<BindingDraft> {
     let open_nd = keys.fixed("nd", "open-icmpv6", problems);
     let unprotected_accepted = keys.fixed("unprotected", "accepted", problems);
     let origin = origin(&mut keys, problems);
+    let (ips, ips_refused) = ips?;
     Some(BindingDraft {
         at,
         container: container?,
-        ips: ips?,
+        ips,
+        ips_refused,
         mac: mac?,
         shares_mac,
         vlan,
@@ -142,8 +144,13 @@ fn binding(node: Node, problems: &mut Problems) -> Option<BindingDraft> {
     })
 }
 
-fn ip_list(node: Node, problems: &mut Problems) -> Vec<Said<IpAddr>> {
-    one_or_more(node).into_iter().filter_map(|node| word(node, words::addr, problems)).collect()
+/// The addresses, and whether some could not be read.
+fn ip_list(node: Node, problems: &mut Problems) -> (Vec<Said<IpAddr>>, bool) {
+    let nodes = one_or_more(node);
+    let said = nodes.len();
+    let ips: Vec<_> = nodes.into_iter().filter_map(|node| word(node, words::addr, problems)).collect();
+    let refused = ips.len() < said;
+    (ips, refused)
 }
 
 fn physical_ports(node: Node, problems: &mut Problems) -> Vec<Said<u32>> {

@@ -81,8 +81,7 @@ pub(in super::super) fn quoted(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
-            // A byte order mark, and what is a line break to older readers of YAML.
-            _ if disturbs(c) || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}') => {
+            _ if disturbs(c) => {
                 // Writing to a string cannot fail.
                 let _ = write!(out, "\\U{:08x}", u32::from(c));
             }
