@@ -4,6 +4,7 @@ use super::{Delta, Hash};
 use crate::clock::Timestamp;
 use crate::nic::RulesetVersion;
 use crate::tables::{CounterId, RuleKey};
+use crate::text::{self, TextError};
 
 /// One record of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,7 +196,41 @@ impl From<String> for Why {
     }
 }
 
+impl Why {
+    /// Checks the texts by the one rule for texts from outside; who and reason may be missing.
+    ///
+    /// # Errors
+    /// Which of them is not let in, and why.
+    pub fn check(&self) -> Result<(), (&'static str, TextError)> {
+        let Self { who, reason, ticket, approval } = self;
+        let texts = [
+            ("who", Some(who).filter(|who| !who.is_empty())),
+            ("reason", Some(reason).filter(|reason| !reason.is_empty())),
+            ("ticket", ticket.as_ref()),
+            ("approval", approval.as_ref()),
+        ];
+        for (what, said) in texts {
+            said.map_or(Ok(()), |said| text::check(said)).map_err(|error| (what, error))?;
+        }
+        Ok(())
+    }
+}
+
 impl Event {
+    /// Checks the texts that people and programs gave. What was written before is not asked about: it is read as it is.
+    pub(super) fn check_texts(&self) -> Result<(), (&'static str, TextError)> {
+        match self {
+            Self::Begin(Begin { why, kind, delta, .. }) => {
+                why.check()?;
+                // Others bring back what is in the journal already.
+                let reserved = delta.kept.keys().filter(|_| *kind == Kind::Reserve);
+                reserved.into_iter().try_for_each(|who| text::check(who)).map_err(|error| ("container", error))
+            }
+            Self::Left { why, .. } => why.check(),
+            _ => Ok(()),
+        }
+    }
+
     /// The change that it is about, if it ends one or tells how one stands.
     #[must_use]
     pub fn change(&self) -> Option<u64> {

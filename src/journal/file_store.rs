@@ -12,6 +12,9 @@ use super::{Head, JournalError, Store};
 /// Longest note of a head that is looked at, in bytes.
 const LONGEST_HEAD: u64 = 200;
 
+/// Bytes of a process id with a line's end.
+const LONGEST_PID: u64 = 32;
+
 /// A file. While one is open for writing, nobody else opens it so: the file and `FILE.lock`, which tells the writer's
 /// process, are locked. `FILE.head` notes the last record.
 #[derive(Debug)]
@@ -104,7 +107,9 @@ fn take(file: &File, path: &Path, told_in: Option<&Path>) -> Result<(), JournalE
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let name = told_in.map_or_else(|| beside(path, "lock"), Path::to_owned);
-            let pid = fs::read_to_string(name).ok().and_then(|text| text.trim().parse().ok());
+            let pid = crate::file::read(&name, LONGEST_PID)
+                .ok()
+                .and_then(|text| str::from_utf8(&text).ok()?.trim().parse().ok());
             Err(JournalError::Locked { path: path.to_owned(), pid })
         }
         Err(error) => Err(opening(error.into())),

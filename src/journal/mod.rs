@@ -276,6 +276,7 @@ impl Journal {
         let mut status = self.status.clone();
         status.take(number, at, &event).map_err(out_of_order)?;
         let unwritable = |what: String| JournalError::Unwritable { what };
+        event.check_texts().map_err(|(what, error)| unwritable(format!("{what}: {error}")))?;
         let payload = wire::encode(number, at, &event).map_err(|error| unwritable(error.to_string()))?;
         // What cannot be read again must not be written.
         let same = wire::decode(&payload).is_ok_and(|again| again == (number, at, event.clone()));
