@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{debug, error, warn};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::capabilities::{Capabilities, CapabilityError};
@@ -25,6 +26,9 @@ use crate::error::Error;
 /// How long the server may take to answer a command. It works through a doorbell's firmware command before it answers.
 pub const REPLY: Duration = Duration::from_secs(10);
 
+/// How long the server may take until all is known that is needed to use it, over all commands.
+pub const INTRODUCTION: Duration = Duration::from_secs(30);
+
 /// Room for the reply to a region's description, in bytes: the fixed part and a list of areas.
 const REGION_INFO_ROOM: u32 = 4096;
 
@@ -32,8 +36,8 @@ const REGION_INFO_ROOM: u32 = 4096;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VfioUserError {
-    /// Nobody listens there.
-    #[error("no vfio-user server at {}: start one with `nicfw-model serve --socket PATH`", path.display())]
+    /// There is no connection to a server.
+    #[error("{}", not_connected(path, source))]
     Connect {
         /// The socket's path.
         path: PathBuf,
@@ -63,6 +67,9 @@ pub enum VfioUserError {
         /// The command.
         command: Command,
     },
+    /// The server answers, but takes too long until it can be used.
+    #[error("the vfio-user server did not say within {} s what it is", INTRODUCTION.as_secs())]
+    Slow,
     /// The reply is none to the command.
     #[error("the vfio-user server's reply to {command} has {len} bytes and does not fit")]
     Reply {
@@ -123,6 +130,8 @@ struct Link {
     /// `None` once the connection is lost.
     socket: Option<Socket>,
     next_id: u16,
+    /// When the introduction has to be over; `None` once it is.
+    until: Option<Instant>,
 }
 
 impl VfioUser {
@@ -131,8 +140,7 @@ impl VfioUser {
     /// # Errors
     /// [`VfioUserError`]. The function is as before.
     pub fn open(path: &Path) -> Result<Self, VfioUserError> {
-        let connect = UnixStream::connect(path);
-        Self::over(connect.map_err(|source| VfioUserError::Connect { path: path.to_owned(), source })?)
+        Self::over(connect(path).map_err(|source| VfioUserError::Connect { path: path.to_owned(), source })?)
     }
 
     /// Speaks over a connected socket.
@@ -141,7 +149,11 @@ impl VfioUser {
     /// [`VfioUserError`]. The function is as before.
     pub fn over(stream: UnixStream) -> Result<Self, VfioUserError> {
         let connection = Arc::new(Connection {
-            link: Mutex::new(Link { socket: Some(Socket::new(stream)?), next_id: 0 }),
+            link: Mutex::new(Link {
+                socket: Some(Socket::new(stream)?),
+                next_id: 0,
+                until: Instant::now().checked_add(INTRODUCTION),
+            }),
             windows: Mutex::default(),
         });
         connection.agree_on_version()?;
@@ -158,6 +170,7 @@ impl VfioUser {
         let bar = connection.registers(id, model.register_bar)?;
         let vectors = if info.num_irqs.get() > irq::MSIX { connection.vectors()? } else { 0 };
         connection.become_bus_master()?;
+        connection.link().until = None;
         let pool = Arc::new(DmaPool::new(Arc::clone(&connection), IovaSpace::new([DEFAULT_WINDOW])));
         Ok(Self { pool, connection, id, bar, vectors })
     }
@@ -186,8 +199,8 @@ impl Connection {
         let id = link.next_id;
         link.next_id = id.wrapping_add(1);
         let socket = link.socket.as_ref().ok_or(VfioUserError::Lost)?;
-        let outcome = self.exchange(socket, id, command, parts, fds);
-        if let Err(e @ (VfioUserError::Socket(_) | VfioUserError::Silent { .. })) = &outcome {
+        let outcome = self.exchange(socket, id, command, parts, fds, link.until);
+        if let Err(e @ (VfioUserError::Socket(_) | VfioUserError::Silent { .. } | VfioUserError::Slow)) = &outcome {
             error!("the vfio-user connection is given up: {e}");
             link.socket = None;
         }
@@ -205,9 +218,11 @@ impl Connection {
         command: Command,
         parts: &[&[u8]],
         fds: &[BorrowedFd<'_>],
+        until: Option<Instant>,
     ) -> Result<Message, VfioUserError> {
         socket.send(header(id, command, wire::TYPE_COMMAND, Errno(0)), parts, fds)?;
-        let deadline = Instant::now() + REPLY;
+        let reply = Instant::now() + REPLY;
+        let deadline = until.map_or(reply, |until| until.min(reply));
         while let Some(left) = deadline.checked_duration_since(Instant::now()) {
             let Some(message) = socket.receive(left)? else { break };
             if message.header.is_command() {
@@ -218,7 +233,7 @@ impl Connection {
                 warn!("a vfio-user reply to {} that was not asked for is skipped", message.command());
             }
         }
-        Err(VfioUserError::Silent { command })
+        Err(if deadline < reply { VfioUserError::Slow } else { VfioUserError::Silent { command } })
     }
 
     /// Answers a command of the server: it may read and write the memory that was shared with it by message too.
@@ -445,6 +460,31 @@ impl Region for Messages {
 
     fn write(&self, off: usize, from: &[u8]) -> io::Result<()> {
         self.connection.region_write(self.region, to_u64(off), from).map_err(io::Error::other)
+    }
+}
+
+/// Connects without waiting: a server that listens and accepts nobody keeps nobody waiting.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &address)?;
+    Ok(socket.into())
+}
+
+fn not_connected(path: &Path, source: &io::Error) -> String {
+    let path = path.display();
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            format!("no vfio-user server at {path}: start one with `nicfw-model serve --socket PATH`")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("the vfio-user socket {path} may not be used: run as a user who may write to it, as its server's")
+        }
+        io::ErrorKind::WouldBlock => {
+            format!("the vfio-user server at {path} accepts nobody: it is stopped, or serves another driver")
+        }
+        _ => format!("the vfio-user socket {path} cannot be connected to"),
     }
 }
 
