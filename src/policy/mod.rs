@@ -59,8 +59,8 @@ pub(crate) use check::{host_fault, mac_fault};
 pub use compile::{
     CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Table, Usage,
 };
-pub use diff::Difference;
 pub(crate) use diff::newly_allows;
+pub use diff::{Difference, LocalSide, Values};
 pub use document::{
     Attach, Binding, Document, MacvlanMode, Management, OnExpiry, Origin, Policy, PortPair, Proto, Remote, Rule,
     RulePlace,
@@ -74,7 +74,8 @@ pub use image::{Image, ImageEntry, OriginId, Side};
 pub use judge::Judgement;
 pub use lint::{Date, DateError, Finding, Hider, Lint};
 pub use nearest::{Field, Nearest, Obstacle};
-pub use openings::Opening;
+pub use openings::{Open, Opening};
+pub use parse::LONGEST_DOCUMENT;
 pub use problems::{ParseError, ParseErrors};
 pub use rewrite::{Edit, Rewriting};
 pub use rules::Rules;

@@ -9,10 +9,11 @@ use ipnet::IpNet;
 
 use super::compile::Compiled;
 use super::compile::regions::{Cause, Region, Shape, regions};
-use super::document::{Binding, Document, Origin, Proto};
+use super::document::{Binding, Document, Origin, PortPair, Proto};
 use super::sets::{AddrSet, IntervalSet, PortSet};
 use crate::tables::{Direction, Verdict};
 
+const ICMPV6: u8 = 58;
 /// Prefixes that an opening names one by one.
 const NAMED_PREFIXES: usize = 4;
 
@@ -23,8 +24,25 @@ pub struct Opening {
     pub container: Option<String>,
     /// The rule or binding that opens it; `None` = the document as a whole.
     pub origin: Option<Arc<Origin>>,
+    /// What is open; `None` = frames for groups.
+    pub open: Option<Open>,
     /// One sentence, with the origin's place at its end.
     pub text: String,
+}
+
+/// Flows that are open, seen from the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// `Rx`: others reach the container; `Tx`: it reaches others; `None`: both.
+    pub direction: Option<Direction>,
+    /// The container's address; `None` = each of its IPv6 addresses.
+    pub local: Option<IpAddr>,
+    /// `None` = every protocol that no rule names.
+    pub proto: Option<u8>,
+    /// Addresses of the others.
+    pub remote: AddrSet,
+    /// Their ports, and those of the container; `None` = frames without ports, too.
+    pub ports: Option<PortPair>,
 }
 
 impl fmt::Display for Opening {
@@ -53,6 +71,13 @@ impl Compiled {
                 out.push(Opening {
                     container: Some(binding.container.clone()),
                     origin: Some(binding.origin.clone()),
+                    open: Some(Open {
+                        direction: None,
+                        local: None,
+                        proto: Some(ICMPV6),
+                        remote: AddrSet { v4: IntervalSet::empty(), ..AddrSet::full() },
+                        ports: None,
+                    }),
                     text: format!(
                         "any host or group may exchange icmpv6 of every type with {}, also router advertisements, redirects \
                          and neighbour advertisements for foreign addresses: {} (nd: open-icmpv6)",
@@ -74,7 +99,7 @@ impl Compiled {
                 "any host may reach every container by group and broadcast addresses: {} (unbound: allow)",
                 document.name
             );
-            out.push(Opening { container: None, origin: None, text });
+            out.push(Opening { container: None, origin: None, open: None, text });
         }
         out
     }
@@ -117,6 +142,13 @@ fn replies(document: &Document, binding: &Binding, ip: IpAddr, regions: &[Region
         out.push(Opening {
             container: Some(container.clone()),
             origin: Some(rule.origin.clone()),
+            open: Some(Open {
+                direction: Some(region.direction),
+                local: Some(ip),
+                proto: region.proto,
+                remote: region.remote.clone(),
+                ports: region.ports.clone(),
+            }),
             text: format!("{text}: {}", rule.origin),
         });
     }

@@ -72,6 +72,43 @@ enum Space {
     Rest { macs: Among<MacAddr>, named: Arc<Named> },
 }
 
+/// The local side of a difference, in values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalSide {
+    /// `address`, `group` (received ICMPv6 for a solicited-node group), `arp` or `others` (all frames of no such address).
+    pub frames: &'static str,
+    /// The address or the group.
+    pub ip: Option<IpAddr>,
+    /// MACs.
+    pub macs: Values<MacAddr>,
+    /// First tags; `None` among them = no tag.
+    pub vlans: Values<Option<u16>>,
+    /// Physical ports.
+    pub physical_ports: Values<u32>,
+}
+
+/// Some values, or all but some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Values<T> {
+    /// All but these.
+    pub all_but: bool,
+    /// These.
+    pub values: Vec<T>,
+}
+
+impl<T: Copy + Ord> Values<T> {
+    fn any() -> Self {
+        Self { all_but: true, values: Vec::new() }
+    }
+
+    fn of(among: &Among<T>) -> Self {
+        match among {
+            Among::In(set) => Self { all_but: false, values: set.iter().copied().collect() },
+            Among::NotIn(set) => Self { all_but: true, values: set.iter().copied().collect() },
+        }
+    }
+}
+
 /// The addresses that two documents say something about.
 #[derive(Debug, PartialEq, Eq)]
 struct Named {
@@ -80,6 +117,22 @@ struct Named {
 }
 
 impl Difference {
+    /// The local side, in values: what [`Self::local`] says in words.
+    #[must_use]
+    pub fn local_side(&self) -> LocalSide {
+        let (frames, ip, macs) = match &self.space {
+            Space::Address { ip, links, .. } => ("address", Some(*ip), &links.macs),
+            Space::Group { ip, macs } => ("group", Some(*ip), macs),
+            Space::Arp { macs } => ("arp", None, macs),
+            Space::Rest { macs, .. } => ("others", None, macs),
+        };
+        let (vlans, physical_ports) = match &self.space {
+            Space::Address { links, .. } => (Values::of(&links.vlans), Values::of(&links.physical_ports)),
+            _ => (Values::any(), Values::any()),
+        };
+        LocalSide { frames, ip, macs: Values::of(macs), vlans, physical_ports }
+    }
+
     /// True if the flow is one of those of which the verdict changes so.
     #[must_use]
     pub fn contains(&self, flow: &Flow) -> bool {
