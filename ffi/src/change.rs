@@ -90,6 +90,7 @@ pub unsafe extern "C" fn nicfw_adapter_reserve(
         if container.is_empty() || ips.is_empty() {
             return Err(Failure::new(NICFW_E_ARGUMENT, "a reservation names a container and at least one address"));
         }
+        nicfw::text::check(container).map_err(|error| Failure::text("container", error))?;
         let mac = memory.maybe_value(own_mac.cast::<[u8; 6]>()).map(MacAddr);
         let nic = handle::get(adapter)?;
         let mut nic = lock(&nic)?;
@@ -133,6 +134,9 @@ pub unsafe extern "C" fn nicfw_adapter_plan(
     run(memory, err, |memory| {
         let plan = memory.out(plan, "plan")?;
         let reason = memory.text(reason, "reason")?;
+        if !reason.is_empty() {
+            nicfw::text::check(reason).map_err(|error| Failure::text("reason", error))?;
+        }
         let nic = handle::get(adapter)?;
         let held = lock(&nic)?.plan(handle::get(compiled)?, reason)?;
         plan.give(Arc::new(held))

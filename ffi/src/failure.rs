@@ -11,6 +11,7 @@ use nicfw::firewall::{AdoptError, ApplyCause, ApplyError, AuditError, ReserveErr
 use nicfw::nic::{AdapterError, AttachError, McdiError};
 use nicfw::policy::plan::PlanError;
 use nicfw::policy::{CompileError, DateError, FlowTextError, Origin, ParseErrors};
+use nicfw::text::{TextError, escaped};
 
 use crate::nicfw_code::{self, *};
 use crate::nicfw_state::{self, *};
@@ -95,6 +96,11 @@ impl Failure {
         self
     }
 
+    /// A text for people that is not let in: see `nicfw::text`.
+    pub fn text(what: &str, error: TextError) -> Self {
+        Self::new(NICFW_E_ARGUMENT, format!("{what}: {error}")).at(what)
+    }
+
     /// What cannot be, and is.
     pub fn internal() -> Self {
         Self::new(NICFW_E_INTERNAL, "the library has come into a state that it rules out; please report it")
@@ -110,8 +116,8 @@ impl Failure {
             column: self.column,
             command: self.command,
             firmware_error: self.firmware_error,
-            place: fixed(&self.place),
-            message: fixed(&self.message),
+            place: fixed(&escaped(&self.place)),
+            message: fixed(&self.message.lines().map(escaped).collect::<Vec<_>>().join("\n")),
         }
     }
 }

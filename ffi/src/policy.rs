@@ -2,11 +2,13 @@
 #![expect(unsafe_code, reason = "exports functions")]
 
 use std::ffi::{c_char, c_int};
-use std::fs::File;
-use std::io::{self, Read};
+use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 
-use nicfw::policy::{Date, Document, FlowText};
+use nicfw::file;
+use nicfw::policy::{Date, Document, FlowText, LONGEST_DOCUMENT};
+use nicfw::text::escaped;
 
 use crate::call::{free, run};
 use crate::failure::{Failure, Result};
@@ -16,9 +18,6 @@ use crate::memory::Memory;
 use crate::nicfw_code::NICFW_E_IO;
 use crate::types::nicfw_error;
 use crate::{nicfw_list, nicfw_policy};
-
-/// One byte more than a policy may have: what is longer is refused by its length.
-const MOST_READ: u64 = (1 << 20) + 1;
 
 /// Reads a policy from text. `name` stands in errors and origins, where a file's name would.
 ///
@@ -54,8 +53,7 @@ pub unsafe extern "C" fn nicfw_policy_load(
     run(memory, err, |memory| {
         let policy = memory.out(policy, "policy")?;
         let path = memory.text(path, "path")?;
-        let text = read(path).map_err(|e| Failure::new(NICFW_E_IO, format!("{path} cannot be read: {e}")).at(path))?;
-        policy.give(Arc::new(parse(&text, path)?))
+        policy.give(Arc::new(parse(&read(path)?, &escaped(path))?))
     })
 }
 
@@ -180,8 +178,8 @@ fn parse(text: &str, name: &str) -> Result<Document> {
     Document::parse(text, name).map_err(|errors| Failure::from(errors).at(name))
 }
 
-fn read(path: &str) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MOST_READ).read_to_string(&mut text)?;
-    Ok(text)
+fn read(path: &str) -> Result<String> {
+    let bad = |reason: &dyn Display| Failure::new(NICFW_E_IO, format!("{path} {reason}")).at(path);
+    let text = file::read(Path::new(path), LONGEST_DOCUMENT as u64).map_err(|error| bad(&error))?;
+    String::from_utf8(text).map_err(|error| bad(&format!("is not UTF-8: {}", error.utf8_error())))
 }
