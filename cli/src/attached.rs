@@ -10,6 +10,7 @@ use nicfw::Adapter;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
 use nicfw::nic::{AdapterError, AttachOptions};
+use nicfw::text::escaped;
 use serde::Serialize;
 
 use crate::busy;
@@ -76,7 +77,7 @@ pub fn attached<T>(
 
 /// An error about a function, with what caused it, on one line.
 pub fn failed(locator: &Locator, error: &dyn std::error::Error) -> Failure {
-    Failure::usage(format!("{locator}: {}", chain(error)))
+    Failure::usage(escaped(&format!("{locator}: {}", chain(error))))
 }
 
 /// An error with what caused it, on one line.

@@ -1,7 +1,8 @@
-//! Captures: the frames of a pcap file.
+//! Captures: the frames of a pcap or pcapng file, packed by gzip or not.
 //!
-//! Frames are as the adapter sees them, from the destination MAC on. Captures without Ethernet headers (Linux "cooked" and
-//! raw IP) get one; what MACs it holds is then for the policy to say: see [`Frame::has_macs`].
+//! Frames are as the adapter sees them, from the destination MAC on. Captures without Ethernet headers (Linux "cooked",
+//! loopback and raw IP) get one; what MACs it holds is then for the policy to say: see [`Frame::has_macs`]. What was not
+//! captured is not made up: a frame of which the parser would look at more than was captured has no headers.
 #![cfg_attr(
     not(test),
     deny(
@@ -13,159 +14,156 @@
     )
 )]
 
+mod link;
+mod records;
+
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
-use pcap_file::pcap::PcapReader;
+use nicfw::file;
+use nicfw::text::escaped;
+use nicfw_model::packet::{Headers, Unread, parse_captured};
 
+use self::link::Link;
+use self::records::{Next, Record, Records, Refused};
 use crate::failure::Failure;
 
 /// Records that one capture may have.
 const MOST_FRAMES: usize = 1_000_000;
-/// Length of the Linux "cooked" header (LINKTYPE_LINUX_SLL): type, ARPHRD, address length, address, protocol.
-const SLL_HEADER: usize = 16;
+
+/// Why a record cannot be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unjudged {
+    /// The capture ends before a byte that the adapter looks at.
+    #[error("the capture has {captured} of its {len} bytes, and the adapter looks further")]
+    Cut {
+        /// Bytes that were captured, with an Ethernet header.
+        captured: usize,
+        /// Bytes of the frame.
+        len: usize,
+    },
+    /// The file ends within the record.
+    #[error("the file ends within this record")]
+    FileEnds,
+    /// A loopback record that is not IP.
+    #[error("its address family {0} is not IP")]
+    Family(u32),
+}
 
 /// One captured frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// Number in the file, from 1.
     pub number: usize,
-    /// What was captured of it, from the destination MAC on.
-    pub bytes: Vec<u8>,
-    /// False if the capture held no MACs, and `bytes` has zeros for them.
+    /// What the adapter's parser sees of it; `None` for one too short to be a frame, which no adapter takes.
+    pub headers: Result<Option<Headers>, Unjudged>,
+    /// False if the capture held no MACs, and the headers have zeros for them.
     pub has_macs: bool,
     /// True if the frame was longer than what was captured.
     pub cut: bool,
 }
 
-/// What a capture holds before the IP header (the LINKTYPE values of the pcap format).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Link {
-    /// 1
-    Ethernet,
-    /// 113
-    Cooked,
-    /// 101, 228, 229
-    Ip,
-}
-
-impl Link {
-    /// The upper half of the field says whether frames end with a check sequence.
-    fn from_field(field: u32) -> Option<Self> {
-        match field & 0xffff {
-            1 => Some(Self::Ethernet),
-            113 => Some(Self::Cooked),
-            101 | 228 | 229 => Some(Self::Ip),
-            _ => None,
-        }
-    }
-
-    /// The record as an Ethernet frame. What is too short for its own header becomes an empty frame, which nobody parses.
-    fn ethernet(self, record: &[u8]) -> Vec<u8> {
-        let with_type = |ether_type: &[u8], rest: &[u8]| [&[0; 12], ether_type, rest].concat();
-        match self {
-            Self::Ethernet => record.to_vec(),
-            Self::Cooked => match record.split_at_checked(SLL_HEADER) {
-                Some((header, rest)) => with_type(header.get(14..).unwrap_or_default(), rest),
-                None => Vec::new(),
-            },
-            Self::Ip => match record.first().map(|byte| byte >> 4) {
-                Some(4) => with_type(&[0x08, 0x00], record),
-                Some(_) => with_type(&[0x86, 0xdd], record),
-                None => Vec::new(),
-            },
-        }
-    }
-}
-
-/// Reads a whole capture.
+/// Reads a whole capture; `progress` is told the number of records from time to time.
 ///
 /// # Errors
 /// The file, the record that is wrong, what was expected and the way out.
-pub fn read(path: &Path) -> Result<Vec<Frame>, Failure> {
-    let name = path.display();
-    let file = File::open(path).map_err(|error| {
-        Failure::usage(format!("{name}: cannot be read: {error}; expected a capture; check the path"))
-    })?;
-    read_from(BufReader::new(file), &name)
+pub fn read(path: &Path, progress: &mut dyn FnMut(usize)) -> Result<Vec<Frame>, Failure> {
+    let name = escaped(&path.display().to_string()).into_owned();
+    let file = file::open(path)
+        .map_err(|error| Failure::usage(format!("{name}: {error}; expected a capture; check the path")))?;
+    read_from(file, &name, progress)
 }
 
 /// Reads a whole capture that is called `name`.
 ///
 /// # Errors
 /// The record that is wrong, what was expected and the way out.
-pub fn read_from(capture: impl Read, name: &dyn Display) -> Result<Vec<Frame>, Failure> {
-    let mut reader = PcapReader::new(capture).map_err(|error| {
-        Failure::usage(format!(
-            "{name}: no capture: {error}; expected a pcap file; convert pcapng with `editcap -F pcap`"
-        ))
-    })?;
-    let field = u32::from(reader.header().datalink);
-    let link = Link::from_field(field).ok_or_else(|| {
-        Failure::usage(format!(
-            "{name}: link type {field}; expected Ethernet (1), Linux cooked (113) or raw IP (101, 228, 229); capture on an \
-             Ethernet interface"
-        ))
-    })?;
+pub fn read_from(
+    capture: impl Read,
+    name: &dyn Display,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<Frame>, Failure> {
     let mut frames = Vec::new();
-    while let Some(record) = reader.next_raw_packet() {
-        let number = frames.len() + 1;
-        let record = record.map_err(|error| {
-            Failure::usage(format!(
-                "{name}: record {number}: {error}; expected a whole record; capture again, or cut the file before it"
-            ))
-        })?;
-        if number > MOST_FRAMES {
-            return Err(Failure::usage(format!(
-                "{name}: more than {MOST_FRAMES} records; expected fewer; split the file with `editcap -c`"
-            )));
+    each(capture, name, &mut |number, record| {
+        let (headers, has_macs, cut) = match record {
+            Some((link, record)) => {
+                (headers(link, &record), link == Link::Ethernet, record.len > record.captured.len())
+            }
+            None => (Err(Unjudged::FileEnds), true, true),
+        };
+        frames.push(Frame { number, headers, has_macs, cut });
+        if number.is_multiple_of(10_000) {
+            progress(number);
         }
-        frames.push(Frame {
-            number,
-            bytes: link.ethernet(&record.data),
-            has_macs: link == Link::Ethernet,
-            cut: u64::from(record.orig_len) > record.data.len() as u64,
-        });
-    }
+    })?;
     Ok(frames)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The bytes of each whole record as an Ethernet frame, as far as they were captured.
+///
+/// # Errors
+/// As [`read_from`].
+pub fn bytes(capture: impl Read, mut take: impl FnMut(&[u8])) -> Result<(), Failure> {
+    each(capture, &"capture", &mut |_, record| {
+        if let Some(frame) = record.and_then(|(link, record)| link.ethernet(&record.captured, record.len).ok()) {
+            take(&frame.bytes);
+        }
+    })
+}
 
-    fn pcap(name: &str) -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/pcap").join(name)
+fn headers(link: Link, record: &Record) -> Result<Option<Headers>, Unjudged> {
+    let frame = link.ethernet(&record.captured, record.len).map_err(Unjudged::Family)?;
+    match parse_captured(&frame.bytes, frame.len) {
+        Ok(headers) => Ok(Some(headers)),
+        Err(Unread::Runt(_)) => Ok(None),
+        Err(Unread::Cut { captured, len }) => Err(Unjudged::Cut { captured, len }),
     }
+}
 
-    #[test]
-    fn every_capture_is_read() {
-        let counts = [
-            ("802.1ad_QinQ.pcap", 2),
-            ("accecn_handshake.pcap", 6),
-            ("dns_tcp.pcap", 11),
-            ("dns_udp.pcap", 2),
-            ("ipv6-routing-header.pcap", 4),
-            ("ipv6hdr-heapoverflow.pcap", 1),
-            ("tcp-handshake-nano.pcap", 3),
-            ("vxlan.pcap", 10),
-        ];
-        for (name, frames) in counts {
-            assert_eq!(read(&pcap(name)).unwrap().len(), frames, "{name}");
+/// Goes through the records of a capture. The last is `None` if the file ends within it.
+fn each(
+    capture: impl Read,
+    name: &dyn Display,
+    take: &mut dyn FnMut(usize, Option<(Link, Record)>),
+) -> Result<(), Failure> {
+    let refused = |record: usize, error: Refused| {
+        let (expected, way_out) = match &error {
+            Refused::Form => ("a pcap or pcapng file, packed by gzip or not", "convert it with `editcap -F pcapng`"),
+            Refused::Unpacked => ("less", "split the file with `editcap -c`"),
+            Refused::Read(_) => ("a capture", "check the path"),
+            _ => ("a whole record", "capture again, or cut the file before it"),
+        };
+        let place = if record == 0 { "no capture".to_owned() } else { format!("record {record}") };
+        Failure::usage(format!("{name}: {place}: {error}; expected {expected}; {way_out}"))
+    };
+    let known = |field: u32, record: usize| {
+        Link::from_field(field).ok_or_else(|| {
+            let place = if record == 0 { String::new() } else { format!("record {record}: ") };
+            Failure::usage(format!(
+                "{name}: {place}link type {field}; expected {}; capture on an Ethernet interface",
+                link::KNOWN
+            ))
+        })
+    };
+    let mut records = Records::open(capture).map_err(|error| refused(0, error))?;
+    if let Some(link) = records.link() {
+        known(link, 0)?;
+    }
+    for number in 1.. {
+        match records.next().map_err(|error| refused(number, error))? {
+            Next::End => break,
+            _ if number > MOST_FRAMES => {
+                return Err(Failure::usage(format!(
+                    "{name}: more than {MOST_FRAMES} records; expected fewer; split the file with `editcap -c`"
+                )));
+            }
+            Next::Cut(_) => {
+                take(number, None);
+                break;
+            }
+            Next::Record(record) => take(number, Some((known(record.link, number)?, record))),
         }
     }
-
-    #[test]
-    fn damage_is_named_with_its_record() {
-        let whole = std::fs::read(pcap("dns_udp.pcap")).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("cut.pcap");
-        for (len, part) in [(0, "no capture"), (10, "no capture"), (whole.len() - 1, "record 2"), (30, "record 1")] {
-            std::fs::write(&path, &whole[..len]).unwrap();
-            let error = read(&path).unwrap_err().to_string();
-            assert!(error.contains(part) && error.contains("; expected "), "{len}: {error}");
-        }
-    }
+    Ok(())
 }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::process::ExitCode;
 
 use nicfw::Target;
-use nicfw::policy::{CompileError, Document};
+use nicfw::policy::{CompileError, Document, Origin, ParseErrors};
+use nicfw::text::escaped;
+use serde::Serialize;
 
 /// What the program's exit code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,19 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The code in a word, for programs.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Usage => "usage",
+            Self::Differs => "differs",
+            Self::DoesNotFit => "does-not-fit",
+            Self::Drift => "drift",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.number())
@@ -50,22 +65,99 @@ pub struct Failure {
     pub exit: Exit,
     /// Without a newline at the end.
     pub text: String,
+    /// Where it went wrong, as far as that is known.
+    pub places: Vec<Place>,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The file, escaped.
+    pub file: String,
+    /// From 1; `None` = the file as a whole.
+    pub line: Option<u32>,
+    /// In characters, from 1.
+    pub column: Option<u32>,
+    /// What is wrong there.
+    pub message: String,
+}
+
+#[derive(Serialize)]
+struct FailureReport<'a> {
+    error: ErrorReport<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorReport<'a> {
+    /// The exit code's number, and its word.
+    exit: u8,
+    code: &'static str,
+    message: &'a str,
+    places: &'a [Place],
 }
 
 impl Failure {
     /// A failure with its exit code.
     pub fn new(exit: Exit, text: impl fmt::Display) -> Self {
-        Self { exit, text: text.to_string() }
+        Self { exit, text: text.to_string(), places: Vec::new() }
     }
 
     /// A policy that the tables cannot hold or say: why, and what could be written instead.
     pub fn refused(error: &CompileError, document: &Document, target: &Target) -> Self {
-        Self::new(Exit::DoesNotFit, format!("{error}\n{}", rewriting(error, document, target)))
+        let failure = Self::new(Exit::DoesNotFit, format!("{error}\n{}", rewriting(error, document, target)));
+        match origin(error) {
+            Some(origin) => failure.at(&origin.file, Some(origin.line).filter(|line| *line > 0), error),
+            None => failure,
+        }
+    }
+
+    /// What is wrong with the text of a policy.
+    pub fn wrong_document(errors: &ParseErrors, file: &str) -> Self {
+        let place = |number: u32| Some(number).filter(|number| *number > 0);
+        let places = errors.errors().iter().map(|error| Place {
+            file: file.to_owned(),
+            line: place(error.line()),
+            column: place(error.column()),
+            message: error.text().to_owned(),
+        });
+        Self { places: places.collect(), ..Self::usage(errors) }
     }
 
     /// Wrong usage, or input or output failed.
     pub fn usage(text: impl fmt::Display) -> Self {
         Self::new(Exit::Usage, text)
+    }
+
+    /// Adds the place.
+    #[must_use]
+    pub fn at(mut self, file: &str, line: Option<u32>, message: impl fmt::Display) -> Self {
+        let (file, message) = (escaped(file).into_owned(), message.to_string());
+        self.places.push(Place { file, line, column: None, message });
+        self
+    }
+
+    /// As one JSON object.
+    pub fn json(&self) -> impl Serialize + '_ {
+        let Self { exit, text, places } = self;
+        FailureReport { error: ErrorReport { exit: exit.number(), code: exit.word(), message: text, places } }
+    }
+}
+
+/// What asks for that which cannot be had.
+fn origin(error: &CompileError) -> Option<&Origin> {
+    match error {
+        CompileError::DoesNotFit { at, .. }
+        | CompileError::Fragments { allow: at, .. }
+        | CompileError::AnyProtocol { allow: at, .. }
+        | CompileError::Ipv6Remote { at, .. }
+        | CompileError::SampledDeny { at }
+        | CompileError::PhysicalPort { at, .. }
+        | CompileError::NotLookedUp { at, .. }
+        | CompileError::Order { at, .. }
+        | CompileError::UnboundAllow { at }
+        | CompileError::TooComplex { at, .. }
+        | CompileError::Disagrees { at, .. } => Some(at),
+        _ => None,
     }
 }
 

@@ -1,8 +1,14 @@
 //! What commands print: text or JSON, tables, progress.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, TableComponent, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nicfw::text::{disturbs, escaped};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
@@ -36,14 +42,58 @@ impl Report {
     }
 }
 
-/// One JSON object on a line of its own.
+/// One JSON object on a line of its own, in which no character disturbs a terminal.
 ///
 /// # Errors
 /// The value cannot be written as JSON.
 pub fn json_line(value: &impl Serialize) -> Result<String, Failure> {
-    let mut line = serde_json::to_string(value).map_err(Failure::usage)?;
+    let json = serde_json::to_string(value).map_err(Failure::usage)?;
+    let mut line = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        if disturbs(c) {
+            // It stands in a string: outside of those JSON is ASCII without control characters.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(line, "\\u{unit:04x}");
+            }
+        } else {
+            line.push(c);
+        }
+    }
     line.push('\n');
     Ok(line)
+}
+
+/// Text of several lines as a terminal may see it: with escapes for what disturbs. Colours are let through where this
+/// program has set some.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    with_colours(text, colours())
+}
+
+fn with_colours(text: &str, colours: bool) -> Cow<'_, str> {
+    if !text.contains(|c| c != '\n' && disturbs(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let colour = if colours { colour(rest) } else { 0 };
+        let len = colour.max(c.len_utf8());
+        let (taken, behind) = rest.split_at(len);
+        match c {
+            '\n' => out.push('\n'),
+            _ if colour > 0 => out.push_str(taken),
+            _ => out.push_str(&escaped(taken)),
+        }
+        rest = behind;
+    }
+    Cow::Owned(out)
+}
+
+/// Length of the colour that a text begins with (`ESC [ numbers m`); 0 for none.
+fn colour(text: &str) -> usize {
+    let Some(numbers) = text.strip_prefix("\x1b[") else { return 0 };
+    let len = numbers.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
+    if numbers[len..].starts_with('m') { len + 3 } else { 0 }
 }
 
 /// A table without frames, fitted to the terminal.
@@ -107,32 +157,55 @@ fn colours() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Tells a person at a terminal that work goes on; silent elsewhere.
+/// Tells a person at a terminal that work goes on, and for how long it has; silent elsewhere.
 #[derive(Debug)]
 pub struct Progress {
-    shown: bool,
+    bar: ProgressBar,
 }
 
 impl Progress {
     /// Silent until told something.
     pub fn new() -> Self {
-        Self { shown: false }
+        let target =
+            if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{wide_msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        Self { bar }
     }
 
     /// Replaces the line of progress.
     pub fn say(&mut self, text: &str) {
-        if io::stderr().is_terminal() {
-            self.shown = true;
-            // Progress that cannot be shown is not missed.
-            let _ = write!(io::stderr(), "\r\x1b[K{text}");
+        if self.bar.message().is_empty() {
+            self.bar.enable_steady_tick(Duration::from_millis(200));
         }
+        self.bar.set_message(escaped(text).into_owned());
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.shown {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_disturbs_is_escaped_and_lines_stay() {
+        assert_eq!(with_colours("a\nb", false), "a\nb");
+        assert_eq!(with_colours("a\x1b[31mb\u{202e}c\n", false), "a\\u{1b}[31mb\\u{202e}c\n");
+        assert_eq!(with_colours("a\x1b[1;31mb\x1b[0m\x1b[2Jc", true), "a\x1b[1;31mb\x1b[0m\\u{1b}[2Jc");
+    }
+
+    #[test]
+    fn json_is_the_same_value_without_what_disturbs() {
+        let text = "a\u{202e}b\x7f\u{9b}\n\u{e0041}\"é";
+        let line = json_line(&text).unwrap();
+        assert_eq!(line, "\"a\\u202eb\\u007f\\u009b\\n\\udb40\\udc41\\\"é\"\n");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }

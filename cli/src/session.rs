@@ -12,11 +12,16 @@ use nicfw::journal::{Event, FileStore, Journal, JournalError, Key, Left, Why};
 use nicfw::nic::AdapterInfo;
 use nicfw::policy::Compiled;
 use nicfw::tables::Target;
+use nicfw::text::escaped;
 
 use crate::args::{Cause, Device, JournalFile};
 use crate::attached::{Versions, attach, chain, failed};
 use crate::busy::Note;
 use crate::failure::{Exit, Failure};
+use crate::input;
+
+/// Most bytes of a key's file.
+const LONGEST_KEY: usize = 1 << 16;
 
 /// Where journals are, unless somebody says otherwise.
 const JOURNALS: &str = "/var/lib/nicfw";
@@ -29,6 +34,7 @@ pub struct Session {
     /// The journal's file.
     pub file: PathBuf,
     locator: Locator,
+    at: String,
     /// Tells others who has the adapter; `None` if it could not be written.
     note: Option<Note>,
 }
@@ -53,6 +59,7 @@ pub struct Stranger {
     refused: Refused<Adapter, AttachError>,
     file: PathBuf,
     locator: Locator,
+    at: String,
     note: Option<Note>,
 }
 
@@ -77,8 +84,9 @@ impl Session {
     ) -> Result<Result<Self, Stranger>, Failure> {
         let adapter = attach(locator, journal.journal.as_deref(), switch_firmware)?;
         let file = file(journal, adapter.info());
+        let at = options(locator, journal);
         match open(&file, journal, adapter.info()) {
-            Ok(journal) => Ok(Self::go_on(adapter, journal, file, locator)),
+            Ok(journal) => Ok(Self::go_on(adapter, journal, file, locator, at)),
             Err(unopened) => {
                 adapter.detach().map_err(|e| failed(locator, &e))?;
                 Err(unopened.into())
@@ -96,7 +104,7 @@ impl Session {
         let file = file(named, adapter.info());
         let unopened = match open(&file, named, adapter.info()) {
             Ok(journal) => {
-                return Ok(match Self::go_on(adapter, journal, file, locator) {
+                return Ok(match Self::go_on(adapter, journal, file, locator, options(locator, named)) {
                     Ok(session) => Opened::Session(Box::new(session)),
                     Err(stranger) => Opened::Stranger(Box::new(stranger)),
                 });
@@ -104,7 +112,7 @@ impl Session {
             Err(unopened) => unopened,
         };
         let read = || -> Result<Journal, Failure> {
-            let wrong = |e: &dyn std::error::Error| Failure::usage(format!("{}: {}", file.display(), chain(e)));
+            let wrong = |e: &dyn std::error::Error| Failure::usage(about(&file, e));
             let (store, key) = (FileStore::read(&file).map_err(|e| wrong(&e))?, key(named)?);
             let journal = Journal::read(Box::new(store), key.as_ref()).map_err(|e| wrong(&e))?;
             let (journals, adapters) = (journal.adapter().to_owned(), identity(adapter.info()));
@@ -127,12 +135,18 @@ impl Session {
         Err(failure)
     }
 
-    fn go_on(adapter: Adapter, journal: Journal, file: PathBuf, locator: &Locator) -> Result<Self, Stranger> {
+    fn go_on(
+        adapter: Adapter,
+        journal: Journal,
+        file: PathBuf,
+        locator: &Locator,
+        at: String,
+    ) -> Result<Self, Stranger> {
         let note = Note::take(&file, locator).inspect_err(|e| log::warn!("{}: {e}", file.display())).ok();
         let (clock, locator) = (Arc::new(SystemClock::new()), locator.clone());
         match Firewall::attach(adapter, journal, clock, Settings::default()) {
-            Ok((firewall, recovery)) => Ok(Self { firewall, recovery, file, locator, note }),
-            Err(refused) => Err(Stranger { refused: *refused, file, locator, note }),
+            Ok((firewall, recovery)) => Ok(Self { firewall, recovery, file, locator, at, note }),
+            Err(refused) => Err(Stranger { refused: *refused, file, locator, at, note }),
         }
     }
 
@@ -181,6 +195,7 @@ impl Session {
             refused: Refused { error: AttachError::New, engine, journal },
             file: self.file,
             locator: self.locator,
+            at: self.at,
             note: self.note,
         }
     }
@@ -188,6 +203,11 @@ impl Session {
     /// The function that drives the adapter.
     pub fn locator(&self) -> &Locator {
         &self.locator
+    }
+
+    /// The options by which this adapter and its journal are named.
+    pub fn at(&self) -> &str {
+        &self.at
     }
 
     /// Something failed, of which the adapter says what it holds.
@@ -251,6 +271,11 @@ impl Stranger {
         self.refused.journal.date(SystemClock::new().wall())
     }
 
+    /// The options by which this adapter and its journal are named.
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
     /// Why the journal does not explain what the adapter holds.
     pub fn error(&self) -> &AttachError {
         &self.refused.error
@@ -261,10 +286,10 @@ impl Stranger {
     /// # Errors
     /// It could not be loaded; then it may drop all traffic, and that is said with the ways out.
     pub fn adopt(self, compiled: &Compiled, why: Why) -> Result<Session, Failure> {
-        let Self { refused: Refused { engine, journal, .. }, file, locator, note } = self;
+        let Self { refused: Refused { engine, journal, .. }, file, locator, at, note } = self;
         let adopt = Adopt { compiled, journal, why };
         let adopted = Firewall::adopt(engine, adopt, Arc::new(SystemClock::new()), Settings::default());
-        Self::loaded(adopted, file, locator, note)
+        Self::loaded(adopted, file, locator, at, note)
     }
 
     /// Loads what the journal says.
@@ -272,9 +297,9 @@ impl Stranger {
     /// # Errors
     /// As [`Stranger::adopt`].
     pub fn repair(self, why: Why) -> Result<Session, Failure> {
-        let Self { refused: Refused { engine, journal, .. }, file, locator, note } = self;
+        let Self { refused: Refused { engine, journal, .. }, file, locator, at, note } = self;
         let clock = Arc::new(SystemClock::new());
-        Self::loaded(Firewall::repair(engine, journal, why, clock, Settings::default()), file, locator, note)
+        Self::loaded(Firewall::repair(engine, journal, why, clock, Settings::default()), file, locator, at, note)
     }
 
     fn loaded(
@@ -285,13 +310,13 @@ impl Stranger {
     ) -> Result<Session, Failure> {
         let recovery = Recovery { found: Found::Same, commands: 0, rolled_back: None };
         match loaded {
-            Ok(firewall) => Ok(Session { firewall, recovery, file, locator, note }),
+            Ok(firewall) => Ok(Session { firewall, recovery, file, locator, at, note }),
             Err(refused) => {
                 let mut failure = failed(&locator, &refused);
                 // An adapter that drops all traffic stays so: what was loaded does not protect everybody.
                 if matches!(refused.error, AdoptError::Command { blocked: true, .. }) {
                     failure.text += &format!(
-                        ". Apply again; or, to let everything pass: nicfw detach --device {locator} --leave empty \
+                        ". Apply again; or, to let everything pass: nicfw detach {at} --leave empty \
                          --reason TEXT"
                     );
                 }
@@ -310,7 +335,7 @@ impl Stranger {
 
     /// Takes leave of the adapter, and says why and what the way out is.
     pub fn leave(self) -> Failure {
-        let Self { refused, locator, .. } = self;
+        let Self { refused, locator, at, .. } = self;
         let mut failure = failed(&locator, &refused);
         let way_out = match refused.error {
             AttachError::New | AttachError::Left { .. } | AttachError::Foreign { .. } => {
@@ -319,7 +344,7 @@ impl Stranger {
                 }
                 format!(
                     ". Nothing was changed. To drop what it holds and load a policy, with all traffic of the adapter blocked \
-                     meanwhile: nicfw apply FILE --device {locator} --adopt --reason TEXT"
+                     meanwhile: nicfw apply FILE {at} --adopt --reason TEXT"
                 )
             }
             _ => String::new(),
@@ -330,6 +355,15 @@ impl Stranger {
         }
         failure
     }
+}
+
+/// The options by which an adapter and its journal are named again.
+pub fn options(locator: &Locator, journal: &JournalFile) -> String {
+    let option = |name: &str, value: &Option<PathBuf>| {
+        value.as_ref().map(|value| format!(" {name} {}", input::name(value))).unwrap_or_default()
+    };
+    let device = escaped(&locator.to_string()).into_owned();
+    format!("--device {device}{}{}", option("--journal", &journal.journal), option("--key", &journal.key))
 }
 
 /// The journal's file.
@@ -361,17 +395,22 @@ impl From<Unopened> for Failure {
         match unopened {
             Unopened::Journal(file, error) => {
                 let exit = if error.is_damage() { Exit::Drift } else { Exit::Usage };
-                Self::new(exit, format!("{}: {}", file.display(), chain(&error)))
+                Self::new(exit, about(&file, &error))
             }
             Unopened::Other(failure) => failure,
         }
     }
 }
 
+/// What is wrong with a journal, with what caused it, on one line.
+fn about(file: &Path, error: &dyn std::error::Error) -> String {
+    format!("{}: {}", input::name(file), escaped(&chain(error)))
+}
+
 fn open(file: &Path, journal: &JournalFile, info: &AdapterInfo) -> Result<Journal, Unopened> {
     if journal.journal.is_none() {
         fs::create_dir_all(JOURNALS).map_err(|e| {
-            let text = format!("{}: {e}; name another place with --journal FILE", file.display());
+            let text = format!("{}: {e}; name another place with --journal FILE", input::name(file));
             Unopened::Other(Failure::usage(text))
         })?;
     }
@@ -405,8 +444,7 @@ pub fn record_left(adapter: &Adapter, journal: &JournalFile, how: Left, why: Why
     }
     let mut opened = open(&file, journal, adapter.info())?;
     let at = SystemClock::new().wall().max(opened.status().last_at);
-    let wrong = |e: &dyn std::error::Error| Failure::usage(format!("{}: {}", file.display(), chain(e)));
-    opened.append(at, Event::Left { how, why }).map_err(|e| wrong(&e))?;
+    opened.append(at, Event::Left { how, why }).map_err(|e| Failure::usage(about(&file, &e)))?;
     Ok(Some(file))
 }
 
@@ -415,12 +453,16 @@ pub fn record_left(adapter: &Adapter, journal: &JournalFile, how: Left, why: Why
 /// # Errors
 /// Its file cannot be read.
 pub fn key(journal: &JournalFile) -> Result<Option<Key>, Failure> {
-    let read = |file: &PathBuf| {
-        let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", file.display()));
-        let bytes = fs::read(file).map_err(|e| wrong(&e))?;
-        Key::new(&bytes).map_err(|e| wrong(&e))
-    };
-    journal.key.as_ref().map(read).transpose()
+    journal.key.as_deref().map(read_key).transpose()
+}
+
+/// A key from its file.
+///
+/// # Errors
+/// The file cannot be read, or is no key.
+pub fn read_key(path: &Path) -> Result<Key, Failure> {
+    let bytes = input::read(path, LONGEST_KEY, "a key")?;
+    Key::new(&bytes).map_err(|error| Failure::usage(format!("{}: {error}", input::name(path))))
 }
 
 impl Cause {

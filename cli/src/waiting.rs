@@ -4,25 +4,31 @@
 //! The connection is the request. The answer is one line, `confirmed 12`, or why not.
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nicfw::journal::Why;
+use nicfw::text::escaped;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::failure::Failure;
+use crate::input;
 use crate::session::Session;
 
 /// How often what is due is looked for.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Longest answer, in bytes.
-const LONGEST_ANSWER: u64 = 1000;
+const LONGEST_ANSWER: usize = 1000;
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// How waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,20 +154,48 @@ fn back(session: &mut Session, why: &str) -> Result<(), Failure> {
 /// # Errors
 /// It does not confirm, or does not answer.
 pub fn ask(journal: &Path) -> Result<Option<u64>, Failure> {
-    let stream = match UnixStream::connect(beside(journal)) {
+    let mut stream = match connect(&beside(journal)) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);
         }
-        Err(error) => return Err(Failure::usage(format!("{}: {error}", beside(journal).display()))),
+        Err(error) => return Err(Failure::usage(format!("{}: {error}", input::name(&beside(journal))))),
     };
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut answer = String::new();
-    stream.take(LONGEST_ANSWER).read_to_string(&mut answer)?;
-    let answer = answer.trim_end();
+    let answer = answer(&mut stream, ANSWER)?;
     match answer.strip_prefix("confirmed ").and_then(|number| number.parse().ok()) {
         Some(change) => Ok(Some(change)),
         None if answer.is_empty() => Err(Failure::usage("the program that waits for the confirmation did not answer")),
-        None => Err(Failure::usage(answer)),
+        None => Err(Failure::usage(escaped(&answer))),
     }
+}
+
+/// Connects without waiting: who listens and accepts nobody keeps nobody waiting.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(false)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
+/// One line, whatever pace it comes at.
+fn answer(stream: &mut UnixStream, within: Duration) -> Result<String, Failure> {
+    let deadline = Instant::now() + within;
+    let mut bytes = Vec::new();
+    while bytes.len() < LONGEST_ANSWER && !bytes.contains(&b'\n') {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Failure::usage("the program that waits for the confirmation does not answer"));
+        }
+        stream.set_read_timeout(Some(left))?;
+        let mut piece = [0; 256];
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(read) => bytes.extend(piece.iter().take(read)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(LONGEST_ANSWER);
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
 }

@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use nicfw::device::Locator;
 use nicfw::tables::MacAddr;
 
-use super::Output;
+use super::{Output, text, time};
 
 /// An adapter and its journal.
 #[derive(Debug, Args)]
@@ -36,16 +35,16 @@ pub struct JournalFile {
 #[derive(Debug, Args)]
 pub struct Cause {
     /// Why the adapter is changed
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     pub reason: String,
     /// Ticket of the change
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     pub ticket: Option<String>,
     /// Who approved it
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     pub approval: Option<String>,
     /// Who changes it; without it the user that runs the program
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = text)]
     pub who: Option<String>,
 }
 
@@ -60,22 +59,22 @@ pub struct Apply {
     #[command(flatten)]
     pub journal: JournalFile,
     /// Why the adapter is changed
-    #[arg(long, value_name = "TEXT", requires = "device", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TEXT", requires = "device", value_parser = text)]
     pub reason: Option<String>,
     /// Ticket of the change
-    #[arg(long, value_name = "TEXT", requires = "device")]
+    #[arg(long, value_name = "TEXT", requires = "device", value_parser = text)]
     pub ticket: Option<String>,
     /// Who approved it
-    #[arg(long, value_name = "TEXT", requires = "device")]
+    #[arg(long, value_name = "TEXT", requires = "device", value_parser = text)]
     pub approval: Option<String>,
     /// Who changes it; without it the user that runs the program
-    #[arg(long, value_name = "NAME", requires = "device")]
+    #[arg(long, value_name = "NAME", requires = "device", value_parser = text)]
     pub who: Option<String>,
     /// Take over an adapter whose rules are not known: an outage of the whole adapter while the policy is loaded
     #[arg(long, requires = "device")]
     pub adopt: bool,
     /// Wait for `nicfw confirm`, and take the change back after this time, as 60s
-    #[arg(long, value_name = "TIME", requires = "device", conflicts_with = "adopt", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", requires = "device", conflicts_with = "adopt", value_parser = time)]
     pub confirm_within: Option<Duration>,
     /// Change to the rules-engine firmware if another variant runs: that disturbs every function of the adapter
     #[arg(long, requires = "device")]
@@ -111,6 +110,7 @@ pub struct Rollback {
 #[derive(Debug, Args)]
 pub struct Reserve {
     /// Container
+    #[arg(value_parser = text)]
     pub container: String,
     /// Its addresses
     #[arg(required = true)]
@@ -130,6 +130,7 @@ pub struct Reserve {
 #[derive(Debug, Args)]
 pub struct Release {
     /// Container
+    #[arg(value_parser = text)]
     pub container: String,
     #[command(flatten)]
     pub at: Device,
@@ -145,16 +146,16 @@ pub struct Audit {
     #[command(flatten)]
     pub at: Device,
     /// Version of the rules that the adapter should hold; without it the one that the journal says
-    #[arg(long, value_name = "VERSION", conflicts_with_all = ["repair", "every"])]
+    #[arg(long, value_name = "VERSION", value_parser = text, conflicts_with_all = ["repair", "every"])]
     pub expect: Option<String>,
     /// Load what the journal says if the adapter holds anything else, all its traffic blocked meanwhile
     #[arg(long, requires = "reason")]
     pub repair: bool,
     /// Why it is repaired
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     pub reason: Option<String>,
     /// Look again and again, so often, until something is found
-    #[arg(long, value_name = "TIME", conflicts_with = "repair", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", conflicts_with = "repair", value_parser = time)]
     pub every: Option<Duration>,
     #[command(flatten)]
     pub output: Output,
@@ -172,7 +173,7 @@ pub struct Detach {
     #[arg(long, value_enum)]
     pub leave: Leave,
     /// Why
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     pub reason: String,
     #[command(flatten)]
     pub output: Output,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use nicfw::tables::MacAddr;
 
-use super::Output;
+use super::{Output, text};
 
 /// Options of `import`.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub struct Import {
     /// File with the rules
     pub file: PathBuf,
     /// Container that the rules are for
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = text)]
     pub container: String,
     /// Its address; again for each further one
     #[arg(long, value_name = "IP", required = true)]
@@ -32,7 +32,7 @@ pub struct Import {
     #[arg(long, value_enum, default_value = "host")]
     pub view: ImportView,
     /// Interface of the old firewall through which the container's traffic went; again for each further one
-    #[arg(long, value_name = "INTERFACE")]
+    #[arg(long, value_name = "INTERFACE", value_parser = text)]
     pub uplink: Vec<String>,
     /// VLAN of its frames; 0 vouches that they have no tag
     #[arg(long, value_parser = clap::value_parser!(u16).range(0..=4094))]

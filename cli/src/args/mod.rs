@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use nicfw::policy::Date;
+use nicfw::text::TextError;
 
 pub use self::device::*;
 pub use self::import::*;
@@ -245,7 +246,7 @@ pub struct Plan {
     #[arg(long, value_enum, default_value_t = By::Policy)]
     pub by: By,
     /// Say how many more bindings like this container's fit: the same policy, addresses and a MAC of their own
-    #[arg(long, value_name = "CONTAINER")]
+    #[arg(long, value_name = "CONTAINER", value_parser = text)]
     pub how_many_more: Option<String>,
     /// Estimate the time of the change if the firmware takes so long for a command, as 50us
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -269,9 +270,22 @@ pub struct Replay {
     /// Policy file
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
-    /// Capture (pcap, Ethernet)
+    /// Capture (pcap or pcapng, packed by gzip or not; Ethernet, Linux cooked, loopback or raw IP)
     #[arg(long, value_name = "FILE")]
     pub pcap: PathBuf,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// A text for people.
+fn text(word: &str) -> Result<String, TextError> {
+    nicfw::text::check(word).map(|()| word.to_owned())
+}
+
+/// A time that is not zero, as 60s.
+fn time(word: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(word) {
+        Ok(Duration::ZERO) => Err("expected a time above 0".to_owned()),
+        time => time.map_err(|error| error.to_string()),
+    }
 }

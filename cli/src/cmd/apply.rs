@@ -16,6 +16,7 @@ use crate::args::Apply;
 use crate::attached::{Versions, failed};
 use crate::emulated::commands_to_load;
 use crate::failure::{Exit, Failure};
+use crate::input;
 use crate::output::{Progress, Report};
 use crate::session::{Session, Stranger, why};
 use crate::waiting::{self, Ended};
@@ -131,7 +132,7 @@ fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &App
         device: locator.to_string(),
         adapter: adapter.info().to_string(),
         versions: Versions::of(adapter).map_err(|e| failed(locator, &e))?,
-        journal: session.file.display().to_string(),
+        journal: input::name(&session.file),
         file: document.name.to_string(),
         reason: reason.to_owned(),
         adopted,

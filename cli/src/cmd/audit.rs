@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use nicfw::firewall::{AttachError, Audit as Found, Tables};
+use nicfw::text::escaped;
 use serde::Serialize;
 
 use crate::args::Audit;
 use crate::attached::{Versions, attached};
 use crate::failure::{Exit, Failure};
+use crate::input;
 use crate::output::{Progress, Report};
-use crate::session::{Opened, ReadOnly, Session, Stranger, why};
+use crate::session::{Opened, ReadOnly, Session, Stranger, options, why};
 
 /// What no audit finds.
 const UNKNOWABLE: &str = "\
@@ -30,6 +32,9 @@ struct ExpectReport {
 struct AuditReport {
     device: String,
     journal: String,
+    /// The options by which the adapter and its journal are named.
+    #[serde(skip)]
+    at: String,
     same: bool,
     /// What is amiss, in words.
     findings: Vec<String>,
@@ -71,8 +76,11 @@ fn compare(args: &Audit, expected: &str) -> Result<Report, Failure> {
     } else {
         format!(
             "{}: DRIFT: {}; expected version {}\nSomebody has changed the rules. To put a policy in their place: \
-             nicfw apply FILE --device {} --adopt --reason TEXT\n",
-            report.device, report.found, report.expected, report.device
+             nicfw apply FILE {} --adopt --reason TEXT\n",
+            report.device,
+            report.found,
+            report.expected,
+            options(&args.at.device, &args.at.journal)
         )
     };
     Ok(Report { text, exit })
@@ -83,11 +91,12 @@ fn foreign(stranger: Stranger, args: &Audit) -> Result<Report, Failure> {
     let finding = stranger.error().to_string();
     let device = args.at.device.to_string();
     let Some(reason) = args.reason.as_deref().filter(|_| args.repair) else {
-        let journal = stranger.file().display().to_string();
+        let (journal, at) = (input::name(stranger.file()), stranger.at().to_owned());
         stranger.record_drift()?;
         let report = AuditReport {
             device,
             journal,
+            at,
             same: false,
             findings: vec![finding],
             put_right: Vec::new(),
@@ -129,7 +138,8 @@ fn read(read_only: ReadOnly, args: &Audit) -> Result<Report, Failure> {
     }
     let report = AuditReport {
         device: args.at.device.to_string(),
-        journal: file.display().to_string(),
+        journal: input::name(&file),
+        at: options(&args.at.device, &args.at.journal),
         same: words.findings.is_empty() && waits.is_empty(),
         findings: words.findings,
         put_right: Vec::new(),
@@ -211,10 +221,11 @@ fn words(found: &Found) -> Words {
 fn finish(mut session: Session, args: &Audit, words: Words, repaired: bool) -> Result<Report, Failure> {
     let Words { findings, put_right, notes } = words;
     let versions = Some(Versions::of(session.firewall.engine()).map_err(|e| session.failed(&e))?);
-    let (device, journal) = (session.locator().to_string(), session.file.display().to_string());
+    let (device, journal) = (session.locator().to_string(), input::name(&session.file));
+    let at = session.at().to_owned();
     session.leave()?;
     let (same, waits) = (findings.is_empty() && put_right.is_empty(), Vec::new());
-    print(&AuditReport { device, journal, same, findings, put_right, waits, notes, repaired, versions }, args)
+    print(&AuditReport { device, journal, at, same, findings, put_right, waits, notes, repaired, versions }, args)
 }
 
 fn print(report: &AuditReport, args: &Audit) -> Result<Report, Failure> {
@@ -228,7 +239,7 @@ fn print(report: &AuditReport, args: &Audit) -> Result<Report, Failure> {
     if args.output.json {
         return Report::json(report, exit);
     }
-    let AuditReport { device, journal, .. } = report;
+    let AuditReport { device, journal, at, .. } = report;
     let mut text = match exit {
         Exit::Done if report.repaired => {
             format!("{device}: DRIFT, repaired: the journal's rules were loaded, all traffic blocked meanwhile\n")
@@ -240,11 +251,11 @@ fn print(report: &AuditReport, args: &Audit) -> Result<Report, Failure> {
     };
     let AuditReport { findings, put_right, waits, notes, .. } = report;
     for line in [findings, put_right, waits, notes].into_iter().flatten() {
-        text += &format!("  {}\n", line.trim_end());
+        text += &format!("  {}\n", escaped(line.trim_end()));
     }
     text += &report.versions.as_ref().map(|versions| format!("It holds {versions}.\n")).unwrap_or_default();
     if exit == Exit::Drift {
-        text += &format!("To load what the journal says: nicfw audit --device {device} --repair --reason TEXT\n");
+        text += &format!("To load what the journal says: nicfw audit {at} --repair --reason TEXT\n");
     }
     Ok(Report { text: text + UNKNOWABLE, exit })
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::args::Output;
 use crate::attached::Versions;
 use crate::failure::{Exit, Failure};
+use crate::input;
 use crate::output::Report;
 use crate::session::Session;
 
@@ -90,7 +91,7 @@ pub fn report(mut session: Session, changed: Changed, output: Output) -> Result<
     let versions = Versions::of(session.firewall.engine()).map_err(|e| session.failed(&e))?;
     let report = ChangedReport {
         device: session.locator().to_string(),
-        journal: session.file.display().to_string(),
+        journal: input::name(&session.file),
         found: session.found(),
         change: changed.done.change,
         commands: changed.done.commands,

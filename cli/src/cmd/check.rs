@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use nicfw::policy::Document;
 use serde::Serialize;
 
-use super::{UsageReport, compile, document, openings, usage, usage_table};
+use super::{UsageReport, compile, document, usage, usage_table};
 use crate::args;
 use crate::failure::{Exit, Failure};
+use crate::flows::{OpeningReport, openings};
 use crate::output::{Report, wrapped};
 
 #[derive(Serialize)]
@@ -18,7 +19,7 @@ struct CheckReport {
     bindings: usize,
     usage: Vec<UsageReport>,
     /// What passes although nobody asked for it, because frames are judged without connection state.
-    openings: Vec<String>,
+    openings: Vec<OpeningReport>,
     warnings: Vec<String>,
 }
 
@@ -49,7 +50,7 @@ pub fn run(args: &args::Check) -> Result<Report, Failure> {
         let _ = writeln!(text, "\nJudged without connection state, this stays open:");
     }
     for opening in &report.openings {
-        let _ = writeln!(text, "{}", wrapped(opening, 2));
+        let _ = writeln!(text, "{}", wrapped(&opening.words, 2));
     }
     for warning in &report.warnings {
         let _ = writeln!(text, "note: {warning}");
@@ -61,6 +62,6 @@ pub fn run(args: &args::Check) -> Result<Report, Failure> {
 fn canonical(document: &Document) -> Result<Report, Failure> {
     let text = document.to_text();
     let name = format!("canonical form of {}", document.name);
-    Document::parse(&text, &name).map_err(|errors| Failure::new(Exit::Usage, errors))?;
+    Document::parse(&text, &name).map_err(|errors| Failure::wrong_document(&errors, &name))?;
     Ok(Report::done(text))
 }

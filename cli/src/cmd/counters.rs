@@ -3,10 +3,9 @@
 use nicfw::policy::{Compiled, CounterSlot, OriginId};
 use serde::Serialize;
 
-use super::replay::play;
+use super::replay::{self, play_file};
 use super::{document, load};
 use crate::args::Replay;
-use crate::capture;
 use crate::entries;
 use crate::failure::{Exit, Failure};
 use crate::output::{Report, table, text};
@@ -14,6 +13,8 @@ use crate::output::{Report, table, text};
 #[derive(Serialize)]
 struct CountersReport {
     frames: usize,
+    /// Of these, such as cannot be judged and are not counted: the capture does not hold enough of them.
+    unjudged: usize,
     counters: Vec<CounterReport>,
 }
 
@@ -31,7 +32,8 @@ struct CounterReport {
 
 pub fn run(args: &Replay) -> Result<Report, Failure> {
     let (mut adapter, _) = load(&document(&args.policy)?)?;
-    let frames = play(&adapter, capture::read(&args.pcap)?)?.len();
+    let frames = play_file(&adapter, &args.pcap)?;
+    let unjudged = frames.iter().filter(|played| played.unjudged().is_some()).count();
     let counts = adapter.counts()?;
     let compiled = adapter.compiled().ok_or_else(|| Failure::usage("the emulated adapter holds no policy"))?;
     let counters = compiled.counter_slots().iter().map(|(counter, slot)| {
@@ -39,7 +41,7 @@ pub fn run(args: &Replay) -> Result<Report, Failure> {
         let (container, counts) = (slot.container.clone(), subject(slot, compiled));
         CounterReport { counter: counter.0, container, counts, rx: value.rx, tx: value.tx }
     });
-    let report = CountersReport { frames, counters: counters.collect() };
+    let report = CountersReport { frames: frames.len(), unjudged, counters: counters.collect() };
     if args.output.json {
         return Report::json(&report, Exit::Done);
     }
@@ -49,7 +51,8 @@ pub fn run(args: &Replay) -> Result<Report, Failure> {
         let [number, rx, tx] = [u64::from(line.counter), line.rx, line.tx].map(|number| number.to_string());
         table.add_row([number, container, line.counts.clone(), rx, tx]);
     }
-    Ok(Report::done(format!("EMULATED adapter, {frames} frames:\n\n{}\n", text(&table))))
+    let unjudged = replay::unjudged(&frames).map(|unjudged| format!(" ({unjudged})")).unwrap_or_default();
+    Ok(Report::done(format!("EMULATED adapter, {} frames{unjudged}:\n\n{}\n", frames.len(), text(&table))))
 }
 
 fn subject(slot: &CounterSlot, compiled: &Compiled) -> String {

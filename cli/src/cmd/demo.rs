@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 
 use nicfw::tables::{MacAddr, Verdict};
 
-use super::{openings, usage};
+use super::usage;
 use crate::args;
 use crate::demo::cast::{Party, Place};
 use crate::demo::exchange::Lab;
@@ -60,7 +60,7 @@ pub fn run(args: &args::Demo) -> Result<Report, Failure> {
         flows: outcome.flows,
         entries: outcome.entries,
         change,
-        openings: adapter.compiled().map(openings).unwrap_or_default(),
+        openings: adapter.compiled().map(crate::flows::openings).unwrap_or_default(),
         usage: adapter.compiled().map(usage).unwrap_or_default(),
         extras,
         pass,

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{compile, document};
 use crate::args::Diff;
 use crate::failure::{Exit, Failure};
+use crate::flows::FlowsReport;
 use crate::output::Report;
 use crate::words;
 
@@ -25,8 +26,7 @@ struct DifferenceReport {
     /// The new verdict.
     verdict: &'static str,
     direction: &'static str,
-    /// The flows, in words.
-    flows: String,
+    flows: FlowsReport,
     /// One of them.
     example: String,
 }
@@ -46,9 +46,9 @@ pub fn run(args: &Diff) -> Result<Report, Failure> {
         return Report::json(&report, exit);
     }
     let mut text = String::new();
-    for difference in &report.differences {
+    for (difference, report) in differences.iter().zip(&report.differences) {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}\n    as in: {}", difference.flows, difference.example);
+        let _ = writeln!(text, "{difference}\n    as in: {}", report.example);
     }
     let _ = match report.same {
         true => writeln!(text, "same: no flow changes its verdict"),
@@ -61,7 +61,7 @@ fn one(difference: &Difference) -> DifferenceReport {
     DifferenceReport {
         verdict: words::verdict(difference.verdict),
         direction: words::direction(difference.witness.direction),
-        flows: difference.to_string(),
+        flows: difference.into(),
         example: words::flow(&difference.witness),
     }
 }

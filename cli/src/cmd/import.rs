@@ -2,14 +2,15 @@
 
 use std::io::{self, Write};
 
-use nicfw::policy::import::{Format, Import, ImportError, NotCarried, Settings, View, import};
+use nicfw::policy::import::{Format, Import, ImportError, LARGEST_FILE, NotCarried, Settings, View, import};
 use nicfw::policy::{Attach, MacvlanMode};
 use nicfw::tables::Verdict;
 use serde::Serialize;
 
 use crate::args;
 use crate::failure::{Exit, Failure};
-use crate::output::{Progress, Report};
+use crate::input;
+use crate::output::{Progress, Report, shown};
 
 #[derive(Serialize)]
 struct ImportReport {
@@ -29,10 +30,8 @@ struct NotCarriedReport {
 }
 
 pub fn run(args: &args::Import) -> Result<Report, Failure> {
-    let name = args.file.display().to_string();
-    let bytes = std::fs::read(&args.file).map_err(|error| {
-        Failure::usage(format!("{name}: cannot be read: {error}; expected a file with rules; check the path"))
-    })?;
+    let name = input::name(&args.file);
+    let bytes = input::read(&args.file, LARGEST_FILE, "a file with rules")?;
     let imported = {
         let mut progress = Progress::new();
         progress.say(&format!("importing {name}"));
@@ -51,10 +50,10 @@ pub fn run(args: &args::Import) -> Result<Report, Failure> {
 fn tell(name: &str, imported: &Import) -> Result<(), Failure> {
     let mut err = io::stderr().lock();
     for line in &imported.not_carried {
-        writeln!(err, "{name}:{line}")?;
+        writeln!(err, "{}", shown(&format!("{name}:{line}")))?;
     }
     for note in &imported.notes {
-        writeln!(err, "note: {note}")?;
+        writeln!(err, "{}", shown(&format!("note: {note}")))?;
     }
     Ok(())
 }
@@ -67,7 +66,16 @@ fn refused(name: &str, error: &ImportError) -> Failure {
     // Errors about a line begin with its number.
     let text = error.to_string();
     let colon = if text.starts_with(|c: char| c.is_ascii_digit()) { ":" } else { ": " };
-    Failure::new(exit, format!("{name}{colon}{text}"))
+    let failure = Failure::new(exit, format!("{name}{colon}{text}"));
+    match error {
+        ImportError::Binary { line }
+        | ImportError::Syntax { line, .. }
+        | ImportError::Cycle { line, .. }
+        | ImportError::TooMany { line, .. }
+        | ImportError::State { line, .. } => failure.at(name, Some(*line), &text),
+        ImportError::Document(errors) => Failure { places: Failure::wrong_document(errors, name).places, ..failure },
+        _ => failure.at(name, None, &text),
+    }
 }
 
 fn report(imported: Import) -> ImportReport {

@@ -23,13 +23,14 @@ mod show;
 
 use std::path::Path;
 
-use nicfw::policy::{Compiled, Document, Table, Usage};
+use nicfw::policy::{Compiled, Document, LONGEST_DOCUMENT, Table, Usage};
 use nicfw::tables::MacAddr;
 use serde::Serialize;
 
 use crate::args::Command;
 use crate::emulated::{Emulated, Loaded};
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
+use crate::input;
 use crate::output::{Progress, Report, table, text};
 
 /// MAC of the host's own function: a locally administered one.
@@ -97,11 +98,6 @@ fn share(table: Table, used: u64) -> String {
     table.share_unit().map_or_else(|| used.to_string(), |unit| format!("{used} {unit}"))
 }
 
-/// What passes although nobody asked for it.
-pub fn openings(compiled: &Compiled) -> Vec<String> {
-    compiled.openings().iter().map(ToString::to_string).collect()
-}
-
 /// Use of the tables for people.
 pub fn usage_table(usage: &[UsageReport]) -> String {
     let mut table = table(["table", "used", "of", "largest user"]);
@@ -114,16 +110,18 @@ pub fn usage_table(usage: &[UsageReport]) -> String {
 
 /// Reads a policy file. It is named in errors and origins as it was on the command line.
 fn document(path: &Path) -> Result<Document, Failure> {
-    let name = path.display().to_string();
-    let text = std::fs::read(path).map_err(|error| {
-        Failure::usage(format!("{name}: cannot be read: {error}; expected a policy file; check the path"))
-    })?;
+    let name = input::name(path);
+    let text = input::read(path, LONGEST_DOCUMENT, "a policy file")?;
     let text = String::from_utf8(text).map_err(|error| {
         let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         let line = valid.filter(|byte| **byte == b'\n').count() + 1;
-        Failure::usage(format!("{name}:{line}: not UTF-8; expected a policy in UTF-8; save the file as UTF-8"))
+        Failure::usage(format!("{name}:{line}: not UTF-8; expected a policy in UTF-8; save the file as UTF-8")).at(
+            &name,
+            u32::try_from(line).ok(),
+            "not UTF-8",
+        )
     })?;
-    Document::parse(&text, &name).map_err(|errors| Failure::new(Exit::Usage, errors))
+    Document::parse(&text, &name).map_err(|errors| Failure::wrong_document(&errors, &name))
 }
 
 /// Compiles for the emulated adapter.

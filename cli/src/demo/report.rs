@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cmd::UsageReport;
+use crate::flows::OpeningReport;
 
 /// A whole run.
 #[derive(Debug, Clone, Serialize)]
@@ -20,7 +21,7 @@ pub struct DemoReport {
     /// A rule taken out and put back.
     pub change: ChangeReport,
     /// What replies leave open beyond a stateful firewall.
-    pub openings: Vec<String>,
+    pub openings: Vec<OpeningReport>,
     /// Use of each table.
     pub usage: Vec<UsageReport>,
     /// Further runs, of `--all`.

@@ -27,7 +27,7 @@ pub fn screen(report: &DemoReport) -> String {
     let _ = writeln!(out, "{}\n", wrapped(&change(&report.change), 0));
     let _ = writeln!(out, "Judged without connection state, replies leave open what a stateful firewall would not:");
     for opening in &report.openings {
-        let _ = writeln!(out, "{}", wrapped(opening, 2));
+        let _ = writeln!(out, "{}", wrapped(&opening.words, 2));
     }
     let _ = writeln!(out, "\nTables of the adapter:");
     let _ = writeln!(out, "{}", usage_table(&report.usage));

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use nicfw::clock::{Clock, SystemClock};
 use nicfw::journal::{FileStore, Head, Journal, JournalError, Key, RuleQuery, When, migrate};
+use nicfw::text::escaped;
 
 use self::reports::{
     BetweenReport, ChangeReport, ClockReport, EntryReport, HeadReport, MigratedReport, ShowReport, VerifiedReport,
@@ -17,10 +18,12 @@ use crate::args::{self, JournalQuestion};
 use crate::attached::chain;
 use crate::entries;
 use crate::failure::{Exit, Failure};
+use crate::input;
 use crate::output::{Progress, Report, json_line, table, text, wrapped};
+use crate::session;
 
 pub fn run(args: &args::Journal) -> Result<Report, Failure> {
-    let key = args.key.as_deref().map(read_key).transpose()?;
+    let key = args.key.as_deref().map(session::read_key).transpose()?;
     let answer = Question { path: &args.file, key }.answer(&args.question);
     answer.map_err(|error| match error {
         Answer::Journal(error) => failed(&args.file, &error),
@@ -48,14 +51,8 @@ impl From<Failure> for Answer {
 
 fn failed(path: &Path, error: &JournalError) -> Failure {
     let exit = if error.is_damage() { Exit::Drift } else { Exit::Usage };
-    Failure::new(exit, format!("{}: {}", path.display(), chain(error)))
-}
-
-fn read_key(path: &Path) -> Result<Key, Failure> {
-    let name = path.display();
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::usage(format!("{name}: cannot be read: {error}; expected a key; check the path")))?;
-    Key::new(&bytes).map_err(|error| Failure::usage(format!("{name}: {error}")))
+    let name = input::name(path);
+    Failure::new(exit, format!("{name}: {}", escaped(&chain(error)))).at(&name, None, error)
 }
 
 /// A journal that is asked.
@@ -82,7 +79,7 @@ impl Question<'_> {
     }
 
     fn name(&self) -> String {
-        self.path.display().to_string()
+        input::name(self.path)
     }
 
     fn progress(&self) -> Progress {
@@ -174,7 +171,8 @@ impl Question<'_> {
             let mut table = table(["entry matches", "before", "after", "because of"]);
             for entry in &report.entries {
                 let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".to_owned());
-                let because = entry.origins.join("\n");
+                let origins: Vec<_> = entry.origins.iter().map(|origin| escaped(origin)).collect();
+                let because = origins.join("\n");
                 table.add_row([entry.matches.clone(), side(&entry.before), side(&entry.after), because]);
             }
             let _ = write!(out, "\n{}\n", text(&table));

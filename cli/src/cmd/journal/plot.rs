@@ -114,16 +114,17 @@ pub fn svg(name: &str, changes: usize, points: &[Point]) -> String {
     out
 }
 
-/// Text that an XML document can hold.
+/// Text that an XML document can hold, on one line and without what disturbs.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
-    for c in text.chars() {
+    for c in nicfw::text::escaped(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push(' '),
+            // XML 1.0 has no way to say these two.
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

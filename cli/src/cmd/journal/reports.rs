@@ -8,10 +8,12 @@ use nicfw::journal::{
     Addresses, Between, Change, ChangedEntry, EntryOrigin, Head, Journal, Kind, Migrated, Outcome, Verified,
 };
 use nicfw::policy::{Image, Origin};
+use nicfw::text::escaped;
 use serde::Serialize;
 
 use crate::cmd::changed::words;
 use crate::entries;
+use crate::input;
 use crate::output::wrapped;
 
 pub fn entries_counted(count: usize) -> String {
@@ -97,7 +99,7 @@ impl ChangeReport {
         if let Some(approval) = &self.approval {
             let _ = write!(out, ", approved by {approval}");
         }
-        out
+        escaped(&out).into_owned()
     }
 
     pub fn outcome_words(&self) -> String {
@@ -108,7 +110,7 @@ impl ChangeReport {
         if let Some(why) = &self.why {
             let _ = write!(out, ": {why}");
         }
-        out
+        escaped(&out).into_owned()
     }
 }
 
@@ -194,9 +196,9 @@ impl ShowReport {
     pub fn text(&self, name: &str) -> String {
         let key = if self.keyed { "with a key" } else { "without a key" };
         let (records, changes, bytes) = (self.records, self.changes, self.bytes);
-        let mut out = format!("{name}: adapter {}\n", self.adapter);
+        let mut out = format!("{name}: adapter {}\n", escaped(&self.adapter));
         let mut say = |what: &str, value: String| {
-            let _ = writeln!(out, "{}", wrapped(&format!("{what}: {value}"), 2));
+            let _ = writeln!(out, "{}", wrapped(&format!("{what}: {}", escaped(&value)), 2));
         };
         say("journal", format!("{records} records, {changes} changes, {bytes} bytes, {key}"));
         say("head", format!("{}:{}", self.head.number, self.head.hash));
@@ -269,7 +271,7 @@ impl OriginReport {
             named("since ", &self.when),
             named("until ", &self.until),
         ];
-        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        escaped(&words.into_iter().flatten().collect::<Vec<_>>().join(", ")).into_owned()
     }
 }
 
@@ -416,7 +418,7 @@ impl MigratedReport {
             records: migrated.map(|done| done.records),
             before: migrated.map(|done| (&done.before).into()),
             after: migrated.map(|done| (&done.after).into()),
-            kept: migrated.map(|done| done.kept.display().to_string()),
+            kept: migrated.map(|done| input::name(&done.kept)),
         }
     }
 
