@@ -8,3 +8,4 @@ mod migration;
 mod order;
 mod questions;
 mod story;
+mod texts;

@@ -130,7 +130,7 @@ fn scripted(script: &[u8]) -> (Connection, UnixStream) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     theirs.write_all(script).unwrap();
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
-    let link = Link { socket: Some(Socket::new(ours).unwrap()), next_id: 0 };
+    let link = Link { socket: Some(Socket::new(ours).unwrap()), next_id: 0, until: None };
     (Connection { link: Mutex::new(link), windows: Mutex::default() }, theirs)
 }
 

@@ -1,0 +1,57 @@
+//! Texts of people in records: what disturbs is not written, and what was written before is read as it is.
+
+use nicfw::clock::VirtualClock;
+use nicfw::journal::{Begin, Content, Delta, Event, Journal, JournalError, Kind, Left, MemoryStore, Why};
+
+/// The history of format 2 with control codes, line breaks and bidirectional marks; `tests/data/journal/README.md` says how
+/// it came about.
+const FOREIGN: &[u8] = include_bytes!("../data/journal/foreign-text");
+
+fn journal(store: &MemoryStore) -> Journal {
+    Journal::open(Box::new(store.clone()), "1924:0a03 02:00:00:00:00:01", None).unwrap()
+}
+
+fn adopt(why: Why) -> Event {
+    let goal = Content { name: "web.yaml".into(), ..Content::default() };
+    let delta = Delta::between(&Content::default(), &goal);
+    Event::Begin(Begin { kind: Kind::Adopt, why, confirm_by: None, version: None, delta, between: Vec::new() })
+}
+
+#[test]
+fn a_text_that_disturbs_is_not_written() {
+    let long = "x".repeat(251);
+    let cases: [(Why, &str); 6] = [
+        (Why::new("ann\nforged", "r"), "who: it holds U+000A at byte 3"),
+        (Why::new("ann", "\x1b[2J"), "reason: it holds U+001B at byte 0"),
+        (Why::new("ann", &long), "reason: it has 251 bytes, more than 250"),
+        (Why { ticket: Some("a\u{202e}b".into()), ..Why::new("ann", "r") }, "ticket: it holds U+202E at byte 1"),
+        (Why { approval: Some("b\u{200b}".into()), ..Why::new("ann", "r") }, "approval: it holds U+200B at byte 1"),
+        (Why { ticket: Some(String::new()), ..Why::new("ann", "r") }, "ticket: it is empty"),
+    ];
+    let store = MemoryStore::new();
+    let mut journal = journal(&store);
+    let before = journal.size();
+    for (why, expected) in cases {
+        for event in [adopt(why.clone()), Event::Left { how: Left::Blocked, why }] {
+            let refused = journal.append(VirtualClock::START, event).unwrap_err();
+            assert!(matches!(refused, JournalError::Unwritable { .. }), "{refused}");
+            let text = refused.to_string();
+            assert!(text.starts_with(&format!("the record cannot be written: {expected}")), "{text}");
+        }
+    }
+    assert_eq!((journal.size(), journal.head().number), (before, 0), "nothing was added");
+    let longest = Why::new("", &long[1..]);
+    assert_eq!(journal.append(VirtualClock::START, adopt(longest)).unwrap(), 1);
+}
+
+#[test]
+fn what_was_written_before_is_read_as_it_is_and_gone_on_with() {
+    let store = MemoryStore::with(FOREIGN.to_vec());
+    let mut journal = journal(&store);
+    assert_eq!((journal.cut(), journal.verify(None).unwrap().records), (None, 21));
+    let history = journal.history().unwrap();
+    let forged = "ann\n2       2026-11-23T08:30:00Z   apply   root: forged";
+    assert!(history.iter().any(|change| change.why.who.ends_with(forged)), "{:?}", history[0].why);
+    let at = journal.status().last_at;
+    journal.append(at, Event::Left { how: Left::Blocked, why: Why::new("ann", "gone") }).unwrap();
+}
