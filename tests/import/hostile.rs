@@ -60,9 +60,10 @@ fn binary_and_oversized_files_are_refused() {
 fn cycles_are_refused_at_the_line_that_closes_them() {
     let text = format!("{SAVED}:A - [0:0]\n:B - [0:0]\n-A A -p tcp -j B\n-A B -g A\nCOMMIT\n");
     refused(Format::Iptables, &text, "8: chain A of table filter is reached from itself; remove the jump: -A B -g A");
-    let nft = r#"{"nftables": [{"chain": {"family": "ip", "table": "t", "name": "c"}},
+    let nft = r#"{"nftables": [{"table": {"family": "ip", "name": "t"}}, {"chain": {"family": "ip", "table": "t", "name": "c",
+        "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
         {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 4, "expr": [{"jump": {"target": "c"}}]}}]}"#;
-    refused(Format::Nft, nft, "2: chain ip t c is reached from itself");
+    refused(Format::Nft, nft, "3: chain ip t c is reached from itself");
 }
 
 /// Each chain calls the next twice: 2^40 rules if nobody counted.
@@ -112,6 +113,7 @@ proptest! {
 }
 
 const NFT: &str = r#"{"nftables": [
+{"table": {"family": "inet", "name": "t", "handle": 1}},
 {"chain": {"family": "inet", "table": "t", "name": "in", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
 {"set": {"family": "inet", "name": "s", "table": "t", "type": "ipv4_addr", "elem": ["10.0.0.1", {"prefix": {"addr": "10.1.0.0", "len": 16}}]}},
 {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 2, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@s"}}, {"vmap": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": {"set": [[22, {"accept": null}], [{"range": [80, 90]}, {"drop": null}]]}}}]}}

@@ -162,7 +162,10 @@ impl Rules {
     }
 
     fn as_nft(&self) -> String {
-        let mut items = vec![json!({"metainfo": {"json_schema_version": 1}})];
+        let mut items = vec![
+            json!({"metainfo": {"json_schema_version": 1}}),
+            json!({"table": {"family": "ip", "name": "t", "handle": 1}}),
+        ];
         for (i, _) in self.chains.iter().enumerate() {
             let mut chain = json!({"family": "ip", "table": "t", "name": self.name(i), "handle": i});
             if let Some(hook) = ["input", "output"].get(i) {

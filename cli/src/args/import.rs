@@ -34,6 +34,9 @@ pub struct Import {
     /// Interface of the old firewall through which the container's traffic went; again for each further one
     #[arg(long, value_name = "INTERFACE", value_parser = text)]
     pub uplink: Vec<String>,
+    /// Interface of an old router on the container's side (its bridge or veth), with --view router; again for each further one
+    #[arg(long, value_name = "INTERFACE")]
+    pub inside: Vec<String>,
     /// VLAN of its frames; 0 vouches that they have no tag
     #[arg(long, value_parser = clap::value_parser!(u16).range(0..=4094))]
     pub vlan: Option<u16>,
@@ -49,7 +52,7 @@ pub struct Import {
     /// Open ICMPv6 for neighbour discovery, which IPv6 addresses need
     #[arg(long)]
     pub open_nd: bool,
-    /// Leave out denies of connection states, which the adapter does not see
+    /// Leave out denies of connection states and of what exceeds a rate, which the adapter does not see
     #[arg(long)]
     pub accept_stateless: bool,
     #[command(flatten)]

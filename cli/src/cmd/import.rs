@@ -24,6 +24,9 @@ struct ImportReport {
 #[derive(Serialize)]
 struct NotCarriedReport {
     line: u32,
+    /// What nft calls the rule by.
+    handle: Option<u64>,
+    comment: Option<String>,
     effect: String,
     reason: String,
     text: String,
@@ -60,7 +63,10 @@ fn tell(name: &str, imported: &Import) -> Result<(), Failure> {
 
 fn refused(name: &str, error: &ImportError) -> Failure {
     let exit = match error {
-        ImportError::State { .. } | ImportError::TooMany { .. } | ImportError::Cycle { .. } => Exit::DoesNotFit,
+        ImportError::State { .. }
+        | ImportError::TooMany { .. }
+        | ImportError::Cycle { .. }
+        | ImportError::Rule { .. } => Exit::DoesNotFit,
         _ => Exit::Usage,
     };
     // Errors about a line begin with its number.
@@ -79,8 +85,14 @@ fn refused(name: &str, error: &ImportError) -> Failure {
 }
 
 fn report(imported: Import) -> ImportReport {
-    let one =
-        |NotCarried { line, text, effect, reason }| NotCarriedReport { line, effect: effect.to_string(), reason, text };
+    let one = |NotCarried { line, text, effect, reason, handle, comment }| NotCarriedReport {
+        line,
+        handle,
+        comment,
+        effect: effect.to_string(),
+        reason,
+        text,
+    };
     ImportReport {
         rules: imported.document.policies.iter().map(|policy| policy.rules.len()).sum(),
         policy: imported.yaml,
@@ -114,6 +126,7 @@ fn settings(args: &args::Import) -> Settings {
         unbound: verdict(args.unbound),
         multicast: verdict(args.multicast),
         uplinks: args.uplink.clone(),
+        inside: args.inside.clone(),
         vlan: args.vlan,
         domain: args.domain,
         accept_stateless: args.accept_stateless,

@@ -11,7 +11,7 @@ use super::super::sets::{AddrSet, Interval, PortSet};
 use super::super::words;
 use super::expand::{Base, Program};
 use super::report::Report;
-use super::rules::{Action, Chain, ChainRule, Match, Protos, v4};
+use super::rules::{Action, Chain, ChainRule, Match, Protos, every, v4};
 use super::text::{lines, nowhere, place, syntax};
 use super::{ImportError, Read};
 use crate::tables::Verdict;
@@ -52,7 +52,13 @@ pub(super) fn read(text: &str, report: &mut Report) -> Result<Read, ImportError>
     }
     report.note(format!("the column of flags is not read; {flags} filters have flags"));
     let program = Program { chains: vec![Chain { name: "filters".to_owned(), rules }] };
-    let base = || Base { chain: 0, family: v4(), policy: Verdict::Deny, place: nowhere("no filter matches") };
+    let base = || Base {
+        chain: 0,
+        judges: vec![every(v4())],
+        policy: Verdict::Deny,
+        place: nowhere("no filter matches"),
+        main: true,
+    };
     Ok(Read { program, rx: vec![base()], tx: vec![base()], family: v4(), stateful: false })
 }
 

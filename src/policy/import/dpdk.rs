@@ -14,7 +14,7 @@ use super::classbench::protos;
 use super::expand::{Base, Program};
 use super::json::{self, Json};
 use super::report::Report;
-use super::rules::{Action, Chain, ChainRule, Match, v4};
+use super::rules::{Action, Chain, ChainRule, Doubt, Match, every, v4};
 use super::text::{nowhere, place, syntax};
 use super::{ImportError, Read, Settings};
 use crate::tables::Verdict;
@@ -63,7 +63,13 @@ pub(super) fn read(text: &str, settings: &Settings, report: &mut Report) -> Resu
     }
     let rules = rules.into_iter().map(|(_, rule)| rule).collect();
     let program = Program { chains: vec![Chain { name: "rules".to_owned(), rules }] };
-    let base = || Base { chain: 0, family: v4(), policy: Verdict::Deny, place: nowhere("no rule matches") };
+    let base = || Base {
+        chain: 0,
+        judges: vec![every(v4())],
+        policy: Verdict::Deny,
+        place: nowhere("no rule matches"),
+        main: true,
+    };
     Ok(Read { program, rx: vec![base()], tx: vec![base()], family: v4(), stateful: false })
 }
 
@@ -104,7 +110,7 @@ fn rule(item: &Json<'_>, settings: &Settings) -> Option<(i64, ChainRule)> {
     let rule = ChainRule {
         place: place(item.line, item.text),
         when: if never { Vec::new() } else { vec![when] },
-        doubt: (!doubts.is_empty()).then(|| doubts.join(", ")),
+        doubt: (!doubts.is_empty()).then(|| Doubt::new(&doubts.join(", "))),
         action,
         beside: None,
     };

@@ -1,20 +1,33 @@
 //! Chains to a flat list in which the first rule that matches decides.
 //!
-//! A jump becomes the rules of the chain, each with the jump's condition. A return has no counterpart in a flat list:
-//! instead everything that follows for the packets that return, to the end of the last base chain, is put in its place
-//! with the return's condition. The same is done for a goto, and for an accept in a base chain that others follow.
+//! A jump becomes the rules of the chain, each with the jump's condition. A return has no counterpart in a flat list: the
+//! packets that return are taken out of the rest of the chain where they are told by one field, or else everything that
+//! follows for them, to the end of the last base chain, is put in its place with the return's condition. The same is done for
+//! a goto, and for an accept in a base chain that others follow. As a packet passes if no base chain drops it, in whatever
+//! order, the one that accepts most comes last: its rules then stand in the list as they are.
+//!
+//! Where nobody can say which packets return or are sent to a chain, both ways must allow: the accepts on the doubtful way
+//! are left out, its denies stay.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::reach;
 use super::report::{Effect, Report};
-use super::rules::{Action, Chain, Flat, Match, Place, outside};
+use super::rules::{About, Action, Chain, ChainRule, Doubt, Flat, Match, Place, outside};
 use super::{AddrSet, ImportError};
 use crate::tables::Verdict;
 
 /// Rules that a file may become in one direction.
 const MOST_RULES: usize = 1 << 15;
-/// Conditions that may be looked at on the way.
+/// Conditions that may be looked at on the way; a large set counts as several.
 const MOST_STEPS: usize = 1 << 20;
+/// Intervals of a set that count as one step.
+const STEP: usize = 16;
 /// Chains, returns and base chains that may stand in each other.
-const DEEPEST: usize = 128;
+const DEEPEST: usize = 256;
+/// Rules that may follow a return so that they are copied for it.
+const FEW: usize = 6;
 
 /// All chains of a file.
 #[derive(Debug, Default)]
@@ -23,29 +36,24 @@ pub(super) struct Program {
 }
 
 /// A chain in which packets start, and what becomes of those that reach its end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Base {
     pub chain: usize,
-    /// Addresses of the families that it judges; other packets go past it.
-    pub family: AddrSet,
+    /// What it judges, other packets go past it. With a doubt: what it may judge.
+    pub judges: Vec<ChainRule>,
     pub policy: Verdict,
     pub place: Place,
+    /// It is where a host or router filters.
+    pub main: bool,
 }
 
 /// Which rules were reached.
 pub(super) struct Seen {
-    chains: Vec<bool>,
     /// Per chain and rule.
     rules: Vec<Vec<bool>>,
 }
 
 impl Seen {
-    fn chain(&mut self, chain: usize) {
-        if let Some(seen) = self.chains.get_mut(chain) {
-            *seen = true;
-        }
-    }
-
     fn rule(&mut self, chain: usize, rule: usize) {
         if let Some(seen) = self.rules.get_mut(chain).and_then(|rules| rules.get_mut(rule)) {
             *seen = true;
@@ -53,16 +61,17 @@ impl Seen {
     }
 
     pub fn new(program: &Program) -> Self {
-        let rules = program.chains.iter().map(|chain| vec![false; chain.rules.len()]).collect();
-        Self { chains: vec![false; program.chains.len()], rules }
+        Self { rules: program.chains.iter().map(|chain| vec![false; chain.rules.len()]).collect() }
     }
 
     /// Lists what no imported hook reaches, and counts what concerns other addresses.
-    pub fn tell(&self, program: &Program, report: &mut Report) {
+    pub fn tell(&self, program: &Program, bases: &[&[Base]], report: &mut Report) {
+        let reached = reach::chains(program, bases);
         let mut elsewhere = 0usize;
-        for ((chain, seen), rules) in program.chains.iter().zip(&self.chains).zip(&self.rules) {
-            for (rule, hit) in chain.rules.iter().zip(rules) {
-                if !seen {
+        for ((chain, reached), rules) in program.chains.iter().zip(reached).zip(&self.rules) {
+            // What no packet can match has been listed already.
+            for (rule, hit) in chain.rules.iter().zip(rules).filter(|(rule, _)| !rule.when.is_empty()) {
+                if !reached {
                     let reason = format!("no imported hook reaches chain {}", chain.name);
                     report.line(&rule.place, Effect::NoVerdict, &reason);
                 } else if !hit {
@@ -76,16 +85,29 @@ impl Seen {
     }
 }
 
-/// The flat list of one direction, for the packets of `start`.
+/// The flat list of one direction, for the packets of `start`. `spare`: denies of what exceeds a rate may be left out.
 pub(super) fn expand(
     program: &Program,
     bases: &[Base],
     start: &Match,
+    spare: bool,
     seen: &mut Seen,
     report: &mut Report,
 ) -> Result<Vec<Flat>, ImportError> {
-    refuse_cycles(program)?;
-    let mut expansion = Expansion { program, bases, seen, report, flat: Vec::new(), steps: 0, depth: 0 };
+    reach::refuse_cycles(program)?;
+    let bases = reach::in_order(program, bases);
+    let mut expansion = Expansion {
+        program,
+        bases: &bases,
+        spare,
+        seen,
+        report,
+        flat: Vec::new(),
+        steps: 0,
+        depth: 0,
+        holes: Vec::new(),
+        taints: Vec::new(),
+    };
     expansion.base(0, start)?;
     Ok(expansion.flat)
 }
@@ -95,19 +117,43 @@ struct Frame<'a> {
     chain: usize,
     next: usize,
     base: usize,
-    /// Why nobody can say which packets got here.
-    doubt: Option<String>,
     parent: Option<&'a Frame<'a>>,
+    /// Holes and taints that hold where the chain was called.
+    outer: (usize, usize),
+}
+
+/// Packets that the rest of a chain does not see.
+#[derive(Clone)]
+enum Hole {
+    Src(AddrSet),
+    Dst(AddrSet),
+}
+
+/// Packets of which nobody can say whether they are here.
+#[derive(Clone)]
+struct Taint {
+    when: Match,
+    why: Doubt,
+    /// Of the rule that asks what nobody can say.
+    place: Place,
+    /// Here are those that exceed a rate.
+    exceeds: bool,
+    /// Only its denies are in doubt: without it the packet goes on as if accepted.
+    denies: bool,
+    told: Rc<Cell<bool>>,
 }
 
 struct Expansion<'a> {
     program: &'a Program,
     bases: &'a [Base],
+    spare: bool,
     seen: &'a mut Seen,
     report: &'a mut Report,
     flat: Vec<Flat>,
     steps: usize,
     depth: usize,
+    holes: Vec<Hole>,
+    taints: Vec<Taint>,
 }
 
 impl<'a> Expansion<'a> {
@@ -115,93 +161,121 @@ impl<'a> Expansion<'a> {
     fn base(&mut self, index: usize, when: &Match) -> Result<(), ImportError> {
         let bases = self.bases;
         let Some(base) = bases.get(index) else {
-            return self.emit(&super::text::nowhere("what no rule decides is accepted"), when, Verdict::Allow);
+            return self.put(&super::text::nowhere("what no rule decides is accepted"), when.clone(), Verdict::Allow);
         };
-        self.bounded(&base.place, |this| {
-            let other = outside(&base.family);
-            if let Some(past) = when.intersect(&Match { src: other.clone(), dst: other, ..Match::any() }) {
+        let outer = (std::mem::take(&mut self.holes), std::mem::take(&mut self.taints));
+        let done = self.bounded(&base.place, |this| {
+            let judged = base.judges.iter().flat_map(|judges| judges.when.iter().map(move |part| (judges, part)));
+            let inside: Vec<_> = judged.filter_map(|(judges, part)| Some((judges, when.intersect(part)?))).collect();
+            let other = outside(&AddrSet::union_of(inside.iter().map(|(_, part)| &part.dst)));
+            let other = both_ends(&other, when);
+            if let Some(past) = other {
                 this.base(index + 1, &past)?;
             }
-            let family = Match { src: base.family.clone(), dst: base.family.clone(), ..Match::any() };
-            let Some(inside) = when.intersect(&family) else { return Ok(()) };
-            let frame = Frame { chain: base.chain, next: 0, base: index, doubt: None, parent: None };
-            this.from(Some(&frame), index, &inside)
-        })
+            for (judges, part) in &inside {
+                this.taints.clear();
+                if let Some(why) = &judges.doubt {
+                    this.taint(part, why, &base.place, false, true);
+                }
+                let frame =
+                    Frame { chain: base.chain, next: 0, base: index, parent: None, outer: (0, this.taints.len()) };
+                if !this.chain(&frame, part)? {
+                    this.policy(index, part)?;
+                }
+            }
+            Ok(())
+        });
+        (self.holes, self.taints) = outer;
+        done
     }
 
-    /// Decides all of `when`: the rest of a chain, of its callers, and then the base chain's policy.
-    fn from(&mut self, frame: Option<&Frame<'_>>, index: usize, when: &Match) -> Result<(), ImportError> {
-        let mut at = frame;
-        while let Some(frame) = at {
-            if self.chain(frame, when)? {
-                return Ok(());
-            }
-            at = frame.parent;
-        }
+    /// What becomes of those that reach the end of a base chain.
+    fn policy(&mut self, index: usize, when: &Match) -> Result<(), ImportError> {
         let bases = self.bases;
         match bases.get(index) {
-            Some(base) if base.policy == Verdict::Deny => self.emit(&base.place, when, Verdict::Deny),
+            Some(base) if base.policy == Verdict::Deny => {
+                self.deny(&base.place, when, None)?;
+                Ok(())
+            }
             // The last base chain's policy is what the list says of the rest: its line is the origin.
-            Some(base) if index + 1 == bases.len() => self.emit(&base.place, when, Verdict::Allow),
+            Some(base) if index + 1 == bases.len() => self.put(&base.place, when.clone(), Verdict::Allow),
             _ => self.base(index + 1, when),
         }
     }
 
+    /// Decides all of `when` as it is decided behind the end of a frame's chain.
+    fn behind(&mut self, frame: &Frame<'_>, when: &Match) -> Result<(), ImportError> {
+        let inner = (self.holes.clone(), self.taints.clone());
+        let mut here = frame;
+        let mut decided = false;
+        loop {
+            self.holes.truncate(here.outer.0);
+            self.taints.truncate(here.outer.1);
+            let Some(parent) = here.parent else { break };
+            decided = self.chain(parent, when)?;
+            if decided {
+                break;
+            }
+            here = parent;
+        }
+        if !decided {
+            self.policy(frame.base, when)?;
+        }
+        (self.holes, self.taints) = inner;
+        Ok(())
+    }
+
     /// Puts the rest of a chain into the list; true if nothing of `when` is left undecided.
     fn chain(&mut self, frame: &Frame<'_>, when: &Match) -> Result<bool, ImportError> {
+        let (holes, taints) = (self.holes.len(), self.taints.len());
+        let decided = self.rules(frame, when);
+        let untouched = self.holes.len() == holes;
+        self.holes.truncate(holes);
+        for taint in self.taints.drain(taints..).filter(|taint| !taint.told.get()) {
+            self.report.line(&taint.place, Effect::NoVerdict, &taint.why.what);
+        }
+        Ok(decided? && untouched)
+    }
+
+    fn rules(&mut self, frame: &Frame<'_>, when: &Match) -> Result<bool, ImportError> {
         let program = self.program;
         let Some(chain) = program.chains.get(frame.chain) else { return Ok(false) };
-        self.seen.chain(frame.chain);
         for (i, rule) in chain.rules.iter().enumerate().skip(frame.next) {
             for alternative in &rule.when {
-                self.step(&rule.place)?;
+                self.step(&rule.place, alternative)?;
                 let Some(hit) = when.intersect(alternative) else { continue };
                 self.seen.rule(frame.chain, i);
                 if let Some(beside) = &rule.beside {
                     self.report.line(&rule.place, Effect::NoVerdict, beside);
                 }
                 let all = hit == *when;
-                let doubt = rule.doubt.as_deref();
-                let inherited = frame.doubt.as_deref();
+                let doubt = rule.doubt.as_ref();
                 let decided = match rule.action {
                     Action::Continue => false,
-                    Action::Drop => self.deny(&rule.place, &hit, doubt.or(inherited))?,
-                    Action::Accept => match doubt.or(inherited) {
+                    Action::Drop => self.deny(&rule.place, &hit, doubt)?,
+                    Action::Accept => match doubt {
                         None => self.bounded(&rule.place, |this| this.accept(&rule.place, frame.base, &hit))?,
                         Some(doubt) => {
-                            self.report.line(&rule.place, Effect::LeftOut, doubt);
+                            self.report.line(&rule.place, Effect::LeftOut, &doubt.what);
                             false
                         }
                     },
                     Action::Return if all && doubt.is_none() => return Ok(false),
-                    Action::Return => match doubt {
-                        Some(_) => self.deny(&rule.place, &hit, doubt)?,
-                        None => {
-                            self.bounded(&rule.place, |this| this.from(frame.parent, frame.base, &hit))?;
-                            true
+                    Action::Return => self.returns(rule, frame, when, &hit)?,
+                    Action::Goto(target) => {
+                        let there = Frame { chain: target, next: 0, ..*frame };
+                        let decided = self.call(rule, &there, &hit)?;
+                        match doubt {
+                            None if decided => true,
+                            None if all => return Ok(false),
+                            _ => self.returns(rule, frame, when, &hit)?,
                         }
-                    },
-                    Action::Goto(target) => match doubt {
-                        Some(_) => self.deny(&rule.place, &hit, doubt)?,
-                        None => {
-                            let inherited = inherited.map(ToOwned::to_owned);
-                            let there = Frame {
-                                chain: target,
-                                next: 0,
-                                base: frame.base,
-                                doubt: inherited,
-                                parent: frame.parent,
-                            };
-                            self.bounded(&rule.place, |this| this.from(Some(&there), frame.base, &hit))?;
-                            true
-                        }
-                    },
+                    }
                     Action::Jump(target) => {
-                        let back = Frame { next: i + 1, doubt: frame.doubt.clone(), ..*frame };
-                        let through = doubt.map(|doubt| format!("reached through line {}: {doubt}", rule.place.line));
-                        let doubt = through.or_else(|| frame.doubt.clone());
-                        let there = Frame { chain: target, next: 0, base: frame.base, doubt, parent: Some(&back) };
-                        self.bounded(&rule.place, |this| this.chain(&there, &hit))?
+                        let back = Frame { next: i + 1, ..*frame };
+                        let outer = (self.holes.len(), self.taints.len());
+                        let there = Frame { chain: target, next: 0, base: frame.base, parent: Some(&back), outer };
+                        self.call(rule, &there, &hit)?
                     }
                 };
                 if decided && all {
@@ -212,35 +286,153 @@ impl<'a> Expansion<'a> {
         Ok(false)
     }
 
-    /// An accept: final in the last base chain, else on to the next.
-    fn accept(&mut self, place: &Place, base: usize, when: &Match) -> Result<bool, ImportError> {
-        if base + 1 < self.bases.len() {
-            self.base(base + 1, when)?
-        } else {
-            self.emit(place, when, Verdict::Allow)?
+    /// A chain for those that are sent there; true if it decides all of `hit`, and all of `hit` are sent there.
+    fn call(&mut self, rule: &ChainRule, there: &Frame<'_>, hit: &Match) -> Result<bool, ImportError> {
+        let before = self.taints.len();
+        if let Some(doubt) = &rule.doubt {
+            self.taint(hit, doubt, &rule.place, doubt.about == About::Above, false);
         }
+        let decided = self.bounded(&rule.place, |this| this.chain(there, hit))?;
+        for taint in self.taints.drain(before..).filter(|taint| !taint.told.get()) {
+            self.report.line(&taint.place, Effect::NoVerdict, &taint.why.what);
+        }
+        Ok(decided && rule.doubt.is_none())
+    }
+
+    /// A return of some; true if it is decided what becomes of them.
+    fn returns(&mut self, rule: &ChainRule, frame: &Frame<'_>, when: &Match, hit: &Match) -> Result<bool, ImportError> {
+        if let Some(doubt) = &rule.doubt {
+            self.taint(hit, doubt, &rule.place, doubt.about == About::Below, false);
+            return Ok(false);
+        }
+        if !self.few_follow(frame)
+            && let Some(hole) = hole(when, hit)
+        {
+            self.holes.push(hole);
+            return Ok(false);
+        }
+        self.bounded(&rule.place, |this| this.behind(frame, hit))?;
         Ok(true)
     }
 
-    /// A deny. One that denies more than its line says hides what follows, which is carried all the same.
-    fn deny(&mut self, place: &Place, when: &Match, doubt: Option<&str>) -> Result<bool, ImportError> {
-        if let Some(doubt) = doubt {
-            self.report.line(place, Effect::DeniesMore, doubt);
+    /// Whether few rules follow the end of a chain.
+    fn few_follow(&self, frame: &Frame<'_>) -> bool {
+        let rest = |chain: usize, next: usize| reach::size(self.program, chain, next, FEW + 1);
+        let mut count = self.bases.iter().skip(frame.base + 1).map(|base| rest(base.chain, 0)).sum::<usize>();
+        let mut at = frame.parent;
+        while let Some(frame) = at.filter(|_| count <= FEW) {
+            count += rest(frame.chain, frame.next);
+            at = frame.parent;
         }
-        self.emit(place, when, Verdict::Deny)?;
-        Ok(doubt.is_none())
+        count <= FEW
     }
 
-    fn emit(&mut self, place: &Place, when: &Match, verdict: Verdict) -> Result<(), ImportError> {
+    fn taint(&mut self, when: &Match, why: &Doubt, place: &Place, exceeds: bool, denies: bool) {
+        let (when, why, place) = (when.clone(), why.clone(), place.clone());
+        self.taints.push(Taint { when, why, place, exceeds, denies, told: Rc::new(Cell::new(false)) });
+    }
+
+    /// The taints that concern some of `when`: which, and which of it.
+    fn tainted(&self, when: &Match) -> Vec<(usize, Match)> {
+        let taints = self.taints.iter().enumerate();
+        taints.filter_map(|(i, taint)| Some((i, when.intersect(&taint.when)?))).collect()
+    }
+
+    fn tell(&mut self, taint: usize, place: &Place, effect: Effect) {
+        let Some(taint) = self.taints.get(taint) else { return };
+        taint.told.set(true);
+        let reason = match (taint.place.handle, taint.denies) {
+            (_, true) => taint.why.what.to_string(),
+            (Some(handle), _) => format!("reached through handle {handle}: {}", taint.why.what),
+            (None, _) => format!("reached through line {}: {}", taint.place.line, taint.why.what),
+        };
+        self.report.line(place, effect, &reason);
+    }
+
+    /// An accept: final in the last base chain, else on to the next.
+    fn accept(&mut self, place: &Place, base: usize, when: &Match) -> Result<bool, ImportError> {
+        let mut rest = when.clone();
+        let mut whole = true;
+        for (i, some) in self.tainted(when) {
+            if self.taints.get(i).is_none_or(|taint| taint.denies) {
+                continue;
+            }
+            if some == *when {
+                self.tell(i, place, Effect::LeftOut);
+                return Ok(false);
+            }
+            whole = false;
+            let Some(now) = rest.intersect(&some) else { continue };
+            match hole(&rest, &now) {
+                Some(hole) => {
+                    self.tell(i, place, Effect::LeftOut);
+                    rest = hole.out_of(rest);
+                }
+                None => {
+                    self.tell(i, place, Effect::DeniesMore);
+                    self.put(place, some, Verdict::Deny)?;
+                }
+            }
+        }
+        let Some(rest) = self.without_holes(rest) else { return Ok(whole) };
+        if base + 1 < self.bases.len() {
+            self.base(base + 1, &rest)?;
+        } else {
+            self.put(place, rest, Verdict::Allow)?;
+        }
+        Ok(whole)
+    }
+
+    /// A deny. One that denies more than its line says hides what follows, which is carried all the same.
+    fn deny(&mut self, place: &Place, when: &Match, doubt: Option<&Doubt>) -> Result<bool, ImportError> {
+        if let Some(doubt) = doubt {
+            if self.spare && doubt.about == About::Above {
+                self.report.line(place, Effect::StateNotSeen, &doubt.what);
+                return Ok(false);
+            }
+            self.report.line(place, Effect::DeniesMore, &doubt.what);
+        }
+        let mut rest = when.clone();
+        let mut sure = doubt.is_none();
+        for (i, some) in self.tainted(when) {
+            sure = false;
+            if self.spare && self.taints.get(i).is_some_and(|taint| taint.exceeds) {
+                if some == *when {
+                    self.tell(i, place, Effect::StateNotSeen);
+                    return Ok(false);
+                }
+                let now = rest.intersect(&some);
+                if let Some(hole) = now.and_then(|now| hole(&rest, &now)) {
+                    self.tell(i, place, Effect::StateNotSeen);
+                    rest = hole.out_of(rest);
+                    continue;
+                }
+            }
+            self.tell(i, place, Effect::DeniesMore);
+        }
+        self.put(place, rest, Verdict::Deny)?;
+        Ok(sure)
+    }
+
+    /// What the rest of the chain sees of `when`.
+    fn without_holes(&self, when: Match) -> Option<Match> {
+        let rest = self.holes.iter().fold(when, |rest, hole| hole.out_of(rest));
+        // An empty set of addresses is of no packet.
+        rest.intersect(&Match::any())
+    }
+
+    fn put(&mut self, place: &Place, when: Match, verdict: Verdict) -> Result<(), ImportError> {
+        let Some(when) = self.without_holes(when) else { return Ok(()) };
         if self.flat.len() >= MOST_RULES {
             return Err(ImportError::TooMany { line: place.line, what: "rules after expansion", max: MOST_RULES });
         }
-        self.flat.push(Flat { place: place.clone(), when: when.clone(), verdict });
+        self.flat.push(Flat { place: place.clone(), when, verdict });
         Ok(())
     }
 
-    fn step(&mut self, place: &Place) -> Result<(), ImportError> {
-        self.steps += 1;
+    fn step(&mut self, place: &Place, when: &Match) -> Result<(), ImportError> {
+        let size = |set: &AddrSet| set.v4.intervals().len() + set.v6.intervals().len();
+        self.steps += 1 + (size(&when.src) + size(&when.dst)) / STEP;
         if self.steps <= MOST_STEPS {
             return Ok(());
         }
@@ -263,48 +455,28 @@ impl<'a> Expansion<'a> {
     }
 }
 
-/// Refuses chains that are reached from themselves, whether a hook reaches them or not: no kernel has such.
-fn refuse_cycles(program: &Program) -> Result<(), ImportError> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
-        New,
-        Open,
-        Done,
-    }
-    let targets = |chain: usize| {
-        let rules = program.chains.get(chain).map(|chain| chain.rules.as_slice()).unwrap_or_default();
-        rules.iter().filter_map(|rule| match rule.action {
-            Action::Jump(target) | Action::Goto(target) => Some((target, &rule.place)),
-            _ => None,
-        })
-    };
-    let mut marks: Vec<_> = program.chains.iter().map(|chain| (Mark::New, chain)).collect();
-    for start in 0..marks.len() {
-        match marks.get_mut(start) {
-            Some((mark @ Mark::New, _)) => *mark = Mark::Open,
-            _ => continue,
-        }
-        let mut open = vec![(start, targets(start))];
-        while let Some((chain, rest)) = open.last_mut() {
-            let Some((target, place)) = rest.next() else {
-                if let Some((mark, _)) = marks.get_mut(*chain) {
-                    *mark = Mark::Done;
-                }
-                open.pop();
-                continue;
-            };
-            match marks.get_mut(target) {
-                Some((Mark::Open, chain)) => {
-                    let chain = chain.name.clone();
-                    return Err(ImportError::Cycle { line: place.line, chain, text: place.text.to_string() });
-                }
-                Some((mark @ Mark::New, _)) => {
-                    *mark = Mark::Open;
-                    open.push((target, targets(target)));
-                }
-                _ => {}
-            }
+impl Hole {
+    fn out_of(&self, when: Match) -> Match {
+        match self {
+            Self::Src(set) => Match { src: when.src.subtract(set), ..when },
+            Self::Dst(set) => Match { dst: when.dst.subtract(set), ..when },
         }
     }
-    Ok(())
+}
+
+/// `hit` as a hole in `when`, if they differ in one set of addresses alone.
+fn hole(when: &Match, hit: &Match) -> Option<Hole> {
+    let same_but = |src: &AddrSet, dst: &AddrSet| Match { src: src.clone(), dst: dst.clone(), ..hit.clone() } == *when;
+    if same_but(&when.src, &hit.dst) {
+        Some(Hole::Src(hit.src.clone()))
+    } else if same_but(&hit.src, &when.dst) {
+        Some(Hole::Dst(hit.dst.clone()))
+    } else {
+        None
+    }
+}
+
+/// Packets of `when` with both addresses in a set.
+fn both_ends(set: &AddrSet, when: &Match) -> Option<Match> {
+    when.intersect(&Match { src: set.clone(), dst: set.clone(), ..Match::any() })
 }

@@ -8,15 +8,19 @@ use std::collections::BTreeMap;
 
 use super::super::sets::AddrSet;
 use super::expand::{Base, Program};
-use super::iptables_rule::{Target, rule};
+use super::iptables_rule::{Line, Target, rule};
 use super::report::{Effect, Report};
-use super::rules::{Action, Chain, ChainRule, Place, v4, v6};
-use super::text::{lines, place, syntax};
+use super::rules::{Action, Chain, ChainRule, Doubt, Place, every, v4, v6};
+use super::text::{lines, place, shown, syntax};
 use super::{ImportError, Read, Settings, View};
 use crate::tables::Verdict;
 
 /// Rules that are read.
 const MOST_RULES: usize = 100_000;
+
+/// Remarks of iptables-save about rules that it does not print.
+const MISSING: &[&str] =
+    &["is incompatible, use 'nft' tool", "iptables-legacy tables present", "ip6tables-legacy tables present"];
 
 /// Tables and chains that a packet meets, in order (netfilter's priorities raw, mangle, nat, filter, security).
 const HOST_RX: &[(&str, &str)] = &[
@@ -59,7 +63,7 @@ struct Declared {
 /// A rule whose target is not looked up yet.
 struct Pending {
     chain: usize,
-    rule: ChainRule,
+    rules: Vec<ChainRule>,
     target: Target,
     line: u32,
     text: String,
@@ -80,6 +84,9 @@ struct Tables {
 pub(super) fn read(text: &str, settings: &Settings, report: &mut Report) -> Result<Read, ImportError> {
     let is_v6 = text.lines().take(3).any(|line| line.starts_with('#') && line.contains("ip6tables-save"));
     let family = if is_v6 { v6() } else { v4() };
+    if !is_v6 && !text.lines().take(3).any(|line| line.starts_with('#') && line.contains("iptables-save")) {
+        report.note("no heading says whether the file is of iptables-save or ip6tables-save: it is read as IPv4");
+    }
     let mut tables = Tables::default();
     let mut last = 1;
     for line in lines(text) {
@@ -105,6 +112,10 @@ pub(super) fn read(text: &str, settings: &Settings, report: &mut Report) -> Resu
 
 impl Tables {
     fn line(&mut self, number: u32, line: &str, settings: &Settings, is_v6: bool) -> Result<(), ImportError> {
+        if line.starts_with('#') && MISSING.iter().any(|missing| line.contains(missing)) {
+            let what = "the tool that made the file says that there are rules which are not in it";
+            return Err(syntax(number, line, what, "all rules; import the output of nft -j list ruleset instead"));
+        }
         if line.is_empty() || line.starts_with('#') {
             return Ok(());
         }
@@ -172,16 +183,14 @@ impl Tables {
         }
         // With -c each rule begins with its counters.
         let rest = match line.strip_prefix('[') {
-            Some(counted) => counted.split_once("] ").map_or("", |(_, rest)| rest),
+            Some(counted) => counted.split_once(']').map_or("", |(_, rest)| rest.trim_start()),
             None => line,
         };
-        let Some((chain, rule, target)) = rule(number, rest, settings, is_v6)? else {
-            return Err(syntax(number, line, "this is no rule of iptables-save", "-A CHAIN, conditions, -j TARGET"));
-        };
+        let Line { chain, rules, target } = rule(number, rest, settings, is_v6)?;
         let Some(declared) = self.declared.get(&(table.clone(), chain)) else {
             return Err(syntax(number, line, "a rule of a chain that is not declared", ":CHAIN before its rules"));
         };
-        let pending = Pending { chain: declared.index, rule, target, line: number, text: line.to_owned() };
+        let pending = Pending { chain: declared.index, rules, target, line: number, text: line.to_owned() };
         self.pending.push((table, pending));
         Ok(())
     }
@@ -193,8 +202,14 @@ impl Tables {
             let declared = self.declared.get(&((*table).to_owned(), (*chain).to_owned()));
             match declared.and_then(|declared| Some((declared, declared.policy?))) {
                 Some((declared, policy)) => {
-                    let place = declared.place.clone();
-                    bases.push(Base { chain: declared.index, family: family.clone(), policy, place });
+                    let (place, main) = (declared.place.clone(), *table == "filter");
+                    bases.push(Base {
+                        chain: declared.index,
+                        judges: vec![every(family.clone())],
+                        policy,
+                        place,
+                        main,
+                    });
                 }
                 None if *table == "filter" => {
                     let what = format!("table filter has no chain {chain} with a policy");
@@ -211,12 +226,13 @@ impl Tables {
         let chain = |name| Chain { name, rules: Vec::new() };
         let mut chains: Vec<_> = self.names.into_iter().map(chain).collect();
         for (table, pending) in self.pending {
-            let Pending { chain, mut rule, target, line, text } = pending;
+            let Pending { chain, rules, target, line, text } = pending;
             let user_chain = |name: String| {
                 let found = self.declared.get(&(table.clone(), name)).filter(|declared| declared.policy.is_none());
                 found.map(|declared| declared.index)
             };
-            rule.action = match target {
+            let (mut unknown, mut beside) = (None, None);
+            let action = match target {
                 Target::Action(action) => action,
                 Target::Goto(name) => {
                     let unknown = || syntax(line, &text, "a goto to a chain that is not declared", ":CHAIN - before");
@@ -225,20 +241,32 @@ impl Tables {
                 Target::Named(name) => match user_chain(name.clone()) {
                     Some(index) => Action::Jump(index),
                     None => {
-                        rule.doubt = Some(format!("the target {name} is not known"));
+                        unknown = Some(format!("the target {} is not known", shown(&name)));
                         Action::Drop
                     }
                 },
                 Target::Beside(what) => {
-                    rule.beside = Some(what);
+                    beside = Some(what);
                     Action::Continue
                 }
             };
-            if let Some(beside) = rule.beside.as_ref().filter(|_| rule.when.is_empty()) {
-                report.line(&rule.place, Effect::NoVerdict, beside);
-            }
-            if let Some(chain) = chains.get_mut(chain) {
-                chain.rules.push(rule);
+            for mut rule in rules {
+                rule.action = action.clone();
+                let doubts: Vec<_> =
+                    rule.doubt.into_iter().chain(unknown.iter().map(|what| Doubt::new(what))).collect();
+                rule.doubt = Doubt::all(&doubts);
+                if action == Action::Continue {
+                    // No verdict depends on it, but what it does or asks for is not carried.
+                    let doubt = rule.doubt.as_ref().map(|doubt| doubt.what.to_string());
+                    rule.beside = rule.beside.or_else(|| beside.clone()).or(doubt);
+                    rule.doubt = None;
+                }
+                if let Some(beside) = rule.beside.as_ref().filter(|_| rule.when.is_empty()) {
+                    report.line(&rule.place, Effect::NoVerdict, beside);
+                }
+                if let Some(chain) = chains.get_mut(chain) {
+                    chain.rules.push(rule);
+                }
             }
         }
         Ok(Program { chains })

@@ -5,12 +5,15 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::super::document::Proto;
 use super::super::sets::{AddrSet, Interval, IntervalSet, PortSet};
 use super::super::words;
+use super::address_type;
 use super::interface::through;
-use super::rules::{Action, ChainRule, Match, Protos, State, outside};
-use super::text::{place, syntax};
+use super::iptables_line::{Given, Owner, options, split};
+use super::pieces::{Parts, Piece};
+use super::protocols;
+use super::rules::{About, Action, ChainRule, Doubt, Match, Place, Protos, State, outside};
+use super::text::{place, shown, syntax};
 use super::{ImportError, Settings};
 
 /// Where a rule goes, before names of chains are looked up.
@@ -45,58 +48,74 @@ pub(super) const NOT_TRACKED: &str =
 struct Conditions<'a> {
     settings: &'a Settings,
     is_v6: bool,
-    when: Match,
-    /// `--ports`: either side.
-    either: Option<PortSet>,
-    doubts: Vec<String>,
-    /// The options that follow belong to a match that is in doubt already.
-    in_doubt: bool,
-    never: bool,
+    parts: Parts,
+    protocol: Option<u8>,
+    comment: Option<String>,
+    /// The line is for the other IP version alone.
+    elsewhere: bool,
+    /// It names an interface.
+    through: bool,
 }
 
-/// A rule, its chain and its target; `None` if the line is no rule.
-pub(super) fn rule(
-    line: u32,
-    text: &str,
-    settings: &Settings,
-    is_v6: bool,
-) -> Result<Option<(String, ChainRule, Target)>, ImportError> {
+/// A line that was read.
+pub(super) struct Line {
+    pub chain: String,
+    /// One for each set of doubts; a packet is in one of them alone. Their action is the target's.
+    pub rules: Vec<ChainRule>,
+    pub target: Target,
+}
+
+const WORDS: &str = "-A CHAIN, conditions, -j TARGET";
+
+/// Reads a line.
+pub(super) fn rule(line: u32, text: &str, settings: &Settings, is_v6: bool) -> Result<Line, ImportError> {
+    let wrong = |what: String| syntax(line, text, what, WORDS);
     let Some(words) = split(text) else {
         return Err(syntax(line, text, "a quote without its end", "\"TEXT\""));
     };
-    let Some((first, rest)) = words.split_first() else { return Ok(None) };
-    let Some((chain, rest)) = rest.split_first().filter(|_| first == "-A") else { return Ok(None) };
+    let not_a_rule = |what: String| wrong(format!("this is no rule of iptables-save: {what}"));
+    let given = options(&words, is_v6).map_err(not_a_rule)?;
     let mut conditions = Conditions {
         settings,
         is_v6,
-        when: Match::any(),
-        either: None,
-        doubts: Vec::new(),
-        in_doubt: false,
-        never: false,
+        parts: Parts::all(),
+        protocol: None,
+        comment: None,
+        elsewhere: false,
+        through: false,
     };
-    let Some(target) = conditions.read(rest) else { return Ok(None) };
-    let (mut doubts, mut target) = (conditions.doubts.clone(), target);
+    let (mut chain, mut target) = (None, Target::Action(Action::Continue));
+    for option in &given {
+        match option.of {
+            Owner::Core => match (option.name.as_str(), option.values.first()) {
+                ("append", Some(name)) => chain = Some(name.clone()),
+                ("jump", Some(name)) => target = Target::Named(name.clone()),
+                ("goto", Some(name)) => target = Target::Goto(name.clone()),
+                _ => conditions.core(option, &given).map_err(not_a_rule)?,
+            },
+            Owner::Match(module, _) => conditions.option(module, option, &given).map_err(not_a_rule)?,
+            Owner::Target => {}
+            Owner::Unknown => conditions.doubt(&format!("the option --{} is not known", option.name)),
+        }
+    }
+    conditions.complete(&given).map_err(not_a_rule)?;
+    let chain = chain.ok_or_else(|| not_a_rule("there is no -A CHAIN".to_owned()))?;
     if let Target::Named(name) = &target
-        && let Some((action, doubt)) = known(name, rest)
+        && let Some((action, doubt)) = known_target(name, &given)
     {
-        doubts.extend(doubt);
+        if let Some(doubt) = doubt {
+            conditions.doubt(&doubt);
+        }
         target = action;
     }
-    let loopback = conditions.never.then(|| "traffic of other interfaces does not reach the adapter".to_owned());
-    let rule = ChainRule {
-        place: place(line, text),
-        when: conditions.alternatives(),
-        doubt: (!doubts.is_empty()).then(|| doubts.join("; ")),
-        action: Action::Continue,
-        beside: loopback,
-    };
-    Ok(Some((chain.clone(), rule, target)))
+    let place = Place { comment: conditions.comment.as_deref().map(|text| shown(text).into()), ..place(line, text) };
+    Ok(Line { chain, rules: conditions.rules(&place), target })
 }
 
 /// What a target of the kernel does, and what nobody can say about it.
-fn known(name: &str, words: &[String]) -> Option<(Target, Option<String>)> {
+pub(super) fn known_target(name: &str, given: &[Given]) -> Option<(Target, Option<String>)> {
     let is_in = |list: &str| list.split_ascii_whitespace().any(|known| known == name);
+    let has = |option: &str| given.iter().any(|given| given.of == Owner::Target && given.name == option);
     let drop = |doubt: Option<&str>| (Target::Action(Action::Drop), doubt.map(ToOwned::to_owned));
     let beside = |what: String| (Target::Beside(what), None);
     Some(match name {
@@ -104,8 +123,9 @@ fn known(name: &str, words: &[String]) -> Option<(Target, Option<String>)> {
         "DROP" | "REJECT" => drop(None),
         "RETURN" => (Target::Action(Action::Return), None),
         "QUEUE" | "NFQUEUE" => drop(Some("a program decides, which the adapter does not ask")),
+        "SYNPROXY" | "CLUSTERIP" => drop(Some("the adapter does not answer or spread connections")),
         "NOTRACK" => drop(Some(NOT_TRACKED)),
-        "CT" if words.iter().any(|word| word == "--notrack") => drop(Some(NOT_TRACKED)),
+        "CT" if has("notrack") => drop(Some(NOT_TRACKED)),
         _ if is_in(LOGGING) => beside("the adapter does not log".to_owned()),
         _ if is_in(CHANGING) => beside(format!("the adapter does not do {name}")),
         _ if is_in(SOURCE) => beside("sources are not translated by the adapter".to_owned()),
@@ -114,133 +134,199 @@ fn known(name: &str, words: &[String]) -> Option<(Target, Option<String>)> {
     })
 }
 
+/// Parts of the packets that a line may have.
+const MOST_PARTS: usize = 64;
+
+/// Options that no line of a saved table has.
+const COMMANDS: &str = "a command that only adds rules can be read; load the file and save it again with iptables-save";
+
 impl Conditions<'_> {
-    /// Reads conditions up to the target; `None` if a word makes no sense.
-    fn read(&mut self, words: &[String]) -> Option<Target> {
-        let mut words = words.iter().map(String::as_str).peekable();
-        let mut negated = false;
-        while let Some(word) = words.next() {
-            match word {
-                "!" if !negated => {
-                    negated = true;
-                    continue;
-                }
-                "-j" if !negated => return Some(Target::Named(words.next()?.to_owned())),
-                "-g" if !negated => return Some(Target::Goto(words.next()?.to_owned())),
-                "-m" if !negated => self.module(words.next()?),
-                "-s" | "-d" => self.address(word == "-s", words.next()?, negated)?,
-                "-i" | "-o" => self.interface(word == "-i", words.next()?, negated),
-                "-p" => self.protocol(words.next()?, negated)?,
-                "--sport" | "--dport" | "--sports" | "--dports" | "--ports" => {
-                    self.ports(word, words.next()?, negated)?;
-                }
-                "--state" | "--ctstate" => self.state(words.next()?, negated),
-                "--src-range" | "--dst-range" => self.range(word == "--src-range", words.next()?, negated)?,
-                "--comment" if !negated => drop(words.next()?),
-                "--icmp-type" | "--icmpv6-type" if words.peek() == Some(&"any") && !negated => drop(words.next()),
-                "--icmp-type" | "--icmpv6-type" => self.doubt("the adapter sees no ICMP types"),
-                "--tcp-flags" | "--syn" | "--tcp-option" => self.doubt("the adapter sees no TCP flags and options"),
-                "-f" => self.doubt("the adapter cannot tell fragments"),
-                "-c" if !negated => {
-                    words.next()?;
-                    words.next()?;
-                }
-                _ if word.starts_with('-') && self.in_doubt => {}
-                _ if word.starts_with('-') => self.doubt(&format!("the condition {word} cannot be said")),
-                // The rest of a condition that cannot be said.
-                _ if !self.doubts.is_empty() => {}
-                _ => return None,
+    fn core(&mut self, option: &Given, given: &[Given]) -> Result<(), String> {
+        let value = option.values.first().map_or("", String::as_str);
+        match option.name.as_str() {
+            "source" | "destination" => self.address(option.name == "source", value, option.negated),
+            "in-interface" | "out-interface" => {
+                self.interface(option.name == "in-interface", value, option.negated);
+                Ok(())
             }
-            negated = false;
+            "protocol" => self.protocol(&value.to_ascii_lowercase(), option.negated),
+            "fragments" => {
+                self.doubt("the adapter cannot tell fragments");
+                Ok(())
+            }
+            "match" => {
+                self.module(value, given);
+                Ok(())
+            }
+            "ipv4" | "ipv6" => {
+                self.elsewhere |= (option.name == "ipv6") != self.is_v6;
+                Ok(())
+            }
+            "set-counters" | "verbose" => Ok(()),
+            name => Err(format!("--{name}: {COMMANDS}")),
         }
-        // A rule without a target counts packets, and no more.
-        Some(Target::Action(Action::Continue))
     }
 
-    fn module(&mut self, name: &str) {
-        const SAID: &str = "tcp udp sctp udplite dccp multiport comment state conntrack iprange icmp icmp6";
-        self.in_doubt = !SAID.split_ascii_whitespace().any(|known| known == name);
-        if self.in_doubt {
-            self.doubt(&format!("the match {name} cannot be said"));
+    /// A match that has been named.
+    fn module(&mut self, name: &str, given: &[Given]) {
+        const SAID: &str = "tcp udp sctp dccp multiport comment state conntrack iprange icmp icmp6 addrtype";
+        if !SAID.split_ascii_whitespace().any(|known| known == name) {
+            let what = shown(&format!("the match {name} cannot be said"));
+            self.parts.doubt(&Doubt { about: about(name, given), ..Doubt::new(&what) });
         }
+    }
+
+    /// An option of a match that has been named.
+    fn option(&mut self, module: &str, option: &Given, given: &[Given]) -> Result<(), String> {
+        let value = option.values.first().map_or("", String::as_str);
+        match (module, option.name.as_str()) {
+            ("tcp" | "udp" | "sctp" | "dccp" | "multiport", "source-port" | "source-ports") => {
+                self.ports(true, false, value, option.negated)
+            }
+            ("tcp" | "udp" | "sctp" | "dccp" | "multiport", "destination-port" | "destination-ports") => {
+                self.ports(false, true, value, option.negated)
+            }
+            ("multiport", "ports") => self.ports(true, true, value, option.negated),
+            ("comment", _) => {
+                self.comment = Some(value.to_owned());
+                Ok(())
+            }
+            ("state", "state") | ("conntrack", "ctstate") => {
+                self.state(value, option.negated);
+                Ok(())
+            }
+            ("iprange", _) => self.range(option.name == "src-range", value, option.negated),
+            ("addrtype", "src-type" | "dst-type") => {
+                self.address_type(option.name == "src-type", value, option.negated);
+                Ok(())
+            }
+            ("icmp" | "icmp6", _) if matches!(value, "any" | "255") && !option.negated && module == "icmp" => Ok(()),
+            _ => {
+                self.doubt(&match module {
+                    "icmp" | "icmp6" => "the adapter sees no ICMP types".to_owned(),
+                    "tcp" => "the adapter sees no TCP flags and options".to_owned(),
+                    "sctp" => "the adapter sees no SCTP chunks".to_owned(),
+                    "conntrack" | "addrtype" | "dccp" => format!("the condition --{} cannot be said", option.name),
+                    _ => {
+                        self.module(module, given);
+                        return Ok(());
+                    }
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// What must be true of the line as a whole.
+    fn complete(&mut self, given: &[Given]) -> Result<(), String> {
+        for option in given {
+            let named = match &option.of {
+                Owner::Core if option.name == "match" => option.values.first().map(String::as_str),
+                Owner::Match(module, _) => Some(*module),
+                _ => None,
+            };
+            let needs: &[u8] = match named {
+                Some("tcp") => &[6],
+                Some("udp") => &[17],
+                Some("sctp") => &[132],
+                Some("dccp") => &[33],
+                Some("icmp") => &[1],
+                Some("icmp6") => &[58],
+                Some("multiport") => &[6, 17, 33, 132, 136],
+                _ => continue,
+            };
+            if !self.protocol.is_some_and(|number| needs.contains(&number)) {
+                return Err(format!("the match {} without its protocol", named.unwrap_or_default()));
+            }
+            if let Owner::Match("multiport", instance) = option.of
+                && given.iter().filter(|other| other.of == Owner::Match("multiport", instance)).count() > 1
+            {
+                return Err("more than one condition of one match multiport".to_owned());
+            }
+        }
+        Ok(())
     }
 
     fn doubt(&mut self, doubt: &str) {
-        if self.doubts.iter().all(|said| said != doubt) {
-            self.doubts.push(super::text::shown(doubt));
-        }
+        self.parts.doubt(&Doubt::new(&shown(doubt)));
     }
 
-    fn narrow(&mut self, to: &Match) {
-        match self.when.intersect(to) {
-            Some(when) => self.when = when,
-            None => self.never = true,
-        }
+    fn narrow(&mut self, to: Match) {
+        self.parts.narrow(&[Piece::sure(to)], MOST_PARTS);
     }
 
-    fn address(&mut self, source: bool, word: &str, negated: bool) -> Option<()> {
-        let set = match net(word) {
-            Some(net) if matches!(net, IpNet::V6(_)) == self.is_v6 => AddrSet::from(net),
-            Some(_) => return None,
-            None if word.split_once('/').is_some_and(|(addr, mask)| is_addr(addr) && is_addr(mask)) => {
-                self.doubt("an address mask that is no prefix");
-                return Some(());
+    fn address(&mut self, source: bool, word: &str, negated: bool) -> Result<(), String> {
+        let words: Vec<_> = word.split(',').collect();
+        if negated && words.len() > 1 {
+            return Err("a ! before several addresses".to_owned());
+        }
+        let mut sets = Vec::new();
+        for word in words {
+            match net(word) {
+                Some(net) if matches!(net, IpNet::V6(_)) == self.is_v6 => sets.push(AddrSet::from(net)),
+                Some(_) => return Err(format!("{word} is of the other IP version than the file")),
+                None if word.split_once('/').is_some_and(|(addr, mask)| is_addr(addr) && is_addr(mask)) => {
+                    self.doubt("an address mask that is no prefix");
+                    return Ok(());
+                }
+                None => return Err(format!("{word} is not an address or a prefix")),
             }
-            None => return None,
-        };
-        self.addresses(source, set, negated);
-        Some(())
+        }
+        self.addresses(source, AddrSet::union_of(&sets), negated);
+        Ok(())
     }
 
     fn addresses(&mut self, source: bool, set: AddrSet, negated: bool) {
         let set = if negated { outside(&set) } else { set };
         let any = Match::any();
-        self.narrow(&if source { Match { src: set, ..any } } else { Match { dst: set, ..any } });
+        self.narrow(if source { Match { src: set, ..any } } else { Match { dst: set, ..any } });
     }
 
-    fn range(&mut self, source: bool, word: &str, negated: bool) -> Option<()> {
-        let (first, last) = word.split_once('-')?;
-        let set = span(first.parse().ok()?, last.parse().ok()?)?;
+    fn range(&mut self, source: bool, word: &str, negated: bool) -> Result<(), String> {
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        let addr = |word: &str| word.parse::<IpAddr>().ok().filter(|addr| addr.is_ipv6() == self.is_v6);
+        let (Some(first), Some(last)) = (addr(first), addr(last)) else {
+            return Err(format!("{word} is not a range of addresses"));
+        };
+        // A range whose ends are exchanged matches nothing.
+        let set = span(first, last).unwrap_or_default();
         self.addresses(source, set, negated);
-        Some(())
+        Ok(())
     }
 
     fn interface(&mut self, incoming: bool, name: &str, negated: bool) {
-        let through = through(self.settings, incoming, &[name], negated);
-        match through.sides {
-            Some(sides) => self.narrow(&Match { sides, ..Match::any() }),
-            None => self.never = true,
+        if name == "+" && !negated {
+            return;
         }
-        if let Some(doubt) = through.doubt {
-            self.doubt(&doubt);
-        }
+        self.through = true;
+        self.parts.narrow(&through(self.settings, incoming, &[name], negated), MOST_PARTS);
     }
 
-    fn protocol(&mut self, word: &str, negated: bool) -> Option<()> {
-        let protos = match (protocol(word)?, negated) {
-            (Proto::Any, false) => return Some(()),
-            (Proto::Any, true) => return None,
-            (Proto::Is(number), false) => Protos::one(number),
-            (Proto::Is(number), true) => all_but(number),
-        };
-        self.narrow(&Match { protos, ..Match::any() });
-        Some(())
+    fn protocol(&mut self, word: &str, negated: bool) -> Result<(), String> {
+        // 0 means any to iptables.
+        let number = if word == "all" { 0 } else { protocols::number(word).ok_or_else(|| unknown_protocol(word))? };
+        if number == 0 {
+            return if negated { Err("no protocol at all".to_owned()) } else { Ok(()) };
+        }
+        self.protocol = (!negated).then_some(number);
+        let protos = if negated { protocols::all_but(&BTreeSet::from([number])) } else { Protos::one(number) };
+        self.narrow(Match { protos, ..Match::any() });
+        Ok(())
     }
 
-    fn ports(&mut self, option: &str, word: &str, negated: bool) -> Option<()> {
-        let set = port_list(word)?;
+    fn ports(&mut self, source: bool, destination: bool, word: &str, negated: bool) -> Result<(), String> {
+        let set = port_list(word).ok_or_else(|| format!("{word} is not a list of port numbers"))?;
         let set = if negated { set.complement() } else { set };
-        let ports = match option {
-            "--sport" | "--sports" => (set, PortSet::full()),
-            "--dport" | "--dports" => (PortSet::full(), set),
-            _ if negated => (set.clone(), set),
-            _ => {
-                self.either = Some(set);
-                (PortSet::full(), PortSet::full())
-            }
+        let any = PortSet::full;
+        let sides = match (source, destination) {
+            (true, true) if negated => vec![(set.clone(), set)],
+            (true, true) => vec![(set.clone(), any()), (any(), set)],
+            (true, false) => vec![(set, any())],
+            _ => vec![(any(), set)],
         };
-        self.narrow(&Match { ports: Some(ports), ..Match::any() });
-        Some(())
+        let piece = |ports| Piece::sure(Match { ports: Some(ports), ..Match::any() });
+        self.parts.narrow(&sides.into_iter().map(piece).collect::<Vec<_>>(), MOST_PARTS);
+        Ok(())
     }
 
     fn state(&mut self, word: &str, negated: bool) {
@@ -249,46 +335,73 @@ impl Conditions<'_> {
             return self.doubt(&format!("the connection state {word} cannot be said"));
         };
         let state = states.into_iter().reduce(|a, b| a | b).unwrap_or(State::ALL);
-        self.narrow(&Match { state: if negated { state.complement() } else { state }, ..Match::any() });
+        self.narrow(Match { state: if negated { state.complement() } else { state }, ..Match::any() });
     }
 
-    /// The rule matches what any of these matches.
-    fn alternatives(&self) -> Vec<Match> {
-        if self.never {
-            return Vec::new();
+    fn address_type(&mut self, source: bool, word: &str, negated: bool) {
+        let upper = word.to_ascii_uppercase();
+        let types: Vec<_> = upper.split(',').collect();
+        match address_type::of_version(&types, self.is_v6, self.settings.view) {
+            Some((types, family)) => {
+                self.parts.narrow(&address_type::pieces(self.settings, source, &types, negated, &family), MOST_PARTS);
+            }
+            None => self.doubt("several types of an IPv6 address cannot be said"),
         }
-        let Some(either) = &self.either else { return vec![self.when.clone()] };
-        let sides = [(either.clone(), PortSet::full()), (PortSet::full(), either.clone())];
-        let side = |ports| self.when.intersect(&Match { ports: Some(ports), ..Match::any() });
-        sides.into_iter().filter_map(side).collect()
+    }
+
+    /// The rules that the line is, one for each set of doubts.
+    fn rules(&self, place: &Place) -> Vec<ChainRule> {
+        let rules = self.parts.rules(place, &Action::Continue);
+        if !rules.is_empty() && !self.elsewhere {
+            return rules;
+        }
+        let why = match () {
+            () if self.elsewhere => "the line is for the other IP version alone",
+            () if self.through => "traffic of other interfaces does not reach the adapter",
+            () => "no packet matches",
+        };
+        let (place, beside) = (place.clone(), Some(why.to_owned()));
+        vec![ChainRule { place, when: Vec::new(), doubt: None, action: Action::Continue, beside }]
     }
 }
 
-/// `tcp`, `ipv6-icmp` or a number.
-pub(super) fn protocol(word: &str) -> Option<Proto> {
-    Some(match word {
-        "all" => Proto::Any,
-        "ipv6-icmp" | "icmp6" => Proto::ICMPV6,
-        "igmp" => Proto::Is(2),
-        "ipencap" | "ipip" => Proto::Is(4),
-        "dccp" => Proto::Is(33),
-        "ipv6" => Proto::Is(41),
-        "gre" => Proto::Is(47),
-        "esp" => Proto::Is(50),
-        "ah" => Proto::Is(51),
-        "ospf" | "ospfigp" => Proto::Is(89),
-        "pim" => Proto::Is(103),
-        "vrrp" => Proto::Is(112),
-        "udplite" => Proto::Is(136),
-        // 0 means any to iptables.
-        "0" => Proto::Any,
-        _ => words::proto(word).ok()?,
-    })
+/// Whether a match is about how many or how fast.
+fn about(name: &str, given: &[Given]) -> About {
+    let has = |option: &str| {
+        let of = |given: &&Given| matches!(given.of, Owner::Match(module, _) if module == name) && given.name == option;
+        given.iter().find(of).map(|given| given.negated)
+    };
+    let above = |above: &str, upto: &str| match (has(above), has(upto)) {
+        (Some(negated), None) => {
+            if negated {
+                About::Below
+            } else {
+                About::Above
+            }
+        }
+        (None, Some(negated)) => {
+            if negated {
+                About::Above
+            } else {
+                About::Below
+            }
+        }
+        _ => About::Other,
+    };
+    match name {
+        "limit" => About::Below,
+        "hashlimit" => above("hashlimit-above", "hashlimit-upto"),
+        "connlimit" => above("connlimit-above", "connlimit-upto"),
+        "quota" if has("quota") == Some(false) => About::Below,
+        "recent" if has("hitcount").is_some() && (has("update") == Some(false) || has("rcheck") == Some(false)) => {
+            About::Above
+        }
+        _ => About::Other,
+    }
 }
 
-/// All protocols but one.
-pub(super) fn all_but(number: u8) -> Protos {
-    Protos::Of((0..=u8::MAX).filter(|other| *other != number).collect::<BTreeSet<u8>>())
+fn unknown_protocol(word: &str) -> String {
+    format!("the protocol {word} is not known; write its number")
 }
 
 /// Addresses from one to another.
@@ -318,42 +431,15 @@ fn is_addr(word: &str) -> bool {
     word.parse::<IpAddr>().is_ok()
 }
 
-/// `80`, `8000:8099`, or several separated by commas.
+/// `80`, `8000:8099`, `8000:` or `:8099`, or several separated by commas.
 fn port_list(word: &str) -> Option<PortSet> {
     let port = |word: &str| words::number::<u16>(word, "port", 0, u16::MAX).ok();
     let range = |word: &str| {
         let (first, last) = word.split_once(':').unwrap_or((word, word));
-        let (first, last) = (port(first)?, port(last)?);
+        let first = if first.is_empty() && word.len() > 1 { 0 } else { port(first)? };
+        let last = if last.is_empty() && word.len() > 1 { u16::MAX } else { port(last)? };
         (first <= last).then_some(Interval { first, last })
     };
     let ranges: Option<Vec<_>> = word.split(',').map(range).collect();
     Some(PortSet::from_intervals(ranges?))
-}
-
-/// Words of a line; `"..."` with escapes is one word, which keeps the first quote: it cannot be taken for an option.
-/// `None` if a quote does not end.
-fn split(text: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c.is_ascii_whitespace() {
-            continue;
-        }
-        let mut word = String::from(c);
-        if c == '"' {
-            loop {
-                match chars.next()? {
-                    '"' => break,
-                    '\\' => word.push(chars.next()?),
-                    c => word.push(c),
-                }
-            }
-        } else {
-            while let Some(c) = chars.next_if(|c| !c.is_ascii_whitespace()) {
-                word.push(c);
-            }
-        }
-        words.push(word);
-    }
-    Some(words)
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::super::document::Proto;
 use super::super::sets::{AddrSet, PortSet};
+use super::protocols;
 use super::report::{Effect, Report};
 use super::rules::{Place, Protos, both};
 use super::state::Placed;
@@ -29,8 +30,65 @@ pub(super) struct Said {
     pub replies: bool,
 }
 
+/// Protocols of which a deny by ports is written one by one where the adapter sees no ports of them.
+const FEW_PROTOCOLS: usize = 16;
+
+/// Packets of protocols whose ports the adapter does not see, that a deny by ports may concern.
+struct Shut {
+    direction: Direction,
+    /// Local and remote addresses.
+    local: AddrSet,
+    remote: AddrSet,
+    protos: BTreeSet<u8>,
+    place: Place,
+}
+
+/// The rules that say what a list says.
+pub(super) fn say(list: &[Placed], bound: &AddrSet, report: &mut Report) -> Vec<Said> {
+    let mut shut: Vec<Shut> = Vec::new();
+    let mut all = Vec::new();
+    for placed in &protocols::spread(list) {
+        let rules = one(placed, bound, report, &mut shut);
+        for rule in rules {
+            all.extend(closed(&rule, &shut, bound, report));
+            all.push(rule);
+        }
+    }
+    all
+}
+
+/// What must stand before an allow, so that it does not let through what a deny by ports may have denied.
+fn closed(rule: &Said, shut: &[Shut], bound: &AddrSet, report: &mut Report) -> Vec<Said> {
+    let mut rules = Vec::new();
+    if rule.action != Verdict::Allow || rule.remote_ports.is_some() || rule.local_ports.is_some() {
+        return rules;
+    }
+    for shut in shut.iter().filter(|shut| shut.direction == rule.direction) {
+        let all = bound.families();
+        let remote = both(rule.remote.as_ref().unwrap_or(&all), &shut.remote);
+        let local = both(&rule.local, &shut.local);
+        let remote = both(&remote, &local.families());
+        let concerned = match rule.proto {
+            Proto::Any => true,
+            Proto::Is(number) => shut.protos.contains(&number),
+        };
+        if !concerned || remote.is_empty() || local.is_empty() {
+            continue;
+        }
+        report.line(&shut.place, Effect::DeniesMore, UNSEEN_PORTS);
+        let local = both(&local, &remote.families());
+        let remote = (remote != all).then_some(remote);
+        let here = Said { remote, local, ..rule.clone() };
+        if rule.proto == Proto::Any {
+            rules.extend([Proto::TCP, Proto::UDP, Proto::SCTP].map(|proto| Said { proto, ..here.clone() }));
+        }
+        rules.push(Said { place: shut.place.clone(), action: Verdict::Deny, replies: false, ..here });
+    }
+    rules
+}
+
 /// The rules that say what a flat rule says.
-pub(super) fn say(placed: &Placed, bound: &AddrSet, report: &mut Report) -> Vec<Said> {
+fn one(placed: &Placed, bound: &AddrSet, report: &mut Report, shut: &mut Vec<Shut>) -> Vec<Said> {
     let when = &placed.flat.when;
     let rx = placed.direction == Direction::Rx;
     let (local, remote) = if rx { (&when.dst, &when.src) } else { (&when.src, &when.dst) };
@@ -53,7 +111,7 @@ pub(super) fn say(placed: &Placed, bound: &AddrSet, report: &mut Report) -> Vec<
         replies: placed.replies && placed.flat.verdict == Verdict::Allow,
     };
     match ports {
-        Some(ports) => with_ports(&rule, &when.protos, &ports, report),
+        Some(ports) => with_ports(&rule, &when.protos, &ports, report, shut),
         None => without_ports(&rule, &when.protos, report),
     }
 }
@@ -86,7 +144,15 @@ fn replied(rule: &Said, report: &mut Report) -> Vec<Said> {
     rules
 }
 
-fn with_ports(rule: &Said, protos: &Protos, ports: &(PortSet, PortSet), report: &mut Report) -> Vec<Said> {
+const UNSEEN_PORTS: &str = "the adapter sees the ports of tcp, udp and sctp alone";
+
+fn with_ports(
+    rule: &Said,
+    protos: &Protos,
+    ports: &(PortSet, PortSet),
+    report: &mut Report,
+    shut: &mut Vec<Shut>,
+) -> Vec<Said> {
     // One side is always named, so that the rule does not match packets without ports.
     let (remote_ports, local_ports) = (&ports.0, &ports.1);
     let name_local = !local_ports.is_full() || remote_ports.is_full();
@@ -96,18 +162,28 @@ fn with_ports(rule: &Said, protos: &Protos, ports: &(PortSet, PortSet), report: 
         local_ports: name_local.then(|| local_ports.clone()),
         ..rule.clone()
     };
-    let Protos::Of(numbers) = protos else { return vec![rule_with(Proto::Any)] };
+    let every: BTreeSet<u8> = (0..=u8::MAX).collect();
+    let numbers = match protos {
+        Protos::Any => &every,
+        Protos::Of(numbers) => numbers,
+    };
     let (seen, unseen): (BTreeSet<u8>, BTreeSet<u8>) = numbers.iter().partition(|number| Proto::has_ports(**number));
-    let mut rules: Vec<_> = seen.into_iter().map(|number| rule_with(Proto::Is(number))).collect();
-    if unseen.is_empty() {
-        return rules;
-    }
-    let reason = "the adapter sees the ports of tcp, udp and sctp alone";
+    let mut rules: Vec<_> = if seen.len() == 3 {
+        vec![rule_with(Proto::Any)]
+    } else {
+        seen.into_iter().map(|number| rule_with(Proto::Is(number))).collect()
+    };
     match rule.action {
-        Verdict::Allow => report.line(&rule.place, Effect::LeftOut, reason),
-        Verdict::Deny => {
-            report.line(&rule.place, Effect::DeniesMore, reason);
+        _ if unseen.is_empty() => {}
+        Verdict::Allow => report.line(&rule.place, Effect::LeftOut, UNSEEN_PORTS),
+        Verdict::Deny if unseen.len() <= FEW_PROTOCOLS => {
+            report.line(&rule.place, Effect::DeniesMore, UNSEEN_PORTS);
             rules.extend(without_ports(rule, &Protos::Of(unseen), report));
+        }
+        Verdict::Deny => {
+            let (direction, place, local) = (rule.direction, rule.place.clone(), rule.local.clone());
+            let remote = rule.remote.clone().unwrap_or_else(|| rule.local.families());
+            shut.push(Shut { direction, local, remote, protos: unseen, place });
         }
     }
     rules

@@ -55,17 +55,24 @@
     )
 )]
 
+mod address_type;
 mod classbench;
+mod cover;
 mod dpdk;
 mod expand;
 mod interface;
 mod iptables;
+mod iptables_line;
+mod iptables_options;
 mod iptables_rule;
 mod json;
 mod lower;
 mod nft;
 mod nft_rule;
 mod nft_value;
+mod pieces;
+mod protocols;
+mod reach;
 mod report;
 mod rules;
 mod state;
@@ -77,7 +84,6 @@ use std::net::IpAddr;
 use self::expand::{Base, Program, Seen, expand};
 use self::report::Report;
 use self::rules::{Flat, Match, Sides, both};
-use self::state::Split;
 use super::document::{Attach, Document};
 use super::problems::ParseErrors;
 use super::sets::AddrSet;
@@ -132,6 +138,9 @@ pub struct Settings {
     /// Interfaces through which the container's traffic came and went in the old firewall. If any is named, rules for others
     /// never match.
     pub uplinks: Vec<String>,
+    /// Interfaces of a router's side towards the container: its bridge, its veth. If any is named, rules for others never match
+    /// there.
+    pub inside: Vec<String>,
     /// VLAN of the container's frames; 0 vouches that they carry no tag. Others than 0 are bound.
     pub vlan: Option<u16>,
     /// Value of the `domain` field of DPDK rules that stands for the container's traffic.
@@ -154,19 +163,35 @@ impl Settings {
             multicast: Verdict::Deny,
             view: View::Host,
             uplinks: Vec::new(),
+            inside: Vec::new(),
             vlan: None,
             domain: None,
             accept_stateless: false,
         }
     }
 
-    /// True, false or unknown: does a rule for this interface concern the container? `eth+` and `eth*` are prefixes.
+    /// True, false or unknown: does the container's traffic pass this interface on the way to and from its peers?
     fn is_uplink(&self, interface: &str) -> Option<bool> {
-        let fits = |uplink: &String| match interface.strip_suffix(['+', '*']) {
-            Some(prefix) => uplink.starts_with(prefix),
-            None => uplink == interface,
-        };
-        (!self.uplinks.is_empty()).then(|| self.uplinks.iter().any(fits))
+        if self.uplinks.is_empty() {
+            return self.inside.iter().any(|name| fits(interface, name)).then_some(false);
+        }
+        Some(self.uplinks.iter().any(|name| fits(interface, name)))
+    }
+
+    /// The same on a router's side towards the container.
+    fn is_inside(&self, interface: &str) -> Option<bool> {
+        if self.inside.is_empty() {
+            return self.uplinks.iter().any(|name| fits(interface, name)).then_some(false);
+        }
+        Some(self.inside.iter().any(|name| fits(interface, name)))
+    }
+}
+
+/// Whether a condition's interface means one that the settings name. `eth+` and `eth*` are prefixes in a condition.
+fn fits(interface: &str, named: &str) -> bool {
+    match interface.strip_suffix(['+', '*']) {
+        Some(prefix) => named.starts_with(prefix),
+        None => interface == named,
     }
 }
 
@@ -244,9 +269,22 @@ pub enum ImportError {
         /// The line, cut and escaped.
         text: String,
     },
-    /// The document that the settings and the rules make is refused.
-    #[error("the imported document is refused: {0}")]
-    Document(#[from] ParseErrors),
+    /// No policy can say a rule.
+    #[error("{line}: no policy can say this rule: {what}: {text}")]
+    Rule {
+        /// Line, from 1; 0 if no line says it.
+        line: u32,
+        /// What is wrong.
+        what: String,
+        /// The line, cut and escaped.
+        text: String,
+    },
+    /// The settings make no document.
+    #[error("the settings make no policy: {what}")]
+    Settings {
+        /// What is wrong, one a line.
+        what: String,
+    },
 }
 
 /// What a reader makes of a file.
@@ -275,24 +313,30 @@ pub fn import(format: Format, bytes: &[u8], name: &str, settings: &Settings) -> 
     let read = match format {
         Format::Classbench => classbench::read(text, &mut report),
         Format::Iptables => iptables::read(text, settings, &mut report),
-        Format::Nft => nft::read(text, settings),
+        Format::Nft => nft::read(text, settings, &mut report),
         Format::DpdkAcl => dpdk::read(text, settings, &mut report),
     }?;
     let (rx, tx) = flatten(&read, settings, &mut report)?;
     let bound: AddrSet = settings.ips.iter().copied().collect();
-    let placed = if read.stateful {
-        let all = both(&bound, &read.family);
-        let rx = Split::new(rx, &start(&all, Direction::Rx), settings, &mut report)?;
-        let tx = Split::new(tx, &start(&all, Direction::Tx), settings, &mut report)?;
-        state::place(rx, tx, &mut report)
-    } else {
-        state::stateless(rx, tx)
-    };
-    let rules: Vec<_> = placed.iter().flat_map(|placed| lower::say(placed, &bound, &mut report)).collect();
-    let yaml = write::document(settings, name, &rules);
-    let document = Document::parse(&yaml, name)?;
+    let placed = if read.stateful { state::place(&rx, &tx, settings, &mut report)? } else { state::stateless(rx, tx) };
+    let rules = lower::say(&placed, &bound, &mut report);
+    let yaml = write::document(settings, name, &rules)?;
+    let document = Document::parse(&yaml, name).map_err(|errors| unfit(&errors, &rules))?;
     let (not_carried, notes) = report.finish();
     Ok(Import { yaml, document, not_carried, notes })
+}
+
+/// Why a document is refused, in terms of the file that it was made from.
+fn unfit(errors: &ParseErrors, rules: &[lower::Said]) -> ImportError {
+    let rule = |line: u32| rules.get(usize::try_from(line).ok()?.checked_sub(write::FIRST_RULE)?);
+    let found = errors.errors().iter().find_map(|error| Some((error, rule(error.line())?)));
+    if let Some((error, rule)) = found {
+        let (line, text) = (rule.place.line, rule.place.text.to_string());
+        return ImportError::Rule { line, what: error.text().to_owned(), text };
+    }
+    let texts: Vec<_> = errors.errors().iter().map(|error| error.text()).collect();
+    let nd = if texts.iter().any(|text| text.contains("nd: open-icmpv6")) { " (--open-nd)" } else { "" };
+    ImportError::Settings { what: texts.join("\n") + nd }
 }
 
 /// The first-match lists of both directions, for the bound addresses alone.
@@ -300,11 +344,21 @@ fn flatten(read: &Read, settings: &Settings, report: &mut Report) -> Result<(Vec
     let bound = both(&settings.ips.iter().copied().collect(), &read.family);
     if bound.is_empty() {
         report.note("the rules are for the other IP version than the bound addresses: everything is denied");
+    } else {
+        let all: AddrSet = settings.ips.iter().copied().collect();
+        for (version, left) in
+            [("IPv4", bound.v4.is_empty() && !all.v4.is_empty()), ("IPv6", bound.v6.is_empty() && !all.v6.is_empty())]
+        {
+            if left {
+                report.note(format!("the file says nothing of {version}: all {version} of the container is denied"));
+            }
+        }
     }
     let mut seen = Seen::new(&read.program);
-    let mut list = |bases, start: &Match| expand(&read.program, bases, start, &mut seen, report);
+    let spare = settings.accept_stateless;
+    let mut list = |bases, start: &Match| expand(&read.program, bases, start, spare, &mut seen, report);
     let (rx, tx) = (list(&read.rx, &start(&bound, Direction::Rx))?, list(&read.tx, &start(&bound, Direction::Tx))?);
-    seen.tell(&read.program, report);
+    seen.tell(&read.program, &[&read.rx, &read.tx], report);
     Ok((rx, tx))
 }
 

@@ -1,13 +1,15 @@
 //! One rule of an nftables ruleset: statements to conditions and a verdict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ImportError;
 use super::Settings;
-use super::iptables_rule::{NOT_TRACKED, TRANSLATED};
+use super::iptables_rule::{NOT_TRACKED, TRANSLATED, Target, known_target};
 use super::json::Json;
-use super::nft_value::{Field, Said, field, said};
-use super::rules::{Action, ChainRule, Match, Place};
+use super::nft::Name;
+use super::nft_value::{Field, carriers, compared, field, said};
+use super::pieces::{Parts, Piece};
+use super::rules::{About, Action, ChainRule, Doubt, Match, Place};
 use super::text::{place, shown, syntax};
 
 /// Alternatives that one rule may have.
@@ -15,26 +17,41 @@ const MOST_ALTERNATIVES: usize = 4096;
 
 /// Statements that change packets, marks or lists, and not where packets go.
 const BESIDE: &str = "mangle flow dup snat masquerade last secmark";
-/// Statements that may end a rule before its verdict. Any other that is not known may hold a verdict.
-const CONDITIONS: &[&str] = &["limit", "quota", "meter", "ct count", "set", "map"];
+/// Statements that may end a rule before its verdict, by how many or how fast.
+const RATES: &[&str] = &["limit", "quota", "ct count"];
 
 const RULE: &str = "a rule with the list expr";
 
-/// Named sets and maps, by family, table and name.
-pub(super) type Sets<'a> = BTreeMap<(String, String, String), Json<'a>>;
+/// Named sets and maps.
+pub(super) type Sets<'a> = BTreeMap<Name, &'a Json<'a>>;
 
 /// Reads rules.
 pub(super) struct Reader<'a> {
     pub settings: &'a Settings,
     pub sets: &'a Sets<'a>,
-    pub chains: &'a BTreeMap<(String, String, String), usize>,
+    pub chains: &'a BTreeMap<Name, usize>,
+    /// Sets and maps that rules add to or take from.
+    pub changing: &'a BTreeSet<Name>,
+}
+
+/// Notes the sets and maps that a rule changes.
+pub(super) fn adds_to(rule: &Json<'_>, changing: &mut BTreeSet<Name>) {
+    let text = |of: &Json<'_>, key: &str| of.get(key).and_then(Json::str).map(ToOwned::to_owned);
+    let Some((family, table)) = text(rule, "family").zip(text(rule, "table")) else { return };
+    for statement in rule.get("expr").and_then(Json::list).unwrap_or_default() {
+        let Some((kind, body)) = statement.only() else { continue };
+        for named in [text(body, kind), text(body, "set"), text(body, "map")].into_iter().flatten() {
+            if let Some(name) = named.strip_prefix('@').filter(|_| ["set", "map", "meter"].contains(&kind)) {
+                changing.insert((family.clone(), table.clone(), name.to_owned()));
+            }
+        }
+    }
 }
 
 /// A rule while its statements are read.
 struct Growing {
     place: Place,
-    when: Vec<Match>,
-    doubts: Vec<String>,
+    parts: Parts,
     beside: Vec<String>,
     /// Done, with the rules of a verdict map before it.
     action: Option<Action>,
@@ -43,17 +60,29 @@ struct Growing {
     unknown: bool,
 }
 
+/// The values that a condition compares with, and what is not certain about them.
+struct Values<'b> {
+    given: Vec<&'b Json<'b>>,
+    doubt: Option<String>,
+}
+
 impl Reader<'_> {
-    /// The rules that one rule becomes: more than one with a verdict map.
+    /// The rules that one rule becomes: more than one with a verdict map or several doubts.
     pub fn rules(&self, rule: &Json<'_>, family: &str, table: &str) -> Result<Vec<ChainRule>, ImportError> {
         let wrong = |what: &str| syntax(rule.line, rule.text, what, RULE);
         let statements = rule.get("expr").and_then(Json::list).ok_or_else(|| wrong("a rule without statements"))?;
-        let handle = rule.get("handle").and_then(Json::number).map_or(String::new(), |n| format!("handle {n}: "));
+        let handle = rule.get("handle").and_then(Json::number);
         let body = rule.get("expr").map_or("", |expr| expr.text);
+        let comment = rule.get("comment").and_then(Json::str).map(shown);
+        let called = match (handle, &comment) {
+            (Some(handle), Some(comment)) => format!("handle {handle} \"{comment}\": "),
+            (Some(handle), None) => format!("handle {handle}: "),
+            (None, Some(comment)) => format!("\"{comment}\": "),
+            (None, None) => String::new(),
+        };
         let mut growing = Growing {
-            place: place(rule.line, &format!("{handle}{body}")),
-            when: vec![Match::any()],
-            doubts: Vec::new(),
+            place: Place { handle, comment: comment.map(Into::into), ..place(rule.line, &format!("{called}{body}")) },
+            parts: Parts::all(),
             beside: Vec::new(),
             action: None,
             mapped: Vec::new(),
@@ -66,10 +95,10 @@ impl Reader<'_> {
                 _ => return Err(wrong("a statement that is no object")),
             };
             if growing.action.is_some() {
-                break;
+                return Err(wrong("a statement behind a verdict"));
             }
             self.statement(&mut growing, name, body, family, table).ok_or_else(|| wrong("a statement that is cut"))?;
-            if growing.when.len() > MOST_ALTERNATIVES || growing.mapped.len() > MOST_ALTERNATIVES {
+            if growing.parts.len() > MOST_ALTERNATIVES || growing.mapped.len() > MOST_ALTERNATIVES {
                 let what = "alternatives in a rule";
                 return Err(ImportError::TooMany { line: rule.line, what, max: MOST_ALTERNATIVES });
             }
@@ -87,7 +116,17 @@ impl Reader<'_> {
             "notrack" => to.deny(NOT_TRACKED),
             "dnat" | "redirect" | "tproxy" => to.deny(TRANSLATED),
             "fwd" | "synproxy" => to.deny("the adapter does not send packets elsewhere"),
-            _ if CONDITIONS.contains(&name) => to.doubt(&format!("{name} cannot be said")),
+            "set" | "map" => {
+                let named = [body.get("set"), body.get("map")].into_iter().flatten().find_map(Json::str).unwrap_or("");
+                let what = format!("{} of the set {} cannot be said", shown(op(body)), shown(named));
+                to.parts.doubt(&Doubt { about: stateful(body), ..Doubt::new(&what) });
+            }
+            "xt" => self.foreign(to, body),
+            "meter" => to.parts.doubt(&Doubt { about: stateful(body), ..Doubt::new("meter cannot be said") }),
+            _ if RATES.contains(&name) => {
+                let what = format!("{name} cannot be said");
+                to.parts.doubt(&Doubt { about: rate(body), ..Doubt::new(&what) });
+            }
             _ if BESIDE.split_ascii_whitespace().any(|known| known == name) || name.starts_with("ct ") => {
                 to.beside.push(format!("the adapter does not do {}", shown(name)));
             }
@@ -100,6 +139,25 @@ impl Reader<'_> {
             },
         }
         Some(())
+    }
+
+    /// A match or target of iptables, of which nft prints the name alone.
+    fn foreign(&self, to: &mut Growing, body: &Json<'_>) {
+        let text = |key| body.get(key).and_then(Json::str).unwrap_or("");
+        match (text("type"), text("name")) {
+            ("match", "comment") => {}
+            ("match", name) => to.doubt(&format!("the match {} of iptables cannot be said", shown(name))),
+            ("target", name) => match known_target(name, &[]) {
+                // CT may be "untracked", and nft does not say.
+                Some((Target::Beside(what), _)) if name != "CT" => to.beside.push(what),
+                Some((Target::Action(action), None)) => to.action = Some(action),
+                _ => to.deny("xt cannot be said"),
+            },
+            _ => {
+                to.doubt("xt cannot be said");
+                to.unknown = true;
+            }
+        }
     }
 
     /// A verdict; `Some(None)` if it is none.
@@ -121,18 +179,27 @@ impl Reader<'_> {
 
     fn condition(&self, to: &mut Growing, body: &Json<'_>, family: &str, table: &str) -> Option<()> {
         let (left, right) = (body.get("left")?, body.get("right")?);
-        let negated = match body.get("op")?.str()? {
-            "==" | "in" => false,
-            "!=" => true,
-            op => {
-                to.doubt(&format!("the comparison {} cannot be said", shown(op)));
-                return Some(());
-            }
-        };
         let fields = fields(left);
-        match self.values(right, family, table) {
-            Some(values) => to.narrow(said(&fields, &values, negated, self.settings)),
-            None => to.doubt("the set is not in the file"),
+        let values = self.values(right, family, table)?;
+        let pieces = match body.get("op")?.str()? {
+            "==" | "in" => said(&fields, &values.given, false, self.settings),
+            "!=" => said(&fields, &values.given, true, self.settings),
+            op @ ("<" | ">" | "<=" | ">=")
+                if fields.len() == 1 && values.given.len() == 1 && values.doubt.is_none() =>
+            {
+                let value = values.given.first()?;
+                let found = fields.first().and_then(|field| compared(field, op, value));
+                found.map_or_else(|| vec![uncompared(op)], |when| vec![Piece::sure(when)])
+            }
+            op => vec![uncompared(op)],
+        };
+        match values.doubt {
+            // Whatever the elements are, the packets have the fields.
+            Some(doubt) => {
+                to.narrow(&carriers(&fields));
+                to.doubt(&doubt);
+            }
+            None => to.narrow(&pieces),
         }
         Some(())
     }
@@ -140,11 +207,16 @@ impl Reader<'_> {
     /// A verdict map becomes one rule for each of its elements.
     fn map(&self, to: &mut Growing, body: &Json<'_>, family: &str, table: &str) -> Option<()> {
         let fields = fields(body.get("key")?);
-        let Some(elements) = self.values(body.get("data")?, family, table) else {
-            to.deny("the map is not in the file");
+        let values = self.values(body.get("data")?, family, table)?;
+        if let Some(doubt) = values.doubt {
+            to.deny(&doubt);
             return Some(());
-        };
-        for element in elements {
+        }
+        // What no element is for stands last.
+        let (rest, elements): (Vec<_>, Vec<_>) = values.given.into_iter().partition(|element| {
+            element.list().and_then(|pair| pair.first()).is_some_and(|key| key.str() == Some("*"))
+        });
+        for element in elements.into_iter().chain(rest) {
             let [key, verdict] = element.list()? else { return None };
             let (name, body) = match (verdict.only(), verdict.str()) {
                 (Some(found), _) => found,
@@ -153,33 +225,87 @@ impl Reader<'_> {
             };
             let action = self.verdict(name, body, family, table)??;
             let mut rule = to.branch(action);
-            rule.narrow(said(&fields, &[key], false, self.settings));
+            rule.narrow(&said(&fields, &[unwrapped(key)?], false, self.settings));
             to.mapped.extend(rule.finish());
+            if to.mapped.len() > MOST_ALTERNATIVES {
+                break;
+            }
         }
         Some(())
     }
 
     /// The elements of a value: of a set, of a named set, or the one value.
-    fn values<'b>(&'b self, value: &'b Json<'b>, family: &str, table: &str) -> Option<Vec<&'b Json<'b>>> {
+    fn values<'b>(&'b self, value: &'b Json<'b>, family: &str, table: &str) -> Option<Values<'b>> {
+        let doubtful = |doubt: String| Some(Values { given: Vec::new(), doubt: Some(doubt) });
         if let Some(name) = value.str().and_then(|word| word.strip_prefix('@')) {
-            let set = self.sets.get(&(family.to_owned(), table.to_owned(), name.to_owned()))?;
-            return match set.get("elem") {
-                Some(elements) => Some(elements.list()?.iter().map(unwrapped).collect()),
-                None => Some(Vec::new()),
+            let key = (family.to_owned(), table.to_owned(), name.to_owned());
+            let Some(set) = self.sets.get(&key) else {
+                return doubtful(format!("the set @{} is not in the file", shown(name)));
+            };
+            if self.changing.contains(&key) || changes(set) {
+                return doubtful(format!("the set @{} changes in time", shown(name)));
+            }
+            let elements = set.get("elem").and_then(Json::list).unwrap_or_default();
+            if elements.is_empty() {
+                return doubtful(format!("the elements of the set @{} are not in the file", shown(name)));
+            }
+            let given: Option<Vec<_>> = elements.iter().map(unwrapped).collect();
+            return match given {
+                Some(given) => Some(Values { given, doubt: None }),
+                None => doubtful(format!("elements of the set @{} change in time", shown(name))),
             };
         }
         let items = value.get("set").or(Some(value).filter(|value| value.list().is_some()));
-        match items.map(|items| items.list().ok_or(items)) {
-            Some(Ok(items)) => Some(items.iter().map(unwrapped).collect()),
-            Some(Err(one)) => Some(vec![unwrapped(one)]),
-            None => Some(vec![unwrapped(value)]),
+        let given: Option<Vec<_>> = match items.map(|items| items.list().ok_or(items)) {
+            Some(Ok(items)) => items.iter().map(unwrapped).collect(),
+            Some(Err(one)) => Some(vec![unwrapped(one)?]),
+            None => Some(vec![unwrapped(value)?]),
+        };
+        match given {
+            Some(given) => Some(Values { given, doubt: None }),
+            None => doubtful("elements of a set change in time".to_owned()),
         }
     }
 }
 
-/// An element without its comment, timeout and counter.
-fn unwrapped<'b, 'a>(element: &'b Json<'a>) -> &'b Json<'a> {
-    element.get("elem").and_then(|elem| elem.get("val")).unwrap_or(element)
+/// Whether a condition on how many or how fast holds for what exceeds it.
+fn rate(body: &Json<'_>) -> About {
+    match body.get("inv").map(|inv| inv.text) {
+        _ if body.members().is_empty() => About::Other,
+        Some("true") => About::Above,
+        _ => About::Below,
+    }
+}
+
+/// The same of a set whose elements have such a condition of their own.
+fn stateful(body: &Json<'_>) -> About {
+    let statements = body.get("stmt").map(|stmt| stmt.list().unwrap_or(std::slice::from_ref(stmt))).unwrap_or_default();
+    let about =
+        statements.iter().filter_map(Json::only).filter(|(name, _)| RATES.contains(name)).map(|(_, body)| rate(body));
+    about.reduce(|a, b| if a == b { a } else { About::Other }).unwrap_or(About::Other)
+}
+
+fn op<'b>(body: &'b Json<'_>) -> &'b str {
+    body.get("op").and_then(Json::str).unwrap_or("change")
+}
+
+fn uncompared(op: &str) -> Piece {
+    Piece::unsure(Match::any(), format!("the comparison {} cannot be said", shown(op)))
+}
+
+/// Whether the kernel or its rules change a set by themselves.
+fn changes(set: &Json<'_>) -> bool {
+    let flags = set.get("flags").map(|flags| flags.list().unwrap_or(std::slice::from_ref(flags))).unwrap_or_default();
+    let known = |flag: &Json<'_>| matches!(flag.str(), Some("interval" | "constant"));
+    set.get("timeout").is_some() || set.get("stmt").is_some() || !flags.iter().all(known)
+}
+
+/// An element without its comment and counter; `None` if it comes and goes, or has a condition of its own.
+fn unwrapped<'b, 'a>(element: &'b Json<'a>) -> Option<&'b Json<'a>> {
+    // In a map the key stands in front of the verdict.
+    let Some(inner) = element.get("elem") else { return Some(element) };
+    let known = |(key, _): &(String, Json<'a>)| ["val", "comment", "counter"].contains(&key.as_str());
+    inner.members().iter().all(known).then(|| inner.get("val"))?
 }
 
 /// The fields of one value, or of a concatenation.
@@ -192,9 +318,7 @@ fn fields(left: &Json<'_>) -> Vec<Field> {
 
 impl Growing {
     fn doubt(&mut self, doubt: &str) {
-        if self.doubts.iter().all(|said| said != doubt) {
-            self.doubts.push(doubt.to_owned());
-        }
+        self.parts.doubt(&Doubt::new(doubt));
     }
 
     fn deny(&mut self, doubt: &str) {
@@ -202,24 +326,16 @@ impl Growing {
         self.action = Some(Action::Drop);
     }
 
-    fn narrow(&mut self, said: Said) {
-        for doubt in said.doubts {
-            self.doubt(&doubt);
-        }
-        let old = std::mem::take(&mut self.when);
-        for when in &old {
-            // One more than may be, so that the reader sees that it is too much.
-            let room = MOST_ALTERNATIVES + 1 - self.when.len();
-            self.when.extend(said.when.iter().filter_map(|also| when.intersect(also)).take(room));
-        }
+    fn narrow(&mut self, pieces: &[Piece]) {
+        // One more than may be, so that the reader sees that it is too much.
+        self.parts.narrow(pieces, MOST_ALTERNATIVES + 1);
     }
 
     /// The same conditions with a verdict.
     fn branch(&self, action: Action) -> Self {
         Self {
             place: self.place.clone(),
-            when: self.when.clone(),
-            doubts: self.doubts.clone(),
+            parts: self.parts.clone(),
             beside: Vec::new(),
             action: Some(action),
             mapped: Vec::new(),
@@ -231,13 +347,20 @@ impl Growing {
         // A verdict that cannot be read is taken for a deny.
         let action = self.action.unwrap_or(if self.unknown { Action::Drop } else { Action::Continue });
         let mut rules = self.mapped;
-        rules.push(ChainRule {
-            place: self.place,
-            when: self.when,
-            doubt: (!self.doubts.is_empty()).then(|| self.doubts.join("; ")),
-            action,
-            beside: (!self.beside.is_empty()).then(|| self.beside.join("; ")),
-        });
+        let mut own = self.parts.rules(&self.place, &action);
+        if own.is_empty() && rules.is_empty() {
+            let beside = Some("no packet of the container matches".to_owned());
+            own.push(ChainRule { place: self.place, when: Vec::new(), doubt: None, action, beside });
+            return own;
+        }
+        for rule in &mut own {
+            let doubt = rule.doubt.as_ref().filter(|_| action == Action::Continue).map(|doubt| doubt.what.to_string());
+            rule.beside = (!self.beside.is_empty()).then(|| self.beside.join("; ")).or(doubt);
+            if action == Action::Continue {
+                rule.doubt = None;
+            }
+        }
+        rules.extend(own);
         rules
     }
 }

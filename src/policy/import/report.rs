@@ -14,8 +14,11 @@ pub enum Effect {
     DeniesMore,
     /// Replies that the file admits are denied.
     RepliesDenied,
-    /// A deny by connection state is not in the document, as [`super::Settings::accept_stateless`] accepts.
+    /// A deny by connection state, or of what exceeds a rate, is not in the document, as
+    /// [`super::Settings::accept_stateless`] accepts.
     StateNotSeen,
+    /// A deny stands behind replies that the adapter cannot tell from what it denies.
+    RepliesPass,
     /// Verdicts do not depend on it.
     NoVerdict,
 }
@@ -27,6 +30,7 @@ impl fmt::Display for Effect {
             Self::DeniesMore => "denies more",
             Self::RepliesDenied => "replies denied",
             Self::StateNotSeen => "state not seen",
+            Self::RepliesPass => "replies pass",
             Self::NoVerdict => "not carried",
         })
     }
@@ -43,6 +47,10 @@ pub struct NotCarried {
     pub effect: Effect,
     /// Why.
     pub reason: String,
+    /// What the firewall calls the rule by, if the file says.
+    pub handle: Option<u64>,
+    /// The rule's own comment, cut and escaped.
+    pub comment: Option<String>,
 }
 
 impl fmt::Display for NotCarried {
@@ -51,16 +59,17 @@ impl fmt::Display for NotCarried {
     }
 }
 
-/// Collects; each line, effect and reason once.
+/// Collects; each rule, effect and reason once.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    lines: BTreeMap<(u32, Effect, String), String>,
+    lines: BTreeMap<(u32, Option<u64>, Effect, String, String), Option<String>>,
     notes: Vec<String>,
 }
 
 impl Report {
     pub fn line(&mut self, place: &Place, effect: Effect, reason: &str) {
-        self.lines.entry((place.line, effect, reason.to_owned())).or_insert_with(|| place.text.to_string());
+        let key = (place.line, place.handle, effect, reason.to_owned(), place.text.to_string());
+        self.lines.entry(key).or_insert_with(|| place.comment.as_deref().map(ToOwned::to_owned));
     }
 
     pub fn note(&mut self, note: impl Into<String>) {
@@ -77,7 +86,14 @@ impl Report {
     }
 
     pub fn finish(self) -> (Vec<NotCarried>, Vec<String>) {
-        let line = |((line, effect, reason), text)| NotCarried { line, text, effect, reason };
+        let line = |((line, handle, effect, reason, text), comment)| NotCarried {
+            line,
+            text,
+            effect,
+            reason,
+            handle,
+            comment,
+        };
         (self.lines.into_iter().map(line).collect(), self.notes)
     }
 }

@@ -7,12 +7,17 @@ use std::sync::Arc;
 use super::super::sets::{AddrSet, IntervalSet, PortSet};
 use crate::tables::{Direction, Verdict};
 
-/// A line of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A rule of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
+    /// From 1; 0 = no line says it.
     pub line: u32,
     /// Cut and escaped.
     pub text: Arc<str>,
+    /// What the firewall calls the rule by.
+    pub handle: Option<u64>,
+    /// What its author says of it, cut and escaped.
+    pub comment: Option<Arc<str>>,
 }
 
 /// Connection states, as a set.
@@ -197,6 +202,37 @@ pub(super) enum Action {
     Continue,
 }
 
+/// What a condition that nobody can say is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// It holds for what exceeds a rate or number, and for nothing else.
+    Above,
+    /// It holds for what does not.
+    Below,
+    Other,
+}
+
+/// Why nobody can say which of its packets a rule matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Doubt {
+    pub what: Arc<str>,
+    pub about: About,
+}
+
+impl Doubt {
+    pub fn new(what: &str) -> Self {
+        Self { what: what.into(), about: About::Other }
+    }
+
+    /// All of these at once; `None` if there are none.
+    pub fn all(doubts: &[Self]) -> Option<Self> {
+        let about = doubts.first()?.about;
+        let about = if doubts.iter().all(|doubt| doubt.about == about) { about } else { About::Other };
+        let what: Vec<_> = doubts.iter().map(|doubt| &*doubt.what).collect();
+        Some(Self { what: what.join("; ").into(), about })
+    }
+}
+
 /// A rule of a chain.
 #[derive(Debug, Clone)]
 pub(super) struct ChainRule {
@@ -204,10 +240,16 @@ pub(super) struct ChainRule {
     /// The rule matches what any of these matches.
     pub when: Vec<Match>,
     /// Conditions beside `when` that cannot be said. The rule matches some packets of `when`, and nobody can say which.
-    pub doubt: Option<String>,
+    pub doubt: Option<Doubt>,
     pub action: Action,
     /// What it does beside, which no verdict depends on and which is not carried.
     pub beside: Option<String>,
+}
+
+/// A rule about every packet between these addresses.
+pub(super) fn every(family: AddrSet) -> ChainRule {
+    let when = vec![Match { src: family.clone(), dst: family, ..Match::any() }];
+    ChainRule { place: Place::default(), when, doubt: None, action: Action::Continue, beside: None }
 }
 
 /// A named chain.

@@ -1,35 +1,43 @@
 //! Connection states to `replies`, and one order for the rules of both directions.
 //!
-//! What is kept of a stateful list is how it judges a new connection. A rule that accepts ESTABLISHED for all flows splits
-//! the list of its direction in two: the denies before it also stop replies, those behind it do not. So the document has
-//! the rules before such places first and those behind them last, and the other direction's allows say `replies: yes`.
+//! What is kept of a stateful list is how it judges a new connection. A rule that accepts ESTABLISHED without NEW accepts the
+//! replies to those allows of the other direction whose mirrored flows reach it: they say `replies: yes`. A deny of the list
+//! before that rule must stop such replies, so it stands before the allow in the document; a deny behind it must not, so it
+//! stands behind.
 //!
 //! A document has one order, so of two allows and denies of different directions that must each come first only one can.
 //! The deny stays first then, and the replies are given up.
 
+use super::cover::{Cover, cover};
 use super::report::{Effect, Report};
-use super::rules::{Flat, Match, State};
+use super::rules::{Flat, Match, Protos, State};
 use super::{ImportError, Settings};
 use crate::tables::{Direction, Verdict};
 
 /// Pairs of an allow and a deny that are compared; beyond, they are taken to meet.
 const MOST_PAIRS: usize = 1 << 22;
+/// Rules that both lists may become.
+const MOST_RULES: usize = 1 << 16;
 
 /// A rule at its place in the document.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Placed {
     pub flat: Flat,
     pub direction: Direction,
     pub replies: bool,
 }
 
-/// The list of one direction, split at the rule that accepts ESTABLISHED alone.
-#[derive(Debug)]
-pub(super) struct Split {
-    before: Vec<Flat>,
-    behind: Vec<Flat>,
-    /// There is such a rule. Else all rules are `before`.
-    established: bool,
+/// A rule that is kept, before it has its place.
+struct Kept {
+    flat: Flat,
+    /// Where it stands in its list.
+    at: usize,
+    /// Of an allow: where the other list accepts the replies.
+    replies: Option<usize>,
+    /// Rules of the other list that must come before: all before this one.
+    needs: usize,
+    /// Of a deny: allows of the other list whose replies it must not stop, in rising order.
+    spares: Vec<usize>,
 }
 
 /// Both lists as they are: each direction is decided by its own.
@@ -38,77 +46,132 @@ pub(super) fn stateless(rx: Vec<Flat>, tx: Vec<Flat>) -> Vec<Placed> {
     rx.into_iter().map(at(Direction::Rx)).chain(tx.into_iter().map(at(Direction::Tx))).collect()
 }
 
-impl Split {
-    /// Splits a list; `all` are the packets of the direction.
-    pub fn new(flats: Vec<Flat>, all: &Match, settings: &Settings, report: &mut Report) -> Result<Self, ImportError> {
-        let accepts_all = |flat: &Flat| {
-            flat.verdict == Verdict::Allow && flat.when.state.has(State::ESTABLISHED) && flat.when.stateless() == *all
-        };
-        let whole = flats.iter().position(accepts_all);
-        let at = whole.filter(|at| flats.get(*at).is_some_and(|flat| !flat.when.state.has(State::NEW)));
-        let mut split = Self { before: Vec::new(), behind: Vec::new(), established: at.is_some() };
-        for (i, flat) in flats.iter().enumerate() {
-            let behind = at.is_some_and(|at| i > at);
-            if at == Some(i) {
-                related(flat, report);
-            } else if kept(&flats, i, whole, behind, settings, report)? {
-                if behind { split.behind.push(flat.clone()) } else { split.before.push(flat.clone()) }
-            }
-        }
-        if split.established {
-            // What no rule matches is denied anyway; as rules they would only stand in the way of replies.
-            let last_allow = split.behind.iter().rposition(|flat| flat.verdict == Verdict::Allow);
-            split.behind.truncate(last_allow.map_or(0, |last| last + 1));
-        }
-        Ok(split)
-    }
-
-    /// Whether replies to allows of this direction meet denies of the other, which must come first.
-    fn has_conflict(&self, other: &Self) -> bool {
-        other.established && allows(&self.before).any(|allow| meets(allow, self.before.len(), &other.before))
-    }
-}
-
-/// Whether a rule says something about new connections; reports what it loses.
-fn kept(
-    flats: &[Flat],
-    i: usize,
-    whole: Option<usize>,
-    behind: bool,
+/// One list for both directions, without states.
+pub(super) fn place(
+    rx: &[Flat],
+    tx: &[Flat],
     settings: &Settings,
     report: &mut Report,
-) -> Result<bool, ImportError> {
-    let Some(flat) = flats.get(i) else { return Ok(false) };
-    let state = flat.when.state;
-    let (new, established) = (state.has(State::NEW), state.has(State::ESTABLISHED));
-    if flat.verdict == Verdict::Deny {
-        return deny_kept(flat, behind, settings, report);
-    }
-    let reason = match (new, established) {
-        (true, true) => return Ok(true),
-        (true, false) if followed(flats, i, whole) => {
-            report.state();
-            return Ok(true);
-        }
-        (true, false) => "new connections are accepted, but not what follows in them",
-        (false, true) if behind && !state.has(State::RELATED) => return Ok(false),
-        (false, true) => {
-            "established connections are accepted for some flows alone: replies cannot be confined to them"
-        }
-        (false, false) => "the adapter does not see connection states",
-    };
-    report.line(&flat.place, Effect::LeftOut, reason);
-    Ok(false)
+) -> Result<Vec<Placed>, ImportError> {
+    let mut covers = (vec![false; rx.len()], vec![false; tx.len()]);
+    let mut rx_kept = kept(rx, tx, &mut covers.1, settings, report)?;
+    let mut tx_kept = kept(tx, rx, &mut covers.0, settings, report)?;
+    established(rx, &covers.0, report);
+    established(tx, &covers.1, report);
+    needs(&mut rx_kept, &mut tx_kept);
+    needs(&mut tx_kept, &mut rx_kept);
+    passed(&rx_kept, &tx_kept, report);
+    passed(&tx_kept, &rx_kept, report);
+    trim(&mut rx_kept, rx);
+    trim(&mut tx_kept, tx);
+    Ok(merged(rx_kept, tx_kept, report))
 }
 
-fn deny_kept(flat: &Flat, behind: bool, settings: &Settings, report: &mut Report) -> Result<bool, ImportError> {
+/// True for the rules that accept what goes on, and not what begins.
+fn goes_on(flat: &Flat) -> bool {
+    flat.verdict == Verdict::Allow && flat.when.state.has(State::ESTABLISHED) && !flat.when.state.has(State::NEW)
+}
+
+/// What a list says about new connections, with the replies that the other list accepts; marks in `used` what accepts them.
+fn kept(
+    list: &[Flat],
+    other: &[Flat],
+    used: &mut [bool],
+    settings: &Settings,
+    report: &mut Report,
+) -> Result<Vec<Kept>, ImportError> {
+    let mut kept = Vec::new();
+    for (at, flat) in list.iter().enumerate() {
+        let parts = match flat.verdict {
+            Verdict::Deny if deny_kept(flat, settings, report)? => vec![flat.clone()],
+            Verdict::Deny => Vec::new(),
+            Verdict::Allow => allow_kept(list, at, report),
+        };
+        for part in parts {
+            if kept.len() >= MOST_RULES {
+                return Err(ImportError::TooMany {
+                    line: flat.place.line,
+                    what: "rules with replies",
+                    max: MOST_RULES,
+                });
+            }
+            if part.verdict == Verdict::Deny {
+                kept.push(Kept { flat: part, at, replies: None, needs: 0, spares: Vec::new() });
+            } else {
+                answered(part, at, other, used, &mut kept);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// An allow, in as many parts as its replies are accepted by different rules.
+fn answered(allow: Flat, at: usize, other: &[Flat], used: &mut [bool], kept: &mut Vec<Kept>) {
+    let Cover { parts, whole } = cover(other, &allow.when.mirrored().stateless());
+    let mut mark = |k: usize| {
+        if let Some(used) = used.get_mut(k) {
+            *used = true;
+        }
+    };
+    let one = |flat: Flat, replies| Kept { flat, at, replies, needs: 0, spares: Vec::new() };
+    let of_replies: Vec<_> = parts.into_iter().filter(|(k, _)| other.get(*k).is_some_and(goes_on)).collect();
+    let last = of_replies.last().map(|(k, _)| *k).filter(|k| whole == Some(*k));
+    for (k, part) in of_replies {
+        mark(k);
+        if last == Some(k) {
+            break;
+        }
+        // Where nothing is denied between, the rule for all says the same of this part.
+        let between = last.and_then(|last| other.get(k..last)).unwrap_or_default();
+        let stops = |flat: &Flat| flat.verdict == Verdict::Deny && flat.when.state.has(State::ESTABLISHED);
+        if last.is_some() && !between.iter().any(stops) {
+            continue;
+        }
+        if let Some(when) = allow.when.intersect(&part.mirrored()) {
+            kept.push(one(Flat { when, ..allow.clone() }, Some(k)));
+        }
+    }
+    kept.push(one(allow, last));
+}
+
+/// The parts of an allow that begin connections which are accepted on and on; reports the rest.
+fn allow_kept(list: &[Flat], at: usize, report: &mut Report) -> Vec<Flat> {
+    let Some(flat) = list.get(at) else { return Vec::new() };
     let state = flat.when.state;
     match (state.has(State::NEW), state.has(State::ESTABLISHED)) {
-        (true, true) => {}
-        (true, false) if behind => {}
-        (true, false) => {
-            report.line(&flat.place, Effect::RepliesDenied, "a deny of new connections alone also denies replies");
+        (true, true) => return vec![flat.clone()],
+        (true, false) => {}
+        (false, true) => return Vec::new(),
+        (false, false) => {
+            report.line(&flat.place, Effect::LeftOut, "the adapter does not see connection states");
+            return Vec::new();
         }
+    }
+    let Cover { parts, whole } = cover(list, &flat.when.stateless());
+    let stops = |between: &Flat| {
+        between.verdict == Verdict::Deny
+            && between.when.state.has(State::ESTABLISHED)
+            && between.when.stateless().intersect(&flat.when.stateless()).is_some()
+    };
+    // A deny between the two stops what the first one began.
+    let followed = |k: usize| !list.get(at..k).unwrap_or_default().iter().any(stops);
+    if whole.is_some_and(followed) {
+        report.state();
+        return vec![flat.clone()];
+    }
+    let parts: Vec<_> = parts.into_iter().filter(|(k, _)| followed(*k)).collect();
+    if !parts.is_empty() {
+        report.state();
+    }
+    report.line(&flat.place, Effect::LeftOut, "new connections are accepted, but not what follows in them");
+    let part = |(_, part): (usize, Match)| Some(Flat { when: flat.when.intersect(&part)?, ..flat.clone() });
+    parts.into_iter().filter_map(part).collect()
+}
+
+fn deny_kept(flat: &Flat, settings: &Settings, report: &mut Report) -> Result<bool, ImportError> {
+    let state = flat.when.state;
+    match (state.has(State::NEW), state.has(State::ESTABLISHED)) {
+        (true, _) => {}
         (false, true) => {
             report.line(&flat.place, Effect::DeniesMore, "a deny of established connections also denies new ones");
         }
@@ -123,76 +186,121 @@ fn deny_kept(flat: &Flat, behind: bool, settings: &Settings, report: &mut Report
     Ok(true)
 }
 
-/// Whether the packets after the first of a connection that rule `i` accepts are accepted by the rule at `whole`.
-fn followed(flats: &[Flat], i: usize, whole: Option<usize>) -> bool {
-    let Some(whole) = whole else { return false };
-    let Some(flat) = flats.get(i) else { return false };
-    let stops = |between: &Flat| {
-        between.verdict == Verdict::Deny
-            && between.when.state.has(State::ESTABLISHED)
-            && between.when.stateless().intersect(&flat.when.stateless()).is_some()
-    };
-    !flats.iter().take(whole).skip(i).any(stops)
-}
-
-fn related(flat: &Flat, report: &mut Report) {
-    report.state();
-    if flat.when.state.has(State::RELATED) {
-        let reason = "related packets (errors by ICMP, data connections) cannot be told from others; established \
-                      ones are carried as replies";
-        report.line(&flat.place, Effect::LeftOut, reason);
+/// Reports what is lost of the rules that accept what goes on.
+fn established(list: &[Flat], used: &[bool], report: &mut Report) {
+    for (flat, used) in list.iter().zip(used).filter(|(flat, _)| goes_on(flat)) {
+        if *used {
+            report.state();
+        }
+        if flat.when.state.has(State::RELATED) {
+            let reason = "related packets (errors by ICMP, data connections) cannot be told from others; established \
+                          ones are carried as replies";
+            report.line(&flat.place, Effect::LeftOut, reason);
+        } else if !used {
+            let reason = "no allow of the other direction has replies that only this rule accepts";
+            report.line(&flat.place, Effect::NoVerdict, reason);
+        }
     }
 }
 
-/// One order for both directions.
-pub(super) fn place(rx: Split, tx: Split, report: &mut Report) -> Vec<Placed> {
+/// Sets what must come before the allows and denies of both lists because of the replies to the allows of the first.
+fn needs(allows: &mut [Kept], denies: &mut [Kept]) {
+    let count = allows.iter().filter(|allow| allow.replies.is_some()).count();
+    let many =
+        count.saturating_mul(denies.iter().filter(|deny| deny.flat.verdict == Verdict::Deny).count()) > MOST_PAIRS;
+    for (a, allow) in allows.iter_mut().enumerate() {
+        let Some(k) = allow.replies else { continue };
+        let replies = allow.flat.when.mirrored().stateless();
+        for (d, deny) in denies.iter_mut().enumerate().filter(|(_, deny)| deny.flat.verdict == Verdict::Deny) {
+            if !many && deny.flat.when.stateless().intersect(&replies).is_none() {
+                continue;
+            }
+            if deny.at < k && deny.flat.when.state.has(State::ESTABLISHED) {
+                allow.needs = d + 1;
+            } else {
+                deny.spares.push(a);
+            }
+        }
+    }
+}
+
+/// Reports denies of protocols without ports that stand wholly behind the replies to an allow: the adapter cannot tell one
+/// from the other.
+fn passed(allows: &[Kept], denies: &[Kept], report: &mut Report) {
+    for deny in denies {
+        let Protos::Of(numbers) = &deny.flat.when.protos else { continue };
+        if numbers.iter().any(|number| super::super::document::Proto::has_ports(*number)) {
+            continue;
+        }
+        let when = deny.flat.when.stateless();
+        let spared = deny.spares.iter().filter_map(|a| allows.get(*a));
+        let hidden = |allow: &&Kept| when.intersect(&allow.flat.when.mirrored().stateless()).as_ref() == Some(&when);
+        if let Some(allow) = spared.into_iter().find(hidden) {
+            let place = &allow.flat.place;
+            let by = match (place.handle, place.line) {
+                (Some(handle), _) => format!("handle {handle}"),
+                (None, 0) => "what no rule decides".to_owned(),
+                (None, line) => format!("line {line}"),
+            };
+            let reason =
+                format!("the adapter cannot tell what is denied from replies to what {by} allows, and these pass");
+            report.line(&deny.flat.place, Effect::RepliesPass, &reason);
+        }
+    }
+}
+
+/// What no rule matches is denied anyway; as rules, denies at the end would only stand in the way of replies.
+fn trim(kept: &mut Vec<Kept>, list: &[Flat]) {
+    let Some(last) = list.iter().rposition(goes_on) else { return };
+    while kept.pop_if(|kept| kept.flat.verdict == Verdict::Deny && kept.at > last).is_some() {}
+}
+
+/// Both lists in one, each in its own order.
+fn merged(mut rx: Vec<Kept>, mut tx: Vec<Kept>, report: &mut Report) -> Vec<Placed> {
+    let (mut i, mut j) = (0, 0);
     let mut placed = Vec::new();
-    let replies = |direction| if direction == Direction::Rx { tx.established } else { rx.established };
-    // The denies that come first must also stop the replies of the other direction.
-    let tx_first = rx.has_conflict(&tx) && !tx.has_conflict(&rx);
-    let both = [(Direction::Rx, &rx), (Direction::Tx, &tx)];
-    let [first, second] = if tx_first { [both[1], both[0]] } else { both };
-    for flat in &first.1.before {
-        let wanted = replies(first.0) && flat.verdict == Verdict::Allow;
-        let stopped = wanted && meets(flat, first.1.before.len(), &second.1.before);
-        if stopped {
-            give_up(flat, report);
+    let put = |kept: &Kept, direction| Placed { flat: kept.flat.clone(), direction, replies: kept.replies.is_some() };
+    let allows = |list: &[Kept], at: usize| list.get(at).is_some_and(|kept| kept.flat.verdict == Verdict::Allow);
+    loop {
+        if ready(&mut rx, i, &tx, j) {
+            placed.extend(rx.get(i).map(|kept| put(kept, Direction::Rx)));
+            i += 1;
+        } else if ready(&mut tx, j, &rx, i) {
+            placed.extend(tx.get(j).map(|kept| put(kept, Direction::Tx)));
+            j += 1;
+        } else if i >= rx.len() && j >= tx.len() {
+            return placed;
+        } else if allows(&rx, i) || (i < rx.len() && !allows(&tx, j)) {
+            release(&mut rx, i, &mut tx, j, report);
+        } else {
+            release(&mut tx, j, &mut rx, i, report);
         }
-        placed.push(Placed { flat: flat.clone(), direction: first.0, replies: wanted && !stopped });
     }
-    for flat in &second.1.before {
-        placed.push(Placed { flat: flat.clone(), direction: second.0, replies: replies(second.0) });
-    }
-    let denies = |split: &Split| split.behind.iter().any(|flat| flat.verdict == Verdict::Deny);
-    let [first, second] = if denies(&rx) && !denies(&tx) { [both[1], both[0]] } else { both };
-    for flat in &first.1.behind {
-        placed.push(Placed { flat: flat.clone(), direction: first.0, replies: replies(first.0) });
-    }
-    for flat in &second.1.behind {
-        let wanted = replies(second.0);
-        if wanted && flat.verdict == Verdict::Allow && meets(flat, second.1.behind.len(), &first.1.behind) {
-            give_up(flat, report);
-        }
-        placed.push(Placed { flat: flat.clone(), direction: second.0, replies: wanted });
-    }
-    placed
 }
 
-fn give_up(flat: &Flat, report: &mut Report) {
+/// Whether all that must come before a rule has its place.
+fn ready(own: &mut [Kept], at: usize, other: &[Kept], next: usize) -> bool {
+    let Some(kept) = own.get_mut(at) else { return false };
+    let waits = |allow: &usize| *allow >= next && other.get(*allow).is_some_and(|allow| allow.replies.is_some());
+    while kept.spares.pop_if(|allow| !waits(allow)).is_some() {}
+    kept.spares.is_empty() && (kept.replies.is_none() || kept.needs <= next)
+}
+
+/// Gives up the replies that keep a rule from its place.
+fn release(own: &mut [Kept], at: usize, other: &mut [Kept], next: usize, report: &mut Report) {
+    let Some(kept) = own.get_mut(at) else { return };
+    if kept.replies.is_some() {
+        give_up(kept, report);
+    }
+    for allow in std::mem::take(&mut kept.spares).into_iter().filter(|allow| *allow >= next) {
+        if let Some(allow) = other.get_mut(allow).filter(|allow| allow.replies.is_some()) {
+            give_up(allow, report);
+        }
+    }
+}
+
+fn give_up(allow: &mut Kept, report: &mut Report) {
+    allow.replies = None;
     let reason = "denies of the other direction stand before the replies, and one order cannot say both";
-    report.line(&flat.place, Effect::RepliesDenied, reason);
-}
-
-/// Whether replies to an allow meet a deny of the other direction.
-fn meets(allow: &Flat, allows: usize, others: &[Flat]) -> bool {
-    let mut denies = others.iter().filter(|flat| flat.verdict == Verdict::Deny);
-    if allows.saturating_mul(others.len()) > MOST_PAIRS {
-        return denies.next().is_some();
-    }
-    let replies = allow.when.mirrored().stateless();
-    denies.any(|deny| deny.when.stateless().intersect(&replies).is_some())
-}
-
-fn allows(flats: &[Flat]) -> impl Iterator<Item = &Flat> {
-    flats.iter().filter(|flat| flat.verdict == Verdict::Allow)
+    report.line(&allow.flat.place, Effect::RepliesDenied, reason);
 }

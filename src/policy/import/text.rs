@@ -34,7 +34,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Result<(u32, &str), Impo
 
 /// A place in the file.
 pub(super) fn place(line: u32, text: &str) -> Place {
-    Place { line, text: shown(text).into() }
+    Place { line, text: shown(text).into(), ..Place::default() }
 }
 
 /// An error about a line.
@@ -61,5 +61,5 @@ pub(super) fn shown(text: &str) -> String {
 
 /// A place that stands for something that no line says.
 pub(super) fn nowhere(text: &str) -> Place {
-    Place { line: 0, text: Arc::from(text) }
+    Place { text: Arc::from(text), ..Place::default() }
 }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use super::super::words::harmless;
 use super::super::write::pieces;
-use super::Settings;
 use super::lower::{Said, addresses};
+use super::{ImportError, Settings};
 use crate::tables::Verdict;
 
 /// Name of the one policy.
@@ -16,8 +16,35 @@ const POLICY: &str = "imported";
 /// Longest reason, in bytes; a document refuses more than 250.
 const LONGEST_REASON: usize = 240;
 
-/// The whole document.
-pub(super) fn document(settings: &Settings, name: &str, rules: &[Said]) -> String {
+/// Bytes that a document may have.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Bytes that a rule has at least.
+const LEAST_BYTES: usize = 32;
+
+/// Line of the first rule.
+pub(super) const FIRST_RULE: usize = 6;
+
+/// The whole document. If it would be too large, reasons are the places alone.
+///
+/// # Errors
+/// It is too large all the same.
+pub(super) fn document(settings: &Settings, name: &str, rules: &[Said]) -> Result<String, ImportError> {
+    let too_many = || {
+        let line = rules.last().map_or(1, |rule| rule.place.line);
+        ImportError::TooMany { line, what: "bytes of rules in the policy", max: MOST_BYTES }
+    };
+    if rules.len() > MOST_BYTES / LEAST_BYTES {
+        return Err(too_many());
+    }
+    let written = |texts: bool| {
+        let out = whole(settings, name, rules, texts);
+        (out.len() <= MOST_BYTES).then_some(out)
+    };
+    written(true).or_else(|| written(false)).ok_or_else(too_many)
+}
+
+fn whole(settings: &Settings, name: &str, rules: &[Said], texts: bool) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(out, "nicfw: 1");
@@ -30,14 +57,17 @@ pub(super) fn document(settings: &Settings, name: &str, rules: &[Said]) -> Strin
         let _ = writeln!(out, "  {POLICY}:");
     }
     for rule in rules {
-        let _ = writeln!(out, "    - {{{}}}", fields(rule, settings, name).join(", "));
+        let _ = writeln!(out, "    - {{{}}}", fields(rule, settings, name, texts).join(", "));
+        if out.len() > MOST_BYTES {
+            break;
+        }
     }
     let _ = writeln!(out, "bindings:");
     let _ = writeln!(out, "  - {{{}}}", binding(settings).join(", "));
     out
 }
 
-fn fields(rule: &Said, settings: &Settings, name: &str) -> Vec<String> {
+fn fields(rule: &Said, settings: &Settings, name: &str, texts: bool) -> Vec<String> {
     let direction = pieces::direction(rule.direction);
     let mut fields = vec![format!("{}: {direction}", pieces::verdict(rule.action)), format!("proto: {}", rule.proto)];
     fields.extend(rule.remote.as_ref().map(|set| format!("remote: {}", pieces::addresses(set))));
@@ -50,16 +80,20 @@ fn fields(rule: &Said, settings: &Settings, name: &str) -> Vec<String> {
     if rule.action == Verdict::Allow && !rule.replies {
         fields.push("replies: no".to_owned());
     }
-    fields.push(format!("reason: {}", pieces::quoted(&reason(rule, name))));
+    fields.push(format!("reason: {}", pieces::quoted(&reason(rule, name, texts))));
     fields
 }
 
-/// File, line and text of the origin.
-fn reason(rule: &Said, name: &str) -> String {
+/// File, line and handle of the origin, and its text.
+fn reason(rule: &Said, name: &str, texts: bool) -> String {
     let place = &rule.place;
-    let mut reason = match place.line {
-        0 => harmless(&format!("{name}: {}", place.text)),
-        line => harmless(&format!("{name}:{line}: {}", place.text)),
+    let mut reason = match (place.line, place.handle) {
+        (line, handle) if line > 0 && !texts => match handle {
+            Some(handle) => harmless(&format!("{name}:{line}: handle {handle}")),
+            None => harmless(&format!("{name}:{line}")),
+        },
+        (0, _) => harmless(&format!("{name}: {}", place.text)),
+        (line, _) => harmless(&format!("{name}:{line}: {}", place.text)),
     };
     let end = (0..=LONGEST_REASON).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
     reason.truncate(end);
@@ -129,7 +163,7 @@ mod tests {
         let ports = (prop::option::of(ports()), prop::option::of(ports()));
         (verdicts, proto, prop::option::of(addrs()), ports, local, ".{0,300}", any::<u32>()).prop_map(
             |((rx, allow, replies), proto, remote, (remote_ports, local_ports), local, text, line)| Said {
-                place: Place { line, text: text.into() },
+                place: Place { line, text: text.into(), ..Place::default() },
                 direction: if rx { Direction::Rx } else { Direction::Tx },
                 action: if allow { Verdict::Allow } else { Verdict::Deny },
                 proto,
@@ -164,7 +198,7 @@ mod tests {
             container in "[!-~]{1,40}",
         ) {
             let settings = settings(&container);
-            let text = document(&settings, &file, &rules);
+            let text = document(&settings, &file, &rules).unwrap();
             let document = Document::parse(&text, "t.yaml");
             let document = document.map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;
             let all: AddrSet = settings.ips.iter().copied().collect();
