@@ -1,0 +1,319 @@
+//! The kernel's verdicts on real frames, and what they say about an import.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+
+use nicfw::Direction;
+use nicfw::policy::import::{Effect, Format, Import, ImportError, Settings, View, import};
+use nicfw::policy::{Decision, Document, Why};
+use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
+use tun_rs::SyncDevice;
+
+use crate::frames::{Frame, LOCALS, MAC, number_of, passes};
+use crate::namespace::{Network, UPLINK, must, tool};
+
+/// The tool that loads a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    Iptables,
+    Ip6tables,
+    Nft,
+}
+
+/// In which form the loaded rules are imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spelling {
+    /// The file itself.
+    IptablesFile,
+    IptablesSave,
+    Ip6tablesFile,
+    Ip6tablesSave,
+    /// The listing of what `nft -f` loaded.
+    NftList,
+    /// The listing of what `iptables-restore` loaded.
+    NftListOfIptables,
+}
+
+impl fmt::Display for Spelling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::IptablesFile => "file for iptables-restore",
+            Self::IptablesSave => "iptables-save",
+            Self::Ip6tablesFile => "file for ip6tables-restore",
+            Self::Ip6tablesSave => "ip6tables-save",
+            Self::NftList => "nft -f, listed as JSON",
+            Self::NftListOfIptables => "iptables, listed by nft",
+        })
+    }
+}
+
+/// A file and how it is judged.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub tool: Tool,
+    pub text: String,
+    pub view: View,
+    /// Bound addresses, out of `LOCALS`.
+    pub ips: Vec<IpAddr>,
+    /// The import knows the uplink's name.
+    pub names_uplink: bool,
+    /// The kernel tracks connections: frames come as conversations, each with its own addresses and ports.
+    pub tracked: bool,
+    /// Only of what is documented as imported wholly.
+    pub supported: bool,
+    pub accept_stateless: bool,
+    /// Commands for nft before the file is loaded: what other programs had loaded.
+    pub before: String,
+    /// Commands for nft after the import and before the frames: what time, or a program, may do to the rules.
+    pub later: String,
+}
+
+/// An import of a source in one spelling.
+pub struct Imported {
+    pub spelling: Spelling,
+    pub result: Result<Import, ImportError>,
+}
+
+/// What became of a source.
+pub enum Outcome {
+    /// The tool refuses it.
+    NotLoaded(String),
+    Judged {
+        imports: Vec<Imported>,
+        findings: Vec<Vec<Finding>>,
+        frames: usize,
+    },
+}
+
+/// A frame on which kernel and document do not agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    pub wider: bool,
+    pub frame: Frame,
+    /// The frame opened a conversation, answered in one, or followed the answer.
+    pub step: usize,
+}
+
+impl Source {
+    pub fn settings(&self) -> Settings {
+        let v6 = self.ips.iter().any(IpAddr::is_ipv6);
+        Settings {
+            view: self.view,
+            uplinks: if self.names_uplink { vec![UPLINK.to_owned()] } else { Vec::new() },
+            open_nd: v6,
+            accept_stateless: self.accept_stateless,
+            ..Settings::new("judged", self.ips.clone(), MAC)
+        }
+    }
+
+    /// The imports of what the tool loaded.
+    fn imports(&self) -> Vec<Imported> {
+        // Debian's nft dies while it lists some of the kernel's objects: there is nothing to import then.
+        let listed = tool(&["nft", "-j", "list", "ruleset"], "");
+        let listed = listed.ok.then_some(listed.stdout);
+        let mut inputs = match self.tool {
+            Tool::Iptables => vec![
+                (Spelling::IptablesFile, Format::Iptables, self.text.clone()),
+                (Spelling::IptablesSave, Format::Iptables, must(&["iptables-save"], "")),
+            ],
+            Tool::Ip6tables => vec![
+                (Spelling::Ip6tablesFile, Format::Iptables, self.text.clone()),
+                (Spelling::Ip6tablesSave, Format::Iptables, must(&["ip6tables-save"], "")),
+            ],
+            Tool::Nft => Vec::new(),
+        };
+        let spelling = if self.tool == Tool::Nft { Spelling::NftList } else { Spelling::NftListOfIptables };
+        inputs.extend(listed.map(|listed| (spelling, Format::Nft, listed)));
+        let settings = self.settings();
+        let one = |(spelling, format, input): (_, _, String)| Imported {
+            spelling,
+            result: import(format, input.as_bytes(), "judged", &settings),
+        };
+        inputs.into_iter().map(one).collect()
+    }
+
+    /// Loads the file, imports it, and sends the frames.
+    ///
+    /// # Panics
+    /// The namespace cannot be made, or a tool fails that must not.
+    pub fn judge(&self, frames: &[Frame]) -> Outcome {
+        let network = Network::new(self.view);
+        let words: &[&str] = match self.tool {
+            Tool::Iptables => &["iptables-restore"],
+            Tool::Ip6tables => &["ip6tables-restore"],
+            Tool::Nft => &["nft", "-f", "-"],
+        };
+        if !self.before.is_empty() {
+            must(&["nft", "-f", "-"], &self.before);
+        }
+        let loaded = tool(words, &self.text);
+        if !loaded.ok {
+            return Outcome::NotLoaded(loaded.stderr);
+        }
+        let imports = self.imports();
+        if imports.is_empty() {
+            return Outcome::NotLoaded("nft cannot list what it loaded".to_owned());
+        }
+        let later = tool(&["nft", "-f", "-"], &self.later);
+        if !later.ok {
+            return Outcome::NotLoaded(later.stderr);
+        }
+        let sent = self.sequence(frames);
+        let passed = if imports.iter().any(|import| import.result.is_ok()) {
+            passed(&network, self.view, &sent)
+        } else {
+            BTreeSet::new()
+        };
+        let findings = imports.iter().map(|import| match &import.result {
+            Ok(import) => self.compare(&import.document, &sent, &passed),
+            Err(_) => Vec::new(),
+        });
+        Outcome::Judged { findings: findings.collect(), imports, frames: sent.len() }
+    }
+
+    /// The frames in the order in which they are sent, each with its step.
+    fn sequence(&self, frames: &[Frame]) -> Vec<(Frame, usize)> {
+        if !self.tracked {
+            return frames.iter().map(|frame| (*frame, 0)).collect();
+        }
+        let conversations = frames.iter().filter_map(Frame::conversation);
+        conversations.flat_map(|steps| steps.into_iter().zip(0..)).collect()
+    }
+
+    fn compare(&self, document: &Document, sent: &[(Frame, usize)], passed: &BTreeSet<u16>) -> Vec<Finding> {
+        let through = |at: usize| passed.contains(&number(at));
+        let mut findings = Vec::new();
+        for (at, (frame, step)) in sent.iter().enumerate() {
+            let Decision { verdict, why } = document.decide(&frame.packet().judged(frame.direction, 0));
+            if matches!(why, Why::NeighbourDiscovery { .. }) {
+                continue;
+            }
+            let reply = matches!(why, Why::Rule { reply: true, .. });
+            let relevant = match step {
+                // The answer to an allowed frame: it is judged in the conversation that the other side opens.
+                0 => !reply,
+                1 => through(at - 1),
+                _ => through(at - 2) && through(at - 1),
+            };
+            // Whom no rule names by port gets replies at the ports of clients alone: the language says so.
+            let local = frame.ports().map(|(_, dst)| dst).filter(|_| step == &1 && frame.direction == Direction::Rx);
+            let confined = !passes(verdict) && local.is_some_and(|port| !document.ephemeral.contains(port));
+            if relevant && !confined && passes(verdict) != through(at) {
+                findings.push(Finding { wider: passes(verdict), frame: *frame, step: *step });
+            }
+        }
+        findings
+    }
+}
+
+impl Imported {
+    /// The document denies something that the file does not, and says so.
+    pub fn says_that_it_closes(&self) -> bool {
+        let Ok(import) = &self.result else { return false };
+        import
+            .not_carried
+            .iter()
+            .any(|row| matches!(row.effect, Effect::LeftOut | Effect::DeniesMore | Effect::RepliesDenied))
+    }
+}
+
+/// The number under which a frame is sent.
+fn number(at: usize) -> u16 {
+    u16::try_from(at + 1).unwrap()
+}
+
+/// Says which frames came through: on a host behind the last chain of input, elsewhere out of the other device.
+const COLLECTOR: &str = "table inet judge {
+    set four { typeof ip id; flags dynamic; size 65535; }
+    set six { typeof ip6 flowlabel; flags dynamic; size 65535; }
+    chain arrived {
+        type filter hook input priority 2000000000; policy accept;
+        meta nfproto ipv4 add @four { ip id }
+        meta nfproto ipv6 add @six { ip6 flowlabel }
+    }
+    chain answers_of_the_kernel {
+        type filter hook output priority -2000000000; policy accept;
+        ip ttl != 71 drop
+        ip6 hoplimit != 71 drop
+    }
+}";
+
+fn passed(network: &Network, view: View, sent: &[(Frame, usize)]) -> BTreeSet<u16> {
+    must(&["nft", "-f", "-"], COLLECTOR);
+    let raw = |domain| Socket::new(domain, Type::RAW, Some(Protocol::from(255))).unwrap();
+    let host = (view == View::Host).then(|| (raw(Domain::IPV4), raw(Domain::IPV6)));
+    let mut passed = BTreeSet::new();
+    drain(&network.uplink, &mut BTreeSet::new());
+    let mut opener: Option<Vec<u8>> = None;
+    for (at, (frame, step)) in sent.iter().enumerate() {
+        let frame = match opener.take() {
+            // Whoever answers does so to the address that he sees.
+            Some(seen) if *step == 1 => frame.to_source_of(&seen),
+            _ => *frame,
+        };
+        let bytes = frame.bytes(number(at));
+        match (frame.direction, &host, &network.inside) {
+            (Direction::Rx, ..) => {
+                network.uplink.send(&bytes).unwrap();
+            }
+            (Direction::Tx, Some((four, six)), _) => {
+                let socket = if frame.dst.is_ipv4() { four } else { six };
+                // What the rules drop is refused here.
+                let _ = socket.send_to(&bytes, &SocketAddr::new(frame.dst, 0).into());
+            }
+            (Direction::Tx, None, Some(inside)) => {
+                inside.send(&bytes).unwrap();
+            }
+            (Direction::Tx, None, None) => unreachable!("a router has a device for its containers"),
+        }
+        // Out of the device on the other side, and nowhere else.
+        let mut elsewhere = BTreeSet::new();
+        let rx = frame.direction == Direction::Rx;
+        let last = drain(&network.uplink, if rx { &mut elsewhere } else { &mut passed });
+        opener = last.filter(|bytes| !rx && number_of(bytes) == Some(number(at)));
+        if let Some(inside) = &network.inside {
+            drain(inside, if rx { &mut passed } else { &mut elsewhere });
+        }
+    }
+    if view == View::Host {
+        for set in ["four", "six"] {
+            let listed = must(&["nft", "-j", "list", "set", "inet", "judge", set], "");
+            passed.extend(elements(&listed));
+        }
+    }
+    passed
+}
+
+/// Takes the numbers of what came out, and the last of the judge's frames.
+fn drain(device: &SyncDevice, passed: &mut BTreeSet<u16>) -> Option<Vec<u8>> {
+    let mut bytes = [0; 2048];
+    let mut last = None;
+    loop {
+        match device.recv(&mut bytes) {
+            Ok(len) => {
+                if let Some(number) = number_of(&bytes[..len]) {
+                    passed.insert(number);
+                    last = Some(bytes[..len].to_vec());
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return last,
+            Err(error) => panic!("the device cannot be read: {error}"),
+        }
+    }
+}
+
+fn elements(listed: &str) -> Vec<u16> {
+    let json: Value = serde_json::from_str(listed).unwrap();
+    let set = json["nftables"].as_array().unwrap().iter().find_map(|item| item.get("set")).unwrap();
+    let elements = set.get("elem").and_then(Value::as_array).cloned().unwrap_or_default();
+    elements.iter().map(|number| u16::try_from(number.as_u64().unwrap()).unwrap()).collect()
+}
+
+/// The bound addresses of the families that are asked for.
+pub fn locals(v4: bool, v6: bool) -> Vec<IpAddr> {
+    let all = LOCALS.iter().map(|ip| ip.parse::<IpAddr>().unwrap());
+    all.filter(|ip| if ip.is_ipv4() { v4 } else { v6 }).collect()
+}
