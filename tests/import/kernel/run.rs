@@ -96,7 +96,8 @@ pub fn corpus() {
     tally.opens_nothing();
 }
 
-/// A file by hand: NAME.VIEW.FAMILIES.TOOL, with what other programs do to the rules in comments `#nft` and `#later`.
+/// A file by hand: NAME.VIEW.FAMILIES.TOOL, with what other programs do to the rules in comments `#nft` and `#later`, and how
+/// it is imported in others.
 fn written(name: &str, text: &str) -> Source {
     let parts: Vec<_> = name.rsplit('.').collect();
     let [ending, families, view, _] = parts.as_slice() else { panic!("{name}: expected NAME.VIEW.FAMILIES.TOOL") };
@@ -111,10 +112,10 @@ fn written(name: &str, text: &str) -> Source {
         text: text.to_owned(),
         view: if *view == "router" { View::Router } else { View::Host },
         ips: locals(v4, v6),
-        names_uplink: true,
-        tracked: ["state", "*nat", "ct "].iter().any(|word| text.contains(word)),
+        names_uplink: !text.contains("#no uplink"),
+        tracked: ["state", "*nat", "ct ", "#tracked"].iter().any(|word| text.contains(word)),
         supported: name.starts_with("kept/"),
-        accept_stateless: false,
+        accept_stateless: text.contains("#accept stateless"),
         before: comments("#nft "),
         later: comments("#later "),
     }
