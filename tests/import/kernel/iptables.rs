@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use nicfw::policy::import::View;
 
 use crate::dice::Dice;
-use crate::judge::{Source, Tool, locals};
+use crate::judge::{Source, Tool, is_rated, locals};
 
 const NETS_V4: &[&str] = &[
     "10.0.0.0/24",
@@ -75,7 +75,8 @@ pub fn source(dice: &mut Dice, supported: bool) -> Source {
         dice,
     };
     let text = writer.file();
-    let (tracked, names_uplink, accept_stateless) = (writer.tracked, writer.uplink, writer.state_denied);
+    let (tracked, names_uplink, accept_stateless) =
+        (writer.tracked, writer.uplink, writer.state_denied && !is_rated(&text));
     Source {
         tool: if v6 { Tool::Ip6tables } else { Tool::Iptables },
         text,

@@ -317,3 +317,8 @@ pub fn locals(v4: bool, v6: bool) -> Vec<IpAddr> {
     let all = LOCALS.iter().map(|ip| ip.parse::<IpAddr>().unwrap());
     all.filter(|ip| if ip.is_ipv4() { v4 } else { v6 }).collect()
 }
+
+/// Whether a file has denies of what exceeds a rate, which may be left out like those of connection states.
+pub fn is_rated(text: &str) -> bool {
+    ["limit", "quota", "numgen", "statistic", "ct count", "recent"].iter().any(|word| text.contains(word))
+}

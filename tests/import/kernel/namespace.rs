@@ -5,6 +5,7 @@
 
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nicfw::policy::import::View;
@@ -60,7 +61,10 @@ pub struct Ran {
 
 /// Runs a tool in the namespace of this thread.
 pub fn tool(words: &[&str], input: &str) -> Ran {
-    let mut child = Command::new(words[0])
+    // Who is not root has no sbin in his path.
+    let sbin = Path::new("/usr/sbin").join(words[0]);
+    let program = if sbin.exists() { sbin.as_os_str() } else { words[0].as_ref() };
+    let mut child = Command::new(program)
         .args(&words[1..])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use nicfw::policy::import::View;
 
 use crate::dice::Dice;
-use crate::judge::{Source, Tool, locals};
+use crate::judge::{Source, Tool, is_rated, locals};
 
 const ADDRESSES_V4: &[&str] = &[
     "10.0.0.0/24",
@@ -85,13 +85,13 @@ pub fn source(dice: &mut Dice, supported: bool) -> Source {
     let text = writer.file(v4, v6);
     Source {
         tool: Tool::Nft,
-        text,
         view,
         ips: locals(v4, v6),
         names_uplink: writer.uplink,
         tracked: writer.tracked,
         supported,
-        accept_stateless: writer.state_denied,
+        accept_stateless: writer.state_denied && !is_rated(&text),
+        text,
         before: String::new(),
         later: writer.later.clone(),
     }
