@@ -1,0 +1,629 @@
+//! Whether what was said is so. It keeps a book of what people were told and asks the model which flows pass; it knows
+//! nothing of tables, plans or records.
+//!
+//! The sentences, after each step:
+//!
+//! 1. What an answer says is there is there: a policy that was applied, addresses that were closed, what a refusal left.
+//! 2. While something is done nothing passes that neither the state before it nor the one after it lets through; what both
+//!    let through is not dropped, but for containers that the plan announced.
+//! 3. Wherever a process dies, the next one finds the state before or the one after what was under way, whole; the one
+//!    after it if that was acknowledged.
+//! 4. What waits for a confirmation stays exactly if somebody confirmed it before its time was over, by the later of clock
+//!    and last record; a clock that shows less than the last record confirms nothing.
+//! 5. An audit finds nothing exactly if nobody else has written rules, no management controller has rebooted, and the
+//!    adapter shows what was promised.
+//! 6. What may be refused is refused for its reason only; reserving, and a policy that only closes, never for the clock.
+//! 7. A reboot shows what was said to be committed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use nicfw::clock::Timestamp;
+
+use crate::documents::pool;
+use crate::probes::{Mask, all, told};
+use crate::promise::{Chosen, Content, Promise, Waiting};
+use crate::step::{Foreign, Holds, Reason, Said, Step, Told};
+
+/// How far a clock may be set back without anybody noticing.
+const TOLERATED: Duration = Duration::from_secs(2);
+
+/// What the clocks show.
+#[derive(Debug, Clone, Copy)]
+pub struct Time {
+    pub wall: Timestamp,
+    pub now: Duration,
+}
+
+/// What goes wrong in a step, as whoever arranged it knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trouble {
+    /// Something was to go wrong.
+    pub armed: bool,
+    /// The management controller has rebooted.
+    pub rebooted: bool,
+}
+
+/// What the adapter shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    /// What was promised.
+    Promised,
+    /// What it showed last, whatever was promised.
+    Frozen,
+    /// Nothing but this.
+    Within(Mask),
+}
+
+/// What a step may come to, if it is done.
+struct Way {
+    to: Promise,
+    /// A change went back because nobody confirmed it.
+    rolled: bool,
+}
+
+/// What a step may come to from one promise.
+#[derive(Default)]
+struct Ways {
+    done: Vec<Way>,
+    /// It may be refused for these reasons, or has to be if it may not be done.
+    refused: Vec<Reason>,
+}
+
+#[derive(Clone)]
+struct Book {
+    /// What may have been promised; empty = nothing.
+    promises: BTreeSet<Promise>,
+    /// Changes that were told, by number.
+    history: Vec<(u64, Content)>,
+    /// The date of the last record: certainly not before the first, certainly not after the second.
+    last: (Timestamp, Timestamp),
+    /// Somebody has left the adapter, and the journal says so.
+    left: bool,
+}
+
+pub struct Oracle {
+    book: Book,
+    copy: Option<Book>,
+    shows: Shows,
+    /// What passed when it was looked at last.
+    was: Mask,
+    /// What a reboot may show.
+    cached: BTreeSet<Mask>,
+    /// Number of the process that runs.
+    process: Option<u64>,
+    processes: u64,
+    /// Something has happened to the adapter that is not in the journal.
+    amiss: bool,
+    /// Somebody else has written rules since the journal was believed.
+    foreign: bool,
+    /// A command had no answer.
+    doubt: bool,
+}
+
+impl Oracle {
+    /// About an adapter that nobody has taken over, which shows this.
+    pub fn new(was: Mask, wall: Timestamp) -> Self {
+        let promises = BTreeSet::new();
+        Self {
+            book: Book { promises, history: Vec::new(), last: (Timestamp(0), wall), left: false },
+            copy: None,
+            shows: Shows::Frozen,
+            was,
+            cached: BTreeSet::from([was]),
+            process: None,
+            processes: 0,
+            amiss: false,
+            foreign: false,
+            doubt: false,
+        }
+    }
+
+    /// How many changes can be gone back to.
+    pub fn change(&self, back: usize) -> Option<u64> {
+        let count = self.book.history.len();
+        Some(self.book.history[(count.checked_sub(1)?).checked_sub(back % count)?].0)
+    }
+
+    /// Whether something has happened to the adapter that its journal does not say.
+    pub fn is_amiss(&self) -> bool {
+        self.amiss || self.book.left || self.book.promises.is_empty()
+    }
+
+    /// The clock shows so much less than the last record that it cannot be believed, perhaps.
+    fn clock_is_behind(&self, at: Time) -> bool {
+        self.book.last.1.since(at.wall) > TOLERATED
+    }
+
+    /// The same, certainly.
+    fn clock_is_surely_behind(&self, (from, to): (Time, Time)) -> bool {
+        [from, to].iter().all(|at| self.book.last.0.since(at.wall) > TOLERATED)
+    }
+
+    /// Whether the time to confirm is over: certainly, or perhaps.
+    fn late(&self, waiting: &Waiting, process: Option<u64>, (from, to): (Time, Time)) -> (bool, bool) {
+        let (sees, made) = (process.is_some() && process == waiting.sees, process.is_some() && process == waiting.made);
+        let sure = from.wall.max(self.book.last.0) >= waiting.by.1 || (sees && from.now >= waiting.until.1);
+        let perhaps = to.wall.max(self.book.last.1) >= waiting.by.0 || (sees && to.now >= waiting.until.0);
+        (sure, perhaps || (!made && (self.clock_is_behind(from) || self.clock_is_behind(to))))
+    }
+
+    /// The promise, and what is left of it where what waits goes back.
+    fn in_time(&self, promise: &Promise, process: Option<u64>, time: (Time, Time)) -> Vec<Way> {
+        let stays = || Way { to: promise.clone(), rolled: false };
+        let Some(waiting) = &promise.waiting else { return vec![stays()] };
+        let back = || Way {
+            to: Promise::of(promise.content.next(waiting.back.chosen).keeping(&waiting.back)),
+            rolled: true,
+        };
+        match self.late(waiting, process, time) {
+            (true, _) => vec![back()],
+            (false, true) => vec![stays(), back()],
+            (false, false) => vec![stays()],
+        }
+    }
+
+    fn ways(&self, promise: &Promise, step: &Step, time: (Time, Time)) -> Ways {
+        let mut ways = Ways::default();
+        let content = &promise.content;
+        let stays = |content: Content| Promise { content, shut: promise.shut.clone(), waiting: promise.waiting.clone() };
+        let behind = self.clock_is_behind(time.0) || self.clock_is_behind(time.1);
+        let surely = self.clock_is_surely_behind(time);
+        match step {
+            Step::Apply { policy, confirm } => {
+                if promise.waiting.is_some() {
+                    ways.refused.push(Reason::Waits);
+                    return ways;
+                }
+                let next = content.next(Chosen::of(*policy));
+                let waiting = confirm.map(|seconds| self.waiting(content.clone(), seconds, time));
+                if behind && !closes(content, *policy) {
+                    ways.refused.push(Reason::Clock);
+                }
+                if surely && next.passes() & !promise.passes() != 0 {
+                    return ways;
+                }
+                ways.done(Promise { content: next, shut: BTreeSet::new(), waiting });
+            }
+            Step::Reserve { container, addresses, mac } => {
+                if addresses.iter().any(|ip| content.holder(*ip, *container).is_some()) {
+                    ways.refused.push(Reason::Held);
+                    return ways;
+                }
+                let mut next = content.clone();
+                let kept = next.kept.entry(*container).or_default();
+                kept.ips.extend(addresses);
+                kept.mac |= mac;
+                ways.done(stays(next));
+            }
+            Step::Release { container } => {
+                let mut next = content.clone();
+                if next.kept.remove(container).is_none() {
+                    ways.refused.push(Reason::Nothing);
+                    return ways;
+                }
+                if behind {
+                    ways.refused.push(Reason::Clock);
+                }
+                if !surely {
+                    ways.done(stays(next));
+                }
+            }
+            Step::Rollback { back } => {
+                let Some((_, then)) = self.change(*back).and_then(|n| self.book.history.iter().find(|(of, _)| *of == n))
+                else {
+                    return ways;
+                };
+                ways.done(Promise::of(content.next(then.chosen).keeping(then)));
+            }
+            Step::Withdraw => {
+                let ends = pool()[content.chosen.policy].ends.as_ref().filter(|_| !content.chosen.withdrawn);
+                let (from, to) = (time.0.wall.max(self.book.last.0), time.1.wall.max(self.book.last.1));
+                let sure = ends.as_ref().is_some_and(|(at, _)| from >= *at);
+                let perhaps = ends.as_ref().is_some_and(|(at, _)| to >= *at);
+                if perhaps && promise.waiting.is_some() {
+                    ways.refused.push(Reason::Waits);
+                } else if perhaps {
+                    let chosen = Chosen { withdrawn: true, ..content.chosen };
+                    let next = content.next(chosen);
+                    ways.done(Promise { content: next, shut: BTreeSet::new(), waiting: None });
+                }
+                if !sure {
+                    ways.done(promise.clone());
+                }
+            }
+            Step::Confirm => {
+                let Some(waiting) = &promise.waiting else {
+                    ways.refused.push(Reason::Nothing);
+                    return ways;
+                };
+                let (sure, perhaps) = self.late(waiting, self.process, time);
+                if perhaps {
+                    ways.refused.extend([Reason::Late, Reason::Clock]);
+                }
+                let made = self.process.is_some() && self.process == waiting.made;
+                if !sure && (made || !surely) {
+                    ways.done(Promise { waiting: None, ..promise.clone() });
+                }
+            }
+            Step::Adopt { policy } => {
+                if behind {
+                    ways.refused.push(Reason::Clock);
+                }
+                if !surely {
+                    ways.done(Promise::of(content.next(Chosen::of(*policy))));
+                }
+            }
+            Step::Repair => {
+                ways.done(Promise { shut: BTreeSet::new(), ..promise.clone() });
+                ways.done(promise.clone());
+            }
+            Step::Start | Step::Poll => {
+                let process = self.process.filter(|_| *step == Step::Poll);
+                ways.done = self.in_time(promise, process, time);
+                if *step == Step::Start {
+                    ways.done.iter_mut().for_each(|way| self.sees(&mut way.to, time));
+                }
+                if !promise.shut.is_empty() {
+                    // What an interrupted change had closed is open again, as it was before.
+                    ways.done(Promise { shut: BTreeSet::new(), ..promise.clone() });
+                }
+            }
+            _ => ways.done(promise.clone()),
+        }
+        ways
+    }
+
+    /// A process begins that sees when the time is over, whatever the date.
+    fn sees(&self, promise: &mut Promise, (from, to): (Time, Time)) {
+        let Some(waiting) = &mut promise.waiting else { return };
+        let (early, late) = (to.wall.max(self.book.last.1), from.wall.max(self.book.last.0));
+        waiting.until = (from.now + waiting.by.0.since(early), to.now + waiting.by.1.since(late));
+        (waiting.sees, waiting.made) = (Some(self.processes + 1), None);
+    }
+
+    fn waiting(&self, back: Content, seconds: u32, (from, to): (Time, Time)) -> Waiting {
+        let time = Duration::from_secs(seconds.into());
+        Waiting {
+            by: (from.wall.after(time), to.wall.max(self.book.last.1).after(time)),
+            until: (from.now + time, to.now + time),
+            made: self.process,
+            sees: self.process,
+            back,
+        }
+    }
+
+    /// What may pass while a step goes on, and what both before and after it let through.
+    pub fn during(&self, step: &Step, at: Time, armed_reboot: bool) -> (Mask, Mask) {
+        let later = Time { wall: at.wall.after(Duration::from_secs(3)), now: at.now + Duration::from_secs(3) };
+        let now = match self.shows {
+            Shows::Within(may) => may,
+            Shows::Promised | Shows::Frozen => self.was,
+        };
+        let (mut may, mut must) = (now, now);
+        let none = BTreeSet::from([Promise::of(Content::of(0))]);
+        let promises = if self.book.promises.is_empty() { &none } else { &self.book.promises };
+        for promise in promises {
+            let known = !self.book.promises.is_empty();
+            if known && (self.amiss || self.doubt) {
+                may |= promise.passes();
+            }
+            for way in self.ways(promise, step, (at, later)).done {
+                may |= way.to.passes();
+                must &= way.to.passes();
+            }
+        }
+        if armed_reboot || self.amiss {
+            may |= self.cached.iter().fold(0, |mask, one| mask | one);
+        }
+        let calm = matches!(self.shows, Shows::Promised) && !self.amiss && !self.doubt && !armed_reboot;
+        let live = matches!(step, Step::Apply { .. } | Step::Reserve { .. } | Step::Release { .. } | Step::Withdraw);
+        (may, if calm && live { must } else { 0 })
+    }
+
+    /// # Errors
+    /// The sentence that does not hold.
+    pub fn after(
+        &mut self,
+        step: &Step,
+        said: &Said,
+        seen: Mask,
+        time: (Time, Time),
+        trouble: Trouble,
+    ) -> Result<(), String> {
+        let (may, _) = self.during(step, time.0, trouble.rebooted);
+        let was = self.was;
+        let held = self.held(step, said, seen, time, trouble, may);
+        self.was = seen;
+        held.map_err(|sentence| {
+            let (more, less) = (seen & !was, was & !seen);
+            format!("{sentence}\n  said: {said:?}\n  opened: {}\n  closed: {}", told(more), told(less))
+        })
+    }
+
+    fn held(
+        &mut self,
+        step: &Step,
+        said: &Said,
+        seen: Mask,
+        time: (Time, Time),
+        trouble: Trouble,
+        may: Mask,
+    ) -> Result<(), String> {
+        match (step, said) {
+            (Step::Arm { .. }, _) | (_, Said::Nothing) => self.same(seen),
+            (Step::Pass { .. } | Step::SetClock { .. } | Step::Explain { .. }, _) => self.same(seen),
+            (Step::Copy, _) => {
+                self.copy = Some(self.book.clone());
+                self.same(seen)
+            }
+            (Step::PutBack, _) => {
+                self.dies();
+                self.book = self.copy.clone().ok_or("a copy")?;
+                self.same(seen)?;
+                (self.shows, self.amiss) = (self.frozen(), true);
+                Ok(())
+            }
+            (Step::Crash { .. } | Step::Stop, _) => {
+                self.dies();
+                self.same(seen)
+            }
+            (Step::Reboot, _) => {
+                self.amiss = true;
+                self.shows = Shows::Frozen;
+                if self.cached.contains(&seen) { Ok(()) } else { Err("7: it shows what nobody committed".into()) }
+            }
+            (Step::Foreign { what }, _) => {
+                (self.amiss, self.foreign, self.shows) = (true, true, Shows::Frozen);
+                if matches!(what, Foreign::TakeOver(_)) {
+                    self.cached.insert(seen);
+                }
+                Ok(())
+            }
+            (Step::Leave { open }, Said::Done(_)) => {
+                self.dies();
+                (self.book.left, self.shows, self.amiss) = (true, Shows::Frozen, true);
+                self.book.last.1 = self.book.last.1.max(time.1.wall);
+                if *open {
+                    self.cached = BTreeSet::from([seen]);
+                    self.book.promises = self.book.promises.iter().map(Promise::given_back).collect();
+                }
+                let right = if *open { all() } else { 0 };
+                if seen == right { Ok(()) } else { Err("1: it was left otherwise than said".into()) }
+            }
+            (_, Said::Done(told)) => self.done(step, told, seen, time, trouble),
+            (_, Said::Refused { reason, state, text }) => {
+                self.refused(step, (*reason, state, text), seen, time, trouble, may)
+            }
+            (_, Said::Died) => {
+                self.under_way(step, time);
+                self.dies();
+                self.within(seen, may)
+            }
+        }
+    }
+
+    fn frozen(&self) -> Shows {
+        if let Shows::Within(may) = self.shows { Shows::Within(may) } else { Shows::Frozen }
+    }
+
+    fn same(&self, seen: Mask) -> Result<(), String> {
+        if seen == self.was { Ok(()) } else { Err("1: nothing was done, and other flows pass".into()) }
+    }
+
+    fn within(&mut self, seen: Mask, may: Mask) -> Result<(), String> {
+        self.shows = Shows::Within(may);
+        self.cached.insert(seen);
+        if seen & !may == 0 { Ok(()) } else { Err("2: something passes that nobody lets through".into()) }
+    }
+
+    fn dies(&mut self) {
+        self.process = None;
+        self.doubt = false;
+    }
+
+    /// A step was begun, and it is not known how it ended.
+    fn under_way(&mut self, step: &Step, time: (Time, Time)) {
+        let ways: Vec<Promise> = self
+            .book
+            .promises
+            .iter()
+            .flat_map(|promise| self.ways(promise, step, time).done)
+            .map(|way| way.to)
+            .collect();
+        self.cached.extend(ways.iter().map(Promise::passes));
+        self.book.promises.extend(ways);
+        if let (Step::Adopt { policy }, true) = (step, self.book.promises.is_empty()) {
+            self.book.promises.insert(Promise::of(Content::of(*policy)));
+            self.amiss = true;
+        }
+        self.book.last.1 = self.book.last.1.max(time.1.wall);
+    }
+
+    fn done(
+        &mut self,
+        step: &Step,
+        told: &Told,
+        seen: Mask,
+        time: (Time, Time),
+        trouble: Trouble,
+    ) -> Result<(), String> {
+        if trouble.rebooted {
+            self.amiss = true;
+        }
+        if matches!(step, Step::Start | Step::Adopt { .. } | Step::Repair) {
+            self.processes += 1;
+            self.process = Some(self.processes);
+        }
+        let fresh = BTreeSet::from([Promise::of(Content::of(0))]);
+        let from = match step {
+            Step::Adopt { .. } if self.book.promises.is_empty() => &fresh,
+            _ => &self.book.promises,
+        };
+        let mut to: Vec<Way> = from.iter().flat_map(|promise| self.ways(promise, step, time).done).collect();
+        if let Some(waits) = told.waits {
+            to.retain(|way| way.to.waiting.is_some() == waits);
+        }
+        if let Some(rolled) = told.rolled_back {
+            to.retain(|way| way.rolled == rolled);
+        }
+        if to.is_empty() {
+            return Err("4, 6: it is done, and had to be refused or to come to something else".into());
+        }
+        let claims = match step {
+            Step::Confirm | Step::Counters | Step::Commit => false,
+            Step::Audit | Step::Poll => told.sound == Some(true),
+            Step::Withdraw | Step::Recover => !told.idle,
+            _ => true,
+        };
+        if told.sound == Some(false) && !self.amiss {
+            return Err("5: it finds something, and nobody has touched the adapter".into());
+        }
+        let all: BTreeSet<Promise> = to.into_iter().map(|way| way.to).collect();
+        let passes: BTreeSet<Mask> = all.iter().map(Promise::passes).collect();
+        let right: BTreeSet<Promise> = all.iter().filter(|promise| promise.passes() == seen).cloned().collect();
+        self.book.promises = if right.is_empty() { all } else { right };
+        if passes.contains(&seen) && (claims || self.shows == Shows::Promised) {
+            self.shows = Shows::Promised;
+        } else if claims && !(trouble.rebooted && self.cached.contains(&seen)) {
+            return Err(format!("1: what is said to be there is not: more {}, less {}", self.more(seen), self.less(seen)));
+        } else if claims {
+            self.shows = Shows::Frozen;
+        } else if seen != self.was {
+            return Err("1: it changed what passes".into());
+        }
+        self.note(step, told, seen, time, trouble);
+        Ok(())
+    }
+
+    fn more(&self, seen: Mask) -> String {
+        self.book.promises.iter().map(|promise| format!("[{}]", told(seen & !promise.passes()))).collect()
+    }
+
+    fn less(&self, seen: Mask) -> String {
+        self.book.promises.iter().map(|promise| format!("[{}]", told(promise.passes() & !seen))).collect()
+    }
+
+    /// Writes down what was done.
+    fn note(&mut self, step: &Step, told: &Told, seen: Mask, time: (Time, Time), trouble: Trouble) {
+        let believed = match step {
+            Step::Start | Step::Adopt { .. } | Step::Repair => true,
+            Step::Recover => !told.idle,
+            _ => false,
+        };
+        if believed && !trouble.rebooted {
+            (self.amiss, self.foreign, self.doubt) = (false, false, false);
+        }
+        if matches!(step, Step::Adopt { .. } | Step::Repair) {
+            self.book.left = false;
+        }
+        if let (Some(change), Some(promise)) = (told.change, self.book.promises.first()) {
+            self.book.history.retain(|(of, _)| *of < change);
+            if self.book.promises.len() == 1 {
+                self.book.history.push((change, promise.content.clone()));
+            }
+        }
+        let writes = matches!(
+            step,
+            Step::Apply { .. }
+                | Step::Reserve { .. }
+                | Step::Rollback { .. }
+                | Step::Adopt { .. }
+                | Step::Repair
+                | Step::Confirm
+        );
+        if writes {
+            self.book.last.0 = self.book.last.0.max(time.0.wall);
+        }
+        self.book.last.1 = self.book.last.1.max(time.1.wall);
+        match (told.cache_behind, self.shows) {
+            (Some(false), Shows::Promised) if !trouble.rebooted && !self.amiss => self.cached = BTreeSet::from([seen]),
+            _ => {
+                self.cached.insert(seen);
+            }
+        }
+    }
+
+    fn refused(
+        &mut self,
+        step: &Step,
+        (reason, state, text): (Reason, &Holds, &str),
+        seen: Mask,
+        time: (Time, Time),
+        trouble: Trouble,
+        may: Mask,
+    ) -> Result<(), String> {
+        let strange = self.amiss || self.doubt || trouble.armed || trouble.rebooted || self.shows != Shows::Promised;
+        let for_it: BTreeSet<Promise> = self
+            .book
+            .promises
+            .iter()
+            .filter(|promise| self.ways(promise, step, time).refused.contains(&reason))
+            .cloned()
+            .collect();
+        match reason {
+            Reason::Foreign if self.amiss => {}
+            Reason::Unknown if self.book.left || self.book.promises.is_empty() || self.amiss => {}
+            Reason::Other if strange => {}
+            _ if for_it.is_empty() => return Err(format!("6: refused without the reason: {text}")),
+            _ => self.book.promises = for_it,
+        }
+        self.amiss |= trouble.rebooted;
+        let takes_over = matches!(step, Step::Start | Step::Adopt { .. } | Step::Repair);
+        if takes_over {
+            self.dies();
+        }
+        self.book.last.1 = self.book.last.1.max(time.1.wall);
+        match state {
+            Holds::Unchanged if takes_over || matches!(step, Step::Recover | Step::Poll) && strange => {
+                if seen == self.was && !matches!(self.shows, Shows::Within(_)) {
+                    return Ok(());
+                }
+                if matches!(step, Step::Adopt { .. }) {
+                    self.under_way(step, time);
+                }
+                self.within(seen, may)
+            }
+            Holds::Unchanged if trouble.rebooted => {
+                self.shows = Shows::Frozen;
+                if self.cached.contains(&seen) || seen == self.was { Ok(()) } else { self.within(seen, may) }
+            }
+            Holds::Unchanged => self.same(seen),
+            Holds::Closed(who) => {
+                let mut promises = self.book.promises.clone();
+                promises.iter().for_each(|_| ());
+                promises = promises
+                    .into_iter()
+                    .map(|mut promise| {
+                        promise.shut.extend(who);
+                        promise
+                    })
+                    .collect();
+                self.book.promises = promises;
+                self.cached.insert(seen);
+                let right = self.book.promises.iter().any(|promise| promise.passes() == seen);
+                if right && trouble.armed { Ok(()) } else { Err("1: it is not closed as said".into()) }
+            }
+            Holds::Unknown if !strange => Err("6: unknown without a cause".into()),
+            Holds::Unknown => {
+                self.under_way(step, time);
+                self.doubt = true;
+                self.within(seen, may)
+            }
+        }
+    }
+}
+
+impl Ways {
+    fn done(&mut self, to: Promise) {
+        self.done.push(Way { to, rolled: false });
+    }
+}
+
+/// A policy that only closes: it lets no bound address through, and nobody's not more than before.
+fn closes(content: &Content, policy: usize) -> bool {
+    let next = &pool()[policy];
+    next.document.policies.iter().all(|policy| policy.rules.is_empty())
+        && (next.document.unbound == nicfw::tables::Verdict::Deny
+            || content.policy().document.unbound == nicfw::tables::Verdict::Allow)
+}
