@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nicfw::firewall::Engine;
-use nicfw::journal::{MemoryStore, Store};
+use nicfw::journal::{Head, MemoryStore, Store};
 use nicfw::mcdi::McdiError;
 use nicfw::mcdi::wire::Cmd;
 use nicfw::nic::{Adapter, AdapterError, AttachError, Override, Recovered, RulesetVersion};
@@ -113,6 +113,14 @@ impl Store for Mortal {
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.call(|store| store.truncate(len))
+    }
+
+    fn remember(&mut self, head: &Head) -> io::Result<()> {
+        self.call(|store| store.remember(head))
+    }
+
+    fn remembered(&mut self) -> io::Result<Option<Head>> {
+        self.store.remembered()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -11,7 +12,7 @@ use proptest_state_machine::ReferenceStateMachine;
 
 use crate::documents;
 use crate::step::{Foreign, Step, Wrong};
-use crate::world::{Tally, World};
+use crate::world::World;
 
 /// What is known of a walk while it is drawn: enough to draw what makes sense, nothing that decides.
 #[derive(Debug, Clone)]
@@ -200,6 +201,20 @@ pub fn walk(drawn: &Drawn, steps: &[Step], seen: Option<&AtomicUsize>) -> Result
     Ok(world.tally)
 }
 
+/// What a walk did.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    pub steps: u64,
+    /// Times that the oracle has asked the model.
+    pub looks: u64,
+    /// Deaths of processes, between two calls and in one.
+    pub deaths: u64,
+    pub deaths_in_calls: u64,
+    /// Changes that took effect, and what was refused.
+    pub done: u64,
+    pub refused: u64,
+}
+
 /// What all walks did.
 #[derive(Debug, Default)]
 pub struct Sum {
@@ -279,3 +294,42 @@ fn shrunk(tree: &mut impl ValueTree<Value = Walk>, walked: Walk, broken: String)
     let list: String = steps.iter().map(|step| format!("    {step:?},\n")).collect();
     format!("{why}\n  in this walk, {drawn:?}:\n{list}")
 }
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))
+}
+
+fn seed() -> u64 {
+    let by_time = || std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(1, |time| time.as_secs());
+    number("PROPTEST_RNG_SEED").unwrap_or_else(by_time)
+}
+
+/// Walks from the seed of the environment, until all have taken so many steps, or as many as the environment says.
+///
+/// # Panics
+/// With the shortest walk that breaks a sentence.
+pub fn walk_all(steps: u64) {
+    let steps = number("NICFW_SEQUENCES_STEPS").unwrap_or(steps);
+    let (seed, sum) = (seed(), Sum::default());
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
+    println!("seed {seed}, {steps} steps, {threads} threads");
+    let broken: Vec<String> = thread::scope(|scope| {
+        let one = |thread: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&seed.to_le_bytes());
+            bytes[8] = u8::try_from(thread).expect("few");
+            let sum = &sum;
+            scope.spawn(move || walks(bytes, steps, sum))
+        };
+        let all: Vec<_> = (0..threads).map(one).collect();
+        all.into_iter().filter_map(|thread| thread.join().expect("a walk tells what it finds").err()).collect()
+    });
+    println!("{sum:?}");
+    assert!(broken.is_empty(), "seed {seed}: {}", broken.join("\n"));
+    let of = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    assert!(of(&sum.steps) >= steps);
+    assert!(of(&sum.crashed) * 10 >= of(&sum.walks), "a tenth of the walks end with a process that dies");
+    assert!(of(&sum.deaths_in_calls) * 100 >= of(&sum.steps), "processes die in their calls");
+    assert!(of(&sum.done) * 2 >= of(&sum.steps) && of(&sum.refused) * 20 >= of(&sum.steps), "most is done, some refused");
+}
+

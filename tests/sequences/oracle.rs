@@ -62,12 +62,20 @@ struct Way {
     rolled: bool,
 }
 
+impl Way {
+    fn to(to: Promise) -> Self {
+        Self { to, rolled: false }
+    }
+}
+
 /// What a step may come to from one promise.
 #[derive(Default)]
 struct Ways {
     done: Vec<Way>,
     /// It may be refused for these reasons, or has to be if it may not be done.
     refused: Vec<Reason>,
+    /// What the process that refused it found, or put right, first.
+    attached: Vec<Promise>,
 }
 
 #[derive(Clone)]
@@ -99,11 +107,15 @@ pub struct Oracle {
     foreign: bool,
     /// A command had no answer.
     doubt: bool,
+    /// Something was left half done, and nobody has put it right.
+    half: bool,
+    /// Each call is a process of its own, which goes on where the last one stopped, and takes leave.
+    whole: bool,
 }
 
 impl Oracle {
     /// About an adapter that nobody has taken over, which shows this.
-    pub fn new(was: Mask, wall: Timestamp) -> Self {
+    pub fn new(was: Mask, wall: Timestamp, whole: bool) -> Self {
         let promises = BTreeSet::new();
         Self {
             book: Book { promises, history: Vec::new(), last: (Timestamp(0), wall), left: false },
@@ -116,6 +128,8 @@ impl Oracle {
             amiss: false,
             foreign: false,
             doubt: false,
+            half: false,
+            whole,
         }
     }
 
@@ -123,11 +137,6 @@ impl Oracle {
     pub fn change(&self, back: usize) -> Option<u64> {
         let count = self.book.history.len();
         Some(self.book.history[(count.checked_sub(1)?).checked_sub(back % count)?].0)
-    }
-
-    /// Whether something has happened to the adapter that its journal does not say.
-    pub fn is_amiss(&self) -> bool {
-        self.amiss || self.book.left || self.book.promises.is_empty()
     }
 
     /// The clock shows so much less than the last record that it cannot be believed, perhaps.
@@ -150,10 +159,10 @@ impl Oracle {
 
     /// The promise, and what is left of it where what waits goes back.
     fn in_time(&self, promise: &Promise, process: Option<u64>, time: (Time, Time)) -> Vec<Way> {
-        let stays = || Way { to: promise.clone(), rolled: false };
+        let stays = || Way::to(promise.clone());
         let Some(waiting) = &promise.waiting else { return vec![stays()] };
         let back = || Way {
-            to: Promise::of(promise.content.next(waiting.back.chosen).keeping(&waiting.back)),
+            to: Promise::back(&promise.content, &waiting.back),
             rolled: true,
         };
         match self.late(waiting, process, time) {
@@ -163,7 +172,42 @@ impl Oracle {
         }
     }
 
+    /// What a step may come to, with what comes before it where each call is a process of its own.
     fn ways(&self, promise: &Promise, step: &Step, time: (Time, Time)) -> Ways {
+        let calls = step.needs_process() || matches!(step, Step::Adopt { .. } | Step::Repair);
+        if !self.whole || !calls {
+            return self.own_ways(promise, step, time);
+        }
+        if self.process.is_some() && *step != Step::Confirm {
+            return Ways { refused: vec![Reason::Busy], ..Ways::default() };
+        }
+        let mut all = Ways::default();
+        let starts = if self.process.is_some() { vec![Way::to(promise.clone())] } else { self.starts(promise, time) };
+        for start in starts {
+            let ways = self.own_ways(&start.to, step, time);
+            let rolled = |way: Way| Way { rolled: way.rolled || start.rolled, ..way };
+            all.done.extend(ways.done.into_iter().map(rolled));
+            all.refused.extend(ways.refused);
+            if start.rolled {
+                all.refused.push(Reason::Late);
+            }
+            all.attached.push(start.to);
+        }
+        all
+    }
+
+    /// What the next process finds.
+    fn starts(&self, promise: &Promise, time: (Time, Time)) -> Vec<Way> {
+        let mut all = self.in_time(promise, None, time);
+        all.iter_mut().for_each(|way| self.sees(&mut way.to, time));
+        if !promise.shut.is_empty() {
+            // What an interrupted change had closed is open again, as it was before.
+            all.push(Way::to(Promise { shut: BTreeSet::new(), ..promise.clone() }));
+        }
+        all
+    }
+
+    fn own_ways(&self, promise: &Promise, step: &Step, time: (Time, Time)) -> Ways {
         let mut ways = Ways::default();
         let content = &promise.content;
         let stays = |content: Content| Promise { content, shut: promise.shut.clone(), waiting: promise.waiting.clone() };
@@ -183,6 +227,12 @@ impl Oracle {
                 if surely && next.passes() & !promise.passes() != 0 {
                     return ways;
                 }
+                let ends = pool()[*policy].ends.as_ref().filter(|_| self.whole);
+                if ends.is_some_and(|(at, _)| time.1.wall.max(self.book.last.1) >= *at) {
+                    // The program takes out itself what has expired.
+                    let next = content.next(Chosen { policy: *policy, withdrawn: true });
+                    ways.done(Promise { content: next, shut: BTreeSet::new(), waiting: waiting.clone() });
+                }
                 ways.done(Promise { content: next, shut: BTreeSet::new(), waiting });
             }
             Step::Reserve { container, addresses, mac } => {
@@ -194,7 +244,7 @@ impl Oracle {
                 let kept = next.kept.entry(*container).or_default();
                 kept.ips.extend(addresses);
                 kept.mac |= mac;
-                ways.done(stays(next));
+                ways.done(stays(next.settled()));
             }
             Step::Release { container } => {
                 let mut next = content.clone();
@@ -214,7 +264,7 @@ impl Oracle {
                 else {
                     return ways;
                 };
-                ways.done(Promise::of(content.next(then.chosen).keeping(then)));
+                ways.done(Promise::back(content, then));
             }
             Step::Withdraw => {
                 let ends = pool()[content.chosen.policy].ends.as_ref().filter(|_| !content.chosen.withdrawn);
@@ -258,17 +308,8 @@ impl Oracle {
                 ways.done(Promise { shut: BTreeSet::new(), ..promise.clone() });
                 ways.done(promise.clone());
             }
-            Step::Start | Step::Poll => {
-                let process = self.process.filter(|_| *step == Step::Poll);
-                ways.done = self.in_time(promise, process, time);
-                if *step == Step::Start {
-                    ways.done.iter_mut().for_each(|way| self.sees(&mut way.to, time));
-                }
-                if !promise.shut.is_empty() {
-                    // What an interrupted change had closed is open again, as it was before.
-                    ways.done(Promise { shut: BTreeSet::new(), ..promise.clone() });
-                }
-            }
+            Step::Start => ways.done = self.starts(promise, time),
+            Step::Poll => ways.done = self.in_time(promise, self.process, time),
             _ => ways.done(promise.clone()),
         }
         ways
@@ -287,8 +328,8 @@ impl Oracle {
         Waiting {
             by: (from.wall.after(time), to.wall.max(self.book.last.1).after(time)),
             until: (from.now + time, to.now + time),
-            made: self.process,
-            sees: self.process,
+            made: Some(self.process.unwrap_or(self.processes + 1)),
+            sees: Some(self.process.unwrap_or(self.processes + 1)),
             back,
         }
     }
@@ -361,8 +402,23 @@ impl Oracle {
                 self.dies();
                 self.book = self.copy.clone().ok_or("a copy")?;
                 self.same(seen)?;
-                (self.shows, self.amiss) = (self.frozen(), true);
+                (self.shows, self.amiss, self.foreign) = (self.frozen(), true, true);
                 Ok(())
+            }
+            (Step::Stop, Said::Done(Told { rolled_back: Some(true), .. })) => {
+                // The program that waited was stopped, and has taken the change back.
+                let back = |promise: &Promise| match &promise.waiting {
+                    Some(waiting) => Promise::back(&promise.content, &waiting.back),
+                    None => promise.clone(),
+                };
+                self.book.promises = self.book.promises.iter().map(back).collect();
+                self.dies();
+                self.cached.insert(seen);
+                if self.book.promises.iter().any(|promise| promise.passes() == seen) {
+                    Ok(())
+                } else {
+                    Err("1: what is said to be taken back is not".into())
+                }
             }
             (Step::Crash { .. } | Step::Stop, _) => {
                 self.dies();
@@ -396,6 +452,7 @@ impl Oracle {
                 self.refused(step, (*reason, state, text), seen, time, trouble, may)
             }
             (_, Said::Died) => {
+                self.half = true;
                 self.under_way(step, time);
                 self.dies();
                 self.within(seen, may)
@@ -415,6 +472,12 @@ impl Oracle {
         self.shows = Shows::Within(may);
         self.cached.insert(seen);
         if seen & !may == 0 { Ok(()) } else { Err("2: something passes that nobody lets through".into()) }
+    }
+
+    /// Whether what waits is certainly late for the process that waits.
+    pub fn overdue(&self, at: Time) -> bool {
+        let late = |waiting: &Waiting| self.late(waiting, self.process, (at, at)).0;
+        self.process.is_some() && self.book.promises.iter().filter_map(|p| p.waiting.as_ref()).any(late)
     }
 
     fn dies(&mut self) {
@@ -451,7 +514,8 @@ impl Oracle {
         if trouble.rebooted {
             self.amiss = true;
         }
-        if matches!(step, Step::Start | Step::Adopt { .. } | Step::Repair) {
+        let begins = matches!(step, Step::Start | Step::Adopt { .. } | Step::Repair);
+        if begins || (self.whole && self.process.is_none()) {
             self.processes += 1;
             self.process = Some(self.processes);
         }
@@ -467,16 +531,24 @@ impl Oracle {
         if let Some(rolled) = told.rolled_back {
             to.retain(|way| way.rolled == rolled);
         }
+        if told.put_right == Some(false) {
+            to.retain(|way| !way.rolled);
+        }
+        if told.put_right == Some(true) && !(self.half || self.amiss || trouble.armed) {
+            to.retain(|way| way.rolled);
+        }
         if to.is_empty() {
-            return Err("4, 6: it is done, and had to be refused or to come to something else".into());
+            return Err("4, 5, 6: it is done, and had to be refused or to come to something else".into());
         }
         let claims = match step {
+            Step::Audit | Step::Poll | Step::Repair if self.whole => told.sound == Some(true),
+            _ if self.whole => true,
             Step::Confirm | Step::Counters | Step::Commit => false,
             Step::Audit | Step::Poll => told.sound == Some(true),
             Step::Withdraw | Step::Recover => !told.idle,
             _ => true,
         };
-        if told.sound == Some(false) && !self.amiss {
+        if told.sound == Some(false) && !(if self.whole { self.foreign } else { self.amiss }) {
             return Err("5: it finds something, and nobody has touched the adapter".into());
         }
         let all: BTreeSet<Promise> = to.into_iter().map(|way| way.to).collect();
@@ -509,10 +581,13 @@ impl Oracle {
         let believed = match step {
             Step::Start | Step::Adopt { .. } | Step::Repair => true,
             Step::Recover => !told.idle,
-            _ => false,
+            _ => self.whole && told.sound != Some(false),
         };
         if believed && !trouble.rebooted {
-            (self.amiss, self.foreign, self.doubt) = (false, false, false);
+            (self.amiss, self.foreign, self.doubt, self.half) = (false, false, false, false);
+        }
+        if self.whole && !matches!(step, Step::Apply { confirm: Some(_), .. }) {
+            self.process = None;
         }
         if matches!(step, Step::Adopt { .. } | Step::Repair) {
             self.book.left = false;
@@ -562,6 +637,7 @@ impl Oracle {
             .cloned()
             .collect();
         match reason {
+            Reason::Busy if self.whole && self.process.is_some() => return self.same(seen),
             Reason::Foreign if self.amiss => {}
             Reason::Unknown if self.book.left || self.book.promises.is_empty() || self.amiss => {}
             Reason::Other if strange => {}
@@ -574,6 +650,16 @@ impl Oracle {
             self.dies();
         }
         self.book.last.1 = self.book.last.1.max(time.1.wall);
+        if self.whole && *state == Holds::Unchanged && seen != self.was {
+            // The process has put right first what it found half done.
+            let of = |promise: &Promise| self.ways(promise, step, time).attached;
+            let right = self.book.promises.iter().flat_map(of).filter(|promise| promise.passes() == seen);
+            let right: BTreeSet<Promise> = right.collect();
+            if !right.is_empty() {
+                (self.book.promises, self.shows) = (right, Shows::Promised);
+                return Ok(());
+            }
+        }
         match state {
             Holds::Unchanged if takes_over || matches!(step, Step::Recover | Step::Poll) && strange => {
                 if seen == self.was && !matches!(self.shows, Shows::Within(_)) {
@@ -607,7 +693,7 @@ impl Oracle {
             Holds::Unknown if !strange => Err("6: unknown without a cause".into()),
             Holds::Unknown => {
                 self.under_way(step, time);
-                self.doubt = true;
+                (self.doubt, self.half) = (true, true);
                 self.within(seen, may)
             }
         }
@@ -616,7 +702,7 @@ impl Oracle {
 
 impl Ways {
     fn done(&mut self, to: Promise) {
-        self.done.push(Way { to, rolled: false });
+        self.done.push(Way::to(to));
     }
 }
 

@@ -77,6 +77,13 @@ impl Probe {
         Self { container: local, direction, mac: local_mac, packet, headers }
     }
 
+    /// As people write it, if its MAC is that of the container of its address.
+    pub fn words(&self) -> Option<String> {
+        let header = self.packet.ip.filter(|_| self.mac == self.container)?;
+        let (proto, ports) = (if header.proto == Some(17) { "udp" } else { "tcp" }, header.ports?);
+        Some(format!("{proto} {}:{} > {}:{}", header.src, ports.0, header.dst, ports.1))
+    }
+
     /// As a policy sees it.
     pub fn flow(&self) -> Flow {
         self.packet.judged(self.direction, 0)
@@ -151,11 +158,6 @@ pub fn judged(model: &Model, probes: &[Probe]) -> Vec<bool> {
 /// What passes now.
 pub fn passing(model: &Model) -> Mask {
     judged(model, probes()).iter().enumerate().fold(0, |mask, (at, passes)| mask | u64::from(*passes) << at)
-}
-
-/// As a list of bits.
-pub fn bits(mask: Mask) -> Vec<bool> {
-    (0..probes().len()).map(|at| mask >> at & 1 == 1).collect()
 }
 
 /// In words, for whoever reads what went wrong.

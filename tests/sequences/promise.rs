@@ -107,7 +107,19 @@ impl Content {
                 entry.mac |= still.is_none();
             }
         }
-        Self { chosen, kept }
+        Self { chosen, kept }.settled()
+    }
+
+    /// What a container is bound to is not kept for it beside that; it is kept again when it is bound to it no longer.
+    pub fn settled(mut self) -> Self {
+        for (who, kept) in &mut self.kept {
+            if let Some(bound) = self.chosen.policy().addresses(*who) {
+                kept.ips.retain(|ip| !bound.contains(ip));
+                kept.mac = false;
+            }
+        }
+        self.kept.retain(|_, kept| kept.mac || !kept.ips.is_empty());
+        self
     }
 
     /// What stays closed in the other stays closed here too.
@@ -117,7 +129,7 @@ impl Content {
             entry.ips.extend(&kept.ips);
             entry.mac |= kept.mac;
         }
-        self
+        self.settled()
     }
 
     /// Who has an address, beside this container.
@@ -130,6 +142,11 @@ impl Content {
 impl Promise {
     pub fn of(content: Content) -> Self {
         Self { content, shut: BTreeSet::new(), waiting: None }
+    }
+
+    /// An earlier content comes back: what stays closed now stays closed, and what was closed then too.
+    pub fn back(now: &Content, then: &Content) -> Self {
+        Self::of(now.next(then.chosen).keeping(then))
     }
 
     /// The adapter was emptied: nothing is kept for anybody.

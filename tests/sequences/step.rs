@@ -80,12 +80,6 @@ pub enum Wrong {
     Reboots { command: u32, after: bool },
 }
 
-impl Wrong {
-    pub fn reboots(self) -> bool {
-        matches!(self, Self::Reboots { .. })
-    }
-}
-
 /// What whoever did it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
@@ -112,6 +106,8 @@ pub struct Told {
     pub waits: Option<bool>,
     /// A reboot would load something else.
     pub cache_behind: Option<bool>,
+    /// Something was left half done or had run out, and has been put right.
+    pub put_right: Option<bool>,
     /// There was nothing to do.
     pub idle: bool,
 }
@@ -133,6 +129,8 @@ pub enum Reason {
     Foreign,
     /// Nobody knows what the adapter holds: it is to be adopted.
     Unknown,
+    /// Another process has the adapter.
+    Busy,
     /// Anything else.
     Other,
 }

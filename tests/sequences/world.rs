@@ -22,25 +22,12 @@ use nicfw::mcdi::wire::McErrno;
 
 use crate::documents::pool;
 use crate::eye::{Eye, Fuse, Mortal, Scene};
+use crate::machine::Tally;
 use crate::oracle::{Oracle, Time, Trouble};
 use crate::probes::{ip, mac, passing, probes};
 use crate::step::{Foreign, Holds, Reason, Said, Step, Told, Wrong};
 
 const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";
-
-/// What a walk did.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Tally {
-    pub steps: u64,
-    /// Times that the oracle has asked the model.
-    pub looks: u64,
-    /// Deaths of processes, between two calls and in one.
-    pub deaths: u64,
-    pub deaths_in_calls: u64,
-    /// Changes that took effect, and what was refused.
-    pub done: u64,
-    pub refused: u64,
-}
 
 pub struct World {
     pub model: Model,
@@ -83,7 +70,7 @@ impl World {
         let compiled = compiled(&adapter);
         drop(adapter);
         let scene = Scene { model: model.clone(), may: !0, must: 0, broken: None, looks: 0 };
-        let oracle = Oracle::new(passing(&model), clock.wall());
+        let oracle = Oracle::new(passing(&model), clock.wall(), false);
         Self {
             model,
             tally: Tally::default(),
