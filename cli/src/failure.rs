@@ -48,6 +48,7 @@ impl Exit {
             Self::Differs => "differs",
             Self::DoesNotFit => "does-not-fit",
             Self::Drift => "drift",
+            Self::PutRight => "put-right",
         }
     }
 }

@@ -306,6 +306,7 @@ impl Stranger {
         loaded: Result<Firewall<Adapter>, Box<Refused<Adapter, AdoptError>>>,
         file: PathBuf,
         locator: Locator,
+        at: String,
         note: Option<Note>,
     ) -> Result<Session, Failure> {
         let recovery = Recovery { found: Found::Same, commands: 0, rolled_back: None };

@@ -24,7 +24,7 @@ pub struct Opening {
     pub container: Option<String>,
     /// The rule or binding that opens it; `None` = the document as a whole.
     pub origin: Option<Arc<Origin>>,
-    /// What is open; `None` = frames for groups.
+    /// What is open; `None` = frames for groups, or ARP.
     pub open: Option<Open>,
     /// One sentence, with the origin's place at its end.
     pub text: String,
@@ -92,7 +92,7 @@ impl Compiled {
                  says is not seen: {}",
                 document.name
             );
-            out.push(Opening { container: None, origin: None, text });
+            out.push(Opening { container: None, origin: None, open: None, text });
         }
         if document.unbound == Verdict::Allow && !document.bindings.is_empty() {
             let text = format!(

@@ -79,7 +79,7 @@ fn refused(name: &str, error: &ImportError) -> Failure {
         | ImportError::Cycle { line, .. }
         | ImportError::TooMany { line, .. }
         | ImportError::State { line, .. } => failure.at(name, Some(*line), &text),
-        ImportError::Document(errors) => Failure { places: Failure::wrong_document(errors, name).places, ..failure },
+        ImportError::Rule { line, .. } => failure.at(name, Some(*line).filter(|line| *line > 0), &text),
         _ => failure.at(name, None, &text),
     }
 }
