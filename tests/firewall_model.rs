@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use nicfw::clock::VirtualClock;
+use nicfw::clock::{Clock, VirtualClock};
 use nicfw::error::AdapterState;
 use nicfw::firewall::{Adopt, ApplyCause, Firewall, Settings};
 use nicfw::mcdi::wire::{Cmd, McErrno};
@@ -424,16 +424,16 @@ fn the_grace_time_passes_before_anything_new_is_allowed() {
     let adapter = Adapter::from_device(backend::function(&model, 0), clock.clone(), AttachOptions::default()).unwrap();
     let target = adapter.target().clone();
     let (old, new) = COMPILED.get_or_init(|| compile(OLD, NEW, &target)).clone();
-    let (watched, watching, time, own) = (model.clone(), probes.clone(), clock.clone(), clock.clone());
-    let engine = Watched::new(adapter, target, move || (time.now(), judged(&watched, &watching)));
+    let (seen_by, watching, time, own) = (model.clone(), probes.clone(), clock.clone(), clock.clone());
+    let engine = watched(adapter, target, move || (time.now(), judged(&seen_by, &watching)));
     let settings = Settings { grace: Duration::from_secs(7), ..Settings::default() };
     let mut firewall = Firewall::adopt(engine, Adopt::of(&old), clock, settings).unwrap();
     let apply = |firewall: &mut Firewall<Watched<(Duration, Vec<Verdict>)>>, compiled: &Compiled| {
         let before = judged(&model, &probes);
-        firewall.engine().seen.clear();
+        firewall.engine().observer.seen.clear();
         let change = firewall.plan(compiled, "").unwrap();
         firewall.apply(change).unwrap();
-        let seen = std::mem::take(&mut firewall.engine().seen);
+        let seen = std::mem::take(&mut firewall.engine().observer.seen);
         let allows = |verdicts: &[Verdict], at: usize| verdicts[at] == Verdict::Allow;
         let opened = seen.iter().position(|(_, is)| (0..is.len()).any(|at| allows(is, at) && !allows(&before, at)));
         let closes = |step: &usize| {
