@@ -1,9 +1,9 @@
 //! libnicfw: what a C program reaches of nicfw. `include/libnicfw.h` is generated from this crate and is its reference.
 //!
 //! The way of a call: an exported function gives its body to `call::run`.
-//! The call fences panics, refuses calls from inside a callback and in a forked child, copies what comes in, hands out what goes out only when the
-//! body has succeeded, and puts a `failure::Failure` into the caller's error. Handles are numbers that `handle` looks up;
-//! nothing that C holds is a pointer into this library, but static text.
+//! The call fences panics, refuses calls from inside a callback and in a forked child, copies what comes in, hands out what
+//! goes out only when the body has succeeded, and puts a `failure::Failure` into the caller's error. Handles are numbers that
+//! `handle` looks up; nothing that C holds is a pointer into this library, but static text.
 //!
 //! Modules that export functions: [`version`](mod@version), [`codes`], [`log`](mod@log), [`probe`], [`adapter`], [`change`],
 //! [`policy`], [`builder`], [`compiled`], [`list`].
