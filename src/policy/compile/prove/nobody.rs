@@ -88,9 +88,17 @@ impl Proof<'_> {
             let ether_type = Some(ether_type_of(*ip));
             let only = RuleKey { local_ip: Some(*ip), ether_type, ip_proto: Some(58), ..RuleKey::default() };
             let holders = groups.get(ip);
-            if let Some((key, _)) =
-                block_of_ip(self.image, *ip).iter().find(|(key, _)| holders.is_none() || *key != only)
-            {
+            let block = block_of_ip(self.image, *ip);
+            let sound = match (holders, block) {
+                (None, []) => true,
+                (Some(_), [(key, entry)]) => {
+                    let verdicts = [entry.rx.action, entry.tx.action].map(Action::verdict);
+                    *key == only && verdicts == [Some(Verdict::Allow), None]
+                }
+                _ => false,
+            };
+            if !sound {
+                let key = block.iter().map(|(key, _)| key).find(|key| **key != only).unwrap_or(&only);
                 return Err(self.unproved(key, None, document_origin(self.document)));
             }
             let document = alone.with(None);

@@ -14,7 +14,7 @@ use crate::policy::{ImageEntry, Rules};
 use crate::tables::{Action, PortRangeId, PortTreeEntry, SubnetId, Target};
 
 /// Three policies and twenty containers, of every kind: IPv4, IPv6 and both; alone on a MAC and not; with VLANs and
-/// physical ports; with neighbour discovery; with rules that hold for one address; and a host with management rules.
+/// physical ports; with neighbour discovery; with rules that hold for one address.
 fn document() -> Document {
     let mut text = r#"
 nicfw: 1
@@ -23,7 +23,7 @@ multicast: deny
 groups:
   office: [10.20.0.0/16, 10.21.0.0/16]
 management:
-  - {allow: in, proto: tcp, local_ports: 22, remote: 10.20.0.1, local: 10.30.0.1, mac: "02:00:0a:1e:00:01"}
+  - {allow: in, proto: tcp, local_ports: 22, remote: 10.20.0.1}
 policies:
   web:
     - {allow: in, proto: tcp, local_ports: [80, 443, 8000-8099], remote: office}
@@ -53,14 +53,20 @@ bindings:
             _ => (v4, ", policy: db".to_owned()),
         };
         let ip = if ip.contains("::") && !ip.starts_with('[') { format!("\"{ip}\"") } else { ip };
-        let attach = if matches!(at, 6 | 7 | 18 | 19) { "ipvlan" } else { "sriov" };
-        text += &format!("  - {{container: c{at}, ip: {ip}, mac: \"{mac}\", attach: {attach}{more}}}\n");
+        let shared = if matches!(at, 6 | 7 | 18 | 19) { ", owns_mac: no" } else { "" };
+        text += &format!("  - {{container: c{at}, ip: {ip}, mac: \"{mac}\", attach: sriov{shared}{more}}}\n");
     }
     Document::parse(&text, "broken.yaml").unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
+fn target() -> Target {
+    let mut target = Target::profile0();
+    target.profile.combinations = 256;
+    target
+}
+
 fn compiled() -> Compiled {
-    Compiled::new(&document(), &Target::profile0(), None).unwrap()
+    Compiled::new(&document(), &target(), None).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn proved(compiled: &Compiled, image: &Image) -> Result<(), CompileError> {
@@ -375,9 +381,10 @@ fn words(map: &SubnetMap) -> impl Iterator<Item = (usize, usize)> + '_ {
 fn a_node_of_the_trie_that_is_another_is_found() {
     let mut ways = Ways::new();
     ways.all_found("a class that the trie does not have", |image| {
-        let len = image.subnets.as_ref().unwrap().classes.len();
-        let wrong = |at: usize| with_subnets(image, |map| map.classes[at].1 = map.classes[(at + 1) % len].1);
-        (1..len).map(|at| (format!("class {at}"), wrong(at))).collect()
+        let classes = &image.subnets.as_ref().unwrap().classes;
+        let wrong = |at: usize| with_subnets(image, |map| map.classes[at].1 = classes[(at + 1) % classes.len()].1);
+        let differ = |at: &usize| classes[*at].1 != classes[(*at + 1) % classes.len()].1;
+        (0..classes.len()).filter(differ).map(|at| (format!("class {at}"), wrong(at))).collect()
     });
     ways.all_found("a node taken away", |image| {
         let len = image.subnets.as_ref().unwrap().nodes.len();
@@ -458,6 +465,55 @@ fn an_entry_of_a_port_tree_that_is_another_is_found() {
         }
     }
     println!("entries of a port tree: {found} single breaks, each found");
+}
+
+/// Addresses of the host that nobody bound, where all else is closed: there every entry for them counts, and so do the
+/// denies of physical ports and ARP.
+#[test]
+fn entries_of_the_host_and_of_nobody_are_found() {
+    let text = r#"
+nicfw: 1
+unbound: deny
+multicast: deny
+management:
+  - {allow: in, proto: tcp, local_ports: 22, remote: 10.20.0.0/16, local: 10.30.0.4/30, mac: "02:00:0a:1e:00:01"}
+  - {allow: in, proto: udp, local_ports: 53, local: 10.30.0.5, mac: "02:00:0a:1e:00:02"}
+policies:
+  web: [{allow: in, proto: tcp, local_ports: 443, remote: 10.20.0.0/16}]
+bindings:
+  - {container: a, ip: 10.30.1.17, mac: "02:00:0a:1e:01:11", attach: sriov, policy: web}
+"#;
+    let document = Document::parse(text, "closed.yaml").unwrap_or_else(|error| panic!("{error}"));
+    let compiled = Compiled::new(&document, &target(), None).unwrap_or_else(|error| panic!("{error}"));
+    let image = compiled.image();
+    proved(&compiled, image).unwrap();
+    let mut changed = document.clone();
+    Arc::make_mut(&mut changed.policies[0]).rules[0].replies = false;
+    let increment = Increment::new(&compiled, changed);
+    increment.proved(&increment.image).unwrap();
+    let of_host = |key: &RuleKey| key.local_ip.is_some_and(|ip| ip.to_string().starts_with("10.30.0."));
+    let counts = |key: &RuleKey| of_host(key) || key.physical_port.is_some() || key.ether_type == Some(ARP);
+    let mut found = 0;
+    for key in image.rules.keys().filter(|key| counts(key)) {
+        let without = |image: &Image| broken(image, |rules| drop(rules.remove(key)));
+        assert!(proved(&compiled, &without(image)).is_err(), "{key:?} is missing");
+        assert!(increment.proved(&without(&increment.image)).is_err(), "{key:?} is missing after a change");
+        found += 2;
+    }
+    let more: [(&str, fn(&mut RuleKey)); 4] = [
+        ("another host's address", |key| key.local_ip = Some(IpAddr::from([10, 30, 0, 9]))),
+        ("another MAC", |key| key.local_mac = Some(PEER_MAC)),
+        ("any port", |key| key.local_port = None),
+        ("any remote", |key| key.remote_subnet = None),
+    ];
+    for (what, change) in more {
+        for (broken, other) in moved_to(image, change, of_host) {
+            assert!(proved(&compiled, &other).is_err(), "{what}: {broken}");
+            found += 1;
+        }
+    }
+    println!("the host and nobody, where all else is closed: {found} single breaks, each found");
+    assert!(found > 20, "{found}");
 }
 
 #[test]
