@@ -290,12 +290,12 @@ impl From<ReserveError> for Failure {
 impl From<CompileError> for Failure {
     fn from(error: CompileError) -> Self {
         use CompileError::{
-            AnyProtocol, Disagrees, DoesNotFit, Fragments, Ipv6Remote, Map, NotLookedUp, PhysicalPort, SampledDeny,
-            TooComplex, UnboundAllow,
+            AnyProtocol, Disagrees, DoesNotFit, Fragments, Ipv6Remote, Map, MapDisagrees, NotLookedUp, NotTaken,
+            PhysicalPort, SampledDeny, TooComplex, UnboundAllow,
         };
         let code = match &error {
             DoesNotFit { .. } | Map(_) | TooComplex { .. } | PhysicalPort { .. } => NICFW_E_FIT,
-            Disagrees { .. } => NICFW_E_INTERNAL,
+            Disagrees { .. } | MapDisagrees { .. } => NICFW_E_INTERNAL,
             _ => NICFW_E_EXPRESS,
         };
         let origin = match &error {
@@ -308,6 +308,8 @@ impl From<CompileError> for Failure {
             | NotLookedUp { at, .. }
             | UnboundAllow { at }
             | TooComplex { at, .. }
+            | NotTaken { at, .. }
+            | MapDisagrees { at, .. }
             | Disagrees { at, .. } => Some(at),
             _ => None,
         };

@@ -35,7 +35,9 @@ fn agree(
     let target = Target { sizes, profile: profile.clone(), physical_ports: 2 };
     let compiled = match Compiled::new(&document, &target, None) {
         Ok(compiled) => compiled,
-        Err(CompileError::Disagrees { .. }) => return Err(TestCaseError::fail(format!("image and document:\n{text}"))),
+        Err(CompileError::Disagrees { .. } | CompileError::MapDisagrees { .. }) => {
+            return Err(TestCaseError::fail(format!("image and document:\n{text}")));
+        }
         Err(_) => return Ok(false),
     };
     // The adapter does not tell how many rules it holds: the model's table is as large as the target says.

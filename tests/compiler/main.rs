@@ -33,7 +33,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 /// A refusal that says what the tables cannot hold; not one that shows an error of the compiler.
 fn is_sound(error: &CompileError) -> bool {
-    !matches!(error, CompileError::Disagrees { .. } | CompileError::Map(_))
+    !matches!(error, CompileError::Disagrees { .. } | CompileError::MapDisagrees { .. } | CompileError::Map(_))
 }
 
 fn agree(document: &Document, compiled: &Compiled, flows: &[Flow], seed: u64) -> Result<(), TestCaseError> {
@@ -70,6 +70,22 @@ proptest! {
     ) {
         match Compiled::new(&document, &Target::profile0(), None) {
             Ok(compiled) => agree(&document, &compiled, &flows, seed)?,
+            Err(error) => prop_assert!(is_sound(&error), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn any_number_of_physical_ports_will_do(
+        document in document(3),
+        flows in prop::collection::vec(flow(), 100),
+        ports in 1u32..5,
+    ) {
+        let target = Target { physical_ports: ports, ..Target::profile0() };
+        match Compiled::new(&document, &target, None) {
+            Ok(compiled) => {
+                let seen: Vec<Flow> = flows.into_iter().map(|flow| Flow { physical_port: flow.physical_port % ports, ..flow }).collect();
+                agree(&document, &compiled, &seen, 3)?;
+            }
             Err(error) => prop_assert!(is_sound(&error), "{error:?}"),
         }
     }

@@ -33,7 +33,9 @@ pub fn run(data: &[u8]) {
 fn compile(document: &Document, target: &Target, previous: Option<&Compiled>) -> Option<Compiled> {
     match Compiled::new(document, target, previous) {
         Ok(compiled) => Some(compiled),
-        Err(error @ (CompileError::Disagrees { .. } | CompileError::Map(_))) => panic!("{error}: {document:?}"),
+        Err(error @ (CompileError::Disagrees { .. } | CompileError::MapDisagrees { .. } | CompileError::Map(_))) => {
+            panic!("{error}: {document:?}")
+        }
         Err(error) => {
             assert!(!error.to_string().is_empty());
             None

@@ -22,7 +22,9 @@ pub fn run(data: &[u8]) {
     write(&document);
     match Compiled::new(&document, &Target::profile0(), None) {
         Ok(compiled) => decide(&document, &compiled),
-        Err(error @ (CompileError::Disagrees { .. } | CompileError::Map(_))) => panic!("{error}"),
+        Err(error @ (CompileError::Disagrees { .. } | CompileError::MapDisagrees { .. } | CompileError::Map(_))) => {
+            panic!("{error}")
+        }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
