@@ -158,23 +158,18 @@ fn words(ports: &PortSet) -> String {
     if ports.is_full() { String::new() } else { format!(" {ports}") }
 }
 
-/// A set of addresses in words: what it holds, or what of one family it lacks, whichever is shorter.
+/// A set of addresses in words: what it holds, or what of its families it lacks, whichever is shorter.
 pub(super) fn prefixes(set: &AddrSet) -> String {
-    if set.v4.is_full() || set.v6.is_full() {
+    if *set == AddrSet::full() {
         return "any".to_owned();
     }
-    let all = AddrSet::full();
-    let lacks = match (set.v4.is_empty(), set.v6.is_empty()) {
-        (false, true) => AddrSet { v4: all.v4.subtract(&set.v4), v6: IntervalSet::empty() },
-        (true, false) => AddrSet { v4: IntervalSet::empty(), v6: all.v6.subtract(&set.v6) },
-        _ => return list(&set.prefixes()),
-    };
-    let (has, lacks) = (set.prefixes(), lacks.prefixes());
+    let all = set.families();
+    let (has, lacks) = (set.prefixes(), all.subtract(set).prefixes());
     if has.len() <= NAMED_PREFIXES || has.len() <= lacks.len() {
-        list(&has)
-    } else {
-        format!("any but {}", list(&lacks))
+        return list(&has);
     }
+    let all = if all == AddrSet::full() { "any".to_owned() } else { list(&all.prefixes()) };
+    format!("{all} but {}", list(&lacks))
 }
 
 fn list(prefixes: &[IpNet]) -> String {
@@ -182,4 +177,24 @@ fn list(prefixes: &[IpNet]) -> String {
     let more = prefixes.len().saturating_sub(NAMED_PREFIXES);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{}{more}", named.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_all_addresses_of_both_families_are_any() {
+        let set =
+            |nets: &[&str]| nets.iter().map(|net| AddrSet::from(net.parse::<IpNet>().unwrap())).collect::<Vec<_>>();
+        let union = |nets: &[&str]| AddrSet::union_of(&set(nets));
+        let but = |all: &[&str], lacks: &[&str]| prefixes(&union(all).subtract(&union(lacks)));
+        assert_eq!(prefixes(&union(&["0.0.0.0/0", "::/0"])), "any");
+        assert_eq!(prefixes(&union(&["0.0.0.0/0"])), "0.0.0.0/0");
+        assert_eq!(prefixes(&union(&["::/0"])), "::/0");
+        assert_eq!(prefixes(&union(&["0.0.0.0/0", "2001:db8::/32"])), "0.0.0.0/0,2001:db8::/32");
+        assert_eq!(but(&["0.0.0.0/0"], &["10.0.0.0/8"]), "0.0.0.0/0 but 10.0.0.0/8");
+        assert_eq!(but(&["::/0"], &["ff00::/8"]), "::/0 but ff00::/8");
+        assert_eq!(but(&["0.0.0.0/0", "::/0"], &["10.0.0.0/8", "ff00::/8"]), "any but 10.0.0.0/8,ff00::/8");
+    }
 }

@@ -97,3 +97,61 @@ proptest! {
         }
     }
 }
+
+/// The document of the case that was found: what was tried, and is sound, is what is said.
+#[test]
+fn edits_say_what_was_tried_in_the_words_of_a_policy_file() {
+    let text = r#"
+nicfw: 1
+unbound: deny
+multicast: deny
+policies:
+  web:
+    - {allow: in, proto: tcp, local_ports: 443, remote: any, reason: r}
+    - {allow: out, proto: tcp, remote: any, reason: r}
+bindings:
+  - {container: c1, ip: "2001:db8::17", mac: "02:00:0a:1e:01:11", attach: sriov, policy: web, nd: open-icmpv6}
+"#;
+    let document = Document::parse(text, "web.yaml").unwrap();
+    let refusal = Compiled::new(&document, &Target::profile0(), None).unwrap_err();
+    let rewriting = refusal.rewriting(&document, &Target::profile0()).expect("one fits");
+    let edits: Vec<String> = rewriting.edits.iter().map(|edit| format!("{} {}", edit.origin, edit.text)).collect();
+    assert_eq!(edits, ["web.yaml:8 say remote: 0.0.0.0/0 instead of any", "web.yaml:7 say replies: no"]);
+}
+
+/// The values that an edit says, as `key: value` of a rule.
+fn said(text: &str) -> Option<(&str, &str)> {
+    let (said, _) = text.strip_prefix("say ")?.split_once(" instead of ")?;
+    said.split_once(": ")
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 150, ..Config::default() })]
+
+    /// What stands in an edit can be put into the rule as it stands: then it is the rule that was tried.
+    #[test]
+    fn edits_can_be_written_as_they_stand(document in document(4)) {
+        for target in [tiny(), Target::profile0()] {
+            let Err(refusal) = Compiled::new(&document, &target, None) else { continue };
+            let Some(rewriting) = refusal.rewriting(&document, &target) else { continue };
+            for edit in &rewriting.edits {
+                let Some((key, value)) = said(&edit.text) else { continue };
+                let ports = if key == "remote" { "" } else { ", proto: tcp" };
+                let text = format!(
+                    "nicfw: 1\nunbound: deny\nmulticast: deny\npolicies: {{p: [{{allow: in{ports}, {key}: {value}}}]}}\nbindings: []\n"
+                );
+                let parsed = Document::parse(&text, "edit.yaml");
+                prop_assert!(parsed.is_ok(), "{}: {}", edit.text, parsed.err().map_or_else(String::new, |e| e.to_string()));
+                let rule = parsed.unwrap().policies[0].rules[0].clone();
+                let tried = rewriting.document.policies.iter().flat_map(|policy| &policy.rules);
+                let is_it = |tried: &nicfw::policy::Rule| match (key, &tried.ports, &rule.ports) {
+                    ("remote", ..) => tried.remote.set == rule.remote.set,
+                    ("local_ports", Some(a), Some(b)) => a.local == b.local,
+                    ("remote_ports", Some(a), Some(b)) => a.remote == b.remote,
+                    _ => false,
+                };
+                prop_assert!(tried.into_iter().any(is_it), "{} is not what was tried", edit.text);
+            }
+        }
+    }
+}

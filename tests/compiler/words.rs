@@ -38,7 +38,7 @@ fn refusals() {
         "allow: in, proto: tcp, local_ports: 83, remote: 10.3.0.0/16",
     ];
     let one = ["allow: in, proto: tcp, local_ports: [80, 90], remote: 10.1.0.0/16"];
-    let cases: [(&[&str], &str, &Target, &str); 9] = [
+    let cases: [(&[&str], &str, &Target, &str); 13] = [
         (
             &nets,
             V4,
@@ -92,9 +92,39 @@ fn refusals() {
             &["allow: out, proto: tcp, remote_ports: 80"],
             V6,
             &full,
-            "web.yaml:6: the subnet map holds IPv4 prefixes only, and what is left of this rule's IPv6 remotes is neither \
-             all addresses nor a few single ones (multicast: deny takes the groups away). Name single IPv6 addresses. \
-             Nothing was sent",
+            "web.yaml:6: an entry names all IPv6 addresses or a single one, and multicast: deny takes the groups away from \
+             this rule's. Say multicast: allow (which needs unbound: allow), or name single IPv6 addresses. Nothing was sent",
+        ),
+        (
+            &["allow: in, proto: tcp, local_ports: 443"],
+            V6,
+            &full,
+            "web.yaml:6: an entry names all IPv6 addresses or a single one, and multicast: deny takes the groups away from \
+             those to which this rule's replies go. Say multicast: allow (which needs unbound: allow), or replies: no, or \
+             name single IPv6 addresses. Nothing was sent",
+        ),
+        (
+            &["allow: in, proto: tcp, local_ports: 443, remote: \"2001:db8::\""],
+            V6,
+            &full,
+            "web.yaml:6: the rule table cannot hold an entry for this: remote address 2001:db8:: cannot be matched: in an \
+             entry it has the same bytes as the IPv4 address 32.1.13.184. Name other addresses, or take this one out with \
+             except: [\"2001:db8::\"]. Nothing was sent",
+        ),
+        (
+            &["allow: out, proto: tcp, remote: [\"2001:db8::9\", \"2001:db9::\"]"],
+            V6,
+            &full,
+            "web.yaml:6: the rule table cannot hold an entry for this: remote address 2001:db9:: cannot be matched: in an \
+             entry it has the same bytes as the IPv4 address 32.1.13.185. Name other addresses, or take this one out with \
+             except: [\"2001:db9::\"]. Nothing was sent",
+        ),
+        (
+            &[],
+            "ip: \"2001:db8::\", nd: open-icmpv6",
+            &full,
+            "web.yaml:8: the rule table cannot hold an entry for this: local address 2001:db8:: cannot be matched: in an \
+             entry it has the same bytes as the IPv4 address 32.1.13.184. Bind or name another address. Nothing was sent",
         ),
         (
             &[],
@@ -112,6 +142,49 @@ fn refusals() {
         refusal(&web(&[], V4), &drops),
         "web.yaml: unbound: allow needs an adapter that lets through what no entry decides. Nothing was sent"
     );
+}
+
+#[test]
+fn the_ways_out_that_refusals_name_lead_out() {
+    // multicast: allow; replies: no; another address.
+    let text = web(&["allow: in, proto: tcp, local_ports: 443"], V6).to_text();
+    let says =
+        |text: &str| Compiled::new(&Document::parse(text, "web.yaml").unwrap(), &Target::profile0(), None).is_ok();
+    assert!(!says(&text));
+    assert!(says(&text.replace("multicast: deny", "multicast: allow")));
+    assert!(says(&text.replace("local_ports: 443", "local_ports: 443, replies: no")), "{text}");
+    for (remote, fits) in [("\"2001:db8::\"", false), ("\"2001:db8::9\"", true)] {
+        let rule = format!("allow: in, proto: tcp, local_ports: 443, remote: {remote}");
+        assert_eq!(says(&web(&[&rule], V6).to_text()), fits);
+    }
+}
+
+/// The case that was found: frames of the host, whose entries name its MAC, on adapters with one port and with an odd number.
+#[test]
+fn verdicts_that_depend_on_the_port_are_proved_on_any_number_of_ports() {
+    let management = r#"
+nicfw: 1
+unbound: deny
+multicast: deny
+management:
+  - {allow: in, proto: tcp, local_ports: 22, remote: 10.20.0.1, local: 10.30.0.1, mac: "02:00:0a:1e:00:01", reason: host}
+policies: {p0: []}
+bindings: []
+"#;
+    let at_port = r#"
+nicfw: 1
+unbound: allow
+multicast: deny
+policies: {p0: [{allow: in, proto: tcp, local_ports: 22, remote: 10.20.0.1}]}
+bindings: [{container: a, ip: 10.30.1.17, mac: "02:00:0a:1e:01:11", attach: sriov, physical_ports: 0, policy: p0}]
+"#;
+    for text in [management, at_port] {
+        for physical_ports in 1..=5 {
+            let target = Target { physical_ports, ..Target::profile0() };
+            let document = Document::parse(text, "ports.yaml").unwrap_or_else(|error| panic!("{error}"));
+            Compiled::new(&document, &target, None).unwrap_or_else(|error| panic!("{physical_ports} ports: {error}"));
+        }
+    }
 }
 
 const EXAMPLE: [&str; 2] = [

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::regions::{Cause, Region, Shape};
 use super::usage::{Table, Usage};
 use crate::policy::{Document, Flow, Origin, PortPair, Proto};
-use crate::tables::{FieldError, MapError, MatchFields, Verdict};
+use crate::tables::{Direction, FieldError, MapError, MatchFields, Verdict};
 
 /// Why a document cannot be compiled. Nothing was sent to an adapter. [`Self::rewriting`] finds what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,19 +17,20 @@ use crate::tables::{FieldError, MapError, MatchFields, Verdict};
 pub enum CompileError {
     /// A table is too small.
     #[error(
-        "{at}: does not fit: {missing} {table} missing (0 free); largest user: {largest}. Nothing was sent. \
-         See: nicfw plan --by policy"
+        "{at}: does not fit: {}{missing} {table} missing (0 free); largest user: {largest}. Nothing was sent. \
+         See: nicfw plan --by policy",
+        if usage.is_empty() { "at least " } else { "" }
     )]
     DoesNotFit {
         /// The rule that uses most of the table, among those of the largest user.
         at: Arc<Origin>,
         /// The table.
         table: Table,
-        /// How much is missing.
+        /// How much is missing; at least so much where the rest was not counted.
         missing: u64,
         /// Who uses most of it.
         largest: LargestUser,
-        /// What all tables would need but the counters; empty where one rule alone is too much to tell.
+        /// What all tables would need but the counters; empty where it is so much that not all of it was counted.
         usage: Vec<Usage>,
     },
     /// An allow without ports beside a deny by ports: entries of unordered tables cannot name "no ports".
@@ -66,15 +67,14 @@ pub enum CompileError {
         reply: bool,
     },
     /// IPv6 remotes other than all and single addresses.
-    #[error(
-        "{at}: the subnet map holds IPv4 prefixes only, and what is left of this rule's IPv6 remotes is neither all \
-         addresses nor a few single ones{groups}. Name single IPv6 addresses. Nothing was sent"
-    )]
+    #[error("{at}: {}. Nothing was sent", ipv6_words(groups, *reply))]
     Ipv6Remote {
         /// The rule.
         at: Arc<Origin>,
         /// True if `multicast: deny` takes something away from the rule's remotes.
         groups: GroupsTaken,
+        /// It is the replies of an allow in that cannot be said, and no more.
+        reply: bool,
     },
     /// A sampled deny: only the base denies, and they are not a rule's.
     #[error(
@@ -266,10 +266,20 @@ impl fmt::Display for DeniedBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupsTaken(bool);
 
-impl fmt::Display for GroupsTaken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0 { " (multicast: deny takes the groups away)" } else { "" })
+/// What an IPv6 remote can be, and the way out.
+fn ipv6_words(groups: &GroupsTaken, reply: bool) -> String {
+    let silent = if reply { ", or replies: no" } else { "" };
+    if groups.0 {
+        let whose = if reply { "those to which this rule's replies go" } else { "this rule's" };
+        return format!(
+            "an entry names all IPv6 addresses or a single one, and multicast: deny takes the groups away from {whose}. \
+             Say multicast: allow (which needs unbound: allow){silent}, or name single IPv6 addresses"
+        );
     }
+    format!(
+        "the subnet map holds IPv4 prefixes only, and what is left of this rule's IPv6 remotes is neither all \
+         addresses nor a few single ones. Name single IPv6 addresses{silent}"
+    )
 }
 
 impl CompileError {
@@ -308,7 +318,13 @@ impl CompileError {
             _ => false,
         };
         let groups = document.multicast == Verdict::Deny && causes.iter().any(any_v6);
-        Self::Ipv6Remote { at: origin_of(document, causes), groups: GroupsTaken(groups) }
+        // To groups nothing is sent, so of an allow out more than the replies cannot be said.
+        let of_reply = causes.iter().find_map(|cause| match cause {
+            Cause::Rule { place, reply } => Some(*reply && document.rule(*place)?.direction == Direction::Rx),
+            _ => None,
+        });
+        let reply = of_reply.unwrap_or(false);
+        Self::Ipv6Remote { at: origin_of(document, causes), groups: GroupsTaken(groups), reply }
     }
 }
 

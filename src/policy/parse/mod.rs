@@ -47,7 +47,7 @@ impl Document {
     /// |---|---|
     /// | `allow` or `deny` | `in` or `out`, seen from the container |
     /// | `proto` | `any` (unless said), `tcp`, `udp`, `sctp`, `icmp`, `icmpv6` or a number |
-    /// | `remote`, `local` | address expressions: a word, a list of words, or `{of: ..., except: ...}`; a word is `any`, an address, a prefix or a group |
+    /// | `remote`, `local` | address expressions: a word, a list of words, or `{of: ..., except: ...}`; a word is `any`, an address, a prefix or a group; of IPv6 the adapter tells all addresses or single ones, so an IPv6 prefix cannot be a remote |
     /// | `except` | words taken out of `remote` |
     /// | `remote_ports`, `local_ports` | a port, a range as `8000-8099`, or a list of both |
     /// | `replies`, `sample` | `yes` or `no` |

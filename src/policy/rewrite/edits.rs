@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::Edit;
 use super::gain::need;
-use crate::policy::openings::prefixes;
 use crate::policy::sets::Point;
+use crate::policy::write::groups::Groups;
+use crate::policy::write::pieces;
 use crate::policy::{
     AddrSet, CompileError, DeniedBy, Document, Interval, IntervalSet, Origin, Policy, PortPair, PortSet, Proto, Remote,
     Rule, Table,
@@ -69,8 +70,10 @@ pub(super) fn attempts(document: &Document, refusal: &CompileError) -> Vec<Attem
             out.extend(of_deny(document, deny, |rule| vec![all_protocols(rule), left_out(rule)]));
             out
         }
-        CompileError::Ipv6Remote { at, .. } => {
-            let mut out = of_origin(document, at, Verdict::Allow, |rule| vec![no_v6(rule)]);
+        CompileError::Ipv6Remote { at, reply, .. } => {
+            let mut out = of_origin(document, at, Verdict::Allow, |rule| {
+                vec![reply.then(|| no_replies(rule)).flatten(), no_v6(rule)]
+            });
             out.extend(of_origin(document, at, Verdict::Deny, |rule| vec![all_v6(rule), left_out(rule)]));
             out
         }
@@ -132,10 +135,10 @@ fn to_save(document: &Document, policy: usize, table: Table, missing: u64) -> Ve
         rules.iter().enumerate().map(|(at, rule)| (need(std::slice::from_ref(rule), table), at)).collect()
     };
     by_gain.sort_by_key(|(gain, at)| (std::cmp::Reverse(*gain), *at));
-    let mut out = Vec::new();
+    let (mut out, groups) = (Vec::new(), Groups::new(&document.groups));
     for (_, at) in by_gain.into_iter().take(MOST_RULES) {
         let Some(rule) = rules.get(at) else { continue };
-        for instead in shapes(rule, rules) {
+        for instead in shapes(rule, rules, &groups) {
             let gain = whole.saturating_sub(without(at, &instead.rules));
             if gain > 0 {
                 out.push(instead.in_document(document, (policy, at), rule, gain));
@@ -226,20 +229,17 @@ fn no_v6(rule: &Rule) -> Option<Instead> {
 
 fn all_v6(rule: &Rule) -> Option<Instead> {
     let set = AddrSet { v6: IntervalSet::full(), v4: rule.remote.set.v4.clone() };
-    let v4 = prefixes(&AddrSet { v6: IntervalSet::empty(), ..set.clone() });
-    let v4 = if set.v4.is_empty() { String::new() } else { format!("{v4}, ") };
-    let text = format!("remote: {v4}\"::/0\"");
-    with_remote(rule, set, Some(text))
+    with_remote(rule, set, None)
 }
 
 /// Other sets for the rule's own.
-fn shapes(rule: &Rule, all: &[Rule]) -> Vec<Instead> {
+fn shapes(rule: &Rule, all: &[Rule], groups: &Groups<'_>) -> Vec<Instead> {
     let mut out: Vec<Option<Instead>> = vec![no_replies(rule)];
     if rule.action == Verdict::Deny {
         out.push(left_out(rule));
     }
     let same = all.iter().filter(|other| other.origin != rule.origin).take(AT_HAND);
-    out.extend(remotes(rule, same.clone()));
+    out.extend(remotes(rule, same.clone(), groups));
     if let Some(own) = &rule.ports {
         let others: Vec<&PortPair> = same.filter_map(|other| other.ports.as_ref()).collect();
         let local: Vec<&PortSet> = others.iter().map(|pair| &pair.local).collect();
@@ -256,8 +256,8 @@ fn shapes(rule: &Rule, all: &[Rule]) -> Vec<Instead> {
     out.into_iter().flatten().collect()
 }
 
-/// Other remotes: at hand, rounded outwards and inwards, the largest prefix alone.
-fn remotes<'a>(rule: &Rule, others: impl Iterator<Item = &'a Rule>) -> Vec<Option<Instead>> {
+/// Other remotes, in the words of a policy file: at hand, rounded outwards and inwards, the largest prefix alone.
+fn remotes<'a>(rule: &Rule, others: impl Iterator<Item = &'a Rule>, groups: &Groups<'_>) -> Vec<Option<Instead>> {
     let own = &rule.remote.set;
     if own.v4.is_empty() || own.v4.is_full() {
         return Vec::new();
@@ -268,7 +268,7 @@ fn remotes<'a>(rule: &Rule, others: impl Iterator<Item = &'a Rule>) -> Vec<Optio
     out.extend(met(&own.v4, alike.iter().map(|other| &other.set.v4)).map(|v4| with_remote(rule, with(v4), None)));
     let (below, above) = at_hand(&own.v4, alike.iter().map(|other| &other.set.v4));
     for set in [below, above].into_iter().flatten() {
-        let text = alike.iter().find(|other| other.set.v4 == *set).map(|other| format!("remote: {}", other.text));
+        let text = alike.iter().find(|other| other.set.v4 == *set).map(|other| groups.remote(other));
         out.push(with_remote(rule, with(set.clone()), text));
     }
     for length in LENGTHS {
@@ -288,10 +288,10 @@ fn with_remote(rule: &Rule, set: AddrSet, text: Option<String>) -> Option<Instea
     let taken = !rule.remote.set.subtract(&set).is_empty();
     let opens = if rule.action == Verdict::Allow { added } else { taken };
     let change = points(&set.subtract(&rule.remote.set).v4) + points(&rule.remote.set.subtract(&set).v4);
-    let text = text.unwrap_or_else(|| format!("remote: {}", prefixes(&set)));
-    let remote = Remote { text: text.trim_start_matches("remote: ").to_owned(), set };
-    let text = format!("say {text} instead of {}", rule.remote.text);
-    Instead::one(text, Rule { remote, ..rule.clone() }, opens, change.saturating_mul(port_pairs(rule)))
+    let text = text.unwrap_or_else(|| pieces::addresses(&set));
+    let said = format!("say remote: {text} instead of {}", rule.remote.text);
+    let remote = Remote { text, set };
+    Instead::one(said, Rule { remote, ..rule.clone() }, opens, change.saturating_mul(port_pairs(rule)))
 }
 
 /// Other ports: at hand, one range, the largest range alone.
@@ -315,7 +315,7 @@ fn with_ports(rule: &Rule, ports: PortPair, name: &str, (before, after): (&PortS
     let is_allow = rule.action == Verdict::Allow;
     let opens = if is_allow { !after.is_subset(before) } else { !before.is_subset(after) };
     let change = points(&after.subtract(before)) + points(&before.subtract(after));
-    let text = format!("say {name}: {after} instead of {before}");
+    let text = format!("say {name}: {} instead of {before}", pieces::ports(after));
     Instead::one(
         text,
         Rule { ports: Some(ports), ..rule.clone() },

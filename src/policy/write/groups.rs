@@ -9,7 +9,7 @@ use super::super::words;
 use super::pieces;
 
 /// The groups of a document.
-pub(super) struct Groups<'a> {
+pub(in super::super) struct Groups<'a> {
     sets: &'a BTreeMap<String, AddrSet>,
     /// The first name of each set that takes more than one word to write.
     names: BTreeMap<&'a AddrSet, &'a str>,

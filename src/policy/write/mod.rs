@@ -14,7 +14,7 @@
     )
 )]
 
-mod groups;
+pub(super) mod groups;
 mod lines;
 pub(super) mod pieces;
 
