@@ -233,10 +233,16 @@ impl Tally {
         let mut refusal = refusal.clone();
         for _ in 0..8 {
             let CompileError::DoesNotFit { table, missing, usage, .. } = &refusal else { return };
-            let of = usage.iter().find(|usage| usage.table == *table).unwrap();
-            assert_eq!((*missing, of.free()), (of.needed - of.available, 0), "{}: {refusal}", set.name);
-            assert!(*missing > 0 && of.by_policy[0].1 > 0, "{}: {refusal}", set.name);
-            grow(&mut target, *table, of.needed);
+            let needed = match usage.iter().find(|usage| usage.table == *table) {
+                Some(of) => {
+                    assert_eq!((*missing, of.free()), (of.needed - of.available, 0), "{}: {refusal}", set.name);
+                    assert!(*missing > 0 && of.by_policy[0].1 > 0, "{}: {refusal}", set.name);
+                    of.needed
+                }
+                // So many that not all of them were counted.
+                None => u64::from(target.profile.rules) + missing,
+            };
+            grow(&mut target, *table, needed);
             match Compiled::new(&container.alone, &target, None) {
                 Ok(compiled) => return self.compare(set, &compiled, &[container]),
                 Err(next) => refusal = next,

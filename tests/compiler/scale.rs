@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use nicfw::policy::{
-    AddrSet, Attach, Binding, Compiled, Document, Interval, OnExpiry, Policy, PortPair, PortSet, Proto, Remote, Rule,
+    AddrSet, Attach, Binding, CompileError, Compiled, Document, Interval, IntervalSet, OnExpiry, Policy, PortPair,
+    PortSet, Proto, Remote, Rule, Table,
 };
 use nicfw::tables::{Direction, MacAddr, Target, Verdict};
 
@@ -139,4 +140,68 @@ fn bindings_share_ids_but_not_entries() {
     assert_eq!(ids(1, vec![rules()]), (2, 4));
     assert_eq!(ids(10, vec![rules()]), (2, 40));
     assert_eq!(ids(10, vec![rules(), rules()]), (2, 40), "two policies of one meaning share classes");
+}
+
+/// Numbers of splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u32::try_from((z ^ (z >> 31)) % end).unwrap()
+    }
+
+    /// Rules that meet in many ways: any prefix from 8 to 28 bits, any range of ports, allows and denies.
+    fn rules(&mut self, count: usize) -> Vec<Rule> {
+        (0..count).map(|_| self.rule()).collect()
+    }
+
+    fn rule(&mut self) -> Rule {
+        let host = 32 - (8 + self.below(21));
+        let first = self.below(1 << 32) >> host << host;
+        let remote = Interval { first, last: first | ((1_u64 << host) - 1) as u32 };
+        let remote = AddrSet { v4: IntervalSet::from_intervals([remote]), ..AddrSet::empty() };
+        let (a, b) = (self.below(65536) as u16, self.below(65536) as u16);
+        let direction = if self.below(2) == 0 { Direction::Rx } else { Direction::Tx };
+        let rule = allow(direction, remote, None, Some(port_set(&[(a.min(b), a.max(b))])));
+        let denies = self.below(3) == 0;
+        let action = if denies { Verdict::Deny } else { Verdict::Allow };
+        Rule { action, replies: !denies, ..rule }
+    }
+}
+
+/// Far more than the table holds is refused in the same words, before all of it is made.
+#[test]
+fn far_too_many_entries_are_refused_before_they_are_made() {
+    let mut random = Random(14);
+    let policies = (0..3000).map(|_| random.rules(120)).collect();
+    let document = document(policies, 3000);
+    let refusal = Compiled::new(&document, &Target::profile0(), None).unwrap_err();
+    let CompileError::DoesNotFit { table: Table::Rules, missing, largest, usage, .. } = &refusal else {
+        panic!("{refusal}")
+    };
+    println!("3,000 bindings of 120 random rules: {refusal}");
+    // All pieces of all policies are more than 120,000, and take some entries each.
+    assert!((20_000..60_000).contains(missing), "{refusal}");
+    assert!(usage.is_empty() && largest.used > 10 && refusal.to_string().contains("at least "), "{refusal}");
+}
+
+/// Rules that meet in too many ways are refused within a budget of steps, whatever the machine.
+#[test]
+fn rules_that_meet_in_too_many_ways_are_refused_early() {
+    let mut random = Random(14);
+    for rules in [500, 2000, 8000] {
+        let document = document(vec![random.rules(rules)], 1);
+        let began = std::time::Instant::now();
+        let compiled = Compiled::new(&document, &Target::profile0(), None);
+        let said =
+            compiled.map_or_else(|refusal| refusal.to_string(), |compiled| format!("{} steps", compiled.steps()));
+        println!("{rules} random rules on one binding: {said}, {:?}", began.elapsed());
+        if rules == 8000 {
+            assert!(said.contains("too many combinations") || said.contains("missing"), "{said}");
+        }
+    }
 }

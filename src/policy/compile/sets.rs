@@ -16,7 +16,9 @@ use crate::policy::{Interval, IntervalSet};
 /// Up to how many points a set is named by exact values, where nothing speaks against it.
 pub(super) const USUAL_LIMIT: usize = 1;
 /// All limits that are tried, the usual one first.
-const LIMITS: [usize; 3] = [USUAL_LIMIT, 0, 8];
+const LIMITS: [usize; 3] = [USUAL_LIMIT, 0, MOST_BY_VALUE];
+/// The largest of them.
+pub(super) const MOST_BY_VALUE: usize = 8;
 
 /// Places or numbers in order: most sets are one class, and most points are in one set or none.
 type Numbers = SmallVec<[u32; 4]>;
@@ -56,7 +58,7 @@ impl<T: Point + std::hash::Hash> Sets<T> {
     /// `all` are in order, each once.
     pub fn new(all: Vec<IntervalSet<T>>) -> Self {
         let numbers = all.iter().cloned().zip(0..).collect();
-        let sizes: BTreeSet<usize> = all.iter().filter_map(|set| size(set, 8)).collect();
+        let sizes: BTreeSet<usize> = all.iter().filter_map(|set| size(set, MOST_BY_VALUE)).collect();
         let by_value = |limit: usize| sizes.iter().filter(|size| (1..=limit).contains(*size)).count();
         let mut seen = BTreeSet::new();
         let limits = LIMITS.into_iter().filter(|limit| seen.insert(by_value(*limit)));

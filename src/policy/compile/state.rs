@@ -41,6 +41,11 @@ use crate::tables::{MacAddr, MatchFields, RuleKey, Target};
 /// What cutting all units into regions may cost: a second or two.
 const MOST_STEPS: u64 = 1 << 30;
 
+/// Entries that are made for a document that may not fit, so that what is missing is said exactly: as many as this, or this
+/// many times as the table has. Where there are more, the rest is not made.
+const MOST_ENTRIES: u64 = 1 << 15;
+const MOST_TIMES: u64 = 4;
+
 /// A policy of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OfPolicy {
@@ -154,6 +159,9 @@ impl State {
             self.link_unbound(&mut work, document, target)?;
         }
         self.end_units(&work);
+        if let Some(refusal) = self.too_many_ports(&work, document, target) {
+            return Err(refusal);
+        }
         let lists = self.all_sets();
         self.change_sets(&work);
         self.lay_out(&mut work, &lists, target);

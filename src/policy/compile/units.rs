@@ -17,10 +17,10 @@ use super::lookups::{Order, Way};
 use super::paint::Canvas;
 use super::pieces::{Piece, pieces};
 use super::refuse::{CompileError, LargestUser};
-use super::regions::Shape;
+use super::regions::{Cause, Shape};
 use super::usage::Table;
-use crate::policy::{AddrSet, Document, Policy, SharedList, Side};
-use crate::tables::{MacAddr, MatchFields, RuleKey, Target};
+use crate::policy::{AddrSet, Document, Policy, RulePlace, SharedList, Side};
+use crate::tables::{Direction, MacAddr, MatchFields, RuleKey, Target};
 
 /// Names a unit: a number that its policy keeps from image to image ([`NO_POLICY`] for addresses that nobody bound), and
 /// its shape.
@@ -151,6 +151,25 @@ impl Unit {
         };
         let samples = shape.rules.iter().any(|place| document.rule(*place).is_some_and(|rule| rule.sample));
         Ok(Self { policy: policy.cloned(), pieces, samples, steps: before - *steps })
+    }
+}
+
+impl Unit {
+    /// Entries that one local side takes at least: of one direction no two pieces are one entry.
+    pub fn least_entries(&self) -> u64 {
+        let rx = self.pieces.iter().filter(|piece| piece.direction == Direction::Rx).count() as u64;
+        rx.max(self.pieces.len() as u64 - rx)
+    }
+
+    /// The rule that most of its pieces are made for.
+    pub fn largest_rule(&self) -> Option<RulePlace> {
+        let mut all: BTreeMap<RulePlace, u64> = BTreeMap::new();
+        for cause in self.pieces.iter().flat_map(|piece| &piece.causes) {
+            if let Cause::Rule { place, .. } = cause {
+                *all.entry(*place).or_default() += 1;
+            }
+        }
+        all.into_iter().rev().max_by_key(|(_, pieces)| *pieces).map(|(place, _)| place)
     }
 }
 

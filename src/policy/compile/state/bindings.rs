@@ -5,19 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use foldhash::{HashMapExt, HashSetExt};
+use foldhash::HashMapExt;
 
-use super::{Bound, MOST_STEPS, OfBinding, OfPolicy, State, Work, count};
+use super::{Bound, MOST_ENTRIES, MOST_STEPS, MOST_TIMES, OfBinding, OfPolicy, State, Work, count};
 use crate::policy::compile::base::{self, Fixed, local_keys};
 use crate::policy::compile::diff::{Compared, Kept, compare, same_binding};
 use crate::policy::compile::lookups::Way;
 use crate::policy::compile::origins::{Numbers, number};
 use crate::policy::compile::parallel;
-use crate::policy::compile::refuse::CompileError;
+use crate::policy::compile::refuse::{CompileError, LargestUser, document_origin};
 use crate::policy::compile::regions::Shape;
 use crate::policy::compile::units::{Alone, NO_POLICY, SharedShape, Unit, UnitKey, Used, unbound};
+use crate::policy::compile::usage::Table;
 use crate::policy::rules::BlockKey;
-use crate::policy::{Binding, Document, Policy};
+use crate::policy::{Binding, Document, Policy, RulePlace};
 use crate::tables::{MatchFields, RuleKey, Target};
 
 /// Rules that are worth a thread where they are cut.
@@ -29,6 +30,54 @@ struct Locals<'a> {
     at: usize,
     policy: Option<&'a Arc<Policy>>,
     locals: Vec<(RuleKey, UnitKey)>,
+}
+
+/// The refusal of units that take more of a table than is worth being counted; `all`: what each of them takes.
+pub(super) fn far_too_much(
+    document: &Document,
+    (table, needed, there): (Table, u64, u64),
+    all: &[(u64, Option<&Arc<Policy>>, &Unit)],
+) -> CompileError {
+    let mut policies: BTreeMap<&str, u64> = BTreeMap::new();
+    for (used, policy, _) in all {
+        let sum = policies.entry(policy.map_or("", |policy| policy.name.as_str())).or_default();
+        *sum = sum.saturating_add(*used);
+    }
+    let largest = policies.into_iter().rev().max_by_key(|(_, used)| *used);
+    let of_largest = |(_, policy, _): &&(u64, Option<&Arc<Policy>>, &Unit)| {
+        policy.map(|policy| policy.name.as_str()) == largest.map(|(name, _)| name)
+    };
+    let unit = all.iter().filter(of_largest).max_by_key(|(used, ..)| *used);
+    let at = unit.and_then(|(_, policy, unit)| match unit.largest_rule()? {
+        // Units name the rules of their policy as if it were the first one.
+        RulePlace::Policy(_, at) => Some(policy.as_ref()?.rules.get(at)?.origin.clone()),
+        place => Some(document.rule(place)?.origin.clone()),
+    });
+    CompileError::DoesNotFit {
+        at: at.unwrap_or_else(|| document_origin(document)),
+        table,
+        missing: needed.saturating_sub(there),
+        largest: LargestUser {
+            policy: largest.map(|(name, _)| name.to_owned()),
+            used: largest.map_or(0, |(_, used)| used),
+        },
+        usage: Vec::new(),
+    }
+}
+
+/// A unit that is to be made.
+struct Fresh<'a> {
+    key: &'a UnitKey,
+    policy: Option<&'a Arc<Policy>>,
+    /// Local sides that have it.
+    users: u64,
+}
+
+impl Fresh<'_> {
+    /// Entries that all of its local sides take at least.
+    fn takes(&self, unit: &Unit) -> u64 {
+        unit.least_entries().saturating_mul(self.users)
+    }
 }
 
 /// Units by the places of their shapes.
@@ -117,7 +166,7 @@ impl State {
         }
         let mut alone = Alone::of(document);
         let locals = self.locals(&relink, document, target, &mut alone);
-        let mut made = self.make_units(&locals, document);
+        let mut made = self.make_units(&locals, document, target)?;
         for (locals, changed) in locals {
             self.link(work, locals, changed, document, (&mut alone, &mut made))?;
         }
@@ -158,25 +207,53 @@ impl State {
     }
 
     /// The units of local sides that are not there yet, as far as they are made with the steps that are left; those that
-    /// cannot be made are not among them.
-    fn make_units(&self, locals: &[(Locals<'_>, bool)], document: &Document) -> Made {
-        let mut seen = foldhash::HashSet::new();
-        let all = locals.iter().flat_map(|(of, _)| of.locals.iter().map(|(_, key)| (key, of.policy)));
-        let fresh: Vec<(&UnitKey, Option<&Arc<Policy>>)> =
-            all.filter(|(key, _)| seen.insert(key.1.place()) && self.units.get(*key).is_none()).collect();
-        let left = AtomicU64::new(MOST_STEPS.saturating_sub(self.steps));
-        let make = |alone: &mut Alone, (key, policy): &(&UnitKey, Option<&Arc<Policy>>)| {
+    /// cannot be made are not among them. Refused where what was made takes far more entries than there are.
+    fn make_units(
+        &self,
+        locals: &[(Locals<'_>, bool)],
+        document: &Document,
+        target: &Target,
+    ) -> Result<Made, CompileError> {
+        let mut places: foldhash::HashMap<*const Shape, Option<usize>> = foldhash::HashMap::new();
+        let mut fresh: Vec<Fresh<'_>> = Vec::new();
+        for (of, _) in locals {
+            for (_, key) in &of.locals {
+                let place = places.entry(key.1.place()).or_insert_with(|| {
+                    let is_new = self.units.get(key).is_none();
+                    is_new.then(|| {
+                        fresh.push(Fresh { key, policy: of.policy, users: 0 });
+                        fresh.len() - 1
+                    })
+                });
+                if let Some(place) = *place {
+                    fresh[place].users += 1;
+                }
+            }
+        }
+        let room = u64::from(target.profile.rules);
+        let most = room.saturating_mul(MOST_TIMES).max(MOST_ENTRIES);
+        let (left, entries) = (AtomicU64::new(MOST_STEPS.saturating_sub(self.steps)), AtomicU64::new(0));
+        let make = |alone: &mut Alone, of: &Fresh<'_>| {
+            if entries.load(Ordering::Relaxed) > most {
+                return None;
+            }
             let mut steps = left.load(Ordering::Relaxed);
-            let unit = Unit::new(alone, *policy, &key.1, &self.order, &mut steps).ok()?;
+            let unit = Unit::new(alone, of.policy, &of.key.1, &self.order, &mut steps).ok()?;
             let taken = |left: u64| Some(left.saturating_sub(unit.steps));
             // Steps that are taken at a time by several threads only make them stop later.
             let _ = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+            entries.fetch_add(of.takes(&unit), Ordering::Relaxed);
             Some(unit)
         };
-        let rules: usize = fresh.iter().map(|(key, _)| key.1.rules.len()).sum();
+        let rules: usize = fresh.iter().map(|of| of.key.1.rules.len()).sum();
         let made = parallel::map(&fresh, rules / WORTH, || Alone::of(document), make);
-        let with_place = |((key, _), unit): (&(&UnitKey, _), Option<Unit>)| Some((key.1.place(), unit?));
-        fresh.iter().zip(made).filter_map(with_place).collect()
+        if entries.into_inner() > most {
+            let made = fresh.iter().zip(&made).filter_map(|(of, unit)| Some((of, unit.as_ref()?)));
+            let all: Vec<_> = made.map(|(of, unit)| (of.takes(unit), of.policy, unit)).collect();
+            let needed = all.iter().fold(0, |sum: u64, (entries, ..)| sum.saturating_add(*entries));
+            return Err(far_too_much(document, (Table::Rules, needed, room), &all));
+        }
+        Ok(fresh.iter().zip(made).filter_map(|(of, unit)| Some((of.key.1.place(), unit?))).collect())
     }
 
     /// Numbers the bindings; returns the places of those to be put in, and whether they are others than before.

@@ -3,24 +3,76 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::{State, Totals, Work, count};
-use crate::policy::Document;
+use super::bindings::far_too_much;
+use super::{MOST_TIMES, State, Totals, Work, count};
+use crate::policy::compile::classes::few_points;
 use crate::policy::compile::entries::of_unit;
 use crate::policy::compile::layout::{AllSets, Count, Layout, NamedSets, named_sets};
 use crate::policy::compile::maps::{Maps, Trie};
 use crate::policy::compile::origins::Numbers;
 use crate::policy::compile::parallel;
-use crate::policy::compile::sets::{Space, cut_anew, named_anew};
+use crate::policy::compile::refuse::CompileError;
+use crate::policy::compile::sets::{MOST_BY_VALUE, Space, cut_anew, named_anew};
 use crate::policy::compile::units::{Alone, Unit, UnitKey, Used};
 use crate::policy::compile::usage::Table;
+use crate::policy::{Document, PortSet};
 use crate::tables::{MapError, Target};
+
+/// Entries of a port-range tree that are counted exactly even where there are far fewer.
+const MOST_TREE_ENTRIES: u64 = 4096;
 
 /// Pieces that are worth a thread.
 const WORTH: usize = 1000;
 /// Sets of remote addresses whose classes and trie are worth one.
 const WORTH_OF_SETS: usize = 1500;
 
+/// Ports where a set of them begins or ends, one bit each.
+type Ends = Box<[u64; 1 << 10]>;
+
+/// Puts the ends of a set in, if it has too many points to be named by value.
+fn add_ends(set: Option<&PortSet>, ends: &mut Ends) {
+    for interval in set.filter(|set| few_points(set, MOST_BY_VALUE).is_none()).into_iter().flat_map(PortSet::intervals)
+    {
+        for port in [Some(interval.first), interval.last.checked_add(1)].into_iter().flatten().filter(|port| *port > 0)
+        {
+            ends[usize::from(port / 64)] |= 1 << (port % 64);
+        }
+    }
+}
+
+/// Entries of a tree that these ends take.
+fn tree_entries(ends: &Ends) -> u64 {
+    1 + 2 * ends.iter().map(|word| u64::from(word.count_ones())).sum::<u64>()
+}
+
 impl State {
+    /// The refusal where the ports of the units that are new take far more entries of a port-range tree than there are: what
+    /// they take whatever the layout, counted before they are cut into classes.
+    pub(super) fn too_many_ports(&self, work: &Work, document: &Document, target: &Target) -> Option<CompileError> {
+        let there = u64::from(target.sizes.port_tree_entries);
+        let fresh = || work.touched.keys().filter_map(|key| self.units.get(key)).map(|used| &used.unit);
+        let of: [(Table, fn(NamedSets<'_>) -> Option<&PortSet>); 2] =
+            [(Table::RemotePortTree, |sets| sets.1), (Table::LocalPortTree, |sets| sets.2)];
+        let ends_of = |unit: &Unit, ports: fn(NamedSets<'_>) -> Option<&PortSet>, ends: &mut Ends| {
+            unit.pieces.iter().for_each(|piece| add_ends(ports(named_sets(piece)), ends));
+        };
+        of.into_iter().find_map(|(table, ports)| {
+            let mut all = Ends::new([0; 1 << 10]);
+            fresh().for_each(|unit| ends_of(unit, ports, &mut all));
+            let needed = tree_entries(&all);
+            if needed <= there.saturating_mul(MOST_TIMES).max(MOST_TREE_ENTRIES) {
+                return None;
+            }
+            let takes = |unit: &Unit| {
+                let mut own = Ends::new([0; 1 << 10]);
+                ends_of(unit, ports, &mut own);
+                tree_entries(&own)
+            };
+            let (used, unit) = fresh().map(|unit| (takes(unit), unit)).max_by_key(|(takes, _)| *takes)?;
+            Some(far_too_much(document, (table, needed, there), &[(used, unit.policy.as_ref(), unit)]))
+        })
+    }
+
     pub(super) fn change_sets(&mut self, work: &Work) {
         let (mut out, mut into) = (Vec::new(), Vec::new());
         for (key, before) in &work.touched {
