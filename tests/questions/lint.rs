@@ -238,3 +238,111 @@ fn the_halves_of_a_rule_are_found() {
     });
     assert_eq!(found, Some((vec![RulePlace::Policy(0, 0), RulePlace::Policy(0, 1)], true)));
 }
+
+fn found(text: &str) -> Vec<String> {
+    let document = Document::parse(text, "t.yaml").unwrap_or_else(|error| panic!("{error}"));
+    let known = ["dead-deny", "unseen-protocol", "idle-exception", "unused-group"];
+    let of = |finding: &Finding| known.contains(&finding.lint.name());
+    lint(&document).iter().filter(|finding| of(finding)).map(ToString::to_string).collect()
+}
+
+fn with_rules(rules: &[&str], ip: &str) -> String {
+    let rules: String = rules.iter().map(|rule| format!("    - {{{rule}, reason: r}}\n")).collect();
+    let nd = if ip.contains(':') { ", nd: open-icmpv6" } else { "" };
+    format!(
+        "nicfw: 1\nunbound: allow\nmulticast: deny\npolicies:\n  web:\n{rules}bindings:\n  - {{container: a, ip: {ip}, mac: \
+         \"02:00:0a:1e:01:11\", attach: sriov, policy: web{nd}}}\n"
+    )
+}
+
+/// The frames of the families and extension headers are those of RFC 8200: what stands behind a header of these is the
+/// protocol that the adapter sees.
+#[test]
+fn protocols_that_no_frame_shows_are_named() {
+    let (v4, v6, both) = ("10.30.1.17", "\"2001:db8::17\"", "[10.30.1.17, \"2001:db8::17\"]");
+    let behind = |number: u8, what: &str, way_out: &str| {
+        format!(
+            "t.yaml:6: policy web, rule 1 {what}: {number} is an extension header, and the adapter sees the protocol behind \
+             it; {way_out}"
+        )
+    };
+    for number in [0, 43, 44, 51, 60] {
+        let rule = format!("allow: in, proto: {number}, replies: no");
+        let never = behind(number, "can never match", "take it out, or name the protocol behind the header");
+        assert_eq!(found(&with_rules(&[&rule], v6)), [never]);
+        assert_eq!(
+            found(&with_rules(&[&rule], both)),
+            [behind(number, "never matches IPv6", "name IPv4 remotes alone")]
+        );
+        assert!(found(&with_rules(&[&rule], v4)).is_empty(), "IPv4 has no such headers");
+        let of_v4 = format!("{rule}, remote: 10.0.0.0/8");
+        assert!(found(&with_rules(&[&of_v4], both)).is_empty());
+    }
+    for number in [50, 59, 17, 47] {
+        assert!(found(&with_rules(&[&format!("allow: in, proto: {number}, replies: no")], v6)).is_empty(), "{number}");
+    }
+    assert_eq!(
+        found(&with_rules(&["allow: in, proto: icmp"], v6)),
+        ["t.yaml:6: policy web, rule 1 is about icmp, and all that it applies to is IPv6; say proto: icmpv6"]
+    );
+    assert_eq!(
+        found(&with_rules(&["allow: in, proto: icmpv6"], v4)),
+        ["t.yaml:6: policy web, rule 1 is about icmpv6, and all that it applies to is IPv4; say proto: icmp"]
+    );
+    for (proto, ip) in [("icmp", v4), ("icmpv6", v6), ("icmp", both), ("icmpv6", both)] {
+        assert!(found(&with_rules(&[&format!("allow: in, proto: {proto}")], ip)).is_empty(), "{proto} {ip}");
+    }
+}
+
+#[test]
+fn exceptions_and_groups_that_do_nothing_are_named() {
+    let idle =
+        with_rules(&["allow: in, proto: tcp, remote: 10.0.0.0/8, except: [10.1.0.0/16, 192.168.0.0/16]"], "10.30.1.17");
+    assert_eq!(
+        found(&idle),
+        ["t.yaml:6: except 192.168.0.0/16 takes nothing away from 10.0.0.0/8 in policy web, rule 1; take it out"]
+    );
+    let groups = |groups: &str, rule: &str| {
+        let text = with_rules(&[rule], "10.30.1.17");
+        found(&text.replace("policies:", &format!("groups: {{{groups}}}\npolicies:")))
+    };
+    let unused = ["t.yaml: no rule names group spare; take it out, or name it"];
+    assert_eq!(groups("spare: 192.0.2.0/24", "allow: in, remote: 10.0.0.0/8"), unused);
+    assert_eq!(groups("office: 10.0.0.0/8, spare: 192.0.2.0/24", "allow: in, remote: office"), unused);
+    for used in [
+        groups("spare: 192.0.2.0/24", "allow: in, remote: [10.0.0.0/8, spare]"),
+        groups("spare: 10.1.0.0/16", "allow: in, remote: 10.0.0.0/8, except: spare"),
+        groups("spare: 192.0.2.0/24, all: [spare, 10.0.0.0/8]", "allow: in, remote: all"),
+        groups("spare: 10.1.0.0/16, all: {of: 10.0.0.0/8, except: spare}", "allow: in, remote: all"),
+        groups("spare: 10.30.1.0/24", "allow: in, remote: 10.0.0.0/8, local: spare"),
+    ] {
+        assert_eq!(used, [""; 0]);
+    }
+}
+
+/// `-p icmp -j DROP` behind an accept of what is established: the rule is there, and no echo is stopped by it.
+#[test]
+fn a_deny_behind_the_replies_of_an_earlier_allow_is_named() {
+    let text =
+        with_rules(&["allow: out", "deny: in, proto: icmp", "allow: in, proto: tcp, local_ports: 443"], "10.30.1.17");
+    assert_eq!(
+        found(&text),
+        [
+            "t.yaml:7: policy web, rule 2 denies nothing that would pass: replies to rule 1 (t.yaml:6) are let through before it; \
+          move it up, or say replies: no there"
+        ]
+    );
+    for alive in [
+        ["deny: in, proto: icmp", "allow: out"],
+        ["allow: out, replies: no", "deny: in, proto: icmp"],
+        ["allow: out, remote: 10.0.0.0/8", "deny: in, proto: icmp"],
+    ] {
+        assert_eq!(
+            found(&with_rules(&[alive[0], alive[1], "allow: in, proto: icmp"], "10.30.1.17")),
+            [""; 0],
+            "{alive:?}"
+        );
+    }
+    // One that ends a list denies what no rule allows, and says so for the reader.
+    assert_eq!(found(&with_rules(&["allow: out, proto: tcp", "deny: in"], "10.30.1.17")), [""; 0]);
+}

@@ -71,7 +71,12 @@ Exit codes: 0 nothing was found, 2 something was, 1 usage or input/output. What 
     expired            a rule or binding whose until has passed
     no-path-mtu        a policy that lets tcp out and no icmp in
     unused-policy      a policy that no binding uses
-    too-large          a document that is too large for the first, third, fourth and seventh
+    unused-group       a group that no rule names
+    idle-exception     an exception that takes nothing away
+    unseen-protocol    a protocol that no frame of the rule's addresses shows
+    dead-deny          a deny behind an allow whose replies are let through first
+    too-large          a document that is too large for never-matches, could-be-one, replies-open-much, no-path-mtu and
+                       dead-deny
 ";
 
 const JOURNAL_HELP: &str = "\

@@ -40,6 +40,7 @@ mod merge;
 mod path_mtu;
 mod replies;
 mod useless;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,7 +51,6 @@ use super::compile::classes::classes;
 use super::compile::regions::{Cause, Shape};
 use super::document::{Binding, Document, Management, Origin, Rule, RulePlace};
 use super::sets::{AddrSet, IntervalSet, Point};
-use super::words;
 use crate::tables::{Direction, MacAddr};
 
 /// What looking at all cells may cost: some seconds. A document that compiles needs less.
@@ -137,6 +137,31 @@ pub enum Lint {
         /// Index of the policy.
         policy: usize,
     },
+    /// A deny that decides nothing but frames from groups, which nothing else would allow: replies to earlier allows are let
+    /// through before it.
+    DeadDeny {
+        /// The deny.
+        rule: RulePlace,
+        /// The allows.
+        replies_to: Vec<RulePlace>,
+    },
+    /// A protocol that no frame of the rule's addresses shows.
+    ProtocolNeverShown {
+        /// The rule.
+        rule: RulePlace,
+    },
+    /// An exception that takes nothing away.
+    IdleException {
+        /// The rule.
+        rule: RulePlace,
+        /// The exception, as it was said.
+        word: String,
+    },
+    /// A group that no rule names.
+    UnusedGroup {
+        /// Its name.
+        group: String,
+    },
     /// The document is too large to look for rules that decide nothing, for open replies and for path MTUs.
     TooLarge,
 }
@@ -157,6 +182,10 @@ impl Lint {
             Self::Expired { .. } => "expired",
             Self::NoPathMtu { .. } => "no-path-mtu",
             Self::UnusedPolicy { .. } => "unused-policy",
+            Self::DeadDeny { .. } => "dead-deny",
+            Self::ProtocolNeverShown { .. } => "unseen-protocol",
+            Self::IdleException { .. } => "idle-exception",
+            Self::UnusedGroup { .. } => "unused-group",
             Self::TooLarge => "too-large",
         }
     }
@@ -191,7 +220,7 @@ impl FromStr for Date {
     type Err = DateError;
 
     fn from_str(word: &str) -> Result<Self, DateError> {
-        words::date(word).map(|()| Self(word.to_owned())).map_err(|_| DateError(word.to_owned()))
+        super::words::date(word).map(|()| Self(word.to_owned())).map_err(|_| DateError(word.to_owned()))
     }
 }
 
@@ -210,6 +239,9 @@ impl Document {
         let mut steps = MOST_STEPS;
         match useless::useless(self, &shapes, &mut steps) {
             Some(useless) => {
+                if let Some(dead) = useless::dead_denies(self, &shapes, &useless, &mut steps) {
+                    words::dead_denies(self, dead, &mut out);
+                }
                 merge::neighbours(self, |place| useless.contains_key(&place), &mut out);
                 replies::open(self, &shapes, &mut out);
                 path_mtu::missing(self, &mut out);
@@ -218,6 +250,9 @@ impl Document {
             None => out.push(too_large(self)),
         }
         out.extend(unused(self));
+        words::protocols(self, &mut out);
+        words::exceptions(self, &mut out);
+        out.extend(words::unused_groups(self));
         out.extend(places(self).filter_map(|(place, rule)| no_reason(self, place, rule)));
         out.extend(expired(self, today));
         out.sort_by_key(|finding| finding.origins.first().map(|origin| origin.line));
@@ -344,7 +379,7 @@ fn expired(document: &Document, today: &Date) -> impl Iterator<Item = Finding> {
     let rules = places(document).map(|(place, rule)| (Some(place), named(document, place), &rule.origin));
     let bindings = document.bindings.iter().map(|b| (None, format!("the binding of {}", b.container), &b.origin));
     rules.chain(bindings).filter_map(move |(rule, name, origin)| {
-        let until = origin.until.as_deref().filter(|until| words::is_earlier(until, &today.0))?;
+        let until = origin.until.as_deref().filter(|until| super::words::is_earlier(until, &today.0))?;
         let text = format!("{name} was good until {until}; take it out, or say until when it is needed");
         Some(Finding { lint: Lint::Expired { rule }, origins: vec![origin.clone()], text })
     })

@@ -12,7 +12,7 @@ use crate::policy::compile::classes::Mask;
 use crate::policy::compile::regions::{Cause, Cell, Shape, each_cell};
 use crate::policy::document::{Document, Rule, RulePlace};
 use crate::policy::sets::AddrSet;
-use crate::tables::MacAddr;
+use crate::tables::{MacAddr, Verdict};
 
 /// The rules that can be taken out, with what decides the flows that each matches; `None` if the budget is spent.
 pub(super) fn useless(
@@ -46,6 +46,54 @@ fn without_cause(document: &Document, shapes: &Shapes<'_>, steps: &mut u64) -> O
             }
         })?;
     }
+    Some(out)
+}
+
+/// Denies of policies in use that decide nothing but frames from groups, with the allows whose replies are let through
+/// before them; those that are `useless` anyhow are left alone.
+pub(super) fn dead_denies(
+    document: &Document,
+    shapes: &Shapes<'_>,
+    useless: &BTreeMap<RulePlace, BTreeSet<Hider>>,
+    steps: &mut u64,
+) -> Option<BTreeMap<RulePlace, BTreeSet<RulePlace>>> {
+    let denies = places(document).filter(|(place, rule)| {
+        let used = matches!(*place, RulePlace::Policy(policy, _) if is_used(document, policy));
+        used && rule.action == Verdict::Deny && !useless.contains_key(place)
+    });
+    let mut out: BTreeMap<RulePlace, BTreeSet<RulePlace>> = denies.map(|(place, _)| (place, BTreeSet::new())).collect();
+    for shape in shapes.keys() {
+        if !shape.rules.iter().any(|place| out.contains_key(place)) {
+            continue;
+        }
+        each_cell(document, shape, steps, &mut |cell| {
+            let decided = cell.decide();
+            for at in cell.matching() {
+                let Some(place) = shape.rules.get(at).filter(|place| out.contains_key(*place)) else { continue };
+                let of_direction = document.rule(*place).is_some_and(|rule| rule.direction == cell.direction);
+                let without = || cell.decide_without(&Mask::of_places(shape.rules.len() + 1, [at].into_iter()));
+                match decided {
+                    // What it decides it denies to groups alone, and without it nothing would allow it.
+                    (_, Cause::Rule { place: decides, .. }) if decides == *place => {
+                        if !cell.is_of_groups() || without().0 != decided.0 {
+                            out.remove(place);
+                        }
+                    }
+                    (Verdict::Allow, Cause::Rule { place: allow, reply: true }) if of_direction => {
+                        if let Some(allows) = out.get_mut(place) {
+                            allows.insert(allow);
+                        }
+                    }
+                    // It may keep later rules from admitting replies.
+                    _ if !of_direction && without() != decided => {
+                        out.remove(place);
+                    }
+                    _ => {}
+                }
+            }
+        })?;
+    }
+    out.retain(|_, allows| !allows.is_empty());
     Some(out)
 }
 

@@ -21,6 +21,11 @@ impl Cell<'_> {
         Mask::common(a, b, c).filter(|at| *at < self.rules)
     }
 
+    /// True if the remote addresses are groups.
+    pub fn is_of_groups(&self) -> bool {
+        self.matching[0].contains(self.rules)
+    }
+
     pub fn decide(&self) -> Decided {
         (self.decide)(self.matching)
     }
