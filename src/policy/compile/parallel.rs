@@ -18,7 +18,15 @@ pub(super) fn map<T: Sync, O, R: Send>(
     own: impl Fn() -> O + Sync,
     work: impl Fn(&mut O, &T) -> R + Sync,
 ) -> Vec<R> {
-    let threads = threads().min(worth);
+    map_by(threads().min(worth), items, own, work)
+}
+
+fn map_by<T: Sync, O, R: Send>(
+    threads: usize,
+    items: &[T],
+    own: impl Fn() -> O + Sync,
+    work: impl Fn(&mut O, &T) -> R + Sync,
+) -> Vec<R> {
     if threads < 2 {
         let mut own = own();
         return items.iter().map(|item| work(&mut own, item)).collect();
@@ -48,10 +56,15 @@ pub(super) fn map<T: Sync, O, R: Send>(
 
 /// Does two pieces of work, the first by a thread of its own if they are worth one.
 pub(super) fn beside(worth: bool, aside: impl FnOnce() + Send, here: impl FnOnce()) {
-    if !worth || threads() < 2 {
+    if worth && threads() > 1 {
+        at_once(aside, here);
+    } else {
         aside();
-        return here();
+        here();
     }
+}
+
+fn at_once(aside: impl FnOnce() + Send, here: impl FnOnce()) {
     let waits = Mutex::new(Some(aside));
     let run = || {
         let aside = waits.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -72,6 +85,11 @@ fn threads() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Condvar, mpsc};
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -90,5 +108,49 @@ mod tests {
             beside(worth, || aside += 1, || here += 1);
             assert_eq!((aside, here), (1, 1));
         }
+    }
+
+    /// Long enough for a thread to be scheduled on a busy machine.
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn both_are_done_at_the_same_time() {
+        let ((to_here, from_aside), (to_aside, from_here)) = (mpsc::channel(), mpsc::channel());
+        let (met_aside, met_here) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (aside, here) = (&met_aside, &met_here);
+        // Each waits until the other one has begun, which it never does where one is done after the other.
+        at_once(
+            move || {
+                let _ = to_here.send(());
+                aside.store(from_here.recv_timeout(LONG).is_ok(), Ordering::Relaxed);
+            },
+            move || {
+                let _ = to_aside.send(());
+                here.store(from_aside.recv_timeout(LONG).is_ok(), Ordering::Relaxed);
+            },
+        );
+        assert!(met_aside.into_inner() && met_here.into_inner(), "nothing ran beside the other");
+    }
+
+    #[test]
+    fn items_are_shared_out_among_threads() {
+        let (begun, all) = (Mutex::new(0), Condvar::new());
+        // An item waits until as many have begun as there are threads.
+        let meet = |(): &mut (), _: &usize| {
+            let mut begun = begun.lock().unwrap();
+            *begun += 1;
+            all.notify_all();
+            let (mut begun, waited) = all.wait_timeout_while(begun, LONG, |begun| *begun < 3).unwrap();
+            if waited.timed_out() {
+                // Once is enough.
+                *begun = 3;
+            }
+            (thread::current().id(), waited.timed_out())
+        };
+        let items: Vec<usize> = (0..64).collect();
+        let done = map_by(3, &items, || (), meet);
+        assert!(done.iter().all(|(_, timed_out)| !timed_out), "items waited for each other");
+        let threads: HashSet<_> = done.into_iter().map(|(id, _)| id).collect();
+        assert_eq!(threads.len(), 3);
     }
 }
