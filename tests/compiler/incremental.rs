@@ -131,6 +131,7 @@ fn same_as_from_nothing(
                     .map(|usage| (usage.table, usage.needed, usage.by_binding.clone()))
                     .collect::<Vec<_>>()
             };
+            prop_assert_eq!(after.steps(), alone.steps(), "what is gone is given back to the budget");
             let enough = alone.usage().iter().all(|usage| usage.missing() == 0);
             prop_assert_eq!(content(&after, enough), content(&alone, enough));
             // Where counters are short, which entries above the base have one is a matter of names.
@@ -207,4 +208,59 @@ fn an_image_of_another_document_is_not_resumed() {
     let compiled = Compiled::new(&one, &target, None).unwrap();
     assert!(Compiled::resume(&one, &target, compiled.image()).unwrap().is_some());
     assert!(Compiled::resume(&other, &target, compiled.image()).unwrap().is_none());
+}
+
+fn two_bindings(second: bool) -> Document {
+    let second = if second {
+        "- {container: b, ip: 10.30.1.2, mac: \"02:00:00:00:00:02\", attach: sriov, policy: web}\n"
+    } else {
+        ""
+    };
+    let rules: String = (1..=4)
+        .map(|at| format!("  - {{allow: in, proto: tcp, remote: 10.2{at}.0.0/16, local_ports: {at}}}\n"))
+        .collect();
+    let text = format!(
+        "nicfw: 1\nunbound: allow\nmulticast: deny\npolicies:\n  web:\n{rules}bindings:\n- {{container: a, ip: 10.30.1.1, \
+         mac: \"02:00:00:00:00:01\", attach: sriov, policy: web}}\n{second}"
+    );
+    Document::parse(&text, "t.yaml").unwrap()
+}
+
+/// A base deny owns a counter whatever else is counted: one that comes late takes it from an allow.
+#[test]
+fn base_denies_have_counters_where_allows_had_them_all() {
+    let (one, both) = (two_bindings(false), two_bindings(true));
+    let all = Compiled::new(&one, &Target::profile0(), None).unwrap();
+    let needed = u32::try_from(all.counter_slots().len()).unwrap();
+    let mut target = Target::profile0();
+    target.profile.counters = needed;
+    let before = Compiled::new(&one, &target, None).unwrap();
+    let counted = |compiled: &Compiled| compiled.image().rules.values().filter(|entry| entry.counter.is_some()).count();
+    assert_eq!(counted(&before), before.image().rules.len(), "all counters are taken");
+    let base = |compiled: &Compiled| {
+        let all = compiled.image().rules.iter().filter(|(key, _)| key.is_base());
+        all.map(|(_, entry)| entry.counter).collect::<Vec<_>>()
+    };
+    assert!(base(&before).len() < needed as usize, "some count what rules allow");
+    let after = Compiled::new(&both, &target, Some(&before)).unwrap();
+    assert_eq!(base(&after).len(), 2 * base(&before).len());
+    assert!(base(&after).iter().all(Option::is_some), "{:?}", base(&after));
+    assert!(after.warnings().iter().any(|warning| warning.contains("go without a counter")));
+}
+
+/// What rules cost while they were there does not count once they are gone.
+#[test]
+fn many_changes_of_a_document_leave_its_budget_as_it_was() {
+    let (document, target) = (two_bindings(true), Target::profile0());
+    let alone = Compiled::new(&document, &target, None).unwrap();
+    let mut compiled = alone.clone();
+    for at in 0..40 {
+        let mut other = document.clone();
+        let rules = &mut Arc::make_mut(&mut other.policies[0]).rules;
+        rules.truncate(1 + at % 3);
+        compiled = Compiled::new(&other, &target, Some(&compiled)).unwrap();
+        compiled = Compiled::new(&document, &target, Some(&compiled)).unwrap();
+    }
+    assert!(alone.steps() > 0);
+    assert_eq!(compiled.steps(), alone.steps());
 }
