@@ -299,6 +299,10 @@ impl<'a> Side<'a> {
             }
         }
         self.near.keys().filter_map(|key| key.ip_proto).for_each(|number| named[usize::from(number)] = true);
+        // An entry that names ports and no protocol matches those that have ports.
+        if self.near.entries().any(|entry| entry.key().ip_proto.is_none() && entry.names_ports()) {
+            [6, 17, 132].into_iter().for_each(|number: usize| named[number] = true);
+        }
         if self.document.bindings.iter().any(|binding| binding.open_nd) {
             named[58] = true;
         }

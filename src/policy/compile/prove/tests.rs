@@ -184,7 +184,8 @@ fn an_entry_that_is_missing_is_found() {
 fn a_verdict_that_is_another_is_found() {
     let actions: [(&str, fn(Action) -> Action); 2] = [
         ("the other verdict", |action| match action {
-            Action::None | Action::Deny { .. } => Action::Allow { sample: false },
+            Action::None => Action::None,
+            Action::Deny { .. } => Action::Allow { sample: false },
             Action::Allow { .. } => Action::Deny { sample: false },
         }),
         ("no verdict", |_| Action::None),
