@@ -78,7 +78,7 @@ fn a_document_made_in_code_is_refused_by_the_thing_it_is_about() {
         .binding(binding("shop-2").ip("10.30.1.17".parse().unwrap()).ip("::ffff:10.1.1.1".parse().unwrap()))
         .build()
         .unwrap_err();
-    let expected = r#"agent: "two\nlines" is no owner; expected 1 to 250 bytes of text in one line; shorten it, or leave it out
+    let expected = r#"agent: "two\nlines" is not a text for owner: it holds U+000A at byte 3, which a terminal obeys or does not show; expected 1 to 250 bytes of text in one line; shorten it, or leave it out
 agent: unbound is missing; expected unbound: allow or unbound: deny; say allow while other addresses of this host must keep working, deny when all of them are bound
 agent: group any: "any" is no name for a group; expected up to 64 letters, digits, _, - and ., the first a letter or _, and not the word any; choose another name
 agent: group any: unknown group "nobody"; expected any, an address, a prefix or the name of a group; define it under groups
