@@ -94,11 +94,11 @@ pub fn parse(frame: &[u8]) -> Result<Headers, Runt> {
 pub fn parse_captured(captured: &[u8], len: usize) -> Result<Headers, Unread> {
     let len = len.max(captured.len());
     let frame = Frame::new(captured, len);
-    match read(&frame) {
-        _ if frame.missed.get() => Err(Unread::Cut { captured: captured.len(), len }),
-        Some(headers) => Ok(headers),
-        None => Err(Runt(len).into()),
+    let headers = read(&frame);
+    if len >= 14 && frame.missed.get() {
+        return Err(Unread::Cut { captured: captured.len(), len });
     }
+    headers.ok_or(Runt(len).into())
 }
 
 fn read(frame: &Frame<'_>) -> Option<Headers> {
@@ -276,7 +276,8 @@ impl Ip {
     fn new(src: IpAddr, dst: IpAddr, proto: Option<u8>, later: bool, body: Part<'_>) -> Self {
         let has_ports = proto.is_some_and(|proto| matches!(proto, 6 | 17 | 132));
         let missed = body.frame.missed.get();
-        let raw_ports = if has_ports { body.word(0).zip(body.word(2)) } else { None };
+        let ports = |[a, b, c, d]: [u8; 4]| (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let raw_ports = if has_ports { body.bytes(0).map(ports) } else { None };
         if later {
             // What stands there decides nothing but where assumption A7 is turned round.
             body.frame.missed.set(missed);
