@@ -130,6 +130,7 @@ fn each(
     let refused = |record: usize, error: Refused| {
         let (expected, way_out) = match &error {
             Refused::Form => ("a pcap or pcapng file, packed by gzip or not", "convert it with `editcap -F pcapng`"),
+            Refused::Header => ("a whole capture", "capture again"),
             Refused::Unpacked => ("less", "split the file with `editcap -c`"),
             Refused::Read(_) => ("a capture", "check the path"),
             _ => ("a whole record", "capture again, or cut the file before it"),

@@ -20,7 +20,7 @@ pub fn read(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
     let name = name(path);
     file::read(path, limit as u64).map_err(|error| {
         let way_out = match &error {
-            FileError::Large { .. } => "split it, or check the path",
+            FileError::Large { .. } => "check the path, or make it smaller",
             _ => "check the path",
         };
         Failure::usage(format!("{name}: {error}; expected {what}; {way_out}")).at(&name, None, &error)

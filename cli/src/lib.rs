@@ -23,12 +23,14 @@ mod session;
 mod waiting;
 mod words;
 
+use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::{ContextValue, ErrorKind};
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use nicfw::text::escaped;
 
@@ -48,7 +50,7 @@ pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(error),
     };
     match cmd::run(arguments.command) {
         Ok(report) => match print(&report.text) {
@@ -68,9 +70,14 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Longest line of an error, in characters: a name of a file fits, and what is said about it.
+const LONGEST_LINE: usize = 6000;
+
 fn fail(failure: &Failure) -> ExitCode {
     // Nobody is left to be told that stderr is closed.
-    let _ = writeln!(io::stderr(), "{}", output::shown(&failure.text));
+    for line in output::shown(&failure.text).lines() {
+        let _ = writeln!(io::stderr(), "{}", cut(line, LONGEST_LINE));
+    }
     if asked().skip(1).any(|word| word == "--json") {
         // What failed was perhaps to print.
         let _ = output::json_line(&failure.json()).and_then(|line| print(&line));
@@ -95,12 +102,15 @@ fn meant() -> String {
 }
 
 /// Usage errors exit with 1, not with clap's own 2, which says "differs" here; and they fit one line.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(mut error: clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let text = format!("{}\n", error.render().to_string().trim_end());
         return print(&text).map_or_else(|failure| fail(&failure), |()| Exit::Done.into());
     }
-    let text = foreign(error).iter().fold(error.render().to_string(), |text, word| text.replace(word, &short(word)));
+    for (kind, value) in harmless(&error) {
+        error.insert(kind, value);
+    }
+    let text = error.render().to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let what = lines.first().map_or("the command line is not understood", |line| line.trim_start_matches("error: "));
     let missing =
@@ -116,22 +126,43 @@ fn refuse(error: &clap::Error) -> ExitCode {
     )))
 }
 
-/// Words of the command line that a usage error repeats and that cannot stand in its one line, the longest first.
-fn foreign(error: &clap::Error) -> Vec<String> {
+/// What a usage error repeats of the command line, as it may stand in one line.
+fn harmless(error: &clap::Error) -> Vec<(ContextKind, ContextValue)> {
     let words = error.context().flat_map(|(_, value)| match value {
         ContextValue::String(word) => vec![word.clone()],
         ContextValue::Strings(words) => words.clone(),
         _ => Vec::new(),
     });
     let mut words: Vec<String> = words.filter(|word| short(word) != *word).collect();
+    // A word may be a part of another.
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-    words
+    let styled = |text: &StyledStr| {
+        let text = words.iter().fold(text.ansi().to_string(), |text, word| text.replace(word, &short(word)));
+        StyledStr::from(text)
+    };
+    let value = |value: &ContextValue| match value {
+        ContextValue::String(word) => Some(ContextValue::String(short(word))),
+        ContextValue::Strings(words) => Some(ContextValue::Strings(words.iter().map(|word| short(word)).collect())),
+        ContextValue::StyledStr(text) => Some(ContextValue::StyledStr(styled(text))),
+        ContextValue::StyledStrs(texts) => Some(ContextValue::StyledStrs(texts.iter().map(styled).collect())),
+        _ => None,
+    };
+    if words.is_empty() {
+        return Vec::new();
+    }
+    error.context().filter_map(|(kind, was)| Some((kind, value(was)?))).collect()
 }
 
 /// A word of the command line, escaped and cut.
 fn short(word: &str) -> String {
     const LONGEST: usize = 200;
-    let cut: String = word.chars().take(LONGEST).collect();
-    let dots = if cut.len() < word.len() { "..." } else { "" };
-    format!("{}{dots}", escaped(&cut))
+    escaped(&cut(word, LONGEST)).into_owned()
+}
+
+/// The first characters of a text.
+fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
+        Some((at, _)) => format!("{}...", &text[..at]).into(),
+        None => text.into(),
+    }
 }

@@ -44,6 +44,9 @@ pub enum Refused {
     /// Neither form.
     #[error("neither pcap nor pcapng")]
     Form,
+    /// It ends before its first record.
+    #[error("it ends within its header")]
+    Header,
     #[error("{0}")]
     Damaged(#[from] PcapError),
     #[error("a record of {0} bytes; at most {LONGEST_RECORD} are read")]
@@ -100,9 +103,9 @@ impl<'r> Records<Box<dyn Read + 'r>> {
                 | [0x4d, 0x3c, 0xb2, 0xa1]
                 | [0xa1, 0xb2, 0x3c, 0x4d],
             ) => source.parse(LONGEST_BLOCK, PcapParser::new)?.map(Parser::Pcap),
-            _ => None,
+            _ => return Err(Refused::Form),
         };
-        Ok(Self { source, parser: parser.ok_or(Refused::Form)? })
+        Ok(Self { source, parser: parser.ok_or(Refused::Header)? })
     }
 }
 
