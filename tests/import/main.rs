@@ -7,3 +7,6 @@ mod hostile;
 mod iptables;
 mod iptables_random;
 mod nft;
+mod nft_whole;
+mod rows;
+mod spelling;

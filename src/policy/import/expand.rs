@@ -29,6 +29,9 @@ const DEEPEST: usize = 256;
 /// Rules that may follow a return so that they are copied for it.
 const FEW: usize = 6;
 
+/// What may be done about denies of what exceeds a rate.
+const SPARED: &str = " (--accept-stateless leaves such denies out)";
+
 /// All chains of a file.
 #[derive(Debug, Default)]
 pub(super) struct Program {
@@ -341,10 +344,11 @@ impl<'a> Expansion<'a> {
     fn tell(&mut self, taint: usize, place: &Place, effect: Effect) {
         let Some(taint) = self.taints.get(taint) else { return };
         taint.told.set(true);
+        let hint = if taint.exceeds && effect == Effect::DeniesMore { SPARED } else { "" };
         let reason = match (taint.place.handle, taint.denies) {
             (_, true) => taint.why.what.to_string(),
-            (Some(handle), _) => format!("reached through handle {handle}: {}", taint.why.what),
-            (None, _) => format!("reached through line {}: {}", taint.place.line, taint.why.what),
+            (Some(handle), _) => format!("reached through handle {handle}: {}{hint}", taint.why.what),
+            (None, _) => format!("reached through line {}: {}{hint}", taint.place.line, taint.why.what),
         };
         self.report.line(place, effect, &reason);
     }
@@ -390,25 +394,30 @@ impl<'a> Expansion<'a> {
                 self.report.line(place, Effect::StateNotSeen, &doubt.what);
                 return Ok(false);
             }
-            self.report.line(place, Effect::DeniesMore, &doubt.what);
+            let hint = if doubt.about == About::Above { SPARED } else { "" };
+            self.report.line(place, Effect::DeniesMore, &format!("{}{hint}", doubt.what));
         }
+        let tainted = self.tainted(when);
+        let exceeds = |taint: &usize| self.spare && self.taints.get(*taint).is_some_and(|taint| taint.exceeds);
+        if let Some((taint, _)) = tainted.iter().find(|(taint, some)| exceeds(taint) && some == when) {
+            self.tell(*taint, place, Effect::StateNotSeen);
+            return Ok(false);
+        }
+        let (spared, others): (Vec<_>, Vec<_>) = tainted.into_iter().partition(|(taint, _)| exceeds(taint));
+        let sure = doubt.is_none() && spared.is_empty() && others.is_empty();
         let mut rest = when.clone();
-        let mut sure = doubt.is_none();
-        for (i, some) in self.tainted(when) {
-            sure = false;
-            if self.spare && self.taints.get(i).is_some_and(|taint| taint.exceeds) {
-                if some == *when {
-                    self.tell(i, place, Effect::StateNotSeen);
-                    return Ok(false);
-                }
-                let now = rest.intersect(&some);
-                if let Some(hole) = now.and_then(|now| hole(&rest, &now)) {
-                    self.tell(i, place, Effect::StateNotSeen);
+        for (taint, some) in spared {
+            let Some(now) = rest.intersect(&some) else { continue };
+            match hole(&rest, &now) {
+                Some(hole) => {
+                    self.tell(taint, place, Effect::StateNotSeen);
                     rest = hole.out_of(rest);
-                    continue;
                 }
+                None => self.tell(taint, place, Effect::DeniesMore),
             }
-            self.tell(i, place, Effect::DeniesMore);
+        }
+        for (taint, _) in others {
+            self.tell(taint, place, Effect::DeniesMore);
         }
         self.put(place, rest, Verdict::Deny)?;
         Ok(sure)

@@ -86,6 +86,12 @@ pub(super) fn field(json: &Json<'_>) -> Field {
                 _ => unseen("fib type of an interface", None),
             }
         }
+        // Of a field under a mask, its protocol.
+        Some(("&" | "|" | "^" | "<<" | ">>", of)) => match of.list().and_then(|parts| parts.first()).map(field) {
+            Some(Field::Unseen { what, proto }) => Field::Unseen { what, proto },
+            Some(Field::Port { proto, .. }) => unseen("a port under a mask", proto),
+            _ => unseen("a value under a mask", None),
+        },
         Some((name, of)) => unseen(&format!("{name} {}", text(of, "key")), None),
         None => unseen(json.text, None),
     }
