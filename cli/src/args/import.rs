@@ -14,17 +14,22 @@ pub struct Import {
     /// Form of the file
     #[arg(long, value_enum)]
     pub format: ImportFormat,
-    /// File with the rules
-    pub file: PathBuf,
+    /// File with the rules; with --again, the file that the policy's rules name unless another is given
+    #[arg(required_unless_present = "again")]
+    pub file: Option<PathBuf>,
+    /// Says what this policy, imported by an older nicfw, admits and an import of today does not; container, addresses, MAC,
+    /// attachment and VLAN are read from it
+    #[arg(long, value_name = "POLICY", conflicts_with_all = ["ip", "mac", "attach", "unbound", "multicast", "open_nd"])]
+    pub again: Option<PathBuf>,
     /// Container that the rules are for
-    #[arg(long, value_name = "ID", value_parser = text)]
-    pub container: String,
+    #[arg(long, value_name = "ID", value_parser = text, required_unless_present = "again")]
+    pub container: Option<String>,
     /// Its address; again for each further one
-    #[arg(long, value_name = "IP", required = true)]
+    #[arg(long, value_name = "IP", required_unless_present = "again")]
     pub ip: Vec<IpAddr>,
     /// Its MAC
-    #[arg(long)]
-    pub mac: MacAddr,
+    #[arg(long, required_unless_present = "again")]
+    pub mac: Option<MacAddr>,
     /// How it is attached
     #[arg(long, value_enum, default_value = "none")]
     pub attach: ImportAttach,

@@ -58,6 +58,11 @@ left out, a deny that cannot be said denies more; exit code 3 if there is any su
 
     iptables-save > rules.v4
     nicfw import --format iptables rules.v4 --container shop-1 --ip 10.30.1.17 --mac 02:00:0a:1e:01:11 > shop-1.yaml
+
+What an older version imported too openly is found with --again: the file is imported once more, with the same --view,
+--uplink, --domain and --accept-stateless, and what the policy admits beyond that is printed; exit code 2 if there is any.
+
+    nicfw import --format iptables --again shop-1.yaml rules.v4
 ";
 
 const LINT_HELP: &str = "\

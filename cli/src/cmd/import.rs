@@ -1,6 +1,7 @@
 //! `nicfw import`: rules of another firewall as a policy file.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use nicfw::policy::import::{Format, Import, ImportError, LARGEST_FILE, NotCarried, Settings, View, import};
 use nicfw::policy::{Attach, MacvlanMode};
@@ -33,20 +34,39 @@ struct NotCarriedReport {
 }
 
 pub fn run(args: &args::Import) -> Result<Report, Failure> {
-    let name = input::name(&args.file);
-    let bytes = input::read(&args.file, LARGEST_FILE, "a file with rules")?;
-    let imported = {
-        let mut progress = Progress::new();
-        progress.say(&format!("importing {name}"));
-        import(format(args.format), &bytes, &name, &settings(args))
+    let (Some(file), Some(container), Some(mac)) = (&args.file, &args.container, args.mac) else {
+        return Err(Failure::usage("a file, --container, --ip and --mac are needed; see: nicfw import --help"));
     };
-    let imported = imported.map_err(|error| refused(&name, &error))?;
+    let name = input::name(file);
+    let settings = Settings {
+        attach: match args.attach {
+            args::ImportAttach::MacvlanVepa => Attach::Macvlan(MacvlanMode::Vepa),
+            args::ImportAttach::MacvlanPrivate => Attach::Macvlan(MacvlanMode::Private),
+            args::ImportAttach::Sriov => Attach::Sriov,
+            args::ImportAttach::None => Attach::None,
+        },
+        open_nd: args.open_nd,
+        unbound: verdict(args.unbound),
+        multicast: verdict(args.multicast),
+        vlan: args.vlan,
+        ..settings(args, Settings::new(container, args.ip.clone(), mac))
+    };
+    let imported = read(args, file, &settings)?;
     let exit = if imported.not_carried.is_empty() { Exit::Done } else { Exit::DoesNotFit };
     if args.output.json {
         return Report::json(&report(imported), exit);
     }
     tell(&name, &imported)?;
     Ok(Report { text: imported.yaml, exit })
+}
+
+/// Reads and imports a file.
+pub(super) fn read(args: &args::Import, file: &Path, settings: &Settings) -> Result<Import, Failure> {
+    let name = input::name(file);
+    let bytes = input::read(file, LARGEST_FILE, "a file with rules")?;
+    let mut progress = Progress::new();
+    progress.say(&format!("importing {name}"));
+    import(format(args.format), &bytes, &name, settings).map_err(|error| refused(&name, &error))
 }
 
 /// The list goes to stderr, so that stdout is the policy file and nothing else.
@@ -110,27 +130,18 @@ fn format(format: args::ImportFormat) -> Format {
     }
 }
 
-fn settings(args: &args::Import) -> Settings {
+/// What no policy file says, beside what it says.
+pub(super) fn settings(args: &args::Import, said: Settings) -> Settings {
     Settings {
-        attach: match args.attach {
-            args::ImportAttach::MacvlanVepa => Attach::Macvlan(MacvlanMode::Vepa),
-            args::ImportAttach::MacvlanPrivate => Attach::Macvlan(MacvlanMode::Private),
-            args::ImportAttach::Sriov => Attach::Sriov,
-            args::ImportAttach::None => Attach::None,
-        },
         view: match args.view {
             args::ImportView::Host => View::Host,
             args::ImportView::Router => View::Router,
         },
-        open_nd: args.open_nd,
-        unbound: verdict(args.unbound),
-        multicast: verdict(args.multicast),
         uplinks: args.uplink.clone(),
         inside: args.inside.clone(),
-        vlan: args.vlan,
         domain: args.domain,
         accept_stateless: args.accept_stateless,
-        ..Settings::new(&args.container, args.ip.clone(), args.mac)
+        ..said
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file per command. Each turns its arguments into a report, or says why it cannot.
 
+mod again;
 mod apply;
 mod audit;
 mod changed;
@@ -61,7 +62,10 @@ pub fn run(command: Command) -> Result<Report, Failure> {
         Command::Counters(args) => counters::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Import(args) => import::run(&args),
+        Command::Import(args) => match &args.again {
+            Some(policy) => again::run(&args, policy),
+            None => import::run(&args),
+        },
     }
 }
 
