@@ -125,11 +125,16 @@ impl<E: Engine> Firewall<E> {
     /// True if the change may allow a flow that is not allowed now.
     fn opens(&self, change: &Change) -> bool {
         let loosens = || change.plan.steps.iter().any(|step| step.phase == Phase::Loosen);
-        let (old, new) = (&self.held.source.document, &change.goal.source.document);
-        // What a failed change has closed opens again by the next one.
-        let closed = !self.hands.journal.status().closed.is_empty();
+        let allows = || {
+            let (old, new) = (self.held.in_force(), change.goal.in_force());
+            // What a failed change has closed opens again by the next one; and management reaches what is bound, not what is
+            // reserved.
+            let closed = !self.hands.journal.status().closed.is_empty();
+            let managed = !new.management.is_empty() && self.held.is_bound_by(&change.goal);
+            closed || managed || newly_allows(&old, &new, self.target.physical_ports)
+        };
         match change.kind {
-            Kind::Apply => loosens() && (closed || newly_allows(old, new, self.target.physical_ports)),
+            Kind::Apply => loosens() && allows(),
             Kind::Adopt | Kind::Release => true,
             Kind::Reserve | Kind::Rollback { .. } | Kind::Withdraw | Kind::Repair => false,
         }

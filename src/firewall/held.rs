@@ -1,13 +1,15 @@
 //! What the adapter holds, and for whom.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 
 use super::names::Names;
 use super::reserve::Reserved;
 use crate::journal::{Addresses, Content};
-use crate::policy::{Compiled, Document, Image, ImageEntry, Origin, OriginId, ParseErrors, Side};
+use crate::policy::{
+    Attach, Binding, Compiled, Document, Image, ImageEntry, Origin, OriginId, ParseErrors, Policy, Side,
+};
 use crate::tables::{Action, MacAddr, RuleKey};
 
 /// Keys of the base denies of a container.
@@ -154,6 +156,46 @@ impl Held {
             wanted.entry(container).or_default().add(&addresses);
         }
         *self = Self::reserving(self.source.clone(), wanted);
+    }
+
+    /// The document as the tables say it: what is reserved beside it is bound, and may nothing. For comparing one content with
+    /// another.
+    pub fn in_force(&self) -> Document {
+        let mut document = self.source.document.clone();
+        let file = document.name.clone();
+        let origin = Origin { owner: None, reason: None, ticket: None, file, line: 0, when: None, until: None };
+        let origin = Arc::new(origin);
+        let bound = |ip: &&IpAddr| !document.bindings.iter().any(|binding| binding.ips.contains(ip));
+        // One address at least, so that the ARP that goes with it is in every content.
+        let mut ips = vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+        ips.extend(self.kept.values().flat_map(|addresses| addresses.ips.iter().filter(bound)));
+        let policy = document.policies.len();
+        let binding = |ips, mac, owns_mac| Binding {
+            container: String::new(),
+            ips,
+            mac,
+            owns_mac,
+            vlan: None,
+            physical_ports: Vec::new(),
+            policy,
+            attach: Attach::None,
+            open_nd: false,
+            unprotected_accepted: false,
+            origin: origin.clone(),
+        };
+        let macs = self.kept.values().flat_map(|addresses| addresses.macs.iter());
+        let closed: Vec<Binding> = std::iter::once(binding(ips, MacAddr([0; 6]), false))
+            .chain(macs.map(|mac| binding(Vec::new(), *mac, true)))
+            .collect();
+        document.bindings.extend(closed.into_iter().map(Arc::new));
+        document.policies.push(Arc::new(Policy { name: String::new(), rules: Vec::new(), line: 0 }));
+        document
+    }
+
+    /// True if the other content's document binds what is reserved here.
+    pub fn is_bound_by(&self, other: &Self) -> bool {
+        let ips = |addresses: &Addresses| addresses.ips.iter().any(|ip| other.source.document.binding_of(*ip).is_some());
+        self.kept.values().any(ips)
     }
 
     /// Notes that these addresses are reserved. The image is not looked at.
