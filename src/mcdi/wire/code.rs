@@ -7,6 +7,8 @@ pub struct Cmd(pub u16);
 open_numbers! {
     Cmd: else "command";
 
+    /// From where the MC has booted.
+    GET_BOOT_STATUS = 0x5,
     /// Whether the firmware failed an assertion (ef10.md 5.1).
     GET_ASSERTS = 0x6,
     /// Where the MC's events go (ef10.md 3.4).
@@ -15,12 +17,18 @@ open_numbers! {
     GET_VERSION = 0x8,
     /// Precision time. The model does not know it: ENOSYS.
     PTP = 0xb,
+    /// Name of the board, and the MACs of its ports.
+    GET_BOARD_CFG = 0x18,
     /// Announces the driver and its wish for a firmware variant (ef10.md 5.2).
     DRV_ATTACH = 0x1c,
     /// Frees what the function holds of the adapter (ef10.md 5.5).
     ENTITY_RESET = 0x20,
     /// What the PHY is (ef10.md 5.8).
     GET_PHY_CFG = 0x24,
+    /// Starts a self-test.
+    START_BIST = 0x25,
+    /// How the self-test came out.
+    POLL_BIST = 0x26,
     /// Loopback modes of the port (ef10.md 5.8).
     GET_LOOPBACK_MODES = 0x28,
     /// State of the link (ef10.md 5.8).
@@ -31,20 +39,36 @@ open_numbers! {
     SET_ID_LED = 0x2b,
     /// MTU and flow control of the port (ef10.md 5.8).
     SET_MAC = 0x2c,
+    /// Counters of the PHY. The model does not know it: ENOSYS.
+    PHY_STATS = 0x2d,
     /// Statistics of the port (ef10.md 5.8).
     MAC_STATS = 0x2e,
+    /// Multicast hash of older adapters. The model does not know it: ENOSYS.
+    SET_MCAST_HASH = 0x35,
     /// Kinds of non-volatile memory.
     NVRAM_TYPES = 0x36,
+    /// Size and flags of a partition of the non-volatile memory.
+    NVRAM_INFO = 0x37,
+    /// Reads a partition of the non-volatile memory. The model does not know it: ENOSYS.
+    NVRAM_READ = 0x39,
     /// Reboots the MC (ef10.md 4.7).
     REBOOT = 0x3d,
     /// Sensors of the board.
     SENSOR_INFO = 0x41,
+    /// Values of the sensors. The model does not know it: ENOSYS.
+    READ_SENSORS = 0x42,
     /// Whether the PHY works (ef10.md 5.8).
     GET_PHY_STATE = 0x43,
     /// Switches a workaround on or off (ef10.md 5.5).
     WORKAROUND = 0x4a,
+    /// What the module in the port's cage tells of itself.
+    GET_PHY_MEDIA_INFO = 0x4b,
+    /// Tests a partition of the non-volatile memory. The model does not know it: ENOSYS.
+    NVRAM_TEST = 0x4c,
     /// Partitions of the non-volatile memory.
     NVRAM_PARTITIONS = 0x51,
+    /// Version of what a partition of the non-volatile memory holds.
+    NVRAM_METADATA = 0x52,
     /// MAC addresses of the function (ef10.md 5.3).
     GET_MAC_ADDRESSES = 0x55,
     /// Which workarounds there are, and which are on (ef10.md 5.5).
@@ -55,6 +79,8 @@ open_numbers! {
     VADAPTOR_SET_MAC = 0x5d,
     /// Reads the MAC of a vadaptor (ef10.md 5.10).
     VADAPTOR_GET_MAC = 0x5e,
+    /// Changes the privileges of several functions. The model does not know it: ENOSYS.
+    PRIVILEGE_MODIFY = 0x60,
     /// Flags and tags of a vadaptor (ef10.md 5.6).
     VADAPTOR_QUERY = 0x61,
     /// Whether the function has a vswitch (ef10.md 5.10).
@@ -81,6 +107,8 @@ open_numbers! {
     FREE_VIS = 0x8c,
     /// VIs of the function (ef10.md 5.5).
     GET_VI_ALLOC_INFO = 0x8d,
+    /// A buffer for programmed I/O. The model does not know it: ENOSYS.
+    ALLOC_PIOBUF = 0x8f,
     /// Makes a vswitch (ef10.md 5.6).
     VSWITCH_ALLOC = 0x94,
     /// Takes a vswitch away (ef10.md 5.10).
@@ -93,6 +121,8 @@ open_numbers! {
     VADAPTOR_ALLOC = 0x98,
     /// Takes that link away (ef10.md 5.6).
     VADAPTOR_FREE = 0x99,
+    /// Gives a vport to a virtual function. The model does not know it: ENOSYS.
+    EVB_PORT_ASSIGN = 0x9a,
     /// Makes an RSS context (ef10.md 5.9).
     RSS_CONTEXT_ALLOC = 0x9e,
     /// Frees an RSS context (ef10.md 5.9).
@@ -113,12 +143,20 @@ open_numbers! {
     VPORT_GET_MAC_ADDRESSES = 0xaa,
     /// Frequencies of the clocks (ef10.md 5.7).
     GET_CLOCK = 0xac,
+    /// Physical functions of the adapter.
+    GET_PF_COUNT = 0xb6,
     /// Physical port of the function (ef10.md 5.3).
     GET_PORT_ASSIGNMENT = 0xb8,
     /// Running firmware variant and its flags (ef10.md 5.4).
     GET_CAPABILITIES = 0xbe,
+    /// Interrupt vectors of a function.
+    GET_VECTOR_CFG = 0xbf,
+    /// Whether what is received is padded.
+    GET_RXDP_CONFIG = 0xc2,
     /// Licences (ef10.md 5.3).
     LICENSING_V3 = 0xd0,
+    /// Whether a feature has its licence. The model does not know it: ENOSYS.
+    GET_LICENSED_V3_APP_STATE = 0xd2,
     /// What an RSS context hashes (ef10.md 5.9).
     RSS_CONTEXT_SET_FLAGS = 0xe1,
     /// The same, read.
@@ -127,8 +165,16 @@ open_numbers! {
     TRIGGER_INTERRUPT = 0xe3,
     /// With operation 3: sizes of the security tables (ef10.md 7.1).
     GET_PARSER_DISP_INFO = 0xe4,
+    /// Changes the MACs and tags of a vport. The model does not know it: ENOSYS.
+    VPORT_RECONFIGURE = 0xeb,
     /// Numbers of the function (ef10.md 5.3).
     GET_FUNCTION_INFO = 0xec,
+    /// Prepares the adapter for self-tests that stop its traffic.
+    ENABLE_OFFLINE_BIST = 0xed,
+    /// Licences of older adapters. The model does not know it: ENOSYS.
+    LICENSING = 0xf3,
+    /// Which ports the board has, of which speeds.
+    GET_PORT_MODES = 0xff,
     /// Writes one rule (ef10.md 7.2).
     SET_SECURITY_RULE = 0x10f,
     /// Drops the rules of one physical port or of all (ef10.md 7.2).
@@ -145,6 +191,8 @@ open_numbers! {
     REMOTE_PORTRANGE_MAP_SET_TREE = 0x115,
     /// Writes the tree over local ports (ef10.md 7.3).
     LOCAL_PORTRANGE_MAP_SET_TREE = 0x116,
+    /// UDP ports of tunnels. The model does not know it: ENOSYS.
+    SET_TUNNEL_ENCAP_UDP_PORTS = 0x117,
     /// Handles what an MC reboot loads (ef10.md 7.6).
     MANAGE_SECURITY_RULESET_CACHE = 0x11a,
     /// Timer of an event queue (ef10.md 5.7).
@@ -155,6 +203,12 @@ open_numbers! {
     TSA_RULESET_OVERRIDE = 0x12a,
     /// Reads or clears counter pairs (ef10.md 7.4).
     TSA_STATISTICS = 0x130,
+    /// Prefixes of EF100. The model does not know it: ENOSYS.
+    GET_RX_PREFIX_ID = 0x13b,
+    /// How addresses of DMA are translated. The model does not know it: ENOSYS.
+    GET_DESC_ADDR_INFO = 0x1b7,
+    /// Handle of another client. The model does not know it: ENOSYS.
+    GET_CLIENT_HANDLE = 0x1c3,
 }
 
 #[cfg(test)]
