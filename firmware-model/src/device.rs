@@ -30,8 +30,10 @@ const HEADER_LEN: usize = 8;
 const FIRST_IOVA: u64 = 1 << 20;
 const IOVA_PAGE: u64 = 4096;
 
+/// Length of the I/O BAR in bytes. The model's own choice.
+const IO_LEN: u64 = 256;
 /// MSI-X vectors of a function. The model's own choice.
-const VECTORS: u16 = 32;
+pub(crate) const VECTORS: u16 = 32;
 /// Vendor and device id of the board. The model's own choice.
 const BOARD: (u16, u16) = (0x1924, 0x8011);
 
@@ -71,15 +73,17 @@ impl ModelCore {
         if virtual_function { VF_ID } else { PF_ID }
     }
 
-    /// What the function looks like on the bus: registers in BAR 2, those of a virtual function in BAR 0 (ef10.md 1.2).
+    /// What the function looks like on the bus: registers in BAR 2 beside an I/O BAR 0, those of a virtual function in BAR 0
+    /// (ef10.md 1.2).
     #[must_use]
     pub fn identity(&self) -> Identity {
         let PciId { vendor, device } = self.pci_id();
-        let (registers, msix) = if device == VF_ID.device { (0, 2) } else { (2, 4) };
+        let (io, registers, msix) = if device == VF_ID.device { (None, 0, 2) } else { (Some((0, IO_LEN)), 2, 4) };
         Identity {
             vendor,
             device,
             subsystem: BOARD,
+            io,
             registers: (registers, BAR_LEN as u64),
             msix: (msix, MSIX_LEN),
             vectors: VECTORS,

@@ -56,6 +56,6 @@ mod steer;
 mod vnic;
 
 pub use device::{ModelCore, ModelFunction};
-pub use mc::FunctionConfig;
+pub use mc::{FunctionConfig, factory_mac};
 pub use model::{Model, ModelConfig, Wire};
 pub use pipeline::{Crossing, Judged, Place};

@@ -3,31 +3,13 @@
 //! Names and places of the counters are those of the public header `efx_regs_mcdi.h` (`MC_CMD_MAC_*`), the first
 //! generation of them: 97 words. What a model without a real wire cannot count stays zero.
 
+use crate::mc::words::{get_link_out_bits as link, mac as at, phy_bits as phy};
 use crate::packet::Headers;
 
 /// Words of the statistics block (MC_CMD_MAC_NSTATS).
-pub(crate) const STATISTICS: usize = 97;
+pub(crate) const STATISTICS: usize = at::NSTATS;
 /// Length of a frame check sequence, which the frames here do not have and the counters include.
 const FCS: u64 = 4;
-
-/// Index of a counter in the block.
-mod at {
-    pub const TX_PKTS: usize = 0x01;
-    pub const TX_UNICAST_PKTS: usize = 0x04;
-    pub const TX_BYTES: usize = 0x07;
-    pub const TX_64_PKTS: usize = 0x0a;
-    pub const RX_PKTS: usize = 0x1c;
-    pub const RX_GOOD_PKTS: usize = 0x1e;
-    pub const RX_UNICAST_PKTS: usize = 0x20;
-    pub const RX_BYTES: usize = 0x23;
-    pub const RX_64_PKTS: usize = 0x25;
-    pub const RX_NODESC_DROPS: usize = 0x36;
-    pub const VADAPTER_RX_UNICAST_PACKETS: usize = 0x4c;
-    pub const VADAPTER_RX_OVERFLOW: usize = 0x54;
-    pub const VADAPTER_TX_UNICAST_PACKETS: usize = 0x55;
-    /// GENERATION_START is word 0.
-    pub const GENERATION_END: usize = super::STATISTICS - 1;
-}
 
 /// Frames in one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,13 +73,14 @@ impl Default for LinkState {
     }
 }
 
-/// PHY_CAP_10000FDX and PHY_CAP_PAUSE.
-pub(crate) const CAPABILITIES: u32 = 1 << 7 | 1 << 8;
+/// What the port can do.
+pub(crate) const CAPABILITIES: u32 = 1 << phy::CAP_10000FDX | 1 << phy::CAP_PAUSE;
 
 impl LinkState {
     /// FLAGS of GET_LINK: LINK_UP, FULL_DUPLEX, PHY_LINK.
     pub fn flags(self) -> u32 {
-        if self.up { 0b1011 } else { 0b0010 }
+        let up = if self.up { 1 << link::LINK_UP | 1 << link::PHY_LINK } else { 0 };
+        up | 1 << link::FULL_DUPLEX
     }
 
     pub fn partner_capabilities(self) -> u32 {
@@ -129,7 +112,7 @@ pub(crate) fn block(port: &Counters, own: &Counters, no_descriptor: u64, generat
     put(at::VADAPTER_RX_UNICAST_PACKETS, &pairs(&own.rx));
     put(at::VADAPTER_RX_OVERFLOW, &[no_descriptor]);
     put(at::VADAPTER_TX_UNICAST_PACKETS, &pairs(&own.tx));
-    put(0, &[generation]);
+    put(at::GENERATION_START, &[generation]);
     put(at::GENERATION_END, &[generation]);
     words
 }
@@ -161,8 +144,8 @@ mod tests {
             (0x2b, 1),
             (0x36, 3),
             (0x54, 3),
-            (0x55, 2),
-            (0x56, 60 + 1514 + 8),
+            (0x57, 2),
+            (0x58, 60 + 1514 + 8),
             (0, 9),
             (96, 9),
         ];

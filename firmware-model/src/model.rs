@@ -9,7 +9,7 @@ use crate::device::{Buffers, ModelCore, ModelFunction};
 use crate::engine::{Decision, Engine, EngineConfig, Judgement, Override, ProbeLimit, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mac::Port;
-use crate::mc::{FirmwareVariant, Function, FunctionConfig, Held, Mc, Switching};
+use crate::mc::{FirmwareVariant, Function, FunctionConfig, Held, Mc, Offline, Switching};
 use crate::packet::{Headers, Runt, parse};
 use crate::pci::endpoint::Endpoint;
 use crate::pipeline::{self, Crossing, Place};
@@ -95,6 +95,7 @@ impl Model {
             next_filter: 1,
             next_context: 0,
             generation: 0,
+            offline: Offline::No,
         };
         let (wires, buffers, watched) = (BTreeMap::new(), BTreeMap::new(), Watched::default());
         Self { shared: Arc::new(Mutex::new(State { mc, wires, buffers, watched })) }
@@ -235,6 +236,12 @@ impl Model {
     #[must_use]
     pub fn variant(&self) -> FirmwareVariant {
         lock(&self.shared).mc.variant
+    }
+
+    /// What the controller makes of something that no driver could ask for.
+    #[cfg(test)]
+    pub(crate) fn with_mc<T>(&self, ask: impl FnOnce(&mut Mc) -> T) -> T {
+        ask(&mut lock(&self.shared).mc)
     }
 
     /// Commands that were executed so far, by all functions; refused ones count only if a command's own checks refused them.

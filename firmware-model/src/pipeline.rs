@@ -8,7 +8,7 @@ use nicfw::tables::{Direction, Verdict};
 
 use crate::engine::Judgement;
 use crate::mac::Counters;
-use crate::mc::{Function, Mc};
+use crate::mc::{Function, Mc, Offline};
 use crate::model::State;
 use crate::packet::{Headers, parse};
 use crate::steer::{Recipient, Scope};
@@ -61,6 +61,9 @@ pub(crate) fn carry(state: &mut State, from: Place, headers: Headers, frame: &[u
 fn cross(state: &mut State, from: Place, headers: Headers, frame: &[u8]) -> Crossing {
     let mut crossing = Crossing { headers, judgements: Vec::new(), delivered: Vec::new() };
     let mc = &mut state.mc;
+    if mc.offline != Offline::No {
+        return crossing;
+    }
     let (port, sender) = match from {
         Place::Wire(port) if mc.has_port(port) => (port, None),
         Place::Host(index) => match mc.functions.get(index) {

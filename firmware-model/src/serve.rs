@@ -107,6 +107,21 @@ mod tests {
         }
     }
 
+    /// The BARs as the adapters up to SFN8000 have them: iPXE reads the first register, and takes BAR 2 only if that is of
+    /// I/O space (bit 0).
+    #[test]
+    fn a_physical_function_has_an_io_bar_before_its_registers() {
+        let model = model();
+        for (index, first, sizes) in [(0, 1, [256, 0, 0x10_0000]), (1, 4, [0x10_0000, 0, 0x4000])] {
+            let mut endpoint = model.endpoint(index);
+            let mut bar = [0xa5; 4];
+            endpoint.read(7, 0x10, &mut bar);
+            assert_eq!(u32::from_le_bytes(bar), first, "function {index}");
+            let shape = endpoint.shape();
+            assert_eq!([0, 1, 2].map(|at| shape.regions[at].as_ref().map_or(0, |region| region.size)), sizes);
+        }
+    }
+
     /// A driver that leaves late, when the next one is there, takes nothing away from it.
     #[test]
     fn a_driver_that_leaves_late_leaves_the_next_one_its_memory() {

@@ -11,6 +11,7 @@ use bitflags::bitflags;
 use nicfw::mcdi::wire::McErrno;
 use nicfw::tables::MacAddr;
 
+use crate::mc::words::filter_op_ext_in_bits as at;
 use crate::packet::{Headers, Ip};
 use crate::vnic::toeplitz;
 
@@ -29,18 +30,18 @@ bitflags! {
     /// MATCH_FIELDS of FILTER_OP.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub(crate) struct Match: u32 {
-        const SRC_IP = 1 << 0;
-        const DST_IP = 1 << 1;
-        const SRC_MAC = 1 << 2;
-        const SRC_PORT = 1 << 3;
-        const DST_MAC = 1 << 4;
-        const DST_PORT = 1 << 5;
-        const ETHER_TYPE = 1 << 6;
-        const INNER_VLAN = 1 << 7;
-        const OUTER_VLAN = 1 << 8;
-        const IP_PROTO = 1 << 9;
-        const UNKNOWN_MCAST_DST = 1 << 30;
-        const UNKNOWN_UCAST_DST = 1 << 31;
+        const SRC_IP = 1 << at::MATCH_SRC_IP;
+        const DST_IP = 1 << at::MATCH_DST_IP;
+        const SRC_MAC = 1 << at::MATCH_SRC_MAC;
+        const SRC_PORT = 1 << at::MATCH_SRC_PORT;
+        const DST_MAC = 1 << at::MATCH_DST_MAC;
+        const DST_PORT = 1 << at::MATCH_DST_PORT;
+        const ETHER_TYPE = 1 << at::MATCH_ETHER_TYPE;
+        const INNER_VLAN = 1 << at::MATCH_INNER_VLAN;
+        const OUTER_VLAN = 1 << at::MATCH_OUTER_VLAN;
+        const IP_PROTO = 1 << at::MATCH_IP_PROTO;
+        const UNKNOWN_MCAST_DST = 1 << at::MATCH_UNKNOWN_MCAST_DST;
+        const UNKNOWN_UCAST_DST = 1 << at::MATCH_UNKNOWN_UCAST_DST;
         const _ = !0;
     }
 }
@@ -152,10 +153,12 @@ pub(crate) struct RssContext {
 
 /// FLAGS of an RSS context: hash over the addresses, and over the ports of TCP, by family.
 pub(crate) mod rss_flags {
-    pub const IPV4: u32 = 1 << 0;
-    pub const TCPV4: u32 = 1 << 1;
-    pub const IPV6: u32 = 1 << 2;
-    pub const TCPV6: u32 = 1 << 3;
+    use crate::mc::words::rss_context_set_flags_in_bits as at;
+
+    pub const IPV4: u32 = 1 << at::TOEPLITZ_IPV4_EN;
+    pub const TCPV4: u32 = 1 << at::TOEPLITZ_TCPV4_EN;
+    pub const IPV6: u32 = 1 << at::TOEPLITZ_IPV6_EN;
+    pub const TCPV6: u32 = 1 << at::TOEPLITZ_TCPV6_EN;
     pub const ALL: u32 = IPV4 | TCPV4 | IPV6 | TCPV6;
 }
 
@@ -289,14 +292,21 @@ impl Steering {
         self.contexts.remove(&id).map(|_| ()).ok_or(McErrno::ENOENT)
     }
 
+    /// Whether a filter names the frame's destination MAC.
+    fn names_mac(&self, headers: &Headers) -> bool {
+        let mut named = [Match::DST_MAC, Match::DST_MAC.union(Match::OUTER_VLAN)].into_iter();
+        named.any(|fields| Spec::of(fields, headers).is_some_and(|spec| self.by_spec.contains_key(&spec)))
+    }
+
     /// Where a frame goes; `None` when no filter of this scope wants it. The filters of a function without the frame's
-    /// destination MAC hold only for frames that are meant for it: `own` is its MAC.
+    /// destination MAC hold only for frames that are meant for it: for its MAC, `own`, or one that another filter names, as a
+    /// container's MACVLAN has it.
     pub fn find(&self, headers: &Headers, own: MacAddr, scope: Scope) -> Option<Vec<Recipient>> {
         let promiscuous = scope == Scope::Unknown && !headers.dst_mac.is_group() && {
             let unknown = Spec::of(Match::UNKNOWN_UCAST_DST, headers);
             unknown.is_some_and(|spec| self.by_spec.contains_key(&spec))
         };
-        let meant = promiscuous || headers.dst_mac == own || headers.dst_mac.is_group();
+        let meant = promiscuous || headers.dst_mac == own || headers.dst_mac.is_group() || self.names_mac(headers);
         let usable = |fields: &Match| {
             let named = fields.contains(Match::DST_MAC);
             let unknown = fields.intersects(UNKNOWN);
@@ -397,6 +407,21 @@ mod tests {
         steering.retarget(1, queue(7)).unwrap();
         assert_eq!(queues(&steering, &frame(OWN, 80), Scope::Named), Some(vec![7]));
         assert_eq!(steering.retarget(9, queue(7)), Err(McErrno::ENOENT));
+    }
+
+    /// A container's MACVLAN: the driver has a filter for its MAC, and one for a connection of it.
+    #[test]
+    fn a_flow_of_a_mac_that_a_filter_names_is_steered() {
+        let mut steering = Steering::default();
+        steering.insert(1, flow(80), queue(2), false).unwrap();
+        assert_eq!(queues(&steering, &frame(OTHER, 80), Scope::Named), None, "nobody has asked for this MAC");
+        steering.insert(2, to(OTHER), queue(1), false).unwrap();
+        assert_eq!(queues(&steering, &frame(OTHER, 80), Scope::Named), Some(vec![2]));
+        assert_eq!(queues(&steering, &frame(OTHER, 81), Scope::Named), Some(vec![1]));
+        let tagged = Spec { dst_mac: OTHER.0, ..spec(Match::DST_MAC.union(Match::OUTER_VLAN)) };
+        steering.remove(2).unwrap();
+        steering.insert(3, tagged, queue(3), false).unwrap();
+        assert_eq!(queues(&steering, &frame(OTHER, 80), Scope::Named), Some(vec![2]), "VLAN 0: without a tag");
     }
 
     #[test]

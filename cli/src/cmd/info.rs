@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use nicfw::device::Locator;
 use nicfw::nic::AdapterInfo;
-use nicfw::tables::{MacAddr, Target};
+use nicfw::tables::Target;
+use nicfw_model::factory_mac;
 use serde::Serialize;
 
 use crate::args::Info;
@@ -47,7 +48,7 @@ struct AssumptionReport {
 
 /// An emulated adapter of this process.
 fn emulated() -> Result<(AdapterInfo, Target, Option<Versions>), Failure> {
-    let mut adapter = Emulated::new(&[MacAddr([0x02, 0, 0, 0, 0, 1])])?;
+    let mut adapter = Emulated::new(&[factory_mac(1)])?;
     let info = adapter.info().ok_or_else(|| Failure::usage("the emulated adapter tells nothing about itself"))?;
     Ok((info, adapter.target().clone(), None))
 }

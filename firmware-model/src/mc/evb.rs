@@ -11,10 +11,9 @@ use nicfw::mcdi::wire::{Cmd, McErrno};
 use nicfw::tables::MacAddr;
 
 use super::message::In;
+use super::words::{self as w, port::ASSIGNED, vport_type::NORMAL, vswitch_type::VEB};
 use super::{Command, Function, GENERAL, Mc, Reply};
 
-/// EVB_PORT_ID of a function's own port.
-const ASSIGNED: u32 = 0x0100_0000;
 /// EVB_PORT_ID of the first vport, and how many a vswitch has at most. The model's own choice.
 const FIRST_VPORT: u32 = 0x0300_0000;
 const MAX_VPORTS: usize = 64;
@@ -81,17 +80,16 @@ impl Function {
 
 impl Mc {
     fn vswitch_query(&mut self, function: usize, payload: &[u8]) -> Reply {
-        check_assigned(In(payload).u32(0))?;
+        check_assigned(In(payload).u32(w::vswitch_query_in::UPSTREAM_PORT_ID))?;
         self.own(function)?.bridge.vports().map(|_| Vec::new())
     }
 
     /// A VEB. A second one gets EEXIST, one under a vadaptor EBUSY: no document tells the codes.
     fn vswitch_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
-        const VEB: u32 = 2;
         let ask = In(payload);
-        check_assigned(ask.u32(0))?;
+        check_assigned(ask.u32(w::vswitch_alloc_in::UPSTREAM_PORT_ID))?;
         let own = self.own(function)?;
-        match (ask.u32(4), ask.u32(12)) {
+        match (ask.u32(w::vswitch_alloc_in::TYPE), ask.u32(w::vswitch_alloc_in::NUM_VLAN_TAGS)) {
             (VEB, tags) if tags <= MAX_TAGS => {}
             (VEB, _) => return Err(McErrno::VLAN_LIMIT),
             _ => return Err(McErrno::BAD_VSWITCH_TYPE),
@@ -108,7 +106,7 @@ impl Mc {
 
     /// EBUSY while there are vports: no document tells the code.
     fn vswitch_free(&mut self, function: usize, payload: &[u8]) -> Reply {
-        check_assigned(In(payload).u32(0))?;
+        check_assigned(In(payload).u32(w::vswitch_free_in::UPSTREAM_PORT_ID))?;
         let bridge = &mut self.own(function)?.bridge;
         if !bridge.vports()?.is_empty() {
             return Err(McErrno::EBUSY);
@@ -119,11 +117,10 @@ impl Mc {
 
     /// A NORMAL vport that sees every tag as it is: tags of its own are not possible (VLAN_LIMIT).
     fn vport_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
-        const NORMAL: u32 = 4;
         let ask = In(payload);
-        check_assigned(ask.u32(0))?;
+        check_assigned(ask.u32(w::vport_alloc_in::UPSTREAM_PORT_ID))?;
         let vports = self.own(function)?.bridge.vports()?;
-        match (ask.u32(4), ask.u32(12)) {
+        match (ask.u32(w::vport_alloc_in::TYPE), ask.u32(w::vport_alloc_in::NUM_VLAN_TAGS)) {
             (NORMAL, 0) => {}
             (NORMAL, _) => return Err(McErrno::VLAN_LIMIT),
             _ => return Err(McErrno::BAD_VPORT_TYPE),
@@ -137,7 +134,7 @@ impl Mc {
     }
 
     fn vport_free(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let port = In(payload).u32(0);
+        let port = In(payload).u32(w::vport_free_in::VPORT_ID);
         let own = self.own(function)?;
         own.bridge.macs(port)?;
         if own.uses(port) {
@@ -149,7 +146,10 @@ impl Mc {
 
     /// Another MAC than the function's own needs the privilege to take one.
     fn vport_add_mac_address(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let (port, mac) = (In(payload).u32(0), MacAddr(In(payload).bytes(4)));
+        let (port, mac) = (
+            In(payload).u32(w::vport_add_mac_address_in::VPORT_ID),
+            MacAddr(In(payload).bytes(w::vport_add_mac_address_in::MACADDR)),
+        );
         let own = self.own(function)?;
         own.bridge.macs(port)?;
         let mac = super::vadaptor::mac_to_take(own, mac)?;
@@ -165,8 +165,8 @@ impl Mc {
     }
 
     fn vport_del_mac_address(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let mac = MacAddr(In(payload).bytes(4));
-        let macs = self.own(function)?.bridge.macs(In(payload).u32(0))?;
+        let mac = MacAddr(In(payload).bytes(w::vport_del_mac_address_in::MACADDR));
+        let macs = self.own(function)?.bridge.macs(In(payload).u32(w::vport_del_mac_address_in::VPORT_ID))?;
         let at = macs.iter().position(|held| *held == mac).ok_or(McErrno::ENOENT)?;
         macs.remove(at);
         Ok(Vec::new())
@@ -174,7 +174,7 @@ impl Mc {
 
     /// Of the function's own port: its MAC.
     fn vport_get_mac_addresses(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let port = In(payload).u32(0);
+        let port = In(payload).u32(w::vport_get_mac_addresses_in::VPORT_ID);
         let own = self.own(function)?;
         let macs = if port == ASSIGNED { vec![own.config.mac] } else { own.bridge.macs(port)?.clone() };
         let count = u32::try_from(macs.len()).unwrap_or(0);

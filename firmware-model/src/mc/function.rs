@@ -8,6 +8,7 @@ use nicfw::mcdi::wire::{
 };
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
+use super::words as w;
 use super::{Command, GENERAL, MAX_VIS, Mc, Reply};
 
 #[rustfmt::skip]
@@ -28,19 +29,27 @@ const BUILD_TIME: u32 = 1_704_067_200;
 /// Version of the MCDI protocol.
 const PCOL: u32 = 2;
 /// Firmware version that the model reports.
-const VERSION: [u16; 4] = [6, 2, 7, 1000];
+pub(super) const VERSION: [u16; 4] = [6, 2, 7, 1000];
 /// DO_CHANGE of NEW_MASK.
 const DO_CHANGE: u32 = 1 << 31;
 /// OP of GET_PARSER_DISP_INFO: the combinations of fields that filters can match.
-const GET_SUPPORTED_RX_MATCHES: u32 = 1;
+const GET_SUPPORTED_RX_MATCHES: u32 = w::parser_op::GET_SUPPORTED_RX_MATCHES;
 /// Length of GET_CAPABILITIES_V3_OUT in bytes.
 const CAPABILITIES_V3_LEN: usize = 76;
 
 /// FLAGS1 of GET_CAPABILITIES: VADAPTOR_QUERY, VADAPTOR_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED, RX_PREFIX_LEN_0,
 /// RX_PREFIX_LEN_14, RX_DISABLE_SCATTER, EVB. No TSO, VLAN insertion, timestamps, event batching or encapsulation.
-const FLAGS1: u32 = 1 << 5 | 1 << 11 | 1 << 22 | 1 << 23 | 1 << 28 | 1 << 30;
+const FLAGS1: u32 = {
+    use w::get_capabilities_out_bits::*;
+    1 << VADAPTOR_QUERY
+        | 1 << VADAPTOR_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED
+        | 1 << RX_PREFIX_LEN_0
+        | 1 << RX_PREFIX_LEN_14
+        | 1 << RX_DISABLE_SCATTER
+        | 1 << EVB
+};
 /// FLAGS2 of GET_CAPABILITIES: INIT_EVQ_V2.
-const INIT_EVQ_V2: u32 = 1 << 7;
+const INIT_EVQ_V2: u32 = 1 << w::get_capabilities_v2_out_bits::INIT_EVQ_V2;
 
 /// Which firmware variant runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

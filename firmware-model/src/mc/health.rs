@@ -3,6 +3,7 @@
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 
 use super::message::{In, Out};
+use super::words as w;
 use super::{Command, GENERAL, Mc, Reply};
 
 #[rustfmt::skip]
@@ -22,16 +23,15 @@ impl Mc {
     /// The model's firmware never asserts.
     fn get_asserts(&mut self, _: usize, _: &[u8]) -> Reply {
         const NO_FAILS: u32 = 1;
-        Ok(Out::new(140).u32(0, NO_FAILS).done())
+        Ok(Out::new(140).u32(w::get_asserts_out::GLOBAL_FLAGS, NO_FAILS).done())
     }
 
     /// Which event queue gets the MC's events.
     fn log_ctrl(&mut self, function: usize, payload: &[u8]) -> Reply {
-        const UART: u32 = 1;
-        const EVQ: u32 = 2;
+        use w::log_dest::{EVQ, UART};
         let own = self.own(function)?;
-        match In(payload).u32(0) {
-            EVQ => own.events_to = In(payload).u32(4),
+        match In(payload).u32(w::log_ctrl_in::LOG_DEST) {
+            EVQ => own.events_to = In(payload).u32(w::log_ctrl_in::LOG_DEST_EVQ),
             UART => {}
             _ => return Err(McErrno::EINVAL),
         }
@@ -41,8 +41,8 @@ impl Mc {
     /// With the flag AFTER_ASSERTION, as a driver asks that finds an assertion, nothing happens: there was none. Without it
     /// the MC reboots.
     fn reboot_on_command(&mut self, _: usize, payload: &[u8]) -> Reply {
-        const AFTER_ASSERTION: u32 = 1;
-        if In(payload).u32(0) & AFTER_ASSERTION == 0 {
+        use w::reboot::AFTER_ASSERTION;
+        if In(payload).u32(w::reboot_in::FLAGS) & AFTER_ASSERTION == 0 {
             self.reboot();
         }
         Ok(Vec::new())
@@ -53,12 +53,12 @@ impl Mc {
         Ok(Out::new(8).done())
     }
 
+    /// ENOENT is what drivers know for a workaround that the firmware does not have.
     fn workaround(&mut self, _: usize, payload: &[u8]) -> Reply {
-        let known = (1..=7).contains(&In(payload).u32(0));
-        match (known, In(payload).u32(4)) {
-            (false, _) => Err(McErrno::EINVAL),
+        let known = (1..=7).contains(&In(payload).u32(w::workaround_in::TYPE));
+        match (known, In(payload).u32(w::workaround_in::ENABLED)) {
             (true, 0) => Ok(Vec::new()),
-            (true, _) => Err(McErrno::ENOTSUP),
+            _ => Err(McErrno::ENOENT),
         }
     }
 
@@ -78,11 +78,10 @@ impl Mc {
 
     /// No licence keys, and nothing that needs one.
     fn licensing_v3(&mut self, _: usize, payload: &[u8]) -> Reply {
-        const REPORT_LICENSE: u32 = 1;
-        const SELF_TEST_PASS: u32 = 1;
-        if In(payload).u32(0) != REPORT_LICENSE {
+        use w::license::{IN_OP_REPORT_LICENSE, OUT_SELF_TEST_PASS};
+        if In(payload).u32(w::licensing_v3_in::OP) != IN_OP_REPORT_LICENSE {
             return Err(McErrno::ENOTSUP);
         }
-        Ok(Out::new(88).u32(20, SELF_TEST_PASS).done())
+        Ok(Out::new(88).u32(w::licensing_v3_out::LICENSING_SELF_TEST, OUT_SELF_TEST_PASS).done())
     }
 }

@@ -5,6 +5,7 @@
 //! ENOSYS.
 #![doc = include_str!("commands.md")]
 
+mod board;
 mod evb;
 mod faulty;
 mod function;
@@ -14,6 +15,7 @@ mod port;
 mod queues;
 mod rules;
 mod vadaptor;
+pub(crate) mod words;
 
 use std::fmt;
 
@@ -27,6 +29,7 @@ use crate::mac::{Counters, Port};
 use crate::steer::Steering;
 use crate::vnic::{Vnic, command_done, rebooted as reboot_event};
 
+pub(crate) use board::Offline;
 use evb::Bridge;
 pub use function::{FirmwareVariant, Switching};
 use port::Periodic;
@@ -46,6 +49,14 @@ pub struct FunctionConfig {
     pub mac: MacAddr,
     /// What it may do.
     pub privileges: Privileges,
+}
+
+/// The MAC of function `number` of an adapter as it comes from the factory: one of Solarflare's (00:0f:53), as drivers
+/// refuse a default MAC that is locally administered.
+#[must_use]
+pub fn factory_mac(number: u16) -> MacAddr {
+    let [high, low] = number.to_be_bytes();
+    MacAddr([0x00, 0x0f, 0x53, 0, high, low])
 }
 
 impl FunctionConfig {
@@ -184,6 +195,8 @@ pub(crate) struct Mc {
     pub next_context: u32,
     /// How often statistics were taken.
     pub generation: u32,
+    /// Whether self-tests keep traffic from passing.
+    pub offline: Offline,
 }
 
 type Reply = Result<Vec<u8>, McErrno>;
@@ -200,8 +213,15 @@ struct Command {
 const GENERAL: Privileges = Privileges::empty();
 
 /// Commands that every firmware variant has.
-const COMMANDS: [&[Command]; 6] =
-    [evb::COMMANDS, function::COMMANDS, health::COMMANDS, port::COMMANDS, queues::COMMANDS, vadaptor::COMMANDS];
+const COMMANDS: [&[Command]; 7] = [
+    board::COMMANDS,
+    evb::COMMANDS,
+    function::COMMANDS,
+    health::COMMANDS,
+    port::COMMANDS,
+    queues::COMMANDS,
+    vadaptor::COMMANDS,
+];
 
 fn find(tables: &[&'static [Command]], cmd: Cmd) -> Option<&'static Command> {
     tables.iter().flat_map(|table| table.iter()).find(|command| command.cmd == cmd)
@@ -279,6 +299,7 @@ impl Mc {
     pub fn reboot(&mut self) {
         self.boot_count = self.boot_count.wrapping_add(1);
         self.engine.reboot();
+        self.offline = Offline::No;
         for function in 0..self.functions.len() {
             self.tell(function, reboot_event(self.boot_count));
         }
@@ -366,6 +387,8 @@ fn respond(request: &Header, status: Status, len: usize, payload: &[u8]) -> Answ
     Answer::Bytes(bytes)
 }
 
+#[cfg(test)]
+mod board_tests;
 #[cfg(test)]
 mod host_tests;
 #[cfg(test)]

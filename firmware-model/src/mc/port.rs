@@ -4,14 +4,13 @@ use nicfw::dma::Iova;
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 
 use super::message::{In, Out};
+use super::words as w;
 use super::{Command, GENERAL, Mc, Reply};
 use crate::mac::{self, CAPABILITIES, STATISTICS};
 use crate::vnic::{link_changed, statistics};
 
 /// Speed of a link that is up, in Mbit/s.
 const SPEED: u32 = 10_000;
-/// MEDIA_TYPE: SFP+.
-const MEDIA_SFP_PLUS: u32 = 5;
 /// Length of the statistics block in bytes.
 const BLOCK: usize = 8 * STATISTICS;
 
@@ -39,9 +38,14 @@ pub(crate) struct Periodic {
 
 impl Mc {
     fn get_phy_cfg(&mut self, _: usize, _: &[u8]) -> Reply {
-        const PRESENT: u32 = 1;
-        let out = Out::new(72).u32(0, PRESENT).u32(8, CAPABILITIES);
-        Ok(out.bytes(24, b"EMULATED").u32(44, MEDIA_SFP_PLUS).bytes(52, b"0").done())
+        const PRESENT: u32 = 1 << w::get_phy_cfg_out_bits::PRESENT;
+        let out =
+            Out::new(72).u32(w::get_phy_cfg_out::FLAGS, PRESENT).u32(w::get_phy_cfg_out::SUPPORTED_CAP, CAPABILITIES);
+        Ok(out
+            .bytes(w::get_phy_cfg_out::NAME, b"EMULATED")
+            .u32(w::get_phy_cfg_out::MEDIA_TYPE, w::media::SFP_PLUS)
+            .bytes(w::get_phy_cfg_out::REVISION, b"0")
+            .done())
     }
 
     fn get_phy_state(&mut self, _: usize, _: &[u8]) -> Reply {
@@ -57,14 +61,17 @@ impl Mc {
     fn get_link(&mut self, function: usize, _: &[u8]) -> Reply {
         let link = self.port_of(function)?.link;
         let speed = if link.up { SPEED } else { 0 };
-        let out = Out::new(28).u32(0, CAPABILITIES).u32(4, link.partner_capabilities()).u32(8, speed);
-        Ok(out.u32(16, link.flags()).u32(20, link.flow_control).done())
+        let out = Out::new(28)
+            .u32(w::get_link_out::CAP, CAPABILITIES)
+            .u32(w::get_link_out::LP_CAP, link.partner_capabilities())
+            .u32(w::get_link_out::LINK_SPEED, speed);
+        Ok(out.u32(w::get_link_out::FLAGS, link.flags()).u32(w::get_link_out::FCNTL, link.flow_control).done())
     }
 
     /// The port has one speed, so there is nothing to choose; a loopback mode is not possible.
     fn set_link(&mut self, function: usize, payload: &[u8]) -> Reply {
         self.port_of(function)?;
-        if In(payload).u32(8) != 0 {
+        if In(payload).u32(w::set_link_in::LOOPBACK_MODE) != 0 {
             return Err(McErrno::EINVAL);
         }
         Ok(Vec::new())
@@ -72,17 +79,16 @@ impl Mc {
 
     fn set_id_led(&mut self, _: usize, payload: &[u8]) -> Reply {
         const DEFAULT: u32 = 2;
-        if In(payload).u32(0) > DEFAULT { Err(McErrno::EINVAL) } else { Ok(Vec::new()) }
+        if In(payload).u32(w::set_id_led_in::STATE) > DEFAULT { Err(McErrno::EINVAL) } else { Ok(Vec::new()) }
     }
 
     /// The port takes every length up to that of a jumbo frame, whatever its functions ask for: the MTU is not enforced.
     /// Flow control is only remembered: nothing here is ever congested.
     fn set_mac(&mut self, function: usize, payload: &[u8]) -> Reply {
-        const AUTO: u32 = 3;
-        const RESPOND_AND_GENERATE: u32 = 2;
-        let flow_control = match In(payload).u32(20) {
-            AUTO => RESPOND_AND_GENERATE,
-            mode if mode <= RESPOND_AND_GENERATE => mode,
+        use w::flow_control::{AUTO, BIDIR};
+        let flow_control = match In(payload).u32(w::set_mac_in::FCNTL) {
+            AUTO => BIDIR,
+            mode if mode <= BIDIR => mode,
             _ => return Err(McErrno::ENOTSUP),
         };
         self.port_of(function)?.link.flow_control = flow_control;
@@ -91,15 +97,16 @@ impl Mc {
 
     /// Without DMA the block is the answer, as far as it fits.
     fn mac_stats(&mut self, function: usize, payload: &[u8]) -> Reply {
-        const DMA: u32 = 1 << 0;
-        const CLEAR: u32 = 1 << 1;
-        const PERIODIC_CHANGE: u32 = 1 << 2;
-        const PERIODIC_ENABLE: u32 = 1 << 3;
-        const PERIODIC_CLEAR: u32 = 1 << 4;
-        const PERIODIC_NOEVENT: u32 = 1 << 5;
+        use w::mac_stats_in_bits::{
+            CLEAR, DMA, PERIOD_MS, PERIODIC_CHANGE, PERIODIC_CLEAR, PERIODIC_ENABLE, PERIODIC_NOEVENT,
+        };
         let ask = In(payload);
-        let (address, command, length) = (ask.u64(0), ask.u32(8), usize::try_from(ask.u32(12)).unwrap_or(0));
-        let on = |bit: u32| command & bit != 0;
+        let (address, command, length) = (
+            ask.u64(w::mac_stats_in::DMA_ADDR),
+            ask.u32(w::mac_stats_in::CMD),
+            usize::try_from(ask.u32(w::mac_stats_in::DMA_LEN)).unwrap_or(0),
+        );
+        let on = |bit: u32| command & 1 << bit != 0;
         if on(PERIODIC_CLEAR) {
             return Err(McErrno::ENOTSUP);
         }
@@ -116,7 +123,7 @@ impl Mc {
             self.own(function)?.counters = Default::default();
         }
         if on(PERIODIC_CHANGE) {
-            let period_ms = (command >> 16).max(1);
+            let period_ms = (command >> PERIOD_MS).max(1);
             let periodic = Periodic { address, period_ms, waited_ms: 0, event: !on(PERIODIC_NOEVENT) };
             self.own(function)?.periodic = starts.then_some(periodic);
         }

@@ -21,6 +21,7 @@ pub(super) fn mc() -> Mc {
         next_filter: 1,
         next_context: 0,
         generation: 0,
+        offline: Offline::No,
     }
 }
 
@@ -79,13 +80,18 @@ fn table_sizes() {
 /// The table in the documents names every command that is answered, and no other one but those it says are unknown.
 #[test]
 fn the_documented_commands_are_those_that_are_answered() {
+    let facts = words::facts();
     let rows = include_str!("commands.md").lines().filter_map(|line| line.strip_prefix("| 0x"));
     let mut documented = Vec::new();
     for row in rows {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let [code, name, _, answer, source, ""] = cells[..] else { panic!("not five cells: {row}") };
         let cmd = Cmd(u16::from_str_radix(code, 16).unwrap());
-        assert_eq!(cmd.name(), Some(name));
+        assert_eq!(
+            facts.get(format!("MC_CMD_{name}").as_str()),
+            Some(&u64::from(cmd.0)),
+            "{name}: not the header's code"
+        );
         assert!(!answer.is_empty() && !source.is_empty(), "{name}");
         if answer.starts_with("ENOSYS") {
             assert_eq!(mc().take(0, &v2(cmd.0, &[0; 8])), failed(cmd.0, 38), "{name}");
@@ -242,6 +248,40 @@ fn counters_are_read_and_cleared() {
     let Answer::Bytes(answer) = mc.take(0, &v2(0x130, &range)) else { panic!("no answer") };
     assert_eq!(answer.len(), 8 + 8 + 32);
     assert_eq!(mc.take(0, &v2(0x113, &[1, 0, 0, 0, 9, 0, 0, 0])), failed(0x113, 0x2));
+}
+
+/// A counter is free again when its last entry is gone, however that went: one by one is not the only way.
+#[test]
+fn entries_that_are_reset_let_go_of_their_counters() {
+    let mut mc = mc();
+    let free = |id: u32| v2(0x113, &[1u32.to_le_bytes(), id.to_le_bytes()].concat());
+    let rule = |port: Option<u8>, counter: u32| {
+        let mut rule = base_deny();
+        if let Some(port) = port {
+            rule[1] |= 1 << 2; // PHYSICAL_PORT is bit 10
+            rule[28] = port;
+        }
+        rule[88..92].copy_from_slice(&counter.to_le_bytes());
+        v2(0x10f, &rule)
+    };
+    let automatic = 0xeeee_eeee;
+    for port in [None, Some(0), Some(1)] {
+        mc.take(0, &rule(port, automatic));
+    }
+    let busy = |mc: &mut Mc| [1, 2, 3].map(|id| mc.take(0, &free(id)) == failed(0x113, 0x10));
+    assert_eq!(busy(&mut mc), [true; 3]);
+    // RESET_SECURITY_RULES of port 0, and of all.
+    assert_eq!(mc.take(0, &v2(0x110, &[0, 0, 0, 0])), done(0x110, &[]));
+    assert_eq!(busy(&mut mc), [true, false, true], "only the entry that names port 0 is gone");
+    assert_eq!(mc.take(0, &v2(0x110, &[0xff; 4])), done(0x110, &[]));
+    assert_eq!(mc.take(0, &free(1)), done(0x113, &[]));
+    assert_eq!(mc.take(0, &free(3)), done(0x113, &[]));
+    // A rollback to a cache with an entry counts its counter again.
+    mc.take(0, &rule(None, automatic));
+    mc.take(0, &v2(0x11a, &[2, 0, 0, 0]));
+    mc.take(0, &v2(0x110, &[0xff; 4]));
+    mc.take(0, &v2(0x11a, &[1, 0, 0, 0]));
+    assert_eq!(mc.take(0, &free(1)), failed(0x113, 0x10), "in use by what was rolled back to");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 use nicfw::tables::MacAddr;
 
 use super::message::{In, Out};
+use super::words::{self as w, filter_op as op, port::ASSIGNED};
 use super::{Command, Function, GENERAL, Mc, Reply};
 use crate::steer::{Dest, INDIRECTIONS, MATCHES, Match, Spec, rss_flags};
 
@@ -27,15 +28,6 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { cmd: Cmd::RSS_CONTEXT_GET_FLAGS, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_flags },
 ];
 
-/// OP of FILTER_OP.
-mod op {
-    pub const INSERT: u32 = 0;
-    pub const REMOVE: u32 = 1;
-    pub const SUBSCRIBE: u32 = 2;
-    pub const UNSUBSCRIBE: u32 = 3;
-    pub const REPLACE: u32 = 4;
-}
-
 /// The link of a function to its port.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Vadaptor {
@@ -51,6 +43,15 @@ impl Function {
     pub(super) fn vadaptor(&self, port: u32) -> Result<Vadaptor, McErrno> {
         self.bridge.check_port(port)?;
         self.vadaptor.filter(|vadaptor| vadaptor.port == port).ok_or(McErrno::NO_VADAPTOR)
+    }
+
+    /// The vadaptor that a queue or a filter needs: the function's own port gets one by its first use where no driver asked
+    /// for any. An inference: iPXE never asks, and receives.
+    fn vadaptor_to_use(&self, port: u32) -> Result<Vadaptor, McErrno> {
+        if port == ASSIGNED && self.vadaptor.is_none() {
+            return Ok(Vadaptor { mac: self.config.mac, port, permit_set_mac: false });
+        }
+        self.vadaptor(port)
     }
 
     /// What a function lacks the privilege for gets EPERM (ef10.md 6.4).
@@ -84,39 +85,41 @@ impl Mc {
         self.functions.get_mut(function).ok_or(McErrno::ENOENT)
     }
 
-    /// The function, if it has a vadaptor on this port.
+    /// The function, with a vadaptor on this port.
     pub(super) fn with_vadaptor(&mut self, function: usize, port: u32) -> Result<&mut Function, McErrno> {
         let own = self.own(function)?;
-        own.vadaptor(port)?;
+        own.vadaptor = Some(own.vadaptor_to_use(port)?);
         Ok(own)
     }
 
     /// A second one gets EEXIST; tags to insert or strip are refused: no document tells the codes.
     fn vadaptor_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
-        const PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED: u32 = 1 << 1;
+        use w::vadaptor_alloc_in_bits::FLAG_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED;
         let ask = In(payload);
-        let port = ask.u32(0);
+        let port = ask.u32(w::vadaptor_alloc_in::UPSTREAM_PORT_ID);
         let own = self.own(function)?;
         own.bridge.check_port(port)?;
-        if ask.u32(12) != 0 || ask.u32(16) != 0 {
+        if ask.u32(w::vadaptor_alloc_in::NUM_VLANS) != 0 || ask.u32(w::vadaptor_alloc_in::NUM_VLAN_TAGS) != 0 {
             return Err(McErrno::ENOTSUP);
         }
         if own.vadaptor.is_some() {
             return Err(McErrno::EEXIST);
         }
-        let mac = match MacAddr(ask.bytes(24)) {
+        let mac = match MacAddr(ask.bytes(w::vadaptor_alloc_in::MACADDR)) {
             MacAddr([0, 0, 0, 0, 0, 0]) => own.bridge.mac_of(port).unwrap_or(own.config.mac),
             mac if mac == own.config.mac => mac,
             mac => mac_to_take(own, mac)?,
         };
-        let permit_set_mac = ask.u32(8) & PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED != 0;
+        let permit_set_mac =
+            ask.u32(w::vadaptor_alloc_in::FLAGS) & 1 << FLAG_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED != 0;
         own.vadaptor = Some(Vadaptor { mac, port, permit_set_mac });
         Ok(Vec::new())
     }
 
     /// Takes the filters with it. RSS contexts stay: the kernel's driver frees them afterwards.
     fn vadaptor_free(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let own = self.with_vadaptor(function, In(payload).u32(0))?;
+        let own = self.own(function)?;
+        own.vadaptor(In(payload).u32(w::vadaptor_free_in::UPSTREAM_PORT_ID))?;
         if own.vnic.has_dma_queue() {
             return Err(McErrno::EBUSY);
         }
@@ -127,8 +130,8 @@ impl Mc {
 
     fn vadaptor_set_mac(&mut self, function: usize, payload: &[u8]) -> Reply {
         let own = self.own(function)?;
-        let vadaptor = own.vadaptor(In(payload).u32(0))?;
-        let mac = mac_to_take(own, MacAddr(In(payload).bytes(4)))?;
+        let vadaptor = own.vadaptor(In(payload).u32(w::vadaptor_set_mac_in::UPSTREAM_PORT_ID))?;
+        let mac = mac_to_take(own, MacAddr(In(payload).bytes(w::vadaptor_set_mac_in::MACADDR)))?;
         if own.steering.has_filters() && !vadaptor.permit_set_mac {
             return Err(McErrno::FILTERS_PRESENT);
         }
@@ -137,44 +140,50 @@ impl Mc {
     }
 
     fn vadaptor_get_mac(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let vadaptor = self.own(function)?.vadaptor(In(payload).u32(0))?;
+        let vadaptor = self.own(function)?.vadaptor(In(payload).u32(w::vadaptor_get_mac_in::UPSTREAM_PORT_ID))?;
         Ok(vadaptor.mac.0.to_vec())
     }
 
     fn vadaptor_query(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let vadaptor = self.own(function)?.vadaptor(In(payload).u32(0))?;
-        Ok(Out::new(12).u32(4, u32::from(vadaptor.permit_set_mac) << 1).done())
+        let vadaptor = self.own(function)?.vadaptor(In(payload).u32(w::vadaptor_query_in::UPSTREAM_PORT_ID))?;
+        Ok(Out::new(12).u32(w::vadaptor_query_out::VADAPTOR_FLAGS, u32::from(vadaptor.permit_set_mac) << 1).done())
     }
 
     /// Handles are counted over the whole adapter, from 1: none is ever used again.
     fn filter_op(&mut self, function: usize, payload: &[u8]) -> Reply {
         let ask = In(payload);
-        let (op, handle) = (ask.u32(0), ask.u64(4));
+        let (op, handle) = (ask.u32(w::filter_op_ext_in::OP), ask.u64(w::filter_op_ext_in::HANDLE));
         let next = self.next_filter;
         let own = self.own(function)?;
         let handle = match op {
             op::INSERT | op::SUBSCRIBE => {
-                let vadaptor = own.vadaptor(ask.u32(12))?;
                 let spec = spec(ask)?;
-                own.check_spec(&spec, vadaptor.mac)?;
                 let dest = dest(own, ask)?;
+                let vadaptor = own.vadaptor_to_use(ask.u32(w::filter_op_ext_in::PORT_ID))?;
+                own.check_spec(&spec, vadaptor.mac)?;
                 log::debug!("function {function}: filter {next}: {spec:?} to {dest:?}");
                 own.steering.insert(next, spec, dest, op == op::SUBSCRIBE)?;
+                own.vadaptor = Some(vadaptor);
                 self.next_filter += 1;
                 next
             }
             op::REMOVE | op::UNSUBSCRIBE => {
                 own.steering.remove(handle)?;
+                log::debug!("function {function}: filter {handle} is removed");
                 handle
             }
             op::REPLACE => {
                 let dest = dest(own, ask)?;
                 own.steering.retarget(handle, dest)?;
+                log::debug!("function {function}: filter {handle} to {dest:?}");
                 handle
             }
             _ => return Err(McErrno::EINVAL),
         };
-        Ok(Out::new(12).u32(0, op).bytes(4, &handle.to_le_bytes()).done())
+        Ok(Out::new(12)
+            .u32(w::filter_op_ext_out::OP, op)
+            .bytes(w::filter_op_ext_out::HANDLE, &handle.to_le_bytes())
+            .done())
     }
 
     /// The combinations of fields, in decreasing priority (GET_PARSER_DISP_INFO, operation 1).
@@ -186,39 +195,44 @@ impl Mc {
 
     /// Needs no vadaptor: after a reboot the kernel's driver makes its context first.
     fn rss_context_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
-        const EXCLUSIVE: u32 = 0;
-        const SHARED: u32 = 1;
+        use w::rss_type::{EXCLUSIVE, SHARED};
         let ask = In(payload);
         let id = self.next_context;
         let own = self.own(function)?;
-        own.bridge.check_port(ask.u32(0))?;
-        let shared = match ask.u32(4) {
+        own.bridge.check_port(ask.u32(w::rss_context_alloc_in::UPSTREAM_PORT_ID))?;
+        let shared = match ask.u32(w::rss_context_alloc_in::TYPE) {
             EXCLUSIVE => false,
             SHARED => true,
             _ => return Err(McErrno::ENOTSUP),
         };
-        own.steering.add_context(id, ask.u32(8), shared)?;
+        own.steering.add_context(id, ask.u32(w::rss_context_alloc_in::NUM_QUEUES), shared)?;
         self.next_context = self.next_context.wrapping_add(1);
         Ok(id.to_le_bytes().to_vec())
     }
 
     fn rss_context_free(&mut self, function: usize, payload: &[u8]) -> Reply {
-        self.own(function)?.steering.free_context(In(payload).u32(0)).map(|()| Vec::new())
+        self.own(function)?
+            .steering
+            .free_context(In(payload).u32(w::rss_context_free_in::RSS_CONTEXT_ID))
+            .map(|()| Vec::new())
     }
 
     fn rss_context_set_key(&mut self, function: usize, payload: &[u8]) -> Reply {
-        self.own(function)?.steering.own_context(In(payload).u32(0))?.key = In(payload).bytes(4);
+        self.own(function)?.steering.own_context(In(payload).u32(w::rss_context_set_key_in::RSS_CONTEXT_ID))?.key =
+            In(payload).bytes(w::rss_context_set_key_in::TOEPLITZ_KEY);
         Ok(Vec::new())
     }
 
     fn rss_context_get_key(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
-        Ok(Out::new(44).bytes(4, &context.key).done())
+        let context =
+            self.own(function)?.steering.context(In(payload).u32(w::rss_context_get_key_in::RSS_CONTEXT_ID))?;
+        Ok(Out::new(44).bytes(w::rss_context_get_key_out::TOEPLITZ_KEY, &context.key).done())
     }
 
     fn rss_context_set_table(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let context = self.own(function)?.steering.own_context(In(payload).u32(0))?;
-        let table: [u8; INDIRECTIONS] = In(payload).bytes(4);
+        let context =
+            self.own(function)?.steering.own_context(In(payload).u32(w::rss_context_set_table_in::RSS_CONTEXT_ID))?;
+        let table: [u8; INDIRECTIONS] = In(payload).bytes(w::rss_context_set_table_in::INDIRECTION_TABLE);
         if table.iter().any(|entry| u32::from(*entry) >= context.queues) {
             return Err(McErrno::EINVAL);
         }
@@ -227,14 +241,16 @@ impl Mc {
     }
 
     fn rss_context_get_table(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
-        Ok(Out::new(132).bytes(4, &context.table).done())
+        let context =
+            self.own(function)?.steering.context(In(payload).u32(w::rss_context_get_table_in::RSS_CONTEXT_ID))?;
+        Ok(Out::new(132).bytes(w::rss_context_get_table_out::INDIRECTION_TABLE, &context.table).done())
     }
 
     /// Without the capability ADDITIONAL_RSS_MODES only the four hash bits can be set (ef10.md 5.9).
     fn rss_context_set_flags(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let context = self.own(function)?.steering.own_context(In(payload).u32(0))?;
-        match In(payload).u32(4) {
+        let context =
+            self.own(function)?.steering.own_context(In(payload).u32(w::rss_context_set_flags_in::RSS_CONTEXT_ID))?;
+        match In(payload).u32(w::rss_context_set_flags_in::FLAGS) {
             flags if flags & !rss_flags::ALL == 0 => context.flags = flags,
             _ => return Err(McErrno::EINVAL),
         }
@@ -242,8 +258,9 @@ impl Mc {
     }
 
     fn rss_context_get_flags(&mut self, function: usize, payload: &[u8]) -> Reply {
-        let context = self.own(function)?.steering.context(In(payload).u32(0))?;
-        Ok(Out::new(8).u32(4, context.flags).done())
+        let context =
+            self.own(function)?.steering.context(In(payload).u32(w::rss_context_get_flags_in::RSS_CONTEXT_ID))?;
+        Ok(Out::new(8).u32(w::rss_context_get_flags_out::FLAGS, context.flags).done())
     }
 }
 
@@ -262,7 +279,7 @@ pub(super) fn mac_to_take(own: &Function, mac: MacAddr) -> Result<MacAddr, McErr
 /// unknown bits are in no combination of the list.
 fn spec(ask: In<'_>) -> Result<Spec, McErrno> {
     const VLAN_ID: u16 = 0x0fff;
-    let fields = Match::from_bits_retain(ask.u32(16));
+    let fields = Match::from_bits_retain(ask.u32(w::filter_op_ext_in::MATCH_FIELDS));
     if !MATCHES.contains(&fields) {
         return Err(McErrno::ENOTSUP);
     }
@@ -271,31 +288,33 @@ fn spec(ask: In<'_>) -> Result<Spec, McErrno> {
     let ip = |field, off| if fields.contains(field) { ask.bytes(off) } else { [0; 16] };
     Ok(Spec {
         fields,
-        src_mac: mac(Match::SRC_MAC, 44),
-        src_port: word(Match::SRC_PORT, 50),
-        dst_mac: mac(Match::DST_MAC, 52),
-        dst_port: word(Match::DST_PORT, 58),
-        ether_type: word(Match::ETHER_TYPE, 60),
-        inner_vlan: word(Match::INNER_VLAN, 62) & VLAN_ID,
-        outer_vlan: word(Match::OUTER_VLAN, 64) & VLAN_ID,
+        src_mac: mac(Match::SRC_MAC, w::filter_op_ext_in::SRC_MAC),
+        src_port: word(Match::SRC_PORT, w::filter_op_ext_in::SRC_PORT),
+        dst_mac: mac(Match::DST_MAC, w::filter_op_ext_in::DST_MAC),
+        dst_port: word(Match::DST_PORT, w::filter_op_ext_in::DST_PORT),
+        ether_type: word(Match::ETHER_TYPE, w::filter_op_ext_in::ETHER_TYPE),
+        inner_vlan: word(Match::INNER_VLAN, w::filter_op_ext_in::INNER_VLAN) & VLAN_ID,
+        outer_vlan: word(Match::OUTER_VLAN, w::filter_op_ext_in::OUTER_VLAN) & VLAN_ID,
         // The protocol stands in the first byte of its field: the low one of a little-endian word.
-        ip_proto: if fields.contains(Match::IP_PROTO) { ask.bytes::<1>(66)[0].into() } else { 0 },
-        src_ip: ip(Match::SRC_IP, 76),
-        dst_ip: ip(Match::DST_IP, 92),
+        ip_proto: if fields.contains(Match::IP_PROTO) {
+            ask.bytes::<1>(w::filter_op_ext_in::IP_PROTO)[0].into()
+        } else {
+            0
+        },
+        src_ip: ip(Match::SRC_IP, w::filter_op_ext_in::SRC_IP),
+        dst_ip: ip(Match::DST_IP, w::filter_op_ext_in::DST_IP),
     })
 }
 
 /// The destination of a FILTER_OP. A queue needs a VI of the function, but not to be there yet (ef10.md 6).
 fn dest(own: &Function, ask: In<'_>) -> Result<Dest, McErrno> {
-    const DROP: u32 = 0;
-    const HOST: u32 = 1;
-    const SIMPLE: u32 = 0;
-    const RSS: u32 = 1;
-    let first = ask.u32(24);
-    let context = match (ask.u32(20), ask.u32(28)) {
+    use w::filter_dest::{DROP, HOST};
+    use w::filter_mode::{RSS, SIMPLE};
+    let first = ask.u32(w::filter_op_ext_in::RX_QUEUE);
+    let context = match (ask.u32(w::filter_op_ext_in::RX_DEST), ask.u32(w::filter_op_ext_in::RX_MODE)) {
         (DROP, _) => return Ok(Dest::Drop),
         (HOST, SIMPLE) => None,
-        (HOST, RSS) => Some(ask.u32(32)),
+        (HOST, RSS) => Some(ask.u32(w::filter_op_ext_in::RX_CONTEXT)),
         _ => return Err(McErrno::ENOTSUP),
     };
     if first >= own.vnic.vis {

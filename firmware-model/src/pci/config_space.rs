@@ -23,6 +23,8 @@ const INTERRUPT_LINE: usize = 0x3c;
 
 /// Command: memory space, bus master, parity response, SERR, INTx disable.
 const COMMAND_BITS: u16 = 0x0546;
+/// Command: I/O space.
+const IO_SPACE: u16 = 1 << 0;
 /// Command: bus master.
 const BUS_MASTER: u16 = 1 << 2;
 /// Status: there is a list of capabilities.
@@ -31,6 +33,8 @@ const HAS_CAPABILITIES: u16 = 1 << 4;
 const ETHERNET: u32 = 0x02_0000;
 /// A BAR register: 64 bits wide, not prefetchable.
 const BAR_64: u32 = 4;
+/// A BAR register: I/O space.
+const BAR_IO: u32 = 1;
 /// MSI-X control: enable, and mask all.
 const MSIX_BITS: u16 = 0xc000;
 /// MSI-X control: enable.
@@ -51,6 +55,8 @@ pub struct Identity {
     pub device: u16,
     /// Vendor and device id of the board.
     pub subsystem: (u16, u16),
+    /// BAR of I/O space, if there is one, and its length: a power of two. Nothing is behind it.
+    pub io: Option<(u8, u64)>,
     /// BAR that holds the registers, 64 bits wide (with the next one), and its length: a power of two.
     pub registers: (u8, u64),
     /// BAR that holds the MSI-X table at 0 and the pending bits in the upper half, and its length: a power of two.
@@ -84,7 +90,7 @@ impl ConfigSpace {
         let mut space = Self { bytes: vec![0; LEN], writable: vec![0; LEN], first: Vec::new() };
         space.put16(0x00, identity.vendor, 0);
         space.put16(0x02, identity.device, 0);
-        space.put16(COMMAND, 0, COMMAND_BITS);
+        space.put16(COMMAND, 0, COMMAND_BITS | identity.io.map_or(0, |_| IO_SPACE));
         space.put16(STATUS, HAS_CAPABILITIES, 0);
         space.put32(REVISION_AND_CLASS, ETHERNET << 8, 0);
         space.put16(CACHE_LINE, 0, 0x00ff);
@@ -94,6 +100,9 @@ impl ConfigSpace {
         space.put16(INTERRUPT_LINE, 0, 0x00ff);
         for (bar, len) in [identity.registers, identity.msix] {
             space.bar(bar, len);
+        }
+        if let Some((bar, len)) = identity.io {
+            space.put32(BAR0 + 4 * usize::from(bar), BAR_IO, low(!(len - 1)) & !0x3);
         }
         space.power_management();
         space.msix(identity);
@@ -219,6 +228,7 @@ mod tests {
             vendor: 0x1924,
             device: 0x0a03,
             subsystem: (0x1924, 0x8011),
+            io: Some((0, 0x100)),
             registers: (2, 0x80_0000),
             msix: (4, 0x4000),
             vectors: 32,
@@ -238,7 +248,7 @@ mod tests {
         assert_eq!(read32(&space, 4), 0x0010_0000, "nothing switched on, a list of capabilities");
         assert_eq!(read32(&space, 8), 0x0200_0000);
         assert_eq!(read32(&space, 0x2c), 0x8011_1924);
-        assert_eq!(read32(&space, 0x10), 0, "no BAR 0");
+        assert_eq!(read32(&space, 0x10), 1, "BAR 0 is of I/O space");
         assert_eq!(read32(&space, 0xffe), 0);
         assert_eq!(read32(&space, u64::MAX), 0);
     }
@@ -261,7 +271,9 @@ mod tests {
     #[test]
     fn bars_answer_sizing() {
         let mut space = space();
-        for (at, expected) in [(0x18, 0xff80_0004), (0x1c, 0xffff_ffff), (0x20, 0xffff_c004), (0x14, 0)] {
+        for (at, expected) in
+            [(0x10, 0xffff_ff01), (0x18, 0xff80_0004), (0x1c, 0xffff_ffff), (0x20, 0xffff_c004), (0x14, 0)]
+        {
             assert_eq!(space.write(at, &[0xff; 4]), Effect::None);
             assert_eq!(read32(&space, at), expected, "BAR register at {at:#x}");
         }
@@ -272,7 +284,7 @@ mod tests {
         let mut space = space();
         space.write(0, &[0xff; 64]);
         assert_eq!(read32(&space, 0), 0x0a03_1924);
-        assert_eq!(read32(&space, 4), 0x0010_0546);
+        assert_eq!(read32(&space, 4), 0x0010_0547);
         assert!(space.bus_master());
         space.write(0x50, &[0xff; 4]);
         assert_eq!(read32(&space, 0x50) >> 16, 0xc01f);

@@ -112,10 +112,9 @@ enum Bar {
 impl<C: Core> Function for Endpoint<C> {
     fn shape(&self) -> Shape {
         let mut shape = Shape::default();
-        let regions = [self.identity.registers, self.identity.msix]
-            .map(|(bar, size)| (u32::from(bar), size))
-            .into_iter()
-            .chain([(region::CONFIG, config_space::LEN as u64)]);
+        let bars = [self.identity.registers, self.identity.msix].into_iter().chain(self.identity.io);
+        let regions =
+            bars.map(|(bar, size)| (u32::from(bar), size)).chain([(region::CONFIG, config_space::LEN as u64)]);
         for (index, size) in regions {
             if let Some(place) = usize::try_from(index).ok().and_then(|index| shape.regions.get_mut(index)) {
                 *place = Some(RegionShape { size, writable: true, shared: None });
@@ -265,6 +264,7 @@ mod tests {
             vendor: 0x1924,
             device: 0x0a03,
             subsystem: (0x1924, 0x8011),
+            io: Some((0, 0x100)),
             registers: (2, 0x2000),
             msix: (4, MSIX_LEN),
             vectors: 4,
@@ -316,6 +316,22 @@ mod tests {
         assert!(!connected());
         assert_eq!(*inside.resets.lock().unwrap(), 1);
         session.finish(&mut endpoint);
+    }
+
+    /// An I/O BAR 0 tells drivers of older adapters, and iPXE, to look for the registers in BAR 2. Nothing is behind it.
+    #[test]
+    fn the_io_bar_is_there_and_empty() {
+        let mut endpoint = Endpoint::new(identity(), Adder::default());
+        let size = |shape: &Shape, bar: usize| shape.regions[bar].as_ref().map(|region| region.size);
+        let shape = endpoint.shape();
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(|bar| size(&shape, bar)),
+            [Some(0x100), None, Some(0x2000), None, Some(0x4000), None]
+        );
+        let mut bytes = [0xa5; 4];
+        endpoint.write(0, 0x10, &[1, 2, 3, 4]);
+        endpoint.read(0, 0x10, &mut bytes);
+        assert_eq!(bytes, [0; 4]);
     }
 
     #[test]

@@ -13,10 +13,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use nicfw::device::vfio_user::server::Listener;
-use nicfw::tables::MacAddr;
 use nicfw_cli::model_args::Arguments;
 use nicfw_model::serve::serve;
-use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use nicfw_model::{FunctionConfig, Model, ModelConfig, factory_mac};
 use wire::Cable;
 
 /// How often the adapter is told that time has passed.
@@ -55,9 +54,9 @@ impl Kind {
     /// Function `number`, at physical port 0.
     fn function(self, number: u16) -> FunctionConfig {
         match self {
-            Self::Privileged => FunctionConfig::admin(0, mac(number)),
-            Self::Container => FunctionConfig::container(0, number, mac(number)),
-            Self::Shared => FunctionConfig::shared(0, number, mac(number)),
+            Self::Privileged => FunctionConfig::admin(0, factory_mac(number)),
+            Self::Container => FunctionConfig::container(0, number, factory_mac(number)),
+            Self::Shared => FunctionConfig::shared(0, number, factory_mac(number)),
         }
     }
 }
@@ -125,12 +124,6 @@ fn tick(model: &Model, stop: &AtomicBool) {
         thread::sleep(TICK);
         model.elapse(u32::try_from(TICK.as_millis()).unwrap_or(u32::MAX));
     }
-}
-
-/// MAC address of function `number`: locally administered. The model's own choice.
-fn mac(number: u16) -> MacAddr {
-    let [high, low] = number.to_be_bytes();
-    MacAddr([0x02, 0, 0, 0, high, low])
 }
 
 /// An error with what caused it, on one line.
