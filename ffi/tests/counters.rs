@@ -1,6 +1,5 @@
 //! Counter pairs over many lives of a C program, against the model's own count of pairs and of frames.
 #![expect(unsafe_code, reason = "calls the C functions as a C program does")]
-#![expect(clippy::multiple_unsafe_ops_per_block, reason = "a block is one call")]
 
 use std::ffi::{CString, c_int};
 use std::sync::atomic::{AtomicBool, Ordering};
