@@ -101,6 +101,7 @@ pub(super) fn expand(
     let bases = reach::in_order(program, bases);
     let mut expansion = Expansion {
         program,
+        denies: bases.iter().map(|base| reach::denies(program, base)).collect(),
         bases: &bases,
         spare,
         seen,
@@ -149,6 +150,8 @@ struct Taint {
 struct Expansion<'a> {
     program: &'a Program,
     bases: &'a [Base],
+    /// Per base chain, whether it may deny.
+    denies: Vec<bool>,
     spare: bool,
     seen: &'a mut Seen,
     report: &'a mut Report,
@@ -259,7 +262,8 @@ impl<'a> Expansion<'a> {
                     Action::Accept => match doubt {
                         None => self.bounded(&rule.place, |this| this.accept(&rule.place, frame.base, &hit))?,
                         Some(doubt) => {
-                            self.report.line(&rule.place, Effect::LeftOut, &doubt.what);
+                            let effect = if self.goes_on(frame.base) { Effect::NoVerdict } else { Effect::LeftOut };
+                            self.report.line(&rule.place, effect, &doubt.what);
                             false
                         }
                     },
@@ -308,6 +312,9 @@ impl<'a> Expansion<'a> {
             self.taint(hit, doubt, &rule.place, doubt.about == About::Below, false);
             return Ok(false);
         }
+        if self.goes_on(frame.base) {
+            return Ok(false);
+        }
         if !self.few_follow(frame)
             && let Some(hole) = hole(when, hit)
         {
@@ -353,8 +360,16 @@ impl<'a> Expansion<'a> {
         self.report.line(place, effect, &reason);
     }
 
+    /// Whether packets go on from here whatever the rules of a base chain are: it is not the last one, and nothing in it denies.
+    fn goes_on(&self, base: usize) -> bool {
+        base + 1 < self.bases.len() && self.denies.get(base) == Some(&false)
+    }
+
     /// An accept: final in the last base chain, else on to the next.
     fn accept(&mut self, place: &Place, base: usize, when: &Match) -> Result<bool, ImportError> {
+        if self.goes_on(base) {
+            return Ok(false);
+        }
         let mut rest = when.clone();
         let mut whole = true;
         for (i, some) in self.tainted(when) {

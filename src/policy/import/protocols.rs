@@ -140,7 +140,10 @@ fn before(but: &Match, placed: &Placed, rest: &[Placed], replies: bool) -> Optio
             return Some(found);
         }
     }
-    // What no rule matches is denied.
+    // What no rule matches is denied; as a rule, that would stand before replies.
+    if replies {
+        return None;
+    }
     let flat = Flat { when: but.clone(), verdict: Verdict::Deny, ..placed.flat.clone() };
     found.push(Placed { flat, direction: placed.direction, replies: false });
     Some(found)

@@ -36,6 +36,13 @@ pub(super) fn in_order(program: &Program, bases: &[Base]) -> Vec<Base> {
     bases
 }
 
+/// Whether a base chain, or a chain that it reaches, may deny.
+pub(super) fn denies(program: &Program, base: &Base) -> bool {
+    let reached = chains(program, &[std::slice::from_ref(base)]);
+    let mut reached = program.chains.iter().zip(reached).filter(|(_, reached)| *reached);
+    base.policy == Verdict::Deny || reached.any(|(chain, _)| chain.rules.iter().any(|rule| rule.action == Action::Drop))
+}
+
 /// Rules from a place in a chain on, those of the chains that they call included; counted up to `most`.
 pub(super) fn size(program: &Program, chain: usize, next: usize, most: usize) -> usize {
     let Some(chain) = program.chains.get(chain) else { return 0 };
