@@ -103,7 +103,8 @@ fn whoever_waits_for_a_confirmation_gets_it_or_takes_the_change_back() {
     ];
     for other in others {
         let ran = adapter.nicfw(other);
-        let start = format!("vfio-user:/run/nic.sock: process {} has the adapter: nicfw apply waits until 20", child.id());
+        let start =
+            format!("vfio-user:/run/nic.sock: process {} has the adapter: nicfw apply waits until 20", child.id());
         assert_eq!(ran.code, 1, "{other:?}");
         assert!(ran.stderr.starts_with(&start), "{other:?}: {}", ran.stderr);
         assert!(ran.stderr.contains("for nicfw confirm of change "), "{}", ran.stderr);
@@ -364,7 +365,8 @@ fn an_audit_needs_not_write() {
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     };
     let socket = dir.join("nic.sock");
-    for (path, bits) in [(dir, 0o555), (&path, 0o444), (&path.with_extension("journal.lock"), 0o444), (&socket, 0o777)] {
+    for (path, bits) in [(dir, 0o555), (&path, 0o444), (&path.with_extension("journal.lock"), 0o444), (&socket, 0o777)]
+    {
         mode(path, bits);
     }
     let bytes = std::fs::read(&path).unwrap();
