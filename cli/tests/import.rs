@@ -64,7 +64,7 @@ fn what_an_older_version_imported_too_openly_is_found() {
         "opens in: 10.30.1.17, other protocols, remote 0.0.0.0/5, 8.0.0.0/7, 10.0.0.0/29, 10.0.0.8, 10.0.0.10/31";
     assert!(ran.stdout.contains(first), "{}", ran.stdout);
     assert!(ran.stdout.contains("\n    by: "), "{}", ran.stdout);
-    let last = "cli/tests/imports/behind-target-e922d4a.yaml: container c1 gets more than cli/tests/imports/behind-target.save, \
+    let last = "cli/tests/imports/behind-target-e922d4a.yaml: container c1 gets more than tests/data/import/condition-behind-target.save, \
                 imported again, admits: ";
     assert!(ran.stdout.lines().last().unwrap().starts_with(last), "{}", ran.stdout);
     // What goes out was read rightly.
@@ -76,7 +76,7 @@ fn what_it_opens_is_one_json_object() {
     let ran = nicfw(&[&AGAIN[..], &["--json"]].concat());
     assert_eq!((ran.code, ran.stderr.as_str()), (2, ""));
     let json: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(json["source"], "cli/tests/imports/behind-target.save");
+    assert_eq!(json["source"], "tests/data/import/condition-behind-target.save");
     assert_eq!(json["container"], "c1");
     let opens = json["opens"].as_array().unwrap();
     assert!(!opens.is_empty() && opens.iter().all(|it| it["direction"] == "rx"), "{}", ran.stdout);

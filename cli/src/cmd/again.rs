@@ -114,7 +114,7 @@ fn binding(document: &Document, name: &str, container: Option<&str>) -> Result<A
     }
 }
 
-/// The file that the reasons of the binding's rules name, as `FILE:LINE: text`.
+/// The file that the reasons of the binding's rules name.
 fn source(document: &Document, binding: &Binding, name: &str) -> Result<PathBuf, Failure> {
     let rules = document.policies.get(binding.policy).map(|policy| policy.rules.as_slice()).unwrap_or_default();
     let mut files: Vec<_> = rules.iter().filter_map(|rule| file_of(rule.origin.reason.as_deref()?)).collect();
@@ -132,12 +132,13 @@ fn source(document: &Document, binding: &Binding, name: &str) -> Result<PathBuf,
     }
 }
 
-/// What stands before `:LINE: `.
+/// What stands before `:LINE` and, if there is any, the text of the line.
 fn file_of(reason: &str) -> Option<&str> {
     reason.match_indices(':').map(|(at, _)| at).find_map(|at| {
         let (file, rest) = (reason.get(..at)?, reason.get(at + 1..)?);
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        (digits > 0 && !file.is_empty() && rest.get(digits..)?.starts_with(": ")).then_some(file)
+        let behind = rest.get(digits..)?;
+        (digits > 0 && !file.is_empty() && (behind.is_empty() || behind.starts_with(": "))).then_some(file)
     })
 }
 
@@ -150,6 +151,8 @@ mod tests {
         assert_eq!(file_of("rules.v4:17: :INPUT DROP [0:0]"), Some("rules.v4"));
         assert_eq!(file_of("a:1/b.save:3: -A INPUT -j ACCEPT"), Some("a:1/b.save"));
         assert_eq!(file_of("rules.v4: what no rule decides is accepted"), None);
+        assert_eq!(file_of("rules.v4:17"), Some("rules.v4"));
+        assert_eq!(file_of("rules.json:1: handle 4"), Some("rules.json"));
         assert_eq!(file_of("the shop itself"), None);
     }
 }

@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tun_rs::SyncDevice;
 
 use crate::frames::{Frame, LOCALS, MAC, number_of, passes};
-use crate::namespace::{Network, UPLINK, must, tool};
+use crate::namespace::{CONTAINERS, Network, UPLINK, must, tool};
 
 /// The tool that loads a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,11 @@ impl Source {
         Settings {
             view: self.view,
             uplinks: if self.names_uplink { vec![UPLINK.to_owned()] } else { Vec::new() },
+            inside: if self.names_uplink && self.view == View::Router {
+                vec![CONTAINERS.to_owned()]
+            } else {
+                Vec::new()
+            },
             open_nd: v6,
             accept_stateless: self.accept_stateless,
             ..Settings::new("judged", self.ips.clone(), MAC)
