@@ -1,9 +1,12 @@
 //! An adapter of its own for one line: the model behind a socket.
 
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nicfw::device::vfio_user::server::Listener;
 use nicfw::tables::MacAddr;
@@ -29,6 +32,27 @@ impl Adapter {
 
     pub fn device(&self) -> String {
         format!("vfio-user:{}", self.dir.path().join("nic.sock").display())
+    }
+
+    /// The same behind somebody who keeps each message for a while.
+    pub fn slow(&self) -> String {
+        let path = self.dir.path().join("slow.sock");
+        let (listener, nic) = (UnixListener::bind(&path).unwrap(), self.dir.path().join("nic.sock"));
+        thread::spawn(move || {
+            let (Ok((driver, _)), Ok(server)) = (listener.accept(), UnixStream::connect(nic)) else { return };
+            let (mut to_driver, mut from_server) = (driver.try_clone().unwrap(), server.try_clone().unwrap());
+            // Until one end is gone.
+            thread::spawn(move || drop(io::copy(&mut from_server, &mut to_driver)));
+            let (mut from, mut to, mut bytes) = (driver, server, [0; 4096]);
+            while let Ok(read) = from.read(&mut bytes) {
+                thread::sleep(Duration::from_secs(8));
+                if read == 0 || to.write_all(&bytes[..read]).is_err() {
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                    return;
+                }
+            }
+        });
+        format!("vfio-user:{}", path.display())
     }
 
     pub fn journal(&self) -> PathBuf {

@@ -8,8 +8,11 @@
 //!
 //! The first line goes to bash, in a folder with the files of `fixtures`, as `exec LINE`. The second has the exit code, bounds
 //! on time and memory, and the first line of stderr, in which `*` stands for anything. `nicfw` is the program; `c` calls the C
-//! library (`calls`) with exit code `-NICFW_E_...`. Lines with `$NIC` get an adapter of their own. `NICFW_BLESS=1` writes
-//! what comes into the table.
+//! library (`calls`) with exit code `-NICFW_E_...`. Lines with `$NIC` get an adapter of their own, and those with `$NIC_SLOW`
+//! one whose answers take long. `NICFW_BLESS=1` writes what comes into the table.
+//!
+//! Disks that are full or read-only are made in namespaces by `unshare`, and rights are taken away by `setpriv` (util-linux).
+//! Where namespaces are forbidden these lines fail and say so.
 
 mod adapter;
 mod calls;

@@ -32,6 +32,7 @@ impl Came {
     }
 }
 
+#[expect(clippy::zombie_processes, reason = "`wait` waits for it, by its id")]
 pub fn run(row: &Row, fixtures: &Fixtures) -> Came {
     let adapter = row.command.contains("$NIC").then(Adapter::new);
     let mut command = Command::new("bash");
@@ -40,6 +41,9 @@ pub fn run(row: &Row, fixtures: &Fixtures) -> Came {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(adapter) = &adapter {
         command.env("NIC", adapter.device()).env("JOURNAL", adapter.journal());
+        if row.command.contains("$NIC_SLOW") {
+            command.env("NIC_SLOW", adapter.slow());
+        }
     }
     let started = Instant::now();
     let mut child = command.spawn().expect("bash starts");
@@ -64,6 +68,7 @@ pub fn run(row: &Row, fixtures: &Fixtures) -> Came {
     for text in [&mut stdout, &mut stderr] {
         if let Some(adapter) = &adapter {
             *text = text.replace(&adapter.device(), "vfio-user:NIC");
+            *text = text.replace(&adapter.device().replace("nic.sock", "slow.sock"), "vfio-user:SLOW");
             *text = text.replace(&adapter.journal().display().to_string(), "JOURNAL");
         }
         *text = text.replace(&fixtures.dir().display().to_string(), "DIR");
