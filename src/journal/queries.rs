@@ -7,6 +7,7 @@ use super::{Addresses, Begin, Content, Delta, Event, Journal, JournalError, Kind
 use crate::clock::Timestamp;
 use crate::policy::{Document, ImageEntry, Origin, OriginId};
 use crate::tables::RuleKey;
+use crate::text::escaped;
 
 /// A moment in a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -375,7 +376,7 @@ impl<'a> Holder<'a> {
         let section = bindings_of(&content.text);
         if self.section.as_deref() != Some(section) {
             self.section = Some(section.into());
-            self.bound = Document::parse(&content.text, &content.name).ok().and_then(|document| {
+            self.bound = Document::parse(&content.text, &escaped(&content.name)).ok().and_then(|document| {
                 let mut all = document.bindings.iter();
                 let binding = all.find(|binding| binding.container == self.container)?;
                 let ips: Vec<IpAddr> = binding.ips.clone();
