@@ -7,16 +7,17 @@
 #     SUITE           Debian release to take from         (default trixie)
 #     QEMU_SUITE      where qemu comes from               (default SUITE-backports)
 #     TOOLS           more packages to unpack, with what they depend on
+#     ALONE           more packages to unpack, without what they depend on
 #     KEEP_DEBS=1     keep the downloaded packages, in CACHE/apt/archives
 #     KEYRING         Debian's archive keys               (from debian-archive-keyring)
 #   The mirror is the one apt on this machine already uses for Debian.
 set -eu
-[ $# -eq 1 ] || { sed -n 2,13p "$0"; exit 2; }
+[ $# -eq 1 ] || { sed -n 2,14p "$0"; exit 2; }
 SUITE=${SUITE:-trixie}
 QEMU_SUITE=${QEMU_SUITE:-$SUITE-backports}
 mkdir -p "$1"; cache=$(cd "$1" && pwd)
 stamp=$cache/complete
-want="$SUITE $QEMU_SUITE ${TOOLS:-} v3"
+want="$SUITE $QEMU_SUITE ${TOOLS:-} ${ALONE:-} v4"
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && { echo "already complete: $cache/root"; exit 0; }
 rm -rf "$cache/root" "$stamp"
 
@@ -57,9 +58,12 @@ apt-get -q update
 apt-get -q -y --download-only -t "$QEMU_SUITE" install qemu-system-x86
 # shellcheck disable=SC2086
 [ -z "${TOOLS:-}" ] || apt-get -q -y --download-only install $TOOLS
-# ... the kernel and the guest's shell (dependencies not followed).
+# ... the kernel, the guest's shell and what stands alone (dependencies not followed).
 kpkg=$(apt-cache depends linux-image-amd64/"$SUITE" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
-(cd "$a/archives" && apt-get -q download "$kpkg/$SUITE" "busybox-static/$SUITE")
+alone=
+for p in ${ALONE:-}; do alone="$alone $p/$SUITE"; done
+# shellcheck disable=SC2086
+(cd "$a/archives" && apt-get -q download "$kpkg/$SUITE" "busybox-static/$SUITE" $alone)
 
 # 3. Unpack. Packages that only matter to an installed system are left out.
 for d in "$a"/archives/*.deb; do

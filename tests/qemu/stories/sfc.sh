@@ -90,7 +90,15 @@ quiet
 echo "STEP ethtool: online self-test"
 ethtool -t "$net" online || fail "self-test"
 # The driver asks whether workaround 41750 keeps it from testing interrupts, and goes on when that is refused.
-quiet 'online (testing|self-tests)|Passed phy selftest|MC command 0x4a inlen 8 failed rc=-95'
+quiet 'online (testing|self-tests)|Passed phy selftest|MC command 0x4a inlen 8 failed rc=-2'
+
+echo "STEP ethtool: offline self-test, and what the module tells"
+ethtool -t "$net" offline > /tmp/t || { cat /tmp/t; fail "self-test"; }
+grep -E 'result|chip|memory|registers' /tmp/t
+within 100 link_is 1 && within 50 reached || fail "not up after the self-test"
+ethtool -m "$net" | grep -E 'Vendor name *: EMULATED' || fail "-m"
+fetch_file || fail "the file"
+quiet 'offline (testing|self-tests)|Passed phy selftest|resetting \((ALL|WORLD)\)|MC command 0x4a inlen 8 failed rc=-2'
 
 echo "STEP a rule of ethtool drops, and no longer when it is gone"
 # Asks the peer for a file, from this local port.
