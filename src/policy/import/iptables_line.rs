@@ -89,7 +89,7 @@ impl Reader<'_> {
             let Some((_, option)) = CORE.iter().find(|(known, _)| *known == letter && *known != '0') else {
                 return Err(format!("the option -{letter} is not known"));
             };
-            let joined = (!rest.as_str().is_empty()).then(|| rest.as_str());
+            let joined = Some(rest.as_str()).filter(|rest| !rest.is_empty());
             if option.takes != Takes::Nothing {
                 return self.take(Owner::Core, option, joined);
             }

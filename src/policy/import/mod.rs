@@ -27,16 +27,21 @@
 //! the document's words (`lower`) and written as YAML (`write`), which is then parsed like any other document.
 //!
 //! # What cannot be said
-//! Nothing is rounded towards open, and nothing goes in silence: [`Import::not_carried`] lists it line by line.
+//! A line is read wholly or not at all, and nothing is rounded towards open: [`Import::not_carried`] lists what is lost, rule
+//! by rule. What is carried, listed and refused of each format is in `docs/import.md`.
 //!
 //! - An allow with a condition that cannot be said is left out. A deny with such a condition loses the condition, so it
-//!   denies more. So does a return or goto: the flows that it may concern are denied.
+//!   denies more. Where nobody can say which packets a jump, goto or return concerns, both ways must allow: the allows on the
+//!   doubtful way are left out, its denies stay.
+//! - What may change in time (sets that rules or timers change, marks, rates) is never taken as it happens to stand.
 //! - Translated destinations (DNAT, REDIRECT) are denied: the rules behind judge other addresses than the adapter sees.
-//! - ESTABLISHED becomes replies of the other direction's allows, if one rule accepts it for every flow; where denies of
-//!   the two directions cannot both keep their place, replies are given up. RELATED is left out.
+//! - ESTABLISHED becomes replies of the other direction's allows whose mirrored flows it accepts; where denies of the two
+//!   directions cannot both keep their place, replies are given up. RELATED is left out.
 //! - A deny for states that no table can tell (INVALID, UNTRACKED, RELATED) can be neither kept nor widened: it would close
-//!   everything. The import is refused, unless [`Settings::accept_stateless`] says that it may be left out.
-//! - Rules that no imported hook reaches are listed. Rules about other addresses than the bound ones are counted.
+//!   everything. The import is refused, unless [`Settings::accept_stateless`] says that it may be left out; so may then a deny
+//!   of what exceeds a rate.
+//! - What is not a whole ruleset is refused. Rules that no imported hook reaches are listed. Rules about other addresses than
+//!   the bound ones are counted.
 //!
 //! # Readings
 //! - **ClassBench**: line `i`, from 0, allows if `i` is even and denies if it is odd. The column of flags is not read.
@@ -145,7 +150,7 @@ pub struct Settings {
     pub vlan: Option<u16>,
     /// Value of the `domain` field of DPDK rules that stands for the container's traffic.
     pub domain: Option<u16>,
-    /// Denies of connection states that no table can tell may be left out.
+    /// Denies of connection states that no table can tell, and of what exceeds a rate, may be left out.
     pub accept_stateless: bool,
 }
 

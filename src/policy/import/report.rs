@@ -59,10 +59,14 @@ impl fmt::Display for NotCarried {
     }
 }
 
+/// Line, handle, effect, reason and text.
+type Key = (u32, Option<u64>, Effect, String, String);
+
 /// Collects; each rule, effect and reason once.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    lines: BTreeMap<(u32, Option<u64>, Effect, String, String), Option<String>>,
+    /// Their comments.
+    lines: BTreeMap<Key, Option<String>>,
     notes: Vec<String>,
 }
 
