@@ -19,8 +19,7 @@ use crate::tables::Verdict;
 const MOST_RULES: usize = 100_000;
 
 /// Remarks of iptables-save about rules that it does not print.
-const MISSING: &[&str] =
-    &["is incompatible, use 'nft' tool", "iptables-legacy tables present", "ip6tables-legacy tables present"];
+const MISSING: &[&str] = &["use 'nft' tool", "iptables-legacy tables present", "ip6tables-legacy tables present"];
 
 /// Tables and chains that a packet meets, in order (netfilter's priorities raw, mangle, nat, filter, security).
 const HOST_RX: &[(&str, &str)] = &[
