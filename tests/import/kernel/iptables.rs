@@ -142,7 +142,7 @@ impl Writer<'_> {
             if self.stateful && table == "filter" && (self.supported || self.dice.chance(80)) {
                 self.tracked = true;
                 let module = self.dice.pick(&["-m state --state", "-m conntrack --ctstate"]);
-                let states = self.dice.pick(&["ESTABLISHED", "RELATED,ESTABLISHED"]);
+                let states = if self.supported { "ESTABLISHED" } else { "RELATED,ESTABLISHED" };
                 lines.push(format!("-A {hook} {module} {states} -j ACCEPT"));
             }
             let most = if table == "filter" { 6 } else { 3 };
@@ -150,7 +150,7 @@ impl Writer<'_> {
                 lines.push(self.rule(table, hook, &users, hook));
             }
         }
-        if self.by_hand && self.dice.chance(30) {
+        if self.by_hand && !(self.supported && self.stateful) && self.dice.chance(30) {
             self.dice.shuffle(&mut lines);
         }
         for line in lines {
@@ -199,7 +199,7 @@ impl Writer<'_> {
                 .pick(&["10.0.0.0/255.255.255.0", "10.0.0.77/24", "10.0.2.129/25", "192.0.2.0/255.255.255.0"])
                 .to_owned();
         }
-        if !self.supported && self.dice.chance(10) {
+        if !self.supported && self.dice.chance(3) {
             let odd: &[&str] = if self.v6 {
                 &["2001:db8:1::9,2001:db8:2::/48", "::9/::ff"]
             } else {
@@ -263,7 +263,7 @@ impl Writer<'_> {
         self.dice.shuffle(&mut sides);
         let mut module = self.dice.chance(if self.by_hand { 50 } else { 100 });
         for longs in sides {
-            let ports = if !self.supported && self.dice.chance(10) {
+            let ports = if !self.supported && self.dice.chance(2) {
                 self.dice.pick(&["ssh", "http:https", "domain", "080", "0x50"])
             } else {
                 self.dice.pick(PORTS)
@@ -489,8 +489,8 @@ impl Writer<'_> {
         }
         let command = match self.dice.below(if self.by_hand { 12 } else { 1 }) {
             1 => format!("--append {chain}"),
-            2 if !self.supported => format!("-I {chain}"),
-            3 if !self.supported => format!("-I {chain} 1"),
+            2 if !self.supported && self.dice.chance(10) => format!("-I {chain}"),
+            3 if !self.supported && self.dice.chance(10) => format!("-I {chain} 1"),
             4 => format!("[3:180] -A {chain}"),
             5 if !self.supported => format!("-A{chain}"),
             _ => format!("-A {chain}"),

