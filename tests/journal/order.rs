@@ -82,7 +82,9 @@ fn a_clock_that_was_set_back_stops_the_journal_and_a_small_step_does_not() {
     let event = || Event::Committed { version: None };
     let error = story.journal.append(earlier(2001), event()).unwrap_err();
     let text = format!(
-        "the clock shows {}, the journal's last record is of {last}: set the clock, then try again",
+        "the clock shows {}, the journal's last record is of {last}. If the clock is wrong, set it; if it had been ahead when \
+         that record was written: nicfw journal FILE clock --reason TEXT, which touches no adapter. What closes is accepted \
+         meanwhile",
         earlier(2001)
     );
     assert_eq!(error.to_string(), text);
