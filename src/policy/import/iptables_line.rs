@@ -141,6 +141,10 @@ impl Reader<'_> {
     fn take(&mut self, of: Owner, option: &'static Opt, joined: Option<&str>) -> Result<(), String> {
         let name = option.name();
         let mut values: Vec<String> = Vec::new();
+        if joined.is_some() && matches!(of, Owner::Core) && matches!(name, "in-interface" | "out-interface") {
+            // iptables 1.8 takes the whole word, with its option, for the interface's name.
+            return Err(format!("the option --{name} has its value in the same word, and iptables reads another name"));
+        }
         if option.takes == Takes::Nothing {
             if joined.is_some() {
                 return Err(format!("the option --{name} takes no value"));
