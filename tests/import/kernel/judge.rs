@@ -114,6 +114,11 @@ impl Source {
         }
     }
 
+    /// Whether destinations are translated.
+    pub fn redirects(&self) -> bool {
+        ["DNAT", "REDIRECT", "dnat", "redirect"].iter().any(|word| self.text.contains(word))
+    }
+
     /// The imports of what the tool loaded.
     fn imports(&self) -> Vec<Imported> {
         // Debian's nft dies while it lists some of the kernel's objects: there is nothing to import then.
@@ -197,6 +202,10 @@ impl Source {
                 continue;
             }
             let reply = matches!(why, Why::Rule { reply: true, .. });
+            if *step > 0 && self.redirects() {
+                // Nobody answers from the address that was asked.
+                continue;
+            }
             let relevant = match step {
                 // The answer to an allowed frame: it is judged in the conversation that the other side opens.
                 0 => !reply,

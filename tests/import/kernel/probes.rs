@@ -60,7 +60,7 @@ pub fn frames(source: &Source, most: usize, dice: &mut Dice) -> Vec<Frame> {
         id += 1;
         let body = body(source, local.is_ipv4(), id, dice);
         // Of two senders without ports and one translated source only the first gets through.
-        if translated && matches!(body, Body::Other(_)) {
+        if (translated || source.redirects()) && matches!(body, Body::Other(_)) {
             continue;
         }
         let frame = Frame { direction, src, dst, body };
@@ -83,7 +83,8 @@ fn body(source: &Source, v4: bool, id: u16, dice: &mut Dice) -> Body {
     let server = dice.pick(SERVERS);
     let (src, dst) = if dice.chance(90) { (client, server) } else { (server, client) };
     // On a host the kernel puts fragments together before it judges them.
-    let whole = source.tracked || source.view == View::Host;
+    // What kernels take for the ports of a later fragment is whatever bytes it has.
+    let whole = source.tracked || source.view == View::Host || source.text.contains("port");
     match dice.below(20) {
         0..8 => {
             let flags = match source.tracked {
