@@ -20,7 +20,7 @@ const EVERYWHERE: &[&str] = &[
 ];
 
 /// Kinds of files that are sources.
-const SOURCES: &[&str] = &["rs", "svg", "yaml", "c", "md"];
+const SOURCES: &[&str] = &["rs", "svg", "yaml", "c", "md", "txt"];
 
 /// Directories of the other packages of the workspace.
 const NOT_PUBLISHED: &[&str] = &["ffi", "fuzz", "tests/mutants"];

@@ -34,6 +34,8 @@ const LICENSED_UNSAFE: &[&str] = &[
     "ffi/src/log.rs",
     "ffi/src/policy.rs",
     "ffi/src/probe.rs",
+    // A page that the kernel empties in a forked child.
+    "ffi/src/process.rs",
     "ffi/src/version.rs",
     "ffi/benches/boundary.rs",
     "fuzz/src/targets/c_calls.rs",
