@@ -194,7 +194,8 @@ impl Held {
 
     /// True if the other content's document binds what is reserved here.
     pub fn is_bound_by(&self, other: &Self) -> bool {
-        let ips = |addresses: &Addresses| addresses.ips.iter().any(|ip| other.source.document.binding_of(*ip).is_some());
+        let ips =
+            |addresses: &Addresses| addresses.ips.iter().any(|ip| other.source.document.binding_of(*ip).is_some());
         self.kept.values().any(ips)
     }
 
