@@ -179,11 +179,13 @@ impl Load {
         Script::new(self.behind_a_block().chain([Item::Done]).collect())
     }
 
-    /// Sends entries that count again, with the counters that they are given. No verdict changes.
+    /// Sends entries that count again, with the counters that they are given. No verdict changes, but that the rules decide: a
+    /// process that died when it had loaded them again may have left the block before them.
     pub fn count_again(self) -> Script {
         let counts = |op: &TableOp| matches!(op, TableOp::SetRule { counter: Some(_), .. });
         let sends = self.base.into_iter().chain(self.rest).filter(counts).map(Item::Send);
-        Script::new([Item::Meter].into_iter().chain(sends).chain([Item::Version, Item::Recovered]).collect())
+        let after = [Item::Override(Override::None), Item::Version, Item::Recovered];
+        Script::new([Item::Meter].into_iter().chain(sends).chain(after).collect())
     }
 
     /// Loads again what a reboot of the management controller has replaced.
