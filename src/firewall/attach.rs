@@ -28,7 +28,7 @@ use super::script::{Item, Load, Script, block_again};
 use super::{AdoptError, ApplyCause, ApplyError, Cache, Doubt, Engine, Firewall, Report, Settings};
 use crate::clock::Clock;
 use crate::error::AdapterState;
-use crate::journal::{Begin, Delta, Journal, Kind, Left, Status, Why};
+use crate::journal::{Begin, Delta, Journal, Kind, Left, Pending, Status, Why};
 use crate::nic::RulesetVersion;
 use crate::policy::Compiled;
 
@@ -184,9 +184,12 @@ impl<E: Engine> Firewall<E> {
         if let Some(failure) = played.failure {
             return Err(AttachError::Recover { change: way.change, cause: failure.into() });
         }
+        if way.found != Found::Same {
+            // Content without entries is loaded without a command to the tables.
+            self.version = played.version;
+        }
         if played.commands > 0 {
             log::warn!("found {:?}, {} commands", way.found, played.commands);
-            self.version = played.version;
             self.changed(None);
             self.cache.behind = true;
             self.cache.wanted = true;
@@ -340,6 +343,11 @@ impl<E: Engine> Firewall<E> {
         if *self.hands.engine.target() != self.target {
             return Err(ApplyCause::TargetChanged);
         }
+        if !self.rebooted && doubt.change.is_none() && self.version.is_some() {
+            // The journal has heard of no change, so that no command was sent: there is nothing to bring back, and no record of
+            // commands that would.
+            return Ok(0);
+        }
         let load = Load::of(&self.held.image, &self.target)?;
         let mut script =
             if self.rebooted { load.reload() } else { load.resend(&self.held.image, &doubt.keys, &self.target)? };
@@ -378,9 +386,13 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
     let target = engine.target();
     let rebooted = matches!((status.boot, engine.boot_count()), (Some(before), Some(now)) if before != now);
     let load = |held: &Held| Load::of(&held.image, target).map_err(AttachError::Content);
+    let taken_over = |pending: &Pending| matches!(pending.begin.kind, Kind::Adopt | Kind::Repair);
+    if let Some((how, at, why)) = status.left.as_ref().filter(|_| !status.pending.as_ref().is_some_and(taken_over)) {
+        return Err(AttachError::Left { how: *how, at: *at, why: why.clone() });
+    }
     if let Some(pending) = &status.pending {
         let change = Some(pending.change);
-        if matches!(pending.begin.kind, Kind::Adopt | Kind::Repair) {
+        if taken_over(pending) {
             let held = Held::restore(&pending.goal).map_err(AttachError::Document)?;
             let (found, script) = (Found::HalfAdopted { change: pending.change }, load(&held)?.adopt_on());
             return Ok(Way { found, held, script, change, uncounted: true });
@@ -398,9 +410,6 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
         return Ok(Way { found, held, script, change, uncounted: rebooted });
     }
     let record = status.change.ok_or(AttachError::New)?;
-    if let Some((how, at, why)) = &status.left {
-        return Err(AttachError::Left { how: *how, at: *at, why: why.clone() });
-    }
     let held = Held::restore(&status.content).map_err(AttachError::Document)?;
     let (found, script) = match (status.version.as_ref() == Some(version), rebooted) {
         (true, false) => (Found::Same, Script::new(Vec::new())),
