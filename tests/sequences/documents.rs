@@ -85,7 +85,9 @@ impl Policy {
         let document = Document::parse(&text, "pool.yaml").unwrap_or_else(|e| panic!("{e}\n{text}"));
         let binds: Vec<(u8, Vec<u8>)> = bindings.iter().map(|(who, ips)| (*who, ips.to_vec())).collect();
         let bound = binds.iter().flat_map(|(_, ips)| ips).fold(0, |mask, ip| mask | of_ip(*ip));
-        let after = || (ENDS.parse().expect("a date"), Box::new(Self::new(bindings, &rules.replace(UNTIL, ""), unbound, false)));
+        let after = || {
+            (ENDS.parse().expect("a date"), Box::new(Self::new(bindings, &rules.replace(UNTIL, ""), unbound, false)))
+        };
         let ends = ends.then(after);
         Self { says: says(&document), bound, binds, text, document, ends }
     }

@@ -330,6 +330,8 @@ pub fn walk_all(steps: u64) {
     assert!(of(&sum.steps) >= steps);
     assert!(of(&sum.crashed) * 10 >= of(&sum.walks), "a tenth of the walks end with a process that dies");
     assert!(of(&sum.deaths_in_calls) * 100 >= of(&sum.steps), "processes die in their calls");
-    assert!(of(&sum.done) * 2 >= of(&sum.steps) && of(&sum.refused) * 20 >= of(&sum.steps), "most is done, some refused");
+    assert!(
+        of(&sum.done) * 2 >= of(&sum.steps) && of(&sum.refused) * 20 >= of(&sum.steps),
+        "most is done, some refused"
+    );
 }
-

@@ -14,21 +14,8 @@ pub type Mask = u64;
 
 /// Local addresses and MACs, by their last bytes: containers with their own, with an address that another one has too at
 /// times, and with one that nobody has.
-const LOCALS: [(u8, u8); 13] = [
-    (1, 1),
-    (1, 2),
-    (1, 3),
-    (2, 2),
-    (2, 1),
-    (3, 3),
-    (4, 1),
-    (4, 4),
-    (5, 5),
-    (5, 2),
-    (9, 9),
-    (9, 1),
-    (9, 4),
-];
+const LOCALS: [(u8, u8); 13] =
+    [(1, 1), (1, 2), (1, 3), (2, 2), (2, 1), (3, 3), (4, 1), (4, 4), (5, 5), (5, 2), (9, 9), (9, 1), (9, 4)];
 
 /// A packet to or from an address of a container, judged on that side.
 #[derive(Debug, Clone, Copy)]

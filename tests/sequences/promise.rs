@@ -46,8 +46,6 @@ pub struct Waiting {
     pub by: (Timestamp, Timestamp),
     /// The same by the clock that nobody sets, for a process that sees it.
     pub until: (Duration, Duration),
-    /// Number of that process, while it runs.
-    pub made: Option<u64>,
     /// Number of the process that sees when the time is over.
     pub sees: Option<u64>,
     /// What comes back.
@@ -135,7 +133,9 @@ impl Content {
     /// Who has an address, beside this container.
     pub fn holder(&self, ip: u8, but: u8) -> Option<u8> {
         let bound = self.policy().binds.iter().find(|(who, ips)| *who != but && ips.contains(&ip)).map(|(who, _)| *who);
-        bound.or_else(|| self.kept.iter().find(|(who, kept)| **who != but && kept.ips.contains(&ip)).map(|(who, _)| *who))
+        bound.or_else(|| {
+            self.kept.iter().find(|(who, kept)| **who != but && kept.ips.contains(&ip)).map(|(who, _)| *who)
+        })
     }
 }
 

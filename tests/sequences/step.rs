@@ -10,19 +10,34 @@ pub enum Step {
     /// The process takes leave; its rules stay.
     Stop,
     /// The process is gone between two calls. Of what it had not made durable so many bytes are on the disk.
-    Crash { torn: usize },
+    Crash {
+        torn: usize,
+    },
     /// An adapter is taken over.
-    Adopt { policy: usize },
+    Adopt {
+        policy: usize,
+    },
     /// A policy is applied; if `confirm`, it goes back unless somebody confirms within so many seconds.
-    Apply { policy: usize, confirm: Option<u32> },
+    Apply {
+        policy: usize,
+        confirm: Option<u32>,
+    },
     /// What waits is to stay.
     Confirm,
     /// What the adapter held after the change of this place in the list of those that were told.
-    Rollback { back: usize },
+    Rollback {
+        back: usize,
+    },
     /// A container's addresses are closed before it starts.
-    Reserve { container: u8, addresses: Vec<u8>, mac: bool },
+    Reserve {
+        container: u8,
+        addresses: Vec<u8>,
+        mac: bool,
+    },
     /// A container is gone.
-    Release { container: u8 },
+    Release {
+        container: u8,
+    },
     Audit,
     Poll,
     /// What a reboot loads.
@@ -34,24 +49,36 @@ pub enum Step {
     /// After a command without an answer.
     Recover,
     /// The adapter is left so that it drops all traffic, or lets all of it pass.
-    Leave { open: bool },
+    Leave {
+        open: bool,
+    },
     Counters,
     /// Why a flow passes, or does not.
-    Explain { probe: usize },
+    Explain {
+        probe: usize,
+    },
     /// So many seconds go by.
-    Pass { seconds: u32 },
+    Pass {
+        seconds: u32,
+    },
     /// Somebody sets the date, by so many seconds.
-    SetClock { seconds: i64 },
+    SetClock {
+        seconds: i64,
+    },
     /// The management controller reboots.
     Reboot,
     /// Somebody else writes rules.
-    Foreign { what: Foreign },
+    Foreign {
+        what: Foreign,
+    },
     /// Somebody copies the journal.
     Copy,
     /// Nobody runs any more, and the copy is put in the journal's place.
     PutBack,
     /// Something will go wrong.
-    Arm { wrong: Wrong },
+    Arm {
+        wrong: Wrong,
+    },
 }
 
 /// What somebody else does.

@@ -13,12 +13,12 @@ use nicfw::firewall::{
     Settings, WithdrawError,
 };
 use nicfw::journal::{self, Event, Journal, JournalError, Left, MemoryStore, Why};
+use nicfw::mcdi::wire::McErrno;
 use nicfw::nic::{Adapter, AttachOptions, Override};
 use nicfw::policy::Compiled;
 use nicfw::tables::{Action, MacAddr, TableOp, Verdict};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-use nicfw::mcdi::wire::McErrno;
 
 use crate::documents::pool;
 use crate::eye::{Eye, Fuse, Mortal, Scene};
@@ -42,6 +42,8 @@ pub struct World {
     copy: Option<Vec<u8>>,
     oracle: Oracle,
     compiled: &'static [Compiled],
+    /// A call of the storage is to go wrong.
+    store_waits: bool,
     /// A fault that reboots the management controller is under way.
     reboot_waits: bool,
 }
@@ -83,6 +85,7 @@ impl World {
             copy: None,
             oracle,
             compiled,
+            store_waits: false,
             reboot_waits: false,
         }
     }
@@ -106,12 +109,12 @@ impl World {
         self.tally.steps += 1;
         let before = self.time();
         let (may, must) = self.oracle.during(step, before, self.reboot_waits);
+        let armed = self.model.faults_waiting() > 0 || self.fuse.is_lit() || self.store_waits;
         {
             let mut scene = self.scene.borrow_mut();
-            (scene.may, scene.must) = (may, must);
+            // What closes where something goes wrong is told with it.
+            (scene.may, scene.must) = (may, if armed { 0 } else { must });
         }
-        let waiting = self.model.faults_waiting();
-        let armed = waiting > 0 || self.fuse.is_lit();
         let fired_before = self.store.fired();
         let said = self.act(step);
         let rebooted = self.reboot_waits && self.model.faults_waiting() == 0 && !matches!(step, Step::Arm { .. });
@@ -119,7 +122,9 @@ impl World {
             self.reboot_waits = false;
         }
         let said = self.bury(said);
-        let armed = armed || self.store.fired() > fired_before;
+        let fired = self.store.fired() > fired_before;
+        self.store_waits &= !fired;
+        let armed = armed || fired;
         let trouble = Trouble { armed, rebooted };
         let after = self.time();
         let seen = passing(&self.model);
@@ -192,12 +197,12 @@ impl World {
                 Said::done()
             }
             Step::PutBack => match self.copy.clone() {
-                None => Said::Nothing,
-                Some(bytes) => {
+                Some(bytes) if !self.oracle.is_unsettled() => {
                     self.dies(0);
                     self.store = MemoryStore::with(bytes);
                     Said::done()
                 }
+                _ => Said::Nothing,
             },
             Step::Arm { wrong } => {
                 self.arm(*wrong);
@@ -215,6 +220,11 @@ impl World {
     }
 
     fn arm(&mut self, wrong: Wrong) {
+        let of_adapter = !matches!(wrong, Wrong::Death { .. } | Wrong::Store { .. });
+        if of_adapter && self.model.faults_waiting() > 0 {
+            // One at a time, so that it is known which one has happened.
+            return;
+        }
         let fault = |after: u32, kind| self.model.inject(Fault { cmd: None, after, kind });
         match wrong {
             Wrong::Death { call, after } => {
@@ -227,6 +237,7 @@ impl World {
                     journal::Fault::FailsLate(std::io::ErrorKind::Other),
                     journal::Fault::Tears(usize::from(how)),
                 ];
+                self.store_waits = true;
                 self.store.fail(call, faults[usize::from(how) % 3]);
             }
             Wrong::Refused { command } => fault(command, FaultKind::Error(McErrno::ENOSPC)),
@@ -353,6 +364,10 @@ impl World {
     }
 
     fn foreign(&mut self, what: Foreign) -> Said {
+        if self.model.faults_waiting() > 0 || self.oracle.is_unsettled() {
+            // It would meet what is arranged for somebody else.
+            return Said::Nothing;
+        }
         let mut other = match attach_function(&self.model, 1, &self.clock) {
             Ok(adapter) => adapter,
             Err(_) => return Said::Nothing,
@@ -373,11 +388,8 @@ impl World {
                 TableOp::SetRule { key: keys[at % keys.len()], rx: allow, tx: allow, counter: None }
             }
         };
-        match other.execute(&op) {
-            Ok(()) => Said::done(),
-            // Something was to go wrong, and it has.
-            Err(_) => Said::done(),
-        }
+        other.execute(&op).expect("nothing is wrong");
+        Said::done()
     }
 
     fn call(&mut self, firewall: &mut Firewall<Eye>, step: &Step) -> Said {
@@ -522,11 +534,9 @@ fn reason(error: &(dyn Error + 'static)) -> Reason {
 
 fn ended(result: Result<Option<nicfw::firewall::Report>, ApplyError>) -> Said {
     match result {
-        Ok(Some(report)) => Said::Done(Told {
-            change: report.change,
-            cache_behind: Some(report.cache_behind),
-            ..Told::default()
-        }),
+        Ok(Some(report)) => {
+            Said::Done(Told { change: report.change, cache_behind: Some(report.cache_behind), ..Told::default() })
+        }
         Ok(None) => Said::Done(Told { idle: true, ..Told::default() }),
         Err(error) => {
             let reason = match &error.cause {

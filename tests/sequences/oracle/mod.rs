@@ -15,18 +15,17 @@
 //! 6. What may be refused is refused for its reason only; reserving, and a policy that only closes, never for the clock.
 //! 7. A reboot shows what was said to be committed.
 
+mod ways;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nicfw::clock::Timestamp;
 
-use crate::documents::pool;
 use crate::probes::{Mask, all, told};
-use crate::promise::{Chosen, Content, Promise, Waiting};
+use crate::promise::{Content, Promise, Waiting};
 use crate::step::{Foreign, Holds, Reason, Said, Step, Told};
-
-/// How far a clock may be set back without anybody noticing.
-const TOLERATED: Duration = Duration::from_secs(2);
+use ways::Way;
 
 /// What the clocks show.
 #[derive(Debug, Clone, Copy)]
@@ -53,29 +52,6 @@ enum Shows {
     Frozen,
     /// Nothing but this.
     Within(Mask),
-}
-
-/// What a step may come to, if it is done.
-struct Way {
-    to: Promise,
-    /// A change went back because nobody confirmed it.
-    rolled: bool,
-}
-
-impl Way {
-    fn to(to: Promise) -> Self {
-        Self { to, rolled: false }
-    }
-}
-
-/// What a step may come to from one promise.
-#[derive(Default)]
-struct Ways {
-    done: Vec<Way>,
-    /// It may be refused for these reasons, or has to be if it may not be done.
-    refused: Vec<Reason>,
-    /// What the process that refused it found, or put right, first.
-    attached: Vec<Promise>,
 }
 
 #[derive(Clone)]
@@ -107,6 +83,10 @@ pub struct Oracle {
     foreign: bool,
     /// A command had no answer.
     doubt: bool,
+    /// The journal is an older copy: the counter pairs that it tells are others' by now.
+    old: bool,
+    /// Something has gone wrong in this process: it may ask for another one.
+    worn: bool,
     /// Something was left half done, and nobody has put it right.
     half: bool,
     /// Each call is a process of its own, which goes on where the last one stopped, and takes leave.
@@ -128,6 +108,8 @@ impl Oracle {
             amiss: false,
             foreign: false,
             doubt: false,
+            old: false,
+            worn: false,
             half: false,
             whole,
         }
@@ -137,201 +119,6 @@ impl Oracle {
     pub fn change(&self, back: usize) -> Option<u64> {
         let count = self.book.history.len();
         Some(self.book.history[(count.checked_sub(1)?).checked_sub(back % count)?].0)
-    }
-
-    /// The clock shows so much less than the last record that it cannot be believed, perhaps.
-    fn clock_is_behind(&self, at: Time) -> bool {
-        self.book.last.1.since(at.wall) > TOLERATED
-    }
-
-    /// The same, certainly.
-    fn clock_is_surely_behind(&self, (from, to): (Time, Time)) -> bool {
-        [from, to].iter().all(|at| self.book.last.0.since(at.wall) > TOLERATED)
-    }
-
-    /// Whether the time to confirm is over: certainly, or perhaps.
-    fn late(&self, waiting: &Waiting, process: Option<u64>, (from, to): (Time, Time)) -> (bool, bool) {
-        let (sees, made) = (process.is_some() && process == waiting.sees, process.is_some() && process == waiting.made);
-        let sure = from.wall.max(self.book.last.0) >= waiting.by.1 || (sees && from.now >= waiting.until.1);
-        let perhaps = to.wall.max(self.book.last.1) >= waiting.by.0 || (sees && to.now >= waiting.until.0);
-        (sure, perhaps || (!made && (self.clock_is_behind(from) || self.clock_is_behind(to))))
-    }
-
-    /// The promise, and what is left of it where what waits goes back.
-    fn in_time(&self, promise: &Promise, process: Option<u64>, time: (Time, Time)) -> Vec<Way> {
-        let stays = || Way::to(promise.clone());
-        let Some(waiting) = &promise.waiting else { return vec![stays()] };
-        let back = || Way {
-            to: Promise::back(&promise.content, &waiting.back),
-            rolled: true,
-        };
-        match self.late(waiting, process, time) {
-            (true, _) => vec![back()],
-            (false, true) => vec![stays(), back()],
-            (false, false) => vec![stays()],
-        }
-    }
-
-    /// What a step may come to, with what comes before it where each call is a process of its own.
-    fn ways(&self, promise: &Promise, step: &Step, time: (Time, Time)) -> Ways {
-        let calls = step.needs_process() || matches!(step, Step::Adopt { .. } | Step::Repair);
-        if !self.whole || !calls {
-            return self.own_ways(promise, step, time);
-        }
-        if self.process.is_some() && *step != Step::Confirm {
-            return Ways { refused: vec![Reason::Busy], ..Ways::default() };
-        }
-        let mut all = Ways::default();
-        let starts = if self.process.is_some() { vec![Way::to(promise.clone())] } else { self.starts(promise, time) };
-        for start in starts {
-            let ways = self.own_ways(&start.to, step, time);
-            let rolled = |way: Way| Way { rolled: way.rolled || start.rolled, ..way };
-            all.done.extend(ways.done.into_iter().map(rolled));
-            all.refused.extend(ways.refused);
-            if start.rolled {
-                all.refused.push(Reason::Late);
-            }
-            all.attached.push(start.to);
-        }
-        all
-    }
-
-    /// What the next process finds.
-    fn starts(&self, promise: &Promise, time: (Time, Time)) -> Vec<Way> {
-        let mut all = self.in_time(promise, None, time);
-        all.iter_mut().for_each(|way| self.sees(&mut way.to, time));
-        if !promise.shut.is_empty() {
-            // What an interrupted change had closed is open again, as it was before.
-            all.push(Way::to(Promise { shut: BTreeSet::new(), ..promise.clone() }));
-        }
-        all
-    }
-
-    fn own_ways(&self, promise: &Promise, step: &Step, time: (Time, Time)) -> Ways {
-        let mut ways = Ways::default();
-        let content = &promise.content;
-        let stays = |content: Content| Promise { content, shut: promise.shut.clone(), waiting: promise.waiting.clone() };
-        let behind = self.clock_is_behind(time.0) || self.clock_is_behind(time.1);
-        let surely = self.clock_is_surely_behind(time);
-        match step {
-            Step::Apply { policy, confirm } => {
-                if promise.waiting.is_some() {
-                    ways.refused.push(Reason::Waits);
-                    return ways;
-                }
-                let next = content.next(Chosen::of(*policy));
-                let waiting = confirm.map(|seconds| self.waiting(content.clone(), seconds, time));
-                if behind && !closes(content, *policy) {
-                    ways.refused.push(Reason::Clock);
-                }
-                if surely && next.passes() & !promise.passes() != 0 {
-                    return ways;
-                }
-                let ends = pool()[*policy].ends.as_ref().filter(|_| self.whole);
-                if ends.is_some_and(|(at, _)| time.1.wall.max(self.book.last.1) >= *at) {
-                    // The program takes out itself what has expired.
-                    let next = content.next(Chosen { policy: *policy, withdrawn: true });
-                    ways.done(Promise { content: next, shut: BTreeSet::new(), waiting: waiting.clone() });
-                }
-                ways.done(Promise { content: next, shut: BTreeSet::new(), waiting });
-            }
-            Step::Reserve { container, addresses, mac } => {
-                if addresses.iter().any(|ip| content.holder(*ip, *container).is_some()) {
-                    ways.refused.push(Reason::Held);
-                    return ways;
-                }
-                let mut next = content.clone();
-                let kept = next.kept.entry(*container).or_default();
-                kept.ips.extend(addresses);
-                kept.mac |= mac;
-                ways.done(stays(next.settled()));
-            }
-            Step::Release { container } => {
-                let mut next = content.clone();
-                if next.kept.remove(container).is_none() {
-                    ways.refused.push(Reason::Nothing);
-                    return ways;
-                }
-                if behind {
-                    ways.refused.push(Reason::Clock);
-                }
-                if !surely {
-                    ways.done(stays(next));
-                }
-            }
-            Step::Rollback { back } => {
-                let Some((_, then)) = self.change(*back).and_then(|n| self.book.history.iter().find(|(of, _)| *of == n))
-                else {
-                    return ways;
-                };
-                ways.done(Promise::back(content, then));
-            }
-            Step::Withdraw => {
-                let ends = pool()[content.chosen.policy].ends.as_ref().filter(|_| !content.chosen.withdrawn);
-                let (from, to) = (time.0.wall.max(self.book.last.0), time.1.wall.max(self.book.last.1));
-                let sure = ends.as_ref().is_some_and(|(at, _)| from >= *at);
-                let perhaps = ends.as_ref().is_some_and(|(at, _)| to >= *at);
-                if perhaps && promise.waiting.is_some() {
-                    ways.refused.push(Reason::Waits);
-                } else if perhaps {
-                    let chosen = Chosen { withdrawn: true, ..content.chosen };
-                    let next = content.next(chosen);
-                    ways.done(Promise { content: next, shut: BTreeSet::new(), waiting: None });
-                }
-                if !sure {
-                    ways.done(promise.clone());
-                }
-            }
-            Step::Confirm => {
-                let Some(waiting) = &promise.waiting else {
-                    ways.refused.push(Reason::Nothing);
-                    return ways;
-                };
-                let (sure, perhaps) = self.late(waiting, self.process, time);
-                if perhaps {
-                    ways.refused.extend([Reason::Late, Reason::Clock]);
-                }
-                let made = self.process.is_some() && self.process == waiting.made;
-                if !sure && (made || !surely) {
-                    ways.done(Promise { waiting: None, ..promise.clone() });
-                }
-            }
-            Step::Adopt { policy } => {
-                if behind {
-                    ways.refused.push(Reason::Clock);
-                }
-                if !surely {
-                    ways.done(Promise::of(content.next(Chosen::of(*policy))));
-                }
-            }
-            Step::Repair => {
-                ways.done(Promise { shut: BTreeSet::new(), ..promise.clone() });
-                ways.done(promise.clone());
-            }
-            Step::Start => ways.done = self.starts(promise, time),
-            Step::Poll => ways.done = self.in_time(promise, self.process, time),
-            _ => ways.done(promise.clone()),
-        }
-        ways
-    }
-
-    /// A process begins that sees when the time is over, whatever the date.
-    fn sees(&self, promise: &mut Promise, (from, to): (Time, Time)) {
-        let Some(waiting) = &mut promise.waiting else { return };
-        let (early, late) = (to.wall.max(self.book.last.1), from.wall.max(self.book.last.0));
-        waiting.until = (from.now + waiting.by.0.since(early), to.now + waiting.by.1.since(late));
-        (waiting.sees, waiting.made) = (Some(self.processes + 1), None);
-    }
-
-    fn waiting(&self, back: Content, seconds: u32, (from, to): (Time, Time)) -> Waiting {
-        let time = Duration::from_secs(seconds.into());
-        Waiting {
-            by: (from.wall.after(time), to.wall.max(self.book.last.1).after(time)),
-            until: (from.now + time, to.now + time),
-            made: Some(self.process.unwrap_or(self.processes + 1)),
-            sees: Some(self.process.unwrap_or(self.processes + 1)),
-            back,
-        }
     }
 
     /// What may pass while a step goes on, and what both before and after it let through.
@@ -349,13 +136,18 @@ impl Oracle {
             if known && (self.amiss || self.doubt) {
                 may |= promise.passes();
             }
-            for way in self.ways(promise, step, (at, later)).done {
+            let ways = self.ways(promise, step, (at, later));
+            may |= ways.attached.iter().fold(0, |mask, found| mask | found.passes());
+            for way in ways.done {
                 may |= way.to.passes();
                 must &= way.to.passes();
             }
         }
         if armed_reboot || self.amiss {
             may |= self.cached.iter().fold(0, |mask, one| mask | one);
+        }
+        if *step == (Step::Leave { open: true }) {
+            may = all();
         }
         let calm = matches!(self.shows, Shows::Promised) && !self.amiss && !self.doubt && !armed_reboot;
         let live = matches!(step, Step::Apply { .. } | Step::Reserve { .. } | Step::Release { .. } | Step::Withdraw);
@@ -376,6 +168,12 @@ impl Oracle {
         let was = self.was;
         let held = self.held(step, said, seen, time, trouble, may);
         self.was = seen;
+        let waits = matches!((step, said), (Step::Apply { confirm: Some(_), .. }, Said::Done(_)));
+        let own = step.needs_process() || matches!(step, Step::Adopt { .. } | Step::Repair);
+        let busy = matches!(said, Said::Refused { reason: Reason::Busy, .. });
+        if self.whole && own && !waits && !busy {
+            self.dies();
+        }
         held.map_err(|sentence| {
             let (more, less) = (seen & !was, was & !seen);
             format!("{sentence}\n  said: {said:?}\n  opened: {}\n  closed: {}", told(more), told(less))
@@ -392,17 +190,17 @@ impl Oracle {
         may: Mask,
     ) -> Result<(), String> {
         match (step, said) {
-            (Step::Arm { .. }, _) | (_, Said::Nothing) => self.same(seen),
-            (Step::Pass { .. } | Step::SetClock { .. } | Step::Explain { .. }, _) => self.same(seen),
+            (Step::Arm { .. } | Step::Pass { .. } | Step::SetClock { .. } | Step::Explain { .. }, _)
+            | (_, Said::Nothing) => self.same(seen, trouble),
             (Step::Copy, _) => {
                 self.copy = Some(self.book.clone());
-                self.same(seen)
+                self.same(seen, trouble)
             }
             (Step::PutBack, _) => {
                 self.dies();
                 self.book = self.copy.clone().ok_or("a copy")?;
-                self.same(seen)?;
-                (self.shows, self.amiss, self.foreign) = (self.frozen(), true, true);
+                self.same(seen, trouble)?;
+                (self.shows, self.amiss, self.foreign, self.old) = (self.frozen(), true, true, true);
                 Ok(())
             }
             (Step::Stop, Said::Done(Told { rolled_back: Some(true), .. })) => {
@@ -422,7 +220,7 @@ impl Oracle {
             }
             (Step::Crash { .. } | Step::Stop, _) => {
                 self.dies();
-                self.same(seen)
+                self.same(seen, trouble)
             }
             (Step::Reboot, _) => {
                 self.amiss = true;
@@ -442,7 +240,9 @@ impl Oracle {
                 self.book.last.1 = self.book.last.1.max(time.1.wall);
                 if *open {
                     self.cached = BTreeSet::from([seen]);
-                    self.book.promises = self.book.promises.iter().map(Promise::given_back).collect();
+                    // Whether the journal loads reservations again, if it is put in force again, is not said.
+                    let back: Vec<Promise> = self.book.promises.iter().map(Promise::given_back).collect();
+                    self.book.promises.extend(back);
                 }
                 let right = if *open { all() } else { 0 };
                 if seen == right { Ok(()) } else { Err("1: it was left otherwise than said".into()) }
@@ -453,6 +253,7 @@ impl Oracle {
             }
             (_, Said::Died) => {
                 self.half = true;
+                self.book.left |= matches!(step, Step::Leave { .. });
                 self.under_way(step, time);
                 self.dies();
                 self.within(seen, may)
@@ -464,8 +265,15 @@ impl Oracle {
         if let Shows::Within(may) = self.shows { Shows::Within(may) } else { Shows::Frozen }
     }
 
-    fn same(&self, seen: Mask) -> Result<(), String> {
-        if seen == self.was { Ok(()) } else { Err("1: nothing was done, and other flows pass".into()) }
+    fn same(&mut self, seen: Mask, trouble: Trouble) -> Result<(), String> {
+        if trouble.rebooted {
+            (self.amiss, self.shows) = (true, Shows::Frozen);
+        }
+        if seen == self.was || (trouble.rebooted && self.cached.contains(&seen)) {
+            Ok(())
+        } else {
+            Err("1: nothing was done, and other flows pass".into())
+        }
     }
 
     fn within(&mut self, seen: Mask, may: Mask) -> Result<(), String> {
@@ -480,9 +288,22 @@ impl Oracle {
         self.process.is_some() && self.book.promises.iter().filter_map(|p| p.waiting.as_ref()).any(late)
     }
 
+    /// Something is half done, or the adapter may drop all traffic. What somebody else writes now is not told from what was
+    /// half done by anybody, and an override is told by no command: a journal that knows nothing of either is believed.
+    pub fn is_unsettled(&self) -> bool {
+        self.half || self.doubt || self.book.left
+    }
+
+    /// The journal has ended with its process: nobody knows any more what was promised.
+    pub fn forgets(&mut self) {
+        self.book.promises.clear();
+        self.book.history.clear();
+        (self.shows, self.amiss) = (self.frozen(), true);
+    }
+
     fn dies(&mut self) {
         self.process = None;
-        self.doubt = false;
+        (self.doubt, self.worn) = (false, false);
     }
 
     /// A step was begun, and it is not known how it ended.
@@ -491,8 +312,10 @@ impl Oracle {
             .book
             .promises
             .iter()
-            .flat_map(|promise| self.ways(promise, step, time).done)
-            .map(|way| way.to)
+            .flat_map(|promise| {
+                let ways = self.ways(promise, step, time);
+                ways.done.into_iter().map(|way| way.to).chain(ways.attached)
+            })
             .collect();
         self.cached.extend(ways.iter().map(Promise::passes));
         self.book.promises.extend(ways);
@@ -511,13 +334,14 @@ impl Oracle {
         time: (Time, Time),
         trouble: Trouble,
     ) -> Result<(), String> {
-        if trouble.rebooted {
-            self.amiss = true;
-        }
-        let begins = matches!(step, Step::Start | Step::Adopt { .. } | Step::Repair);
-        if begins || (self.whole && self.process.is_none()) {
-            self.processes += 1;
-            self.process = Some(self.processes);
+        self.amiss |= trouble.rebooted;
+        self.worn |= trouble.armed;
+        if self.whole && told.sound == Some(false) {
+            return if self.foreign {
+                self.same(seen, trouble)
+            } else {
+                Err("5: it finds drift, and nobody has written".into())
+            };
         }
         let fresh = BTreeSet::from([Promise::of(Content::of(0))]);
         let from = match step {
@@ -525,7 +349,16 @@ impl Oracle {
             _ => &self.book.promises,
         };
         let mut to: Vec<Way> = from.iter().flat_map(|promise| self.ways(promise, step, time).done).collect();
-        if let Some(waits) = told.waits {
+        let begins = matches!(step, Step::Start | Step::Adopt { .. } | Step::Repair);
+        if begins || (self.whole && self.process.is_none()) {
+            self.processes += 1;
+            self.process = Some(self.processes);
+        }
+        if told.sound == Some(false) {
+            // Nothing goes back in an adapter that somebody else has changed.
+            to.extend(self.book.promises.iter().cloned().map(Way::to));
+        }
+        if let Some(waits) = told.waits.filter(|_| !self.doubt) {
             to.retain(|way| way.to.waiting.is_some() == waits);
         }
         if let Some(rolled) = told.rolled_back {
@@ -548,18 +381,25 @@ impl Oracle {
             Step::Withdraw | Step::Recover => !told.idle,
             _ => true,
         };
-        if told.sound == Some(false) && !(if self.whole { self.foreign } else { self.amiss }) {
+        if told.sound == Some(false) && !trouble.armed && !self.amiss && !self.old {
             return Err("5: it finds something, and nobody has touched the adapter".into());
         }
         let all: BTreeSet<Promise> = to.into_iter().map(|way| way.to).collect();
         let passes: BTreeSet<Mask> = all.iter().map(Promise::passes).collect();
         let right: BTreeSet<Promise> = all.iter().filter(|promise| promise.passes() == seen).cloned().collect();
-        self.book.promises = if right.is_empty() { all } else { right };
-        if passes.contains(&seen) && (claims || self.shows == Shows::Promised) {
+        let shown = claims || self.shows == Shows::Promised;
+        self.book.promises = if right.is_empty() || !shown { all } else { right };
+        if passes.contains(&seen) && shown {
             self.shows = Shows::Promised;
         } else if claims && !(trouble.rebooted && self.cached.contains(&seen)) {
-            return Err(format!("1: what is said to be there is not: more {}, less {}", self.more(seen), self.less(seen)));
+            return Err(format!(
+                "1: what is said to be there is not: more {}, less {}",
+                self.more(seen),
+                self.less(seen)
+            ));
         } else if claims {
+            self.shows = Shows::Frozen;
+        } else if trouble.rebooted && self.cached.contains(&seen) {
             self.shows = Shows::Frozen;
         } else if seen != self.was {
             return Err("1: it changed what passes".into());
@@ -586,16 +426,13 @@ impl Oracle {
         if believed && !trouble.rebooted {
             (self.amiss, self.foreign, self.doubt, self.half) = (false, false, false, false);
         }
-        if self.whole && !matches!(step, Step::Apply { confirm: Some(_), .. }) {
-            self.process = None;
-        }
         if matches!(step, Step::Adopt { .. } | Step::Repair) {
-            self.book.left = false;
+            (self.book.left, self.old) = (false, false);
         }
-        if let (Some(change), Some(promise)) = (told.change, self.book.promises.first()) {
+        if let (Some(change), Some(promise)) = (told.change, self.book.promises.first().cloned()) {
             self.book.history.retain(|(of, _)| *of < change);
             if self.book.promises.len() == 1 {
-                self.book.history.push((change, promise.content.clone()));
+                self.book.history.push((change, promise.content));
             }
         }
         let writes = matches!(
@@ -628,7 +465,9 @@ impl Oracle {
         trouble: Trouble,
         may: Mask,
     ) -> Result<(), String> {
-        let strange = self.amiss || self.doubt || trouble.armed || trouble.rebooted || self.shows != Shows::Promised;
+        self.worn |= trouble.armed;
+        let strange =
+            self.amiss || self.doubt || self.worn || trouble.armed || trouble.rebooted || self.shows != Shows::Promised;
         let for_it: BTreeSet<Promise> = self
             .book
             .promises
@@ -637,14 +476,18 @@ impl Oracle {
             .cloned()
             .collect();
         match reason {
-            Reason::Busy if self.whole && self.process.is_some() => return self.same(seen),
+            Reason::Busy if self.whole && self.process.is_some() => return self.same(seen, trouble),
             Reason::Foreign if self.amiss => {}
             Reason::Unknown if self.book.left || self.book.promises.is_empty() || self.amiss => {}
             Reason::Other if strange => {}
+            Reason::Clock if self.book.promises.is_empty() && self.clock_is_behind(time.0) => {}
             _ if for_it.is_empty() => return Err(format!("6: refused without the reason: {text}")),
+            // What a process in doubt says is about what was there before.
+            _ if self.doubt => {}
             _ => self.book.promises = for_it,
         }
         self.amiss |= trouble.rebooted;
+        self.book.left |= strange && matches!(step, Step::Leave { .. });
         let takes_over = matches!(step, Step::Start | Step::Adopt { .. } | Step::Repair);
         if takes_over {
             self.dies();
@@ -659,14 +502,18 @@ impl Oracle {
                 (self.book.promises, self.shows) = (right, Shows::Promised);
                 return Ok(());
             }
+            if strange && !trouble.rebooted {
+                return self.within(seen, may);
+            }
         }
         match state {
             Holds::Unchanged if takes_over || matches!(step, Step::Recover | Step::Poll) && strange => {
+                if matches!(step, Step::Adopt { .. }) && strange {
+                    self.half = true;
+                    self.under_way(step, time);
+                }
                 if seen == self.was && !matches!(self.shows, Shows::Within(_)) {
                     return Ok(());
-                }
-                if matches!(step, Step::Adopt { .. }) {
-                    self.under_way(step, time);
                 }
                 self.within(seen, may)
             }
@@ -674,7 +521,7 @@ impl Oracle {
                 self.shows = Shows::Frozen;
                 if self.cached.contains(&seen) || seen == self.was { Ok(()) } else { self.within(seen, may) }
             }
-            Holds::Unchanged => self.same(seen),
+            Holds::Unchanged => self.same(seen, trouble),
             Holds::Closed(who) => {
                 let mut promises = self.book.promises.clone();
                 promises.iter().for_each(|_| ());
@@ -698,18 +545,4 @@ impl Oracle {
             }
         }
     }
-}
-
-impl Ways {
-    fn done(&mut self, to: Promise) {
-        self.done.push(Way::to(to));
-    }
-}
-
-/// A policy that only closes: it lets no bound address through, and nobody's not more than before.
-fn closes(content: &Content, policy: usize) -> bool {
-    let next = &pool()[policy];
-    next.document.policies.iter().all(|policy| policy.rules.is_empty())
-        && (next.document.unbound == nicfw::tables::Verdict::Deny
-            || content.policy().document.unbound == nicfw::tables::Verdict::Allow)
 }
