@@ -166,8 +166,9 @@ impl Writer<'_> {
     /// One option with its value, in one of its spellings.
     fn option(&mut self, short: &str, longs: &[&str], value: &str) -> String {
         let wild = !self.supported && self.dice.chance(15);
-        // Debian's tools take a value that is joined to `-s`, `-d`, `-p` or `-j` for a part of it.
-        let joins = !["-s", "-d", "-p", "-j", "-g"].contains(&short) || (!self.supported && self.dice.chance(2));
+        // Debian's tools take a value that is joined to these for a part of it, or read another one.
+        let joins =
+            !["-s", "-d", "-p", "-j", "-g", "-i", "-o"].contains(&short) || (!self.supported && self.dice.chance(2));
         match self.dice.below(if self.by_hand { 5 } else { 1 }) {
             1 if !short.is_empty() && joins => format!("{short}{value}"),
             2 => format!("{} {value}", self.dice.pick(longs)),
