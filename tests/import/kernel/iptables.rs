@@ -54,6 +54,9 @@ struct Writer<'a> {
     /// In other words and orders than the tool's own listing.
     by_hand: bool,
     stateful: bool,
+    /// The one chain that may deny in a file of supported things with states: if both directions do, it is not promised that
+    /// one order says it.
+    denier: &'static str,
     tracked: bool,
     uplink: bool,
     state_denied: bool,
@@ -69,6 +72,7 @@ pub fn source(dice: &mut Dice, supported: bool) -> Source {
         supported,
         by_hand: dice.chance(65),
         stateful: dice.chance(40),
+        denier: if view == View::Host { dice.pick(&["INPUT", "OUTPUT"]) } else { "" },
         tracked: false,
         uplink: dice.chance(50),
         state_denied: false,
@@ -226,7 +230,9 @@ impl Writer<'_> {
             (false, true) => PORTLESS_V6,
         };
         let proto = self.dice.pick(words);
-        let not = if has_ports || proto == "all" { "" } else { self.negation(20) };
+        // An accept of all protocols but one, in a file with states, is not promised.
+        let never = has_ports || proto == "all" || (self.supported && self.stateful);
+        let not = if never { "" } else { self.negation(20) };
         let spelled = self.option("-p", &["--protocol", "--proto"], proto);
         let mut list = vec![format!("{not}{spelled}")];
         let name = match proto {
@@ -381,10 +387,12 @@ impl Writer<'_> {
         unit.to_owned()
     }
 
-    fn target(&mut self, table: &str, hook: &str, users: &[String]) -> Vec<String> {
+    fn target(&mut self, table: &str, chain: &str, hook: &str, users: &[String]) -> Vec<String> {
+        let denies = !(self.supported && self.stateful) || chain == self.denier;
         if !users.is_empty() && self.dice.chance(30) {
             let user = users[self.dice.below(users.len())].clone();
-            return vec![match self.dice.chance(75) {
+            // What a goto does not decide meets the policy of the hook.
+            return vec![match self.dice.chance(75) || !denies {
                 true => self.option("-j", &["--jump"], &user),
                 false => self.option("-g", &["--goto"], &user),
             }];
@@ -418,8 +426,8 @@ impl Writer<'_> {
             self.tracked |= matches!(table, "raw" | "nat") || targets.iter().any(|target| target.contains("CONN"));
             return vec![self.dice.pick(&targets).to_owned()];
         }
-        let words: &[&str] = &["ACCEPT", "ACCEPT", "ACCEPT", "DROP", "DROP", "RETURN", "LOG", "REJECT", ""];
-        match self.dice.pick(words) {
+        let words = ["ACCEPT", "ACCEPT", "ACCEPT", "LOG", "", "DROP", "DROP", "RETURN", "REJECT"];
+        match self.dice.pick(if denies { &words } else { &words[..5] }) {
             "" => Vec::new(),
             "REJECT" if table == "filter" => {
                 let mut list = vec![self.option("-j", &["--jump"], "REJECT")];
@@ -472,7 +480,7 @@ impl Writer<'_> {
         // A deny of new connections alone is no thing that can be said.
         let target = match new && self.supported {
             true => vec![self.option("-j", &["--jump"], "ACCEPT")],
-            false => self.target(table, hook, users),
+            false => self.target(table, chain, hook, users),
         };
         let mut words = Vec::new();
         if self.by_hand {
