@@ -11,7 +11,7 @@ mod documents;
 mod found;
 #[path = "../../../tests/sequences/machine.rs"]
 mod machine;
-#[path = "../../../tests/sequences/oracle.rs"]
+#[path = "../../../tests/sequences/oracle/mod.rs"]
 mod oracle;
 #[path = "../../../tests/sequences/probes.rs"]
 mod probes;

@@ -1,6 +1,7 @@
 //! An adapter behind a socket, a journal in a file, and the program, started for each call.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use nicfw::mcdi::wire::McErrno;
 use nicfw::nic::{Adapter, AttachOptions};
 use nicfw::policy::Compiled;
 use nicfw::tables::{Action, MacAddr, TableOp};
-use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::FunctionConfig;
+use nicfw_model::fault::{Fault, FaultKind};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -102,10 +103,15 @@ impl World {
         }
         let ran = self.waits.take().map(|child| Ran::from(child.wait_with_output().expect("it has ended")));
         let code = ran.map_or(0, |ran| ran.code);
+        if code != 2 && self.oracle.is_amiss() {
+            // It could not go on, and the next one will.
+            return self.observed(&Step::Crash { torn: 0 }, |_| Said::done());
+        }
         if code != 2 {
             return Err(format!("K7: the program that waited ended with {code}"));
         }
-        self.observed(&Step::Stop, |_| Said::Done(Told { rolled_back: Some(true), ..Told::default() }))
+        let told = Told { rolled_back: Some(true), sound: Some(true), ..Told::default() };
+        self.observed(&Step::Poll, |_| Said::Done(told))
     }
 
     fn observed(&mut self, step: &Step, act: impl FnOnce(&mut Self) -> Said) -> Result<(), String> {
@@ -169,6 +175,10 @@ impl World {
                 Some(child) => {
                     signal(&child, Signal::TERM);
                     let ran = Ran::from(child.wait_with_output().expect("it ends"));
+                    if ran.code != 2 && self.oracle.is_amiss() {
+                        // It cannot take anything back, and the next one will.
+                        return Said::done();
+                    }
                     assert_eq!(ran.code, 2, "{}", ran.stderr);
                     Said::Done(Told { rolled_back: Some(true), ..Told::default() })
                 }
@@ -260,11 +270,9 @@ impl World {
         let time = format!("{seconds}s");
         let mut words = vec!["apply", file, "--reason", "to try", "--json"];
         words.extend(["--confirm-within", &time]);
-        let mut child = self.program(&words).spawn().expect("the program starts");
-        let (bell, until) = (self.served.journal().with_extension("journal.confirm"), Instant::now() + LONG);
         // A program that was killed has left its bell.
-        let rings = || std::os::unix::net::UnixStream::connect(&bell).is_ok();
-        let _ = rings;
+        let (left, until) = (self.bell(), Instant::now() + LONG);
+        let mut child = self.program(&words).spawn().expect("the program starts");
         loop {
             if self.kills && self.served.model.faults_waiting() == 0 {
                 child.kill().expect("nobody has waited for it");
@@ -277,7 +285,7 @@ impl World {
                 let ran = Ran::from(child.wait_with_output().expect("it has ended"));
                 return if ran.code == 0 { Said::done() } else { refused(&ran) };
             }
-            if self.waiting_process() == Some(child.id()) {
+            if self.bell().is_some_and(|bell| Some(bell) != left) {
                 self.waits = Some(child);
                 return Said::done();
             }
@@ -286,12 +294,10 @@ impl World {
         }
     }
 
-    /// The process that listens beside the journal.
-    fn waiting_process(&self) -> Option<u32> {
-        let bell = self.served.journal().with_extension("journal.confirm");
-        let made = fs::metadata(&bell).and_then(|meta| meta.modified()).ok()?;
-        let _ = made;
-        bell.exists().then_some(0)
+    /// The bell of a program that waits: which it is.
+    fn bell(&self) -> Option<(u64, i64, i64)> {
+        let bell = fs::metadata(self.served.journal().with_extension("journal.confirm")).ok()?;
+        Some((bell.ino(), bell.mtime(), bell.mtime_nsec()))
     }
 
     fn confirm(&mut self) -> Said {
@@ -339,7 +345,7 @@ impl World {
     fn foreign(&mut self, what: Foreign) -> Said {
         let clock = Arc::new(SystemClock::new());
         let function = Box::new(self.served.model.function(1));
-        if self.served.model.faults_waiting() > 0 {
+        if self.served.model.faults_waiting() > 0 || self.oracle.is_unsettled() {
             return Said::Nothing;
         }
         let mut other = Adapter::from_device(function, clock.clone(), AttachOptions::default()).expect("it attaches");
@@ -373,7 +379,7 @@ impl World {
 
     /// On purpose: the head that was kept beside the journal goes.
     fn put_back(&mut self) -> Said {
-        if self.waits.is_some() {
+        if self.waits.is_some() || self.oracle.is_unsettled() {
             return Said::Nothing;
         }
         let Some(copy) = &self.copy else { return Said::Nothing };
@@ -405,15 +411,15 @@ fn refused(ran: &Ran) -> Said {
     let has = |words: &str| text.contains(words);
     let reason = if has("process ") && has("has the adapter") || has("hung up") || has("another process") {
         Reason::Busy
+    } else if has("no change waits") || has("nothing is kept") || has("nothing is reserved") {
+        Reason::Nothing
     } else if has("the clock shows") {
         Reason::Clock
     } else if has("waits for confirmation") {
         Reason::Waits
     } else if has("is bound to") || has("is reserved for") || has("is held") {
         Reason::Held
-    } else if has("no change waits") || has("nothing is kept") || has("nothing is reserved") {
-        Reason::Nothing
-    } else if has("had to be confirmed by") {
+    } else if has("had to be confirmed by") || has("was not confirmed in time") {
         Reason::Late
     } else if ran.code == 4 {
         Reason::Foreign

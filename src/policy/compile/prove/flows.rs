@@ -40,7 +40,7 @@ struct Link {
 }
 
 /// One address, and what decides about it.
-pub(super) struct Side<'a> {
+pub(super) struct AddressProof<'a> {
     proof: &'a Proof<'a>,
     task: &'a Task<'a>,
     document: &'a Document,
@@ -119,7 +119,7 @@ impl Family for u128 {
     }
 }
 
-impl<'a> Side<'a> {
+impl<'a> AddressProof<'a> {
     pub fn of(proof: &'a Proof<'a>, task: &'a Task<'a>, alone: &'a mut Alone) -> Self {
         // One binding at a time: the evaluator searches through all that the document has.
         let policy = task.binding.and_then(|binding| proof.document.policies.get(binding.policy));
@@ -131,7 +131,7 @@ impl<'a> Side<'a> {
         let foreign = UNUSED_MACS.into_iter().find(|mac| !task.macs.contains(mac));
         let macs: SmallVec<[MacAddr; 2]> = task.macs.iter().copied().chain(foreign).collect();
         let near = Near::new(proof.image, proof.target, Some(task.ip), &macs);
-        Side { proof, task, document, near, links: links(task, &macs, proof.target.physical_ports) }
+        AddressProof { proof, task, document, near, links: links(task, &macs, proof.target.physical_ports) }
     }
 
     /// Runs all flows.

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use foldhash::{HashMap, HashMapExt};
 use smallvec::{SmallVec, smallvec};
 
-use super::flows::Side;
+use super::flows::AddressProof;
 use super::near::{block_of_ip, block_of_mac};
 use super::{Proof, ether_type_of};
 use crate::policy::compile::parallel;
@@ -128,7 +128,7 @@ impl<'a> Sides<'a> {
         };
         let worth = firsts.iter().map(|(_, task)| rules(task)).sum::<usize>() / RULES;
         let alone = || Alone::of(self.proof.document);
-        let run = |alone: &mut Alone, (_, task): &(usize, &Task<'a>)| Side::of(self.proof, task, alone).flows();
+        let run = |alone: &mut Alone, (_, task): &(usize, &Task<'a>)| AddressProof::of(self.proof, task, alone).flows();
         let mut wrong: BTreeMap<usize, CompileError> = BTreeMap::new();
         for ((place, _), found) in firsts.iter().zip(parallel::map(&firsts, worth, alone, run)) {
             wrong.extend(found.err().map(|error| (*place, error)));
@@ -138,7 +138,7 @@ impl<'a> Sides<'a> {
             if wrong.contains_key(&task.first) || task.is_like(&self.all[task.first], self.proof) {
                 return Ok(());
             }
-            Side::of(self.proof, task, alone).flows()
+            AddressProof::of(self.proof, task, alone).flows()
         };
         let found = parallel::map(&others, others.len() / COMPARED, alone, again);
         let others = others.iter().zip(found).filter_map(|((place, _), found)| Some((*place, found.err()?)));
