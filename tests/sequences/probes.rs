@@ -68,7 +68,8 @@ impl Probe {
     pub fn words(&self) -> Option<String> {
         let header = self.packet.ip.filter(|_| self.mac == self.container)?;
         let (proto, ports) = (if header.proto == Some(17) { "udp" } else { "tcp" }, header.ports?);
-        Some(format!("{proto} {}:{} > {}:{}", header.src, ports.0, header.dst, ports.1))
+        let way = if self.direction == Direction::Rx { "in" } else { "out" };
+        Some(format!("{proto} {}:{} > {}:{} {way}", header.src, ports.0, header.dst, ports.1))
     }
 
     /// As a policy sees it.

@@ -301,13 +301,15 @@ impl World {
     }
 
     fn confirm(&mut self) -> Said {
+        let strange = self.served.model.faults_waiting() > 0 || self.oracle.is_amiss();
         let Some(ran) = self.run(&["confirm", "--json"]) else { return Said::Died };
         if ran.code != 0 {
             return refused(&ran);
         }
         if let Some(child) = self.waits.take() {
             let waited = Ran::from(child.wait_with_output().expect("it ends"));
-            assert_eq!(waited.code, 0, "it was confirmed: {}", waited.stderr);
+            // What it reads of the adapter when all is done may go wrong.
+            assert!(waited.code == 0 || strange, "it was confirmed: {}", waited.stderr);
         }
         Said::done()
     }
@@ -332,7 +334,9 @@ impl World {
     /// Asks the program why a flow passes.
     fn explain(&mut self, probe: usize) -> Said {
         let (at, probe) = (probe % pool().len(), probe % probes().len());
-        let Some(words) = probes()[probe].words() else { return Said::Nothing };
+        let Some(words) = probes()[probe].words().filter(|_| pool()[at].bound >> probe & 1 == 1) else {
+            return Said::Nothing;
+        };
         self.tally.steps += 1;
         let file = file(at).display().to_string();
         let ran = crate::common::nicfw(&["explain", &file, &words, "--json"]);

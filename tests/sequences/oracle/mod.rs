@@ -294,6 +294,11 @@ impl Oracle {
         self.half || self.doubt || self.book.left
     }
 
+    /// Something has happened to the adapter that its journal does not say.
+    pub fn is_amiss(&self) -> bool {
+        self.amiss
+    }
+
     /// The journal has ended with its process: nobody knows any more what was promised.
     pub fn forgets(&mut self) {
         self.book.promises.clear();
@@ -336,6 +341,7 @@ impl Oracle {
     ) -> Result<(), String> {
         self.amiss |= trouble.rebooted;
         self.worn |= trouble.armed;
+        let waited = self.process.is_some();
         if self.whole && told.sound == Some(false) {
             return if self.foreign {
                 self.same(seen, trouble)
@@ -374,6 +380,8 @@ impl Oracle {
             return Err("4, 5, 6: it is done, and had to be refused or to come to something else".into());
         }
         let claims = match step {
+            // The program that waits confirms without a look at the adapter.
+            Step::Confirm if waited => false,
             Step::Audit | Step::Poll | Step::Repair if self.whole => told.sound == Some(true),
             _ if self.whole => true,
             Step::Confirm | Step::Counters | Step::Commit => false,
@@ -421,6 +429,7 @@ impl Oracle {
         let believed = match step {
             Step::Start | Step::Adopt { .. } | Step::Repair => true,
             Step::Recover => !told.idle,
+            Step::Confirm if self.shows != Shows::Promised => false,
             _ => self.whole && told.sound != Some(false),
         };
         if believed && !trouble.rebooted {
