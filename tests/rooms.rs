@@ -38,6 +38,7 @@ const LICENSED_UNSAFE: &[&str] = &[
     "ffi/src/process.rs",
     "ffi/src/version.rs",
     "ffi/benches/boundary.rs",
+    "ffi/tests/counters.rs",
     "fuzz/src/targets/c_calls.rs",
 ];
 

@@ -60,7 +60,7 @@ const AGAIN: [&str; 7] =
 fn what_an_older_version_imported_too_openly_is_found() {
     let ran = nicfw(&AGAIN);
     assert_eq!((ran.code, ran.stderr.as_str()), (2, ""), "{}", ran.stdout);
-    let first = "opens in: c1 10.30.1.17 by 02:00:0a:1e:01:11, tcp, remote any but 10.0.0.9/32, without ports\n";
+    let first = "opens in: c1 10.30.1.17 by 02:00:0a:1e:01:11, tcp, remote 0.0.0.0/0 but 10.0.0.9/32, without ports\n";
     assert!(ran.stdout.starts_with(first), "{}", ran.stdout);
     assert!(ran.stdout.contains("\n    by: "), "{}", ran.stdout);
     let last = "cli/tests/imports/behind-target-e922d4a.yaml: container c1 gets more than tests/data/import/condition-behind-target.save, \

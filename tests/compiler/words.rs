@@ -308,7 +308,8 @@ fn counters_belong_to_bindings_and_rules_and_run_out_quietly() {
     let compiled = Compiled::new(&document, &few, None).unwrap();
     let counted: Vec<_> = compiled.image().rules.iter().filter(|(_, entry)| entry.counter.is_some()).collect();
     assert_eq!((counted.len(), counted.iter().filter(|(key, _)| key.is_base()).count()), (3, 2));
-    assert_eq!(compiled.warnings()[0], "3 entries go without a counter: 6 counters are needed, the adapter has 3");
+    let said = "3 entries go without a counter: 6 counters are needed, the adapter has 3";
+    assert!(compiled.warnings().iter().any(|warning| warning == said), "{:?}", compiled.warnings());
     let usage = compiled.usage().iter().find(|usage| usage.table == Table::Counters).unwrap();
     assert_eq!((usage.used(), usage.free(), usage.missing()), (3, 0, 3));
 }

@@ -75,7 +75,8 @@ pub(super) fn dead_denies(
                 match decided {
                     // What it decides it denies to groups alone, and without it nothing would allow it.
                     (_, Cause::Rule { place: decides, .. }) if decides == *place => {
-                        if !cell.is_of_groups() || without().0 != decided.0 {
+                        let denies_groups_alone = cell.is_of_groups() && without().0 == decided.0;
+                        if !denies_groups_alone {
                             out.remove(place);
                         }
                     }

@@ -207,12 +207,15 @@ impl Rewriting {
         self.differences.iter().filter(|difference| difference.verdict == Verdict::Deny)
     }
 
-    /// Flows newly allowed, flows newly denied, entries.
-    fn price(&self) -> (u128, u128, u64) {
+    /// Flows newly allowed, flows newly denied, entries. Where flows are too many to be counted, as with all IPv6 addresses, the
+    /// kinds of them decide before the entries.
+    fn price(&self) -> (u128, u128, usize, u64) {
         let flows =
             |all: &mut dyn Iterator<Item = &Difference>| all.map(Difference::flows).fold(0, u128::saturating_add);
         let entries = self.usage.iter().find(|usage| usage.table == super::Table::Rules);
-        (flows(&mut self.allowed()), flows(&mut self.denied()), entries.map_or(0, |usage| usage.needed))
+        let denied = flows(&mut self.denied());
+        let kinds = if denied == u128::MAX { self.denied().count() } else { 0 };
+        (flows(&mut self.allowed()), denied, kinds, entries.map_or(0, |usage| usage.needed))
     }
 }
 

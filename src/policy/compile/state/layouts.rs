@@ -45,15 +45,17 @@ fn tree_entries(ends: &Ends) -> u64 {
     1 + 2 * ends.iter().map(|word| u64::from(word.count_ones())).sum::<u64>()
 }
 
+/// Ports of one side, of those that a piece names.
+type PortsOf = fn(NamedSets<'_>) -> Option<&PortSet>;
+
 impl State {
     /// The refusal where the ports of the units that are new take far more entries of a port-range tree than there are: what
     /// they take whatever the layout, counted before they are cut into classes.
     pub(super) fn too_many_ports(&self, work: &Work, document: &Document, target: &Target) -> Option<CompileError> {
         let there = u64::from(target.sizes.port_tree_entries);
         let fresh = || work.touched.keys().filter_map(|key| self.units.get(key)).map(|used| &used.unit);
-        let of: [(Table, fn(NamedSets<'_>) -> Option<&PortSet>); 2] =
-            [(Table::RemotePortTree, |sets| sets.1), (Table::LocalPortTree, |sets| sets.2)];
-        let ends_of = |unit: &Unit, ports: fn(NamedSets<'_>) -> Option<&PortSet>, ends: &mut Ends| {
+        let of: [(Table, PortsOf); 2] = [(Table::RemotePortTree, |sets| sets.1), (Table::LocalPortTree, |sets| sets.2)];
+        let ends_of = |unit: &Unit, ports: PortsOf, ends: &mut Ends| {
             unit.pieces.iter().for_each(|piece| add_ends(ports(named_sets(piece)), ends));
         };
         of.into_iter().find_map(|(table, ports)| {
