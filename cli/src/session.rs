@@ -86,7 +86,7 @@ impl Session {
         let file = file(journal, adapter.info());
         let at = options(locator, journal);
         match open(&file, journal, adapter.info()) {
-            Ok(journal) => Ok(Self::go_on(adapter, journal, file, locator, at)),
+            Ok(journal) => Ok(Self::go_on(adapter, journal, file, locator, at).map_err(|stranger| *stranger)),
             Err(unopened) => {
                 adapter.detach().map_err(|e| failed(locator, &e))?;
                 Err(unopened.into())
@@ -106,7 +106,7 @@ impl Session {
             Ok(journal) => {
                 return Ok(match Self::go_on(adapter, journal, file, locator, options(locator, named)) {
                     Ok(session) => Opened::Session(Box::new(session)),
-                    Err(stranger) => Opened::Stranger(Box::new(stranger)),
+                    Err(stranger) => Opened::Stranger(stranger),
                 });
             }
             Err(unopened) => unopened,
@@ -141,12 +141,12 @@ impl Session {
         file: PathBuf,
         locator: &Locator,
         at: String,
-    ) -> Result<Self, Stranger> {
+    ) -> Result<Self, Box<Stranger>> {
         let note = Note::take(&file, locator).inspect_err(|e| log::warn!("{}: {e}", file.display())).ok();
         let (clock, locator) = (Arc::new(SystemClock::new()), locator.clone());
         match Firewall::attach(adapter, journal, clock, Settings::default()) {
             Ok((firewall, recovery)) => Ok(Self { firewall, recovery, file, locator, at, note }),
-            Err(refused) => Err(Stranger { refused: *refused, file, locator, at, note }),
+            Err(refused) => Err(Box::new(Stranger { refused: *refused, file, locator, at, note })),
         }
     }
 

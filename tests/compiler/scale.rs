@@ -162,9 +162,9 @@ impl Random {
     fn rule(&mut self) -> Rule {
         let host = 32 - (8 + self.below(21));
         let first = self.below(1 << 32) >> host << host;
-        let remote = Interval { first, last: first | ((1_u64 << host) - 1) as u32 };
+        let remote = Interval { first, last: first | ((1 << host) - 1) };
         let remote = AddrSet { v4: IntervalSet::from_intervals([remote]), ..AddrSet::empty() };
-        let (a, b) = (self.below(65536) as u16, self.below(65536) as u16);
+        let [a, b] = [self.below(65536), self.below(65536)].map(|port| u16::try_from(port).unwrap());
         let direction = if self.below(2) == 0 { Direction::Rx } else { Direction::Tx };
         let rule = allow(direction, remote, None, Some(port_set(&[(a.min(b), a.max(b))])));
         let denies = self.below(3) == 0;

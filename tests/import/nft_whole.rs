@@ -171,7 +171,7 @@ fn comparisons_by_size_masks_and_types() {
         (rule(10, json!([compare(fib, "==", json!("local")), {"accept": null}])), "allow: in, proto: any, replies: no"),
         (rule(10, json!([compare(masked, "==", json!("syn")), {"drop": null}])), "deny: in, proto: tcp"),
     ] {
-        assert_eq!(rules(&input(&[item.clone()]))[0], expected, "{item}");
+        assert_eq!(rules(&input(std::slice::from_ref(&item)))[0], expected, "{item}");
     }
     // A field of a packet in the packet is not the packet's.
     let inner = json!({"payload": {"tunnel": "vxlan", "protocol": "ip", "field": "saddr"}});

@@ -4,6 +4,7 @@
 //!
 //! `PROPTEST_RNG_SEED` chooses the walks, `NICFW_SEQUENCES_STEPS` how many processes they start together.
 
+#[expect(dead_code, reason = "other suites use the rest")]
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../../../tests/sequences/documents.rs"]
@@ -11,15 +12,18 @@ mod documents;
 mod found;
 #[path = "../../../tests/sequences/machine.rs"]
 mod machine;
+#[expect(dead_code, reason = "other suites use the rest")]
 #[path = "../../../tests/sequences/oracle/mod.rs"]
 mod oracle;
 #[path = "../../../tests/sequences/probes.rs"]
 mod probes;
 #[path = "../../../tests/sequences/promise.rs"]
 mod promise;
+#[expect(dead_code, reason = "other suites use the rest")]
 #[path = "../common/served.rs"]
 mod served;
 mod shifted;
+#[expect(dead_code, reason = "other suites use the rest")]
 #[path = "../../../tests/sequences/step.rs"]
 mod step;
 mod world;

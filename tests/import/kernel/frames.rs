@@ -97,7 +97,7 @@ impl Frame {
     }
 
     /// The frame, sent to where another came from: its source may be translated.
-    pub fn to_source_of(&self, bytes: &[u8]) -> Self {
+    pub fn back_to(&self, bytes: &[u8]) -> Self {
         let word = |at: usize| bytes.get(at..at + 2).map(|word| u16::from_be_bytes([word[0], word[1]]));
         let (dst, behind): (IpAddr, usize) = if self.src.is_ipv4() {
             (<[u8; 4]>::try_from(&bytes[12..16]).unwrap().into(), 20)

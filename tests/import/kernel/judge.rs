@@ -267,7 +267,7 @@ fn passed(network: &Network, view: View, sent: &[(Frame, usize)]) -> BTreeSet<u1
     for (at, (frame, step)) in sent.iter().enumerate() {
         let frame = match opener.take() {
             // Whoever answers does so to the address that he sees.
-            Some(seen) if *step == 1 => frame.to_source_of(&seen),
+            Some(seen) if *step == 1 => frame.back_to(&seen),
             _ => *frame,
         };
         let bytes = frame.bytes(number(at));

@@ -405,9 +405,7 @@ impl Oracle {
                 self.more(seen),
                 self.less(seen)
             ));
-        } else if claims {
-            self.shows = Shows::Frozen;
-        } else if trouble.rebooted && self.cached.contains(&seen) {
+        } else if claims || (trouble.rebooted && self.cached.contains(&seen)) {
             self.shows = Shows::Frozen;
         } else if seen != self.was {
             return Err("1: it changed what passes".into());

@@ -1,6 +1,8 @@
 //! Images that are broken on purpose, in one place each, and proved in both ways: as a whole, and as an increment to the
 //! image before.
 
+#![expect(clippy::type_complexity, reason = "tables of named changes")]
+
 mod increment;
 
 use std::collections::BTreeMap;
