@@ -42,7 +42,7 @@ targets! {
     compiler: ;
     driver: "src/nic/mod.rs from_device";
     flow_text: "src/policy/flow_text.rs FlowText";
-    frame: "firmware-model/src/packet.rs parse" "firmware-model/src/model.rs carry" "firmware-model/src/model.rs judge";
+    frame: "firmware-model/src/packet.rs parse" "firmware-model/src/packet.rs parse_captured" "firmware-model/src/model.rs carry" "firmware-model/src/model.rs judge";
     import_classbench: "src/policy/import/mod.rs import";
     import_dpdk_acl: "src/policy/import/mod.rs import";
     import_iptables: "src/policy/import/mod.rs import";
@@ -54,7 +54,7 @@ targets! {
     model_pci: "firmware-model/src/pci/config_space.rs write" "firmware-model/src/pci/msix.rs write";
     names: "src/tables/addr.rs MacAddr" "src/device/address.rs PciAddress" "src/device/locator.rs Locator" "src/policy/lint/mod.rs Date"
         "src/clock.rs Timestamp";
-    pcap: "cli/src/capture.rs read_from";
+    pcap: "cli/src/capture.rs read_from" "cli/src/capture.rs bytes";
     policy_text: "src/policy/parse/mod.rs parse";
     table_op: "src/tables/codec.rs decode";
     vfio_user_client: "src/device/vfio_user/client.rs over";

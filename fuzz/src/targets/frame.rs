@@ -9,7 +9,7 @@ use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::nic::AttachOptions;
 use nicfw::policy::{Compiled, Document, IpHeader, Packet};
 use nicfw::tables::{Direction, MacAddr};
-use nicfw_model::packet::{Headers, parse};
+use nicfw_model::packet::{Headers, parse, parse_captured};
 use nicfw_model::{FunctionConfig, Model, ModelConfig, Place};
 
 /// An adapter that holds the demo's policy.
@@ -36,6 +36,10 @@ impl Bench {
     }
 
     fn check(&self, frame: &[u8]) {
+        let captured = frame.first().map_or(0, |first| usize::from(*first) % (frame.len() + 1));
+        if let Ok(headers) = parse_captured(&frame[..captured], frame.len()) {
+            assert_eq!(Ok(headers), parse(frame), "of {captured} captured bytes");
+        }
         let Ok(Headers { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip }) = parse(frame) else { return };
         let ip = ip.map(|ip| IpHeader { src: ip.src, dst: ip.dst, proto: ip.proto, ports: ip.ports });
         let packet = Packet { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip };
