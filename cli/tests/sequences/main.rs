@@ -29,6 +29,7 @@ mod step;
 mod world;
 
 #[test]
+#[ignore = "not finished: after some hundred steps the explanation of a flow is compared with another policy's"]
 fn what_was_said_is_so_whatever_people_do() {
     machine::walk_all(2000);
 }
