@@ -39,6 +39,7 @@ const LICENSED_UNSAFE: &[&str] = &[
     "ffi/src/version.rs",
     "ffi/benches/boundary.rs",
     "ffi/tests/counters.rs",
+    "ffi/tests/sequences/world.rs",
     "fuzz/src/targets/c_calls.rs",
 ];
 

@@ -185,7 +185,13 @@ impl Nic {
         match leave {
             nicfw_leave::NICFW_LEAVE_RULES => {}
             nicfw_leave::NICFW_LEAVE_BLOCKED => adapter.set_override(Override::Block)?,
-            nicfw_leave::NICFW_LEAVE_EMPTY => adapter.reset_rules()?,
+            // It opens last, so that what fails in between leaves the adapter closed.
+            nicfw_leave::NICFW_LEAVE_EMPTY => {
+                adapter.set_override(Override::Block)?;
+                adapter.reset_rules()?;
+                adapter.commit_cache()?;
+                adapter.set_override(Override::None)?;
+            }
         }
         Ok(adapter.detach()?)
     }

@@ -1,6 +1,6 @@
 //! Sequences as people make them: every verb in any order, several processes and containers, processes that die at any call,
 //! clocks that jump, addresses that move, journals that are copied, others who write rules, and management controllers that
-//! reboot. `oracle.rs` says which sentences are looked at after each step.
+//! reboot. `oracle/mod.rs` says which sentences are looked at after each step.
 //!
 //! `PROPTEST_RNG_SEED` chooses the walks, `NICFW_SEQUENCES_STEPS` how many steps they take together; with
 //! `NICFW_SEQUENCES_TELL` each step is printed with what was said.

@@ -4,32 +4,31 @@
 //!
 //! `PROPTEST_RNG_SEED` chooses the walks, `NICFW_SEQUENCES_STEPS` how many processes they start together.
 
-#[expect(dead_code, reason = "other suites use the rest")]
 #[path = "../common/mod.rs"]
+#[expect(dead_code, reason = "other tests have golden files")]
 mod common;
 #[path = "../../../tests/sequences/documents.rs"]
 mod documents;
 mod found;
 #[path = "../../../tests/sequences/machine.rs"]
 mod machine;
-#[expect(dead_code, reason = "other suites use the rest")]
 #[path = "../../../tests/sequences/oracle/mod.rs"]
+#[expect(dead_code, reason = "it also judges journals that end with their process")]
 mod oracle;
 #[path = "../../../tests/sequences/probes.rs"]
 mod probes;
 #[path = "../../../tests/sequences/promise.rs"]
 mod promise;
-#[expect(dead_code, reason = "other suites use the rest")]
 #[path = "../common/served.rs"]
+#[expect(dead_code, reason = "other tests have one policy")]
 mod served;
 mod shifted;
-#[expect(dead_code, reason = "other suites use the rest")]
 #[path = "../../../tests/sequences/step.rs"]
+#[expect(dead_code, reason = "others say themselves why they refuse")]
 mod step;
 mod world;
 
 #[test]
-#[ignore = "not finished: after some hundred steps the explanation of a flow is compared with another policy's"]
 fn what_was_said_is_so_whatever_people_do() {
     machine::walk_all(2000);
 }

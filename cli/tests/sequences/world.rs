@@ -29,7 +29,7 @@ use crate::shifted::Shifted;
 use crate::step::{Foreign, Holds, Reason, Said, Step, Told, Wrong};
 
 /// Longer than anything that is waited for takes.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(60);
 
 pub struct World {
     served: Served,
@@ -83,7 +83,9 @@ impl World {
             step => step,
         };
         self.observed(step, |world| world.act(step))?;
-        if matches!(step, Step::Pass { .. } | Step::SetClock { .. }) && self.oracle.overdue(self.clock.time()) {
+        // Nothing goes back in an adapter that somebody else has changed.
+        let due = self.oracle.overdue(self.clock.time()) && !self.oracle.is_amiss();
+        if due && matches!(step, Step::Pass { .. } | Step::SetClock { .. }) {
             let until = Instant::now() + LONG;
             while self.waits.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None))) {
                 if Instant::now() > until {
@@ -132,6 +134,14 @@ impl World {
         }
         if std::env::var_os("NICFW_SEQUENCES_TELL").is_some() {
             println!("{step:?}: {said:?}");
+        }
+        let busy = matches!(said, Said::Refused { reason: Reason::Busy, .. } | Said::Nothing);
+        if step.needs_process() && !matches!(step, Step::Confirm | Step::Poll) && !busy && self.waits.is_some() {
+            // Whoever waited has just ended, or nobody else could have the adapter.
+            if let Some(mut child) = self.waits.take_if(|_| !matches!(step, Step::Apply { confirm: Some(_), .. })) {
+                child.wait().expect("it ends");
+                self.oracle.dies();
+            }
         }
         let held = self.oracle.after(step, &said, seen, (before, after), Trouble { armed, rebooted });
         held.map_err(|broken| format!("{step:?}\n  {broken}"))
@@ -334,9 +344,9 @@ impl World {
     /// Asks the program why a flow passes.
     fn explain(&mut self, probe: usize) -> Said {
         let (at, probe) = (probe % pool().len(), probe % probes().len());
-        let Some(words) = probes()[probe].words().filter(|_| pool()[at].bound >> probe & 1 == 1) else {
-            return Said::Nothing;
-        };
+        let number = probes()[probe].container;
+        let own = pool()[at].addresses(number).is_some_and(|ips| ips.contains(&number));
+        let Some(words) = probes()[probe].words().filter(|_| own) else { return Said::Nothing };
         self.tally.steps += 1;
         let file = file(at).display().to_string();
         let ran = crate::common::nicfw(&["explain", &file, &words, "--json"]);

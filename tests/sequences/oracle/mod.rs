@@ -165,13 +165,19 @@ impl Oracle {
         trouble: Trouble,
     ) -> Result<(), String> {
         let (may, _) = self.during(step, time.0, trouble.rebooted);
+        // What is put right first may be committed before what follows.
+        let of = |promise: &Promise| self.ways(promise, step, time).attached;
+        let first: Vec<Mask> = self.book.promises.iter().flat_map(of).map(|found| found.passes()).collect();
+        self.cached.extend(first);
         let was = self.was;
         let held = self.held(step, said, seen, time, trouble, may);
         self.was = seen;
         let waits = matches!((step, said), (Step::Apply { confirm: Some(_), .. }, Said::Done(_)));
         let own = step.needs_process() || matches!(step, Step::Adopt { .. } | Step::Repair);
         let busy = matches!(said, Said::Refused { reason: Reason::Busy, .. });
-        if self.whole && own && !waits && !busy {
+        // Whoever waits goes on waiting.
+        let late = *step == Step::Confirm && matches!(said, Said::Refused { .. });
+        if self.whole && own && !waits && !busy && !late {
             self.dies();
         }
         held.map_err(|sentence| {
@@ -306,7 +312,8 @@ impl Oracle {
         (self.shows, self.amiss) = (self.frozen(), true);
     }
 
-    fn dies(&mut self) {
+    /// The process is gone.
+    pub fn dies(&mut self) {
         self.process = None;
         (self.doubt, self.worn) = (false, false);
     }
@@ -343,7 +350,7 @@ impl Oracle {
         self.worn |= trouble.armed;
         let waited = self.process.is_some();
         if self.whole && told.sound == Some(false) {
-            return if self.foreign {
+            return if self.foreign || trouble.armed {
                 self.same(seen, trouble)
             } else {
                 Err("5: it finds drift, and nobody has written".into())
@@ -405,7 +412,7 @@ impl Oracle {
                 self.more(seen),
                 self.less(seen)
             ));
-        } else if claims || (trouble.rebooted && self.cached.contains(&seen)) {
+        } else if trouble.rebooted && self.cached.contains(&seen) {
             self.shows = Shows::Frozen;
         } else if seen != self.was {
             return Err("1: it changed what passes".into());

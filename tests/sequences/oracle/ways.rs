@@ -88,6 +88,10 @@ impl Oracle {
             }
             all.attached.push(start.to);
         }
+        if *step == Step::Repair {
+            // What somebody else has changed is loaded again before anything is taken back.
+            all.done.extend(self.own_ways(promise, step, time).done);
+        }
         all
     }
 
