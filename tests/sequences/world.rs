@@ -192,6 +192,7 @@ impl World {
                 Said::done()
             }
             Step::Foreign { what } => self.foreign(*what),
+            Step::Copy if self.oracle.is_unsettled() => Said::Nothing,
             Step::Copy => {
                 self.copy = Some(self.store.after_crash(0).bytes());
                 Said::done()

@@ -383,7 +383,7 @@ impl World {
 
     fn copy(&mut self) -> Said {
         let (journal, copy) = (self.served.journal(), self.served.journal().with_extension("copy"));
-        if !journal.exists() || self.waits.is_some() {
+        if !journal.exists() || self.waits.is_some() || self.oracle.is_unsettled() {
             return Said::Nothing;
         }
         fs::copy(journal, &copy).expect("it can be copied");

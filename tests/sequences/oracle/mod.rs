@@ -198,7 +198,7 @@ impl Oracle {
         match (step, said) {
             (Step::Arm { .. } | Step::Pass { .. } | Step::SetClock { .. } | Step::Explain { .. }, _)
             | (_, Said::Nothing) => self.same(seen, trouble),
-            (Step::Copy, _) => {
+            (Step::Copy, Said::Done(_)) => {
                 self.copy = Some(self.book.clone());
                 self.same(seen, trouble)
             }
@@ -294,8 +294,8 @@ impl Oracle {
         self.process.is_some() && self.book.promises.iter().filter_map(|p| p.waiting.as_ref()).any(late)
     }
 
-    /// Something is half done, or the adapter may drop all traffic. What somebody else writes now is not told from what was
-    /// half done by anybody, and an override is told by no command: a journal that knows nothing of either is believed.
+    /// Something is half done, or the adapter may drop all traffic. What somebody else writes now, or has written since the
+    /// journal was copied, is not told from what was half done by anybody, and an override is told by no command: a journal that knows nothing of either is believed.
     pub fn is_unsettled(&self) -> bool {
         self.half || self.doubt || self.book.left
     }
@@ -480,8 +480,13 @@ impl Oracle {
         may: Mask,
     ) -> Result<(), String> {
         self.worn |= trouble.armed;
-        let strange =
-            self.amiss || self.doubt || self.worn || trouble.armed || trouble.rebooted || self.shows != Shows::Promised;
+        let strange = self.amiss
+            || self.doubt
+            || self.worn
+            || self.old
+            || trouble.armed
+            || trouble.rebooted
+            || self.shows != Shows::Promised;
         let for_it: BTreeSet<Promise> = self
             .book
             .promises
@@ -499,6 +504,10 @@ impl Oracle {
             // What a process in doubt says is about what was there before.
             _ if self.doubt => {}
             _ => self.book.promises = for_it,
+        }
+        if *step == Step::Confirm && strange {
+            // A record that could not be taken back may be there.
+            self.under_way(step, time);
         }
         self.amiss |= trouble.rebooted;
         self.book.left |= strange && matches!(step, Step::Leave { .. });
@@ -536,6 +545,8 @@ impl Oracle {
                 if self.cached.contains(&seen) || seen == self.was { Ok(()) } else { self.within(seen, may) }
             }
             Holds::Unchanged => self.same(seen, trouble),
+            // Addresses that nobody has yet have no name.
+            Holds::Closed(who) if who.is_empty() && trouble.armed => self.within(seen, self.was),
             Holds::Closed(who) => {
                 let mut promises = self.book.promises.clone();
                 promises.iter().for_each(|_| ());
