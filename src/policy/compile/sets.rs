@@ -111,7 +111,7 @@ impl<T: Point> Space<T> {
     fn new(limit: usize, all: &[IntervalSet<T>]) -> Self {
         let named: Vec<usize> =
             (0..all.len()).filter(|at| !all[*at].is_empty() && size(&all[*at], limit).is_none()).collect();
-        let mut members = vec![None; all.len()];
+        let mut members: Vec<Option<Numbers>> = all.iter().map(|_| None).collect();
         for at in &named {
             members[*at] = Some(Numbers::new());
         }
