@@ -189,10 +189,10 @@ fn build(
     }
 }
 
-/// True if the repository has a test target of that name.
+/// True if the repository has a test target of that name; that of a folder within another one is `outer-inner`.
 fn has_target(repository: &Path, name: &str) -> bool {
     let tests = repository.join("tests");
-    tests.join(format!("{name}.rs")).is_file() || tests.join(name).join("main.rs").is_file()
+    tests.join(format!("{name}.rs")).is_file() || tests.join(name.replace('-', "/")).join("main.rs").is_file()
 }
 
 fn bar(len: usize, what: &str) -> ProgressBar {

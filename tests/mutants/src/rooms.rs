@@ -76,7 +76,11 @@ pub const ROOMS: &[Room] = &[
         name: "import",
         package: Package::Library,
         paths: &["src/policy/import"],
-        suites: &[unit("policy::import"), all("import")],
+        suites: &[
+            unit("policy::import"),
+            all("import"),
+            Suite { target: "import-kernel", tests: "files_written_by_hand" },
+        ],
     },
     Room {
         name: "firewall",
