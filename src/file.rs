@@ -2,16 +2,6 @@
 //!
 //! A path may lead to a device that never ends, to a pipe into which nobody writes, or to what is no file at all. Whatever
 //! it is, memory is bounded by the limit and silence by [`SILENCE`].
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read};

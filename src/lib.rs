@@ -10,6 +10,7 @@
 //!
 //! `tables` stands left of `nic`, because attaching reads the sizes that `tables` defines. `policy` is pure: it compiles a
 //! document to the content of the adapter's tables with no device at all.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod clock;
 pub mod error;

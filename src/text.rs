@@ -3,16 +3,6 @@
 //! Names, ids, reasons and tickets come from people and programs, and go to terminals, logs and journals. One rule says what
 //! such a text may be ([`check`]); whatever else has to be shown, because it is there already or because it is what is
 //! refused, is shown escaped ([`escaped`], [`quoted`]).
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 use std::borrow::Cow;
 

@@ -3,16 +3,6 @@
 //! Frames are as the adapter sees them, from the destination MAC on. Captures without Ethernet headers (Linux "cooked",
 //! loopback and raw IP) get one; what MACs it holds is then for the policy to say: see [`Frame::has_macs`]. What was not
 //! captured is not made up: a frame of which the parser would look at more than was captured has no headers.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod link;
 mod records;

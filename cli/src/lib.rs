@@ -3,6 +3,7 @@
 //! A command is a function in `cmd` that returns a `Report`: what to print and how to exit. Printing, exit codes and errors
 //! are dealt with here, once. A library, so that tests, fuzzing and packaging reach what the programs are made of.
 #![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod args;
 mod attached;

@@ -7,16 +7,7 @@
 //!
 //! Modules that export functions: [`version`](mod@version), [`codes`], [`log`](mod@log), [`probe`], [`adapter`], [`change`],
 //! [`policy`], [`builder`], [`compiled`], [`list`].
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![expect(non_camel_case_types, reason = "types are named as in C")]
 #![expect(
     clippy::missing_safety_doc,

@@ -27,17 +27,8 @@
 //! assert_eq!(crossing.judgements[0].judgement.verdict, Verdict::Allow);
 //! # Ok::<(), nicfw_model::packet::Runt>(())
 //! ```
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 pub mod engine;
 pub mod fault;

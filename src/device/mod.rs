@@ -8,16 +8,6 @@
 //!         -> vfio_user: the same, as messages  -> pool (DMA), registers (BAR) -> Device
 //! Machine -> probe: who holds what, what stands in the way, which commands clear it -> Suitability
 //! ```
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod address;
 mod config;

@@ -1,16 +1,6 @@
 //! Memory that the device can reach, addressed by IOVA.
 //!
 //! Such memory is never a `&[u8]`: the device may write it at any time. All access is by volatile or atomic copies.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod iova;
 mod mapped;

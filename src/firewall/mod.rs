@@ -29,16 +29,6 @@
 //! A reboot of the management controller loads what was committed last. It is committed, at most every
 //! [`Settings::commit_every`], after base denies of new bindings and after each tightening that nobody has to confirm any
 //! more. So a reboot can show a set that is older by this time, and by the time that a change waits for confirmation.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod apply;
 mod attach;

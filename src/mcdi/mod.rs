@@ -13,16 +13,6 @@
 //! assert_eq!((header.cmd, header.len, header.new_epoch), (Cmd::GET_VERSION, 0, true));
 //! assert_eq!(header.encode(), [0x0000_0088, 0]);
 //! ```
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod channel;
 #[cfg(test)]

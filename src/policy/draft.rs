@@ -1,14 +1,4 @@
 //! What was said, by a file or by code, before anybody checked that it makes sense: the one input of [`super::check`].
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 use std::fmt;
 use std::net::IpAddr;

@@ -2,16 +2,6 @@
 //!
 //! It follows the order that [`Document`]'s module gives, step by step, and knows nothing of tables: what the compiler
 //! makes is compared with it. Short on purpose, slow without regret.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;

@@ -19,16 +19,6 @@
 //! | `inner-vlan=`*id* | the second tag; needs `vlan=` | none |
 //! | `physical-port=`*n* | the port that it crosses | the first of the binding, or 0 |
 //! | `fragment` | a fragment that is not the first, which shows no ports | a whole packet |
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

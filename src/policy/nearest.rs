@@ -3,16 +3,6 @@
 //! Every allow is tried, in its own direction and by the replies that it admits. What is in the way is counted: fields of
 //! the rule that the flow is not in, a link that is not the binding's, and rules that decide before. The fewest win; of
 //! equals a rule of the flow's direction, then the first.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 use std::fmt;
 use std::net::IpAddr;

@@ -3,6 +3,7 @@
 //! Entries lie in order in pages of at most [`MOST`]; a copy shares all pages, and a change copies one page and the list of
 //! pages. So a copy of a large map that differs in one entry costs next to nothing, and [`Pages::changes`] finds the
 //! difference without a look at what is shared.
+#![expect(clippy::indexing_slicing, reason = "pages and places that it finds itself")]
 
 use std::borrow::Borrow;
 use std::sync::Arc;

@@ -1,14 +1,4 @@
 //! What is wrong with a document: every error with its place, what was expected and the way out.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 use std::fmt;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //!
 //! Entries with one local address stand in one block, and so do those that name no address but one MAC. A change replaces
 //! the blocks that it touches; all others are shared between the image before and the one after.
+#![expect(clippy::indexing_slicing, reason = "places that a search in the same block found")]
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -206,6 +207,7 @@ impl std::ops::Index<&RuleKey> for Rules {
 
     /// # Panics
     /// If there is no entry with this key.
+    #[expect(clippy::expect_used, reason = "as other maps do")]
     fn index(&self, key: &RuleKey) -> &ImageEntry {
         self.get(key).expect("an entry with this key")
     }

@@ -1,14 +1,4 @@
 //! The lists of a document.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;

@@ -1,16 +1,6 @@
 //! The single words of the two text forms (documents and flows): numbers, ports, protocols, addresses, dates.
 //!
 //! Strict on purpose: one spelling a value, so that what a person reads is what is enforced.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 use std::fmt::Display;
 use std::net::IpAddr;

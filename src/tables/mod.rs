@@ -18,16 +18,6 @@
 //! assert_eq!(codec::decode(encoded.cmd, &payload[..encoded.len])?, op);
 //! # Ok::<(), codec::CodecError>(())
 //! ```
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod addr;
 mod classes;

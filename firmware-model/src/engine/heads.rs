@@ -1,5 +1,5 @@
 //! Local sides that entries name: address, MAC, ether type and tags of an IPv4 frame, by one probe.
-#![cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "places are masked by the table's own size"))]
+#![expect(clippy::indexing_slicing, reason = "places are masked by the table's own size")]
 
 use std::net::IpAddr;
 

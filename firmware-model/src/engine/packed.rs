@@ -10,7 +10,7 @@
 //! Each arrow is one step for a whole batch, so that the loads of different frames do not wait for each other. Frames that have
 //! no such local side are left to the caller, as are all frames where the values do not fit a key or where the tables would
 //! become much larger than the rule table.
-#![cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "places are masked or bounded by the batch"))]
+#![expect(clippy::indexing_slicing, reason = "places are masked or bounded by the batch")]
 
 use std::net::IpAddr;
 

@@ -1,6 +1,6 @@
 //! What a frame shows and what an entry names, as numbers of 16 bits: see [`Values`](super::values::Values) for what a number
 //! means. Number 0 stands for a field that is not there, not looked at, or of no interest to any entry.
-#![cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "the arrays have a place for every field"))]
+#![expect(clippy::indexing_slicing, reason = "the arrays have a place for every field")]
 
 use nicfw::tables::MatchFields;
 

@@ -2,13 +2,7 @@
 //!
 //! A number also knows the combinations that name it. The combinations that can decide about a frame are those that are
 //! known to each of its numbers, mostly one above the base; the others need no lookup.
-#![cfg_attr(
-    not(test),
-    expect(
-        clippy::indexing_slicing,
-        reason = "the arrays have a place for every field, and numbers are given out here"
-    )
-)]
+#![expect(clippy::indexing_slicing, reason = "the arrays have a place for every field, and numbers are given out here")]
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;

@@ -1,16 +1,6 @@
 //! The one way from what was said to a [`Document`]: resolves every name and refuses what makes no sense.
 //!
 //! Files and the builder both end here, so neither can say what the other could not.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod addrs;
 mod bindings;

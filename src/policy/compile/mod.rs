@@ -18,23 +18,7 @@
 //!
 //! Everything is a pure function of document, target and previous result. All of it is kept in a [`state::State`]: a
 //! compilation starts from the one before it and does what the change touches.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
-#![cfg_attr(
-    not(test),
-    expect(
-        clippy::indexing_slicing,
-        reason = "positions in lists that it makes itself, of a document that was checked"
-    )
-)]
+#![expect(clippy::indexing_slicing, reason = "positions in lists that it makes itself, of a document that was checked")]
 
 mod assemble;
 mod base;

@@ -3,16 +3,6 @@
 //! For each local address and each class of links that the two documents tell apart, the regions of both are crossed;
 //! where the verdicts differ is a difference. Frames of no bound address are compared for each class of MACs. Classes and
 //! regions are disjoint, so differences are.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod link;
 

@@ -3,16 +3,6 @@
 //! The way of the text: [`yaml`] makes a small tree with positions and refuses what documents do not need (aliases, tags,
 //! repeated keys, depth); [`read`] turns the tree into a draft, key by key; `super::check` makes the document of it.
 //! Whatever is wrong on the way is collected, so that one look shows all errors.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod read;
 mod yaml;

@@ -26,16 +26,6 @@
 //! # Denies above the base
 //! A ranked lookup order makes them: exceptions of allows that rank below. Then what differs is closed first, and what such
 //! a deny is an exception of; the base denies guard it while the denies are exchanged; the allows come last.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 mod change;
 mod exceptions;

@@ -248,7 +248,7 @@ fn told(f: &mut fmt::Formatter<'_>, verdict: &str, all: &mut dyn Iterator<Item =
     if words.is_empty() {
         return write!(f, "Nothing is newly {verdict}");
     }
-    let mut first = words[..words.len().min(TOLD)].join("; ");
+    let mut first = words.get(..TOLD).unwrap_or(&words).join("; ");
     if let Some(letter) = first.get_mut(..1) {
         letter.make_ascii_uppercase();
     }

@@ -3,16 +3,6 @@
 //! One rule and one binding a line, with every default said and every set as short as it can be; [`pieces`] spells the single
 //! words, [`groups`] finds names for addresses, and [`lines`] puts the places in the original file back. Two texts are equal
 //! where the documents are, so a text can be kept in place of a document.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation
-    )
-)]
 
 pub(super) mod groups;
 mod lines;

@@ -103,7 +103,7 @@ impl Pump {
             }
             for (party, tap) in &self.taps {
                 while let Ok(len) = tap.recv(&mut frame) {
-                    self.carry(*party, &frame[..len]);
+                    self.carry(*party, frame.get(..len).unwrap_or_default());
                 }
             }
         }

@@ -81,7 +81,7 @@ impl Tcp {
         let Some(server) = &mut self.server else { return Ok(false) };
         let mut bytes = [0; Nonce::LEN];
         let Some(len) = not_yet(server.read(&mut bytes))? else { return Ok(false) };
-        Ok(nonce.is_in(&bytes[..len]))
+        Ok(nonce.is_in(bytes.get(..len).unwrap_or_default()))
     }
 
     /// Sends the nonce back; the returned receiver is the client's socket.
