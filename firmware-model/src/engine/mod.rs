@@ -1,6 +1,6 @@
 //! The rules engine: tables as the commands wrote them, and the judgement of frames.
 //!
-//! Everything that is assumed about the real engine comes from one [`EngineProfile`] (design: assumptions A1 to A14, each
+//! Everything that is assumed about the real engine comes from one [`EngineProfile`] (assumptions A1 to A14, each
 //! with its opposite). The engine shares types with the driver, but no code that turns a policy into tables or a frame
 //! into a verdict: the two sides check each other.
 

@@ -1,4 +1,4 @@
-//! Requests and answers of the commands that drivers of host queues send, typed from ef10.md 5 and 6 and mcdi.json.
+//! Requests and answers of the commands that drivers of host queues send, typed from ef10.md 5 and 6 and the public header.
 
 use super::tests::{done, failed, mc, v2};
 use super::*;

@@ -1,4 +1,4 @@
-//! Messages of the commands that drivers of host queues send, by the offsets of mcdi.json.
+//! Messages of the commands that drivers of host queues send, by the offsets of the public header `efx_regs_mcdi.h`.
 //!
 //! A driver may send more than the model knows, or less than the newest form has: a field that is not there reads as zero
 //! (ef10.md 5.7).

@@ -1,6 +1,6 @@
 //! The management controller: takes requests as bytes, checks privilege and length, answers as bytes.
 //!
-//! Codes, lengths, privileges and errors: ef10.md 4 to 7 and mcdi.json. Where no document says which error a misuse gets
+//! Codes, lengths, privileges and errors: ef10.md 4 to 7. Where no document says which error a misuse gets
 //! (ef10.md 7.8, point 8), the choice made here is written at its place. A command that is not in the table is unknown:
 //! ENOSYS.
 #![doc = include_str!("commands.md")]

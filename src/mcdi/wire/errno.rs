@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(McErrno(0x1c).to_string(), "ENOSPC");
         assert_eq!(McErrno(0x101c).to_string(), "FILTER_CLASH");
         let named = (0..=0xffff).filter(|code| McErrno(*code).name().is_some()).count();
-        assert_eq!(named, 56, "as many as mcdi.json lists");
+        assert_eq!(named, 56, "as many as ef10.md 4.5 lists");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! MCDI bytes: the header in its two forms, command codes, error codes, and one struct per message in use.
 //!
 //! Structs only, no behaviour beside encoding. All scalars are little-endian but where a field's type says network
-//! order; every struct has alignment 1 and no padding, so a struct is its bytes. Offsets and codes: ef10.md 4 to 7 and
-//! mcdi.json; struct names are those of the messages, `SetSecurityRuleIn` for `MC_CMD_SET_SECURITY_RULE_IN`.
+//! order; every struct has alignment 1 and no padding, so a struct is its bytes. Offsets and codes: ef10.md 4 to 7;
+//! struct names are those of the messages, `SetSecurityRuleIn` for `MC_CMD_SET_SECURITY_RULE_IN`.
 //!
 //! Driver and firmware model share these structs. What catches a mistake in them are the golden byte vectors in the
 //! tests, which are typed from the documents.
