@@ -42,6 +42,10 @@ pub mod journal;
 pub mod nic;
 pub mod policy;
 
+#[cfg(doc)]
+#[doc = include_str!("../docs/policy.md")]
+pub mod language {}
+
 pub use error::Error;
 pub use nic::Adapter;
 pub use tables::{

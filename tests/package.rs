@@ -5,8 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 /// Packages in the order in which they are published, and what they may hold beside what every package holds.
-const PACKAGES: &[(&str, &[&str])] =
-    &[("nicfw", &["src/"]), ("nicfw-model", &["src/"]), ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"])];
+const PACKAGES: &[(&str, &[&str])] = &[
+    ("nicfw", &["src/", "docs/policy.md"]),
+    ("nicfw-model", &["src/"]),
+    ("nicfw-cli", &["src/", "demo/", "examples/manuals.rs"]),
+];
 
 /// What every package holds; the last three are cargo's own.
 const EVERYWHERE: &[&str] = &[

@@ -1,6 +1,6 @@
 //! A validated document: bindings, policies and their rules, with every name resolved.
 //!
-//! # Semantics that the README's table of rules refers to
+//! # How a frame is decided
 //! One frame is judged once per side ([`super::Flow`]); local is the host's side. The first of these that applies decides:
 //!
 //! 1. **A bound local IP**: a frame of another MAC than the one that the container alone owns, of another VLAN than the

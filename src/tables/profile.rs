@@ -12,7 +12,7 @@ pub enum LookupOrder {
     Ranked(Vec<MatchFields>),
 }
 
-/// One assumption about the rules engine, by its number in the README.
+/// One assumption about the rules engine, by its number in docs/assumptions.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Assumption {
     /// A1: an entry that names nothing but local IP, local MAC or physical port ranks below every entry that names more.
