@@ -158,7 +158,7 @@ fn a_reboot_ends_an_override(config: EngineConfig) -> bool {
 /// `name: the opposite of this assumption breaks this promise`.
 macro_rules! rests_on {
     ($($name:ident: $assumption:ident, $promise:ident;)*) => {
-        /// What the README's table lists.
+        /// What the table of docs/assumptions.md lists.
         const RESTS: &[(Assumption, &str)] = &[$((Assumption::$assumption, stringify!($name))),*];
         $(
             #[test]
@@ -196,14 +196,14 @@ rests_on! {
 }
 
 #[test]
-fn every_assumption_has_a_promise_and_a_line_in_the_readme() {
-    let readme = include_str!("../../README.md");
+fn every_assumption_has_a_promise_and_a_line_in_the_documents() {
+    let table = include_str!("../../docs/assumptions.md");
     for assumption in Assumption::ALL {
         let names: Vec<_> = RESTS.iter().filter(|(of, _)| *of == assumption).map(|(_, name)| *name).collect();
         assert!(!names.is_empty(), "{assumption:?} carries nothing");
         for name in names {
-            let row = readme.lines().find(|line| line.contains(name));
-            let row = row.unwrap_or_else(|| panic!("the README does not name {name}"));
+            let row = table.lines().find(|line| line.contains(name));
+            let row = row.unwrap_or_else(|| panic!("docs/assumptions.md does not name {name}"));
             assert!(row.contains(assumption.refuted_by()), "the row of {name} is to say: {}", assumption.refuted_by());
         }
     }

@@ -1,4 +1,4 @@
-//! The README's figures: ratios from interleaved runs in one sitting, medians with their spread. Nothing here fails on a slow
+//! The figures of docs/figures.md: ratios from interleaved runs in one sitting, medians with their spread. Nothing here fails on a slow
 //! machine.
 //!
 //! ```text

@@ -69,7 +69,7 @@ impl Counts {
     }
 }
 
-/// A number as the README writes it.
+/// A number as docs/changes.md writes it.
 pub fn in_words(number: u64) -> String {
     if number < 1000 { number.to_string() } else { format!("{},{:03}", number / 1000, number % 1000) }
 }
