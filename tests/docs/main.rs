@@ -2,5 +2,6 @@
 
 mod citations;
 mod links;
+mod named;
 mod pages;
 mod policies;

@@ -59,6 +59,8 @@ pub struct Page {
     /// Destinations of links and images, with their lines.
     pub links: Vec<(String, usize)>,
     pub snippets: Vec<Snippet>,
+    /// Code within lines, with its line.
+    pub code: Vec<(String, usize)>,
 }
 
 impl Page {
@@ -83,7 +85,11 @@ impl Page {
                     snippet = Some(Snippet { info: info.into_string(), text: String::new(), line });
                 }
                 Event::End(TagEnd::CodeBlock) => page.snippets.extend(snippet.take()),
-                Event::Text(words) | Event::Code(words) => {
+                Event::Text(_) | Event::Code(_) => {
+                    if let Event::Code(code) = &event {
+                        page.code.push((code.to_string(), line));
+                    }
+                    let (Event::Text(words) | Event::Code(words)) = event else { continue };
                     if let Some(heading) = &mut heading {
                         heading.push_str(&words);
                     }
