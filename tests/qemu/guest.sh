@@ -9,12 +9,13 @@
 #   --mem MIB                   guest memory                       (512)
 #   --cpus N                                                       (2)
 #   --timeout SECONDS           kill the guest after this long     (180)
+#   --boot FILE SCRIPT          iPXE and its script instead of Debian's kernel and INITRD; it speaks through the BIOS
 #   --device JSON               more vfio-user-pci properties without blanks, e.g. '"x-no-posted-writes":true'
 #   SOCKETS "-" starts a guest without a device.
 set -u
-[ $# -ge 3 ] || { sed -n 2,15p "$0"; exit 2; }
+[ $# -ge 3 ] || { sed -n 2,16p "$0"; exit 2; }
 cache=$1 initrd=$2 socks=$3; shift 3
-iommu=none tests= append= mem=512 cpus=2 limit=180 props=
+iommu=none tests= append= mem=512 cpus=2 limit=180 props= boot= bios=
 while [ $# -gt 0 ]; do
   case $1 in
     --iommu) iommu=$2; shift 2;;
@@ -23,6 +24,7 @@ while [ $# -gt 0 ]; do
     --mem) mem=$2; shift 2;;
     --cpus) cpus=$2; shift 2;;
     --timeout) limit=$2; shift 2;;
+    --boot) boot=$2 initrd=$3 bios=,graphics=off; shift 3;;
     --device) props=",$2"; shift 2;;
     --) shift; break;;
     *) echo "unknown argument $1" >&2; exit 2;;
@@ -46,16 +48,20 @@ for sock in $(echo "$socks" | tr , ' '); do
   devices="$devices -device pcie-root-port,id=rp$slot,chassis=$slot,slot=$slot"
   devices="$devices -device {\"driver\":\"vfio-user-pci\",\"bus\":\"rp$slot\",\"socket\":{\"type\":\"unix\",\"path\":\"$sock\"}$props}"
 done
+if [ -n "$boot" ]; then
+  set -- -kernel "$boot" "$@"
+else
+  # The kernel does not check at its start whether the timer ticks: on a busy machine it comes to the wrong answer.
+  set -- -kernel "$cache/vmlinuz" -append "console=ttyS0 quiet panic=-1 no_timer_check $append test=$tests" "$@"
+fi
 out=$(mktemp); trap 'rm -f "$out"' EXIT
-# Argument order matters: the IOMMU comes before every other PCI device. The kernel does not check at its start whether the
-# timer ticks: on a busy machine it comes to the wrong answer.
+# Argument order matters: the IOMMU comes before every other PCI device.
 # shellcheck disable=SC2086
 timeout -k 5 "$limit" "$cache/qemu-system-x86_64" \
-  -machine q35,memory-backend=ram -accel tcg -cpu max -smp "$cpus" -m "${mem}M" \
+  -machine "q35,memory-backend=ram$bios" -accel tcg -cpu max -smp "$cpus" -m "${mem}M" \
   -object "memory-backend-memfd,id=ram,size=${mem}M,share=on" \
   -nodefaults -no-user-config -display none -serial stdio -no-reboot \
-  -kernel "$cache/vmlinuz" -initrd "$initrd" \
-  -append "console=ttyS0 quiet panic=-1 no_timer_check $append test=$tests" \
+  -initrd "$initrd" \
   $i $devices "$@" < /dev/null 2>&1 | tee "$out"
 # When the server dies QEMU goes on and every access reads as ones.
 ! grep -qE 'failed to read header|vfio_user_.*(Unable to write|Timed out|timed out)' "$out" || { echo "FAIL: the server went away"; exit 1; }

@@ -10,6 +10,8 @@
 #               `iperf3 ADDRESS`; `pingless ADDRESS SOURCE`: that no ping comes back; `udp ADDRESS PORT SOURCE SECONDS`: how many of
 #               four datagrams come back; `came IP|MAC PORT|any`: how many frames of an IP, or of a MAC, came to a UDP port, counted
 #               behind the wire since the start (if CAPTURE names a file)
+#   If BOOT names an initramfs and BOOT_SCRIPT a script, machines that boot from the network get addresses from 192.0.2.50 on by
+#   DHCP, and by TFTP and HTTP these, and Debian's kernel.
 #   SOCKETS may have a container's function between the two.
 #   Must be started in user, network and PID namespaces of its own (unshare -Urn --fork --pid --kill-child): whatever it
 #   starts ends with it. Every tool it needs is in CACHE.
@@ -78,6 +80,16 @@ if [ -n "${CAPTURE:-}" ]; then
     "$b" arp -i wire0 -s 192.0.2.10 00:0f:53:00:00:01
     "$libs/ld-linux-x86-64.so.2" --library-path "$libs" "$cache/root/usr/bin/tcpdump" -Z root -i wire0 -Q in -s 64 -U \
         -w "$CAPTURE" 2> /dev/null &
+fi
+if [ -n "${BOOT:-}" ]; then
+    ln -s "$cache/vmlinuz" "$BOOT" "$www/"
+    cp "$BOOT_SCRIPT" "$www/boot.ipxe"
+    : > "$scratch/leases"
+    printf '%s\n' "start 192.0.2.50" "end 192.0.2.59" "interface wire0" "lease_file $scratch/leases" \
+        "option subnet 255.255.255.0" "option router 192.0.2.1" > "$scratch/udhcpd.conf"
+    "$b" udhcpd -f "$scratch/udhcpd.conf" > "$scratch/dhcp.log" 2>&1 &
+    "$libs/ld-linux-x86-64.so.2" --library-path "$libs" "$cache/root/usr/sbin/atftpd" --daemon --no-fork --user root \
+        --group root --bind-address 192.0.2.1 --logfile - "$www" > "$scratch/tftp.log" 2>&1 &
 fi
 "$b" httpd -f -p 192.0.2.1:8000 -h "$www" &
 # shellcheck disable=SC2016

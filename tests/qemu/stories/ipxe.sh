@@ -1,0 +1,33 @@
+# In the guest that iPXE has started (boot.ipxe): the kernel's own driver, sfc, takes the adapter that iPXE left.
+peer=192.0.2.1 own=192.0.2.2
+fail() {
+    echo "STORY FAILED: $*"
+    dmesg | tail -40
+    exit 1
+}
+within() {
+    tries=$1
+    shift
+    until "$@" > /dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return 1
+        usleep 100000
+    done
+}
+found() {
+    net=$(ls -d /sys/class/net/*/device 2> /dev/null | cut -d/ -f5)
+    [ -n "$net" ]
+}
+
+echo "STEP sfc takes the adapter that iPXE had"
+modprobe sfc || fail "modprobe"
+within 100 found || fail "no interface"
+[ "$(cat "/sys/class/net/$net/address")" = 00:0f:53:00:00:00 ] || fail "another MAC"
+ip addr add $own/24 dev "$net" && ip link set "$net" up || fail "up"
+within 100 ping -c 1 -W 1 $peer || fail "nobody answers"
+
+echo "STEP what it fetches is what is there"
+wget -q -O /tmp/file http://$peer:8000/file && wget -q -O /tmp/sum http://$peer:8000/sum || fail "wget"
+[ "$(md5sum < /tmp/file | cut -c1-32)" = "$(cut -c1-32 /tmp/sum)" ] || fail "another file"
+dmesg | grep -E 'sfc .*(fail|error|rc=-)|BUG:|WARNING:' && fail "see above"
+echo "STORY OK"
