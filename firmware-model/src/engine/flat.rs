@@ -47,16 +47,16 @@ struct Nodes {
 }
 
 impl Nodes {
-    /// Fills the cells that a cell leads to: as many levels down as they take.
-    fn fill(&self, part: &mut [Cell], cell: Cell) {
+    /// Fills the places that a cell leads to with what `says` makes of the cells there: as many levels down as they take.
+    fn fill<T: Copy>(&self, part: &mut [T], cell: Cell, says: &mut impl FnMut(Cell) -> T) {
         match (part, cell) {
-            ([place], cell) => *place = cell,
-            (part, Cell::Number(_)) => part.fill(cell),
+            ([place], cell) => *place = says(cell),
+            (part, Cell::Number(_)) => part.fill(says(cell)),
             (part, Cell::Node(node)) => {
                 let below = part.chunks_mut(part.len() >> self.digit);
                 for (digit, part) in below.enumerate() {
                     let at = ((node as usize) << self.digit) + digit;
-                    self.fill(part, self.cells.get(at).copied().unwrap_or(Cell::Number(0)));
+                    self.fill(part, self.cells.get(at).copied().unwrap_or(Cell::Number(0)), says);
                 }
             }
         }
@@ -84,12 +84,11 @@ impl Subnets {
             nodes.cells.resize((node << digit) as usize, Cell::Number(0));
             nodes.cells.extend(words.iter().map(cell));
         }
-        let mut top = vec![Cell::Number(0); 1 << TOP_BITS];
-        nodes.fill(&mut top, Cell::Node(0));
         flat.cells = (0..).take(column.len()).map(number_cell).collect();
         let known = || vec![None; nodes.cells.len() >> digit];
         let mut blocks = Blocks { nodes: &nodes, known: [known(), known()], cells: flat.cells, open: Vec::new() };
-        flat.top = top.into_iter().map(|cell| blocks.lead_to(cell, 0)).collect();
+        flat.top = vec![0; 1 << TOP_BITS];
+        nodes.fill(&mut flat.top, Cell::Node(0), &mut |cell| blocks.lead_to(cell, 0));
         while let Some((first, block, level)) = blocks.open.pop() {
             for (at, cell) in (first..).zip(block) {
                 let word = blocks.lead_to(cell, level + 1);
@@ -144,7 +143,7 @@ impl Blocks<'_> {
         let Some(known) = known else { return number_cell(0) };
         *known.get_or_insert_with(|| {
             let mut block = vec![Cell::Number(0); 1 << BLOCK_BITS];
-            self.nodes.fill(&mut block, cell);
+            self.nodes.fill(&mut block, cell, &mut |cell| cell);
             let mut shift = 0;
             while block.len() > 1 && block.chunks_exact(2).all(|pair| pair.first() == pair.last()) {
                 block = block.into_iter().step_by(2).collect();
