@@ -63,7 +63,7 @@ pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> R
     }
 
     cover(&mut to, &commons);
-    tighten(&mut to, &commons, &stale, &goal, short);
+    tighten(&mut to, &commons, &goal, short);
     loosen(&mut to, &routes, &goal)?;
     coarsen(&mut to, &routes, &goal)?;
     retire(&mut to, &new_rules);
@@ -149,14 +149,11 @@ fn cover(to: &mut Recorder<'_>, commons: &[Common; 2]) {
     }
 }
 
-/// Takes away every allow that is not common, and adds the new denies.
-fn tighten(to: &mut Recorder<'_>, commons: &[Common; 2], stale: &BTreeSet<RuleKey>, goal: &Rules, short: bool) {
+/// Takes away every allow that is not common, those that nothing reaches among them, and adds the new denies.
+fn tighten(to: &mut Recorder<'_>, commons: &[Common; 2], goal: &Rules, short: bool) {
     to.enter(Phase::Tighten);
     if !short {
         deny(to, goal);
-    }
-    for key in stale {
-        to.set(*key, Content::default());
     }
     for (key, content) in to.rules().clone() {
         let mut left = content;
