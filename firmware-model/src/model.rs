@@ -32,6 +32,9 @@ pub struct ModelConfig {
     pub switching: Switching,
     /// Bound to a controller.
     pub bound: bool,
+    /// Whether a function may send with its own MACs alone, unless it has the privilege for others. Off, so that the rules are
+    /// judged by every frame.
+    pub tx_mac_filtering: bool,
 }
 
 impl ModelConfig {
@@ -46,6 +49,7 @@ impl ModelConfig {
             variant: FirmwareVariant::RulesEngine,
             switching: Switching::Fixed,
             bound: false,
+            tx_mac_filtering: false,
         }
     }
 }
@@ -88,6 +92,7 @@ impl Model {
             variant: config.variant,
             switching: config.switching,
             bound: config.bound,
+            tx_mac_filtering: config.tx_mac_filtering,
             boot_count: 1,
             ports: (0..config.physical_ports).map(|_| Port::default()).collect(),
             rules_version: config.rules_version,

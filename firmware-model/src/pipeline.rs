@@ -1,6 +1,6 @@
 //! The way of a frame through the adapter: steer, judge, deliver.
 //!
-//! From the host: judged on TX; then to the functions at the same port that the destination MAC means, or to the wire, or
+//! From the host: refused if the adapter filters by MAC and it is not the sender's; judged on TX; then to the functions at the same port that the destination MAC means, or to the wire, or
 //! (a group) to both; for functions it is judged once more, on RX. From the wire: steered first, as a receive filter would,
 //! and judged on RX only if a function is meant. A frame for several functions is judged once and then copied.
 
@@ -73,6 +73,10 @@ fn cross(state: &mut State, from: Place, headers: Headers, frame: &[u8]) -> Cros
         Place::Wire(_) => return crossing,
     };
     if sender.is_none() && !count(mc, port, |counters| counters.rx.count(&headers, frame.len())) {
+        return crossing;
+    }
+    let may_send = |index: usize| mc.functions.get(index).is_none_or(|own| own.may_send_as(headers.src_mac));
+    if mc.tx_mac_filtering && !sender.is_none_or(may_send) {
         return crossing;
     }
     if sender.is_some() && !passes(mc, &mut crossing, Direction::Tx, port) {

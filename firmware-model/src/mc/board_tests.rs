@@ -84,6 +84,36 @@ fn nothing_passes_while_tests_run() {
     assert_eq!(delivered(), 1);
 }
 
+/// TX_MAC_SECURITY_FILTERING is bit 12 of FLAGS1; PRIVILEGE_MASK: FUNCTION (PF 0, VF 3), NEW_MASK with DO_CHANGE (bit 31);
+/// GRP_MAC_SPOOFING_TX is 0x800, and GRP_MAC_SPOOFING, 0x20, is that and CHANGE_MAC.
+#[test]
+fn a_function_sends_with_its_own_mac_alone_where_the_adapter_filters() {
+    const OWN: [u8; 6] = [2, 0, 0, 0, 0, 2];
+    const FOREIGN: [u8; 6] = [2, 0, 0, 0, 0, 7];
+    let functions =
+        || vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1])), FunctionConfig::container(0, 3, MacAddr(OWN))];
+    let open = Model::new(ModelConfig::new(functions()));
+    let filters = Model::new(ModelConfig { tx_mac_filtering: true, ..ModelConfig::new(functions()) });
+    let sends = |model: &Model, function: usize, mac: [u8; 6]| {
+        let mut frame = [[2, 0, 0, 0, 0, 9], mac].concat();
+        frame.extend([0x08, 0x06]);
+        frame.resize(60, 0);
+        model.carry(Place::Host(function), &frame).unwrap().delivered == [Place::Wire(0)]
+    };
+    let flag = |model: &Model| {
+        let Answer::Bytes(answer) = model.with_mc(|mc| mc.take(1, &v2(0xbe, &[]))) else { panic!("no answer") };
+        answer[8 + 1] & 0x10 != 0
+    };
+    assert_eq!([flag(&open), sends(&open, 1, OWN), sends(&open, 1, FOREIGN)], [false, true, true]);
+    assert_eq!([flag(&filters), sends(&filters, 1, OWN), sends(&filters, 1, FOREIGN)], [true, true, false]);
+    assert!(sends(&filters, 0, FOREIGN), "the privileged function has all privileges");
+    for (mask, passes) in [(0x800, true), (0x1c0, false), (0x20, true)] {
+        let asked = words(&[3 << 16, mask | 1 << 31]);
+        filters.with_mc(|mc| mc.take(0, &v2(0x5a, &asked)));
+        assert_eq!(sends(&filters, 1, FOREIGN), passes, "{mask:#x}");
+    }
+}
+
 #[test]
 fn the_factory_mac_is_one_that_drivers_take() {
     let MacAddr(mac) = factory_mac(0x0102);

@@ -184,7 +184,8 @@ impl Mc {
         flags2 |= CapabilityFlags2::from_bits_retain(INIT_EVQ_V2);
         let pd_version = if rules { PD_FW_TYPE_RULES_ENGINE << 12 | 1 } else { 1 };
         let mut out = GetCapabilitiesOut::new_zeroed();
-        out.flags1 = FLAGS1.into();
+        let filtering = u32::from(self.tx_mac_filtering) << w::get_capabilities_out_bits::TX_MAC_SECURITY_FILTERING;
+        out.flags1 = (FLAGS1 | filtering).into();
         out.rx_dpcpu_fw_id = self.variant.dpcpu_id().into();
         out.tx_dpcpu_fw_id = self.variant.dpcpu_id().into();
         out.rxpd_fw_version = pd_version.into();

@@ -182,6 +182,8 @@ pub(crate) struct Mc {
     pub switching: Switching,
     /// Bound to a controller: ADMIN_TSA_UNBOUND is refused.
     pub bound: bool,
+    /// The capability TX_MAC_SECURITY_FILTERING.
+    pub tx_mac_filtering: bool,
     pub boot_count: u16,
     /// The physical ports, by their numbers.
     pub ports: Vec<Port>,

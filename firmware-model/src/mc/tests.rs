@@ -14,6 +14,7 @@ pub(super) fn mc() -> Mc {
         variant: FirmwareVariant::RulesEngine,
         switching: Switching::Fixed,
         bound: false,
+        tx_mac_filtering: false,
         boot_count: 1,
         ports: vec![Port::default(); 2],
         rules_version: 0,

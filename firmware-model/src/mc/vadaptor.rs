@@ -54,6 +54,13 @@ impl Function {
         self.vadaptor(port)
     }
 
+    /// Whether the adapter takes frames of this MAC from the function where it filters by MAC (ef10.md 4.9).
+    pub fn may_send_as(&self, mac: MacAddr) -> bool {
+        let own = self.vadaptor.map_or(self.config.mac, |vadaptor| vadaptor.mac);
+        let foreign = Privileges::MAC_SPOOFING_TX | Privileges::MAC_SPOOFING;
+        mac == own || self.bridge.has_mac(mac) || self.config.privileges.intersects(foreign)
+    }
+
     /// What a function lacks the privilege for gets EPERM (ef10.md 6.4).
     fn allow(&self, any: Privileges) -> Result<(), McErrno> {
         if self.config.privileges.intersects(any) { Ok(()) } else { Err(McErrno::EPERM) }

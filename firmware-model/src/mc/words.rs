@@ -105,8 +105,8 @@ offsets! {
 bits! {
     get_boot_status_out_bits { FLAGS_PRIMARY = 1 }
     get_capabilities_out_bits {
-        VADAPTOR_QUERY = 5, VADAPTOR_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED = 11, RX_PREFIX_LEN_0 = 22,
-        RX_PREFIX_LEN_14 = 23, RX_DISABLE_SCATTER = 28, EVB = 30,
+        VADAPTOR_QUERY = 5, VADAPTOR_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED = 11,
+        TX_MAC_SECURITY_FILTERING = 12, RX_PREFIX_LEN_0 = 22, RX_PREFIX_LEN_14 = 23, RX_DISABLE_SCATTER = 28, EVB = 30,
     }
     get_capabilities_v2_out_bits { INIT_EVQ_V2 = 7 }
     phy_bits { CAP_10000FDX = 7, CAP_PAUSE = 8 }

@@ -29,5 +29,14 @@ within 100 ping -c 1 -W 1 $peer || fail "nobody answers"
 echo "STEP what it fetches is what is there"
 wget -q -O /tmp/file http://$peer:8000/file && wget -q -O /tmp/sum http://$peer:8000/sum || fail "wget"
 [ "$(md5sum < /tmp/file | cut -c1-32)" = "$(cut -c1-32 /tmp/sum)" ] || fail "another file"
+
+echo "STEP devlink tells what the adapter runs, and what is stored on its board"
+device=$(basename "$(readlink "/sys/class/net/$net/device")")
+devlink dev info "pci/$device" > /tmp/info || fail "devlink"
+sed 's/^/    /' /tmp/info
+running=$(sed -n '/running:/,/stored:/s/^ *fw.mgmt //p' /tmp/info)
+[ "$running" = 6.2.7.1000 ] || fail "the firmware that runs is '$running'"
+
+echo "STEP the kernel complains about nothing"
 dmesg | grep -E 'sfc .*(fail|error|rc=-)|BUG:|WARNING:' && fail "see above"
 echo "STORY OK"
