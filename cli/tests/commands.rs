@@ -147,12 +147,16 @@ fn lint_exits_2_for_findings_and_0_for_none() {
     let of =
         |name: &str| findings.iter().find(|finding| finding["lint"] == name).unwrap_or_else(|| panic!("no {name}"));
     let hidden = of("never-matches");
-    assert_eq!(hidden["place"], "cli/tests/policies/lint.yaml:15");
+    assert_eq!(hidden["place"], "cli/tests/policies/lint.yaml:16");
     assert_eq!(hidden["refers_to"].as_array().unwrap().len(), 2);
     // All IPv4 addresses but 2^28 groups and the broadcast, and the ports 32768 to 60999.
     assert_eq!(of("replies-open-much")["pairs"], ((1u64 << 32) - (1 << 28) - 1) * 28_232);
-    for name in ["duplicate", "could-be-one", "no-reason", "expired", "no-path-mtu", "unused-policy"] {
+    for name in ["duplicate", "could-be-one", "no-reason", "expired", "no-path-mtu", "unused-policy", "unused-group"] {
         of(name);
+    }
+    // The lines of policy mail.
+    for (name, line) in [("dead-deny", 29), ("unseen-protocol", 30), ("idle-exception", 31)] {
+        assert_eq!(of(name)["place"], format!("cli/tests/policies/lint.yaml:{line}"), "{name}");
     }
     let json = both("lint-clean", &["lint", "cli/tests/policies/lint-clean.yaml", "--today", "2026-11-23"], 0);
     assert_eq!((&json[0]["today"], &json[0]["findings"]), (&Value::from("2026-11-23"), &serde_json::json!([])));
