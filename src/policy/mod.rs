@@ -57,7 +57,8 @@ mod write;
 pub use builder::{AddrExpr, BindingBuilder, DocumentBuilder, RuleBuilder};
 pub(crate) use check::{host_fault, mac_fault};
 pub use compile::{
-    CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Table, Usage,
+    CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Progress, Table,
+    Usage,
 };
 pub(crate) use diff::newly_allows;
 pub use diff::{Difference, LocalSide, Values};

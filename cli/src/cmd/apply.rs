@@ -180,14 +180,14 @@ fn changed(
     confirm_within: Option<Duration>,
     progress: &mut Progress,
 ) -> Result<Made, Failure> {
-    progress.say(&format!("compiling {}", document.name));
-    let compiled = match compiled(document, &session) {
+    let compiled = match compiled(document, &session, progress) {
         Ok(compiled) => compiled,
         Err(refused) => {
             session.leave()?;
             return Err(refused);
         }
     };
+    progress.say(&format!("planning {}", document.name));
     let change = match session.firewall.plan(&compiled, why) {
         Ok(change) => change,
         Err(error) => {
@@ -215,12 +215,12 @@ fn changed(
 }
 
 /// For the adapter of a session, near to what it holds.
-fn compiled(document: &Document, session: &Session) -> Result<Compiled, Failure> {
+fn compiled(document: &Document, session: &Session, progress: &mut Progress) -> Result<Compiled, Failure> {
     let target = session.firewall.target();
     // Where this program compiles what is held otherwise than the one that loaded it, the plan is longer and as right.
     let held = session.firewall.compiled().ok().flatten();
     let wanted = in_force(document, session.firewall.date());
-    Compiled::new(&wanted, target, held.as_ref()).map_err(|error| Failure::refused(&error, &wanted, target))
+    super::compiled(&wanted, target, held.as_ref(), progress).map_err(|error| Failure::refused(&error, &wanted, target))
 }
 
 /// Without what has expired, if the document says so.
@@ -230,9 +230,8 @@ fn in_force(document: &Document, now: Timestamp) -> Document {
 
 /// Takes the adapter over.
 fn adopted(document: &Document, stranger: Stranger, why: Why, progress: &mut Progress) -> Result<Made, Failure> {
-    progress.say(&format!("compiling {}", document.name));
     let wanted = in_force(document, stranger.date());
-    let compiled = match Compiled::new(&wanted, stranger.target(), None) {
+    let compiled = match super::compiled(&wanted, stranger.target(), None, progress) {
         Ok(compiled) => compiled,
         Err(error) => {
             let refused = Failure::refused(&error, &wanted, stranger.target());

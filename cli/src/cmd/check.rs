@@ -9,7 +9,7 @@ use super::{UsageReport, compile, document, usage, usage_table};
 use crate::args;
 use crate::failure::{Exit, Failure};
 use crate::flows::{OpeningReport, openings};
-use crate::output::{Report, wrapped};
+use crate::output::{Progress, Report, wrapped};
 
 #[derive(Serialize)]
 struct CheckReport {
@@ -29,6 +29,8 @@ pub fn run(args: &args::Check) -> Result<Report, Failure> {
     if args.canonical {
         return canonical(&document);
     }
+    let mut progress = Progress::new();
+    progress.say(&format!("listing what {} leaves open", document.name));
     let report = CheckReport {
         file: document.name.to_string(),
         policies: document.policies.len(),

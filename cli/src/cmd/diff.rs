@@ -10,7 +10,7 @@ use super::{compile, document};
 use crate::args::Diff;
 use crate::failure::{Exit, Failure};
 use crate::flows::FlowsReport;
-use crate::output::Report;
+use crate::output::{Progress, Report};
 use crate::words;
 
 #[derive(Serialize)]
@@ -33,6 +33,8 @@ struct DifferenceReport {
 
 pub fn run(args: &Diff) -> Result<Report, Failure> {
     let (before, after) = (compile(&document(&args.before)?)?, compile(&document(&args.after)?)?);
+    let mut progress = Progress::new();
+    progress.say(&format!("comparing {} with {}", before.document().name, after.document().name));
     let differences = before.diff(&after);
     let count = |verdict| differences.iter().filter(|difference| difference.verdict == verdict).count();
     let report = DiffReport {

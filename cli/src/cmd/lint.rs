@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::document;
 use crate::args;
 use crate::failure::{Exit, Failure};
-use crate::output::{Report, wrapped};
+use crate::output::{Progress, Report, wrapped};
 
 #[derive(Serialize)]
 struct LintReport {
@@ -39,6 +39,9 @@ pub fn run(args: &args::Lint) -> Result<Report, Failure> {
         // In UTC, as dates in policy files are.
         None => OffsetDateTime::now_utc().date().to_string().parse::<Date>().map_err(Failure::usage)?,
     };
+    let mut progress = Progress::new();
+    let (policies, bindings) = (document.policies.len(), document.bindings.len());
+    progress.say(&format!("looking at {} (policies: {policies}, bindings: {bindings})", document.name));
     let findings = document.lint(&today);
     let exit = if findings.is_empty() { Exit::Done } else { Exit::Differs };
     if args.output.json {

@@ -24,7 +24,8 @@ mod show;
 
 use std::path::Path;
 
-use nicfw::policy::{Compiled, Document, LONGEST_DOCUMENT, Table, Usage};
+use nicfw::Target;
+use nicfw::policy::{CompileError, Compiled, Document, LONGEST_DOCUMENT, Table, Usage};
 use nicfw::tables::MacAddr;
 use serde::Serialize;
 
@@ -130,11 +131,20 @@ fn document(path: &Path) -> Result<Document, Failure> {
 
 /// Compiles for the emulated adapter.
 fn compile(document: &Document) -> Result<Compiled, Failure> {
-    let mut progress = Progress::new();
-    progress.say(&format!("compiling {}", document.name));
     let adapter = Emulated::new(&[HOST])?;
-    Compiled::new(document, adapter.target(), None)
+    compiled(document, adapter.target(), None, &mut Progress::new())
         .map_err(|error| Failure::refused(&error, document, adapter.target()))
+}
+
+/// Compiles, and says how far it is.
+fn compiled(
+    document: &Document,
+    target: &Target,
+    before: Option<&Compiled>,
+    progress: &mut Progress,
+) -> Result<Compiled, CompileError> {
+    let name = &document.name;
+    Compiled::watched(document, target, before, &mut |step| progress.say(&format!("compiling {name}: {step}")))
 }
 
 /// A fresh emulated adapter, with a function for each binding, that holds the policy.

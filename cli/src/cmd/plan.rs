@@ -93,7 +93,9 @@ pub fn run(args: &args::Plan) -> Result<Report, Failure> {
     let document = document(&args.file)?;
     let before = args.from.as_deref().map(|from| compile(&self::document(from)?)).transpose()?;
     let adapter = Emulated::new(&[HOST])?;
-    let compiled = Compiled::new(&document, adapter.target(), before.as_ref());
+    let mut progress = Progress::new();
+    let compiled = super::compiled(&document, adapter.target(), before.as_ref(), &mut progress);
+    progress.say(&format!("planning {}", document.name));
     let (usage, change, refusal) = match &compiled {
         Ok(compiled) => (compiled.usage(), Some(change(before.as_ref(), compiled, args.latency)?), None),
         Err(error @ CompileError::DoesNotFit { usage, .. }) if !usage.is_empty() => (&usage[..], None, Some(error)),

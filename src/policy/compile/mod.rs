@@ -35,6 +35,7 @@ mod paint;
 mod parallel;
 mod pieces;
 mod points;
+mod progress;
 mod prove;
 mod ranked;
 mod refuse;
@@ -64,6 +65,7 @@ use crate::tables::{CounterId, LookupOrder, Target, Verdict};
 pub(super) use self::base::solicited_node;
 pub use self::counters::CounterSlot;
 pub use self::origins::OriginSource;
+pub use self::progress::Progress;
 pub use self::refuse::{CompileError, Denied, DeniedBy, GroupsTaken, LargestUser};
 pub use self::usage::{Table, Usage};
 
@@ -88,7 +90,20 @@ impl Compiled {
     /// # Errors
     /// [`CompileError`] if a table is too small or cannot say what a rule says; nothing is rounded.
     pub fn new(document: &Document, target: &Target, previous: Option<&Self>) -> Result<Self, CompileError> {
-        Self::prove_if(document, target, previous, true)
+        Self::watched(document, target, previous, &mut |_| ())
+    }
+
+    /// As [`Self::new`]; whoever waits is told what it begins to do.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn watched(
+        document: &Document,
+        target: &Target,
+        previous: Option<&Self>,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<Self, CompileError> {
+        Self::prove_if(document, target, previous, (true, watch))
     }
 
     /// As [`Self::new`], without the proof: for measurements alone, never to be applied.
@@ -97,7 +112,7 @@ impl Compiled {
     /// As [`Self::new`].
     #[cfg(feature = "raw")]
     pub fn unproved(document: &Document, target: &Target, previous: Option<&Self>) -> Result<Self, CompileError> {
-        Self::prove_if(document, target, previous, false)
+        Self::prove_if(document, target, previous, (false, &mut |_| ()))
     }
 
     /// Steps that cutting the rules of all policies into regions took, of some nanoseconds each: a measure of work that
@@ -112,7 +127,7 @@ impl Compiled {
         document: &Document,
         target: &Target,
         previous: Option<&Self>,
-        prove: bool,
+        (prove, watch): (bool, &mut dyn FnMut(Progress)),
     ) -> Result<Self, CompileError> {
         // Under a ranked order the best way to use it depends on the whole document.
         let same_frame = |before: &&Self| {
@@ -122,15 +137,21 @@ impl Compiled {
         };
         if let Some(before) = previous.filter(same_frame) {
             // Whatever is refused is refused with what a whole compilation says.
-            if let Ok(after) = before.changed(document, prove) {
+            if let Ok(after) = before.changed(document, (prove, watch)) {
                 return Ok(after);
             }
         }
-        Self::whole(document, target, previous, prove)
+        Self::whole(document, target, previous, (prove, watch))
     }
 
-    fn whole(document: &Document, target: &Target, previous: Option<&Self>, prove: bool) -> Result<Self, CompileError> {
+    fn whole(
+        document: &Document,
+        target: &Target,
+        previous: Option<&Self>,
+        (prove, watch): (bool, &mut dyn FnMut(Progress)),
+    ) -> Result<Self, CompileError> {
         check(document, target)?;
+        watch(rules_of(document));
         // Ids and tries mean nothing in tables of another size.
         let previous = previous.filter(|before| before.target.sizes == target.sizes);
         let ids = previous.map(|before| (&before.image, before.state.maps.elsewhere));
@@ -138,27 +159,36 @@ impl Compiled {
             None => State::default().update(None, document, target, ids)?,
             Some(lookups) => ranked::best(document, target, ids, lookups)?,
         };
+        watch(Progress::Tables);
         let (image, mut state) = assemble(state, &work, document, target, Rules::new(), previous, true)?;
         state.meaning = Meaning::of(&image, &state.meaning);
         state.named = Named::of(&image, None);
         let proof = Proof { document, target, image: &image, state: &state };
         if prove {
+            watch(Progress::Proof { entries: image.rules.len() });
             proof.all()?;
         }
         Ok(Self::of(document, target, image, state))
     }
 
     /// The result for a document that differs in policies and bindings alone.
-    fn changed(&self, document: &Document, prove: bool) -> Result<Self, CompileError> {
+    fn changed(
+        &self,
+        document: &Document,
+        (prove, watch): (bool, &mut dyn FnMut(Progress)),
+    ) -> Result<Self, CompileError> {
         let target = &self.target;
+        watch(rules_of(document));
         let ids = Some((&self.image, self.state.maps.elsewhere));
         let (state, work) = self.state.clone().update(Some(&self.document), document, target, ids)?;
         check_changed(document, target, &state, &work)?;
+        watch(Progress::Tables);
         let (image, mut state) = assemble(state, &work, document, target, self.image.rules.clone(), Some(self), false)?;
         state.meaning = Meaning::of(&image, &state.meaning);
         state.named = Named::of(&image, Some((&self.image, &self.state.named)));
         let proof = Proof { document, target, image: &image, state: &state };
         if prove {
+            watch(Progress::Proof { entries: image.rules.len() });
             proof.of(&work, self)?;
         }
         Ok(Self::of(document, target, image, state))
@@ -234,6 +264,10 @@ impl Compiled {
         }
         out
     }
+}
+
+fn rules_of(document: &Document) -> Progress {
+    Progress::Rules { policies: document.policies.len(), bindings: document.bindings.len() }
 }
 
 /// What an adapter refuses whatever the sizes of its tables.

@@ -21,7 +21,7 @@ impl Compiled {
     pub fn resume(document: &Document, target: &Target, image: &Image) -> Result<Option<Self>, CompileError> {
         let fresh = Self::new(document, target, None)?;
         let Some(known) = fresh.with_names_of(image) else { return Ok(None) };
-        let resumed = Self::whole(document, target, Some(&known), true)?;
+        let resumed = Self::whole(document, target, Some(&known), (true, &mut |_| ()))?;
         Ok(is_same(resumed.image(), image).then_some(resumed))
     }
 
