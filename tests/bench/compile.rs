@@ -6,7 +6,9 @@
 //! cargo bench --bench compile            # all figures; nft in a network namespace of its own needs root
 //! cargo bench --bench compile -- quick   # without the sets of 100,000 rules
 //! cargo bench --bench compile -- groups  # group policies over many adapters alone
-//! cargo bench --bench compile -- once N  # N compilations of 10,000 rules, for a profiler
+//! cargo bench --bench compile -- once N [RULES]  # N compilations of 10,000 rules, for a profiler and for comparing versions
+//! cargo bench --bench compile -- less N [RULES]  # N changes of them by one rule
+//! cargo bench --bench compile -- refused N  # how long it takes to refuse what is far too much for a card
 //! ```
 //!
 //! The tables are wider than any adapter's ([`sets::wide`]): only the compiler runs on them. It begins with a document in
@@ -22,8 +24,8 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nicfw::Target;
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::{Compiled, Document, Interval, Rule};
+use nicfw::{Direction, Target, Verdict};
 
 use measure::time;
 use nft::Nft;
@@ -35,11 +37,20 @@ const SEED: u64 = 1;
 
 fn main() {
     let says = |word: &str| std::env::args().any(|arg| arg == word);
-    if says("once") {
-        let (document, target) = (document(&Set::own(10_000, SEED)), wide());
-        let times = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(1);
-        let milliseconds = (0..times.max(1)).map(|_| 1e3 * timed(|| compile(&document, &target)));
-        return println!("{} ms", Spread::of(milliseconds));
+    if says("refused") {
+        return refused(std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(1));
+    }
+    if says("once") || says("less") {
+        let mut numbers = std::env::args().filter_map(|arg| arg.parse().ok());
+        let (times, rules) = (numbers.next().unwrap_or(1).max(1), numbers.next().unwrap_or(10_000));
+        let seconds: Vec<f64> = if says("less") {
+            let change = Change::of(rules);
+            (0..times).map(|_| change.time(Kind::Less)).collect()
+        } else {
+            let (document, target) = (document(&Set::own(rules, SEED)), wide());
+            (0..times).map(|_| timed(|| compile(&document, &target))).collect()
+        };
+        return println!("{} ms", Spread::of(seconds.into_iter().map(|seconds| 1e3 * seconds)));
     }
     let quick = says("quick");
     let mut nft = Nft::open().map_err(|missing| println!("not compared with nft: {missing}")).ok();
@@ -85,7 +96,7 @@ impl Change {
         let document = document(&set);
         let before = compile(&document, &target);
         // A prefix that no generated rule names.
-        let remote = nicfw::policy::Interval { first: 0xc0a8_0000, last: 0xc0a8_ffff };
+        let remote = Interval { first: 0xc0a8_0000, last: 0xc0a8_ffff };
         let subnet = sets::Allow { remote, ..set.policies[0][0] };
         Self { document, before, target, subnet }
     }
@@ -115,6 +126,47 @@ fn timed<T>(make: impl FnOnce() -> T) -> f64 {
     let seconds = time(|| made = Some(black_box(make())));
     drop(made);
     seconds
+}
+
+/// Rules that meet in many ways: any prefix from 8 to 28 bits, any range of ports, a third of them denies.
+fn random_rules(count: usize, state: &mut u64) -> Vec<Rule> {
+    let mut below = |end: u64| {
+        // splitmix64
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % end) as u32
+    };
+    let mut rule = || {
+        let host = 32 - (8 + below(21));
+        let first = below(1 << 32) >> host << host;
+        let remote = Interval { first, last: first | ((1_u64 << host) - 1) as u32 };
+        let (a, b) = (below(1 << 16) as u16, below(1 << 16) as u16);
+        let ports = Interval { first: a.min(b), last: a.max(b) };
+        let direction = if below(2) == 0 { Direction::Rx } else { Direction::Tx };
+        let action = if below(3) == 0 { Verdict::Deny } else { Verdict::Allow };
+        let rule = sets::Allow { remote, proto: 6, ports }.rule();
+        Rule { direction, action, replies: action == Verdict::Allow, ..rule }
+    };
+    (0..count).map(|_| rule()).collect()
+}
+
+/// Documents far too large for a card: one policy of 120 rules for 3,000 bindings, and one of 8,000 rules for one.
+fn refused(times: usize) {
+    for (bindings, rules) in [(3_000, 120), (1, 8_000)] {
+        let mut document = document(&Set::of(1, 50, vec![0; bindings], SEED));
+        Arc::make_mut(&mut document.policies[0]).rules = random_rules(rules, &mut { SEED });
+        let mut said = String::new();
+        let mut once = || {
+            timed(|| match Compiled::new(&document, &Target::profile0(), None) {
+                Ok(compiled) => said = format!("{} entries", compiled.image().rules.len()),
+                Err(refusal) => said = refusal.to_string(),
+            })
+        };
+        let seconds = Spread::of((0..times).map(|_| once()));
+        println!("{bindings} bindings x {rules} random rules: {seconds} s: {said:.120}");
+    }
 }
 
 /// All bindings of a set.
