@@ -4,7 +4,7 @@ use super::rules::{Flat, Match, State};
 use crate::tables::Verdict;
 
 /// Parts in which a set of packets is looked for.
-const MOST_PARTS: usize = 64;
+const MOST_PARTS: usize = 256;
 
 /// The rules that accept some of the packets as ESTABLISHED, and which of them.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Cover {
     pub parts: Vec<(usize, Match)>,
     /// The rule that accepts all that is left.
     pub whole: Option<usize>,
+    /// There are more parts than are looked for.
+    pub cut: bool,
 }
 
 /// Looks for the packets of `when` in a list. Those that a deny stops before are not taken away: the denies that stand before
@@ -29,6 +31,7 @@ pub(super) fn cover(list: &[Flat], when: &Match) -> Cover {
             continue;
         }
         if cover.parts.len() == MOST_PARTS {
+            cover.cut = true;
             return cover;
         }
         cover.parts.push((at, part));

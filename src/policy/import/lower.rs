@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::super::document::Proto;
 use super::super::sets::{AddrSet, PortSet};
+use super::Settings;
 use super::protocols;
 use super::report::{Effect, Report};
 use super::rules::{Place, Protos, both};
@@ -200,6 +201,36 @@ fn cannot_say(rule: &Said, reason: &str, report: &mut Report) -> Vec<Said> {
             report.line(&rule.place, Effect::DeniesMore, reason);
             vec![rule.clone()]
         }
+    }
+}
+
+/// Lists the rules that no adapter holds because groups are denied, and says which ports replies reach.
+pub(super) fn limits(rules: &[Said], settings: &Settings, ephemeral: &PortSet, report: &mut Report) {
+    let allows = || rules.iter().filter(|rule| rule.action == Verdict::Allow);
+    let sends = |rule: &Said| rule.direction == Direction::Tx || rule.replies;
+    let all_v6 = |rule: &Said| {
+        !rule.local.v6.is_empty()
+            && rule.remote.as_ref().is_none_or(|remote| remote.v6.is_full())
+            // Open neighbour discovery is about all of it.
+            && rule.proto != Proto::ICMPV6
+    };
+    for rule in allows().filter(|rule| settings.multicast == Verdict::Deny && sends(rule) && all_v6(rule)) {
+        let whose = if rule.direction == Direction::Tx { "this rule's" } else { "those that its replies go to" };
+        let reason = format!(
+            "an entry names all IPv6 addresses or a single one, and multicast: deny takes the groups away from {whose}: \
+             import it with --multicast allow, which needs --unbound allow"
+        );
+        report.line(&rule.place, Effect::NotHeld, &reason);
+    }
+    let confined = |rule: &Said| match rule.proto {
+        _ if rule.direction == Direction::Rx || !rule.replies || rule.local_ports.is_some() => false,
+        Proto::Any => true,
+        Proto::Is(number) => Proto::has_ports(number),
+    };
+    if allows().any(confined) {
+        report.note(format!(
+            "replies to what is sent reach the local ports {ephemeral} alone, where no rule names others"
+        ));
     }
 }
 

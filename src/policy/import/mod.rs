@@ -317,6 +317,7 @@ pub fn import(format: Format, bytes: &[u8], name: &str, settings: &Settings) -> 
     let rules = lower::say(&placed, &bound, &mut report);
     let yaml = write::document(settings, name, &rules)?;
     let document = Document::parse(&yaml, name).map_err(|errors| unfit(&errors, &rules))?;
+    lower::limits(&rules, settings, &document.ephemeral, &mut report);
     let (not_carried, notes) = report.finish();
     Ok(Import { yaml, document, not_carried, notes })
 }

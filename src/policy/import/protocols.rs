@@ -140,8 +140,8 @@ fn before(but: &Match, placed: &Placed, rest: &[Placed], replies: bool) -> Optio
             return Some(found);
         }
     }
-    // What no rule matches is denied; as a rule, that would stand before replies.
-    if replies {
+    // What no rule matches is denied; as a rule, that would stop the replies to what the other direction allows behind it.
+    if rest.iter().any(|other| !own(other) && other.replies) {
         return None;
     }
     let flat = Flat { when: but.clone(), verdict: Verdict::Deny, ..placed.flat.clone() };

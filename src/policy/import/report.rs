@@ -19,6 +19,8 @@ pub enum Effect {
     StateNotSeen,
     /// A deny stands behind replies that the adapter cannot tell from what it denies.
     RepliesPass,
+    /// The document says it, and no adapter holds it beside the other settings of the import.
+    NotHeld,
     /// Verdicts do not depend on it.
     NoVerdict,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Effect {
             Self::RepliesDenied => "replies denied",
             Self::StateNotSeen => "state not seen",
             Self::RepliesPass => "replies pass",
+            Self::NotHeld => "not held",
             Self::NoVerdict => "not carried",
         })
     }

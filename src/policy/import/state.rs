@@ -3,7 +3,8 @@
 //! What is kept of a stateful list is how it judges a new connection. A rule that accepts ESTABLISHED without NEW accepts the
 //! replies to those allows of the other direction whose mirrored flows reach it: they say `replies: yes`. A deny of the list
 //! before that rule must stop such replies, so it stands before the allow in the document; a deny behind it must not, so it
-//! stands behind.
+//! stands behind. A deny of NEW alone becomes a deny of all, which would stop replies that a later rule accepts: they are kept
+//! in the same way.
 //!
 //! A document has one order, so of two allows and denies of different directions that must each come first only one can.
 //! The deny stays first then, and the replies are given up.
@@ -18,6 +19,8 @@ use crate::tables::{Direction, Verdict};
 const MOST_PAIRS: usize = 1 << 22;
 /// Rules that both lists may become.
 const MOST_RULES: usize = 1 << 16;
+/// Denies of what begins by which the replies behind them are told apart; beyond, they are kept together.
+const MOST_DENIED: usize = 16;
 
 /// A rule at its place in the document.
 #[derive(Debug, Clone)]
@@ -72,6 +75,11 @@ fn goes_on(flat: &Flat) -> bool {
     flat.verdict == Verdict::Allow && flat.when.state.has(State::ESTABLISHED) && !flat.when.state.has(State::NEW)
 }
 
+/// True for the rules that deny what begins, and not what goes on.
+fn begins(flat: &Flat) -> bool {
+    flat.verdict == Verdict::Deny && flat.when.state.has(State::NEW) && !flat.when.state.has(State::ESTABLISHED)
+}
+
 /// What a list says about new connections, with the replies that the other list accepts; marks in `used` what accepts them.
 fn kept(
     list: &[Flat],
@@ -83,7 +91,7 @@ fn kept(
     let mut kept = Vec::new();
     for (at, flat) in list.iter().enumerate() {
         let parts = match flat.verdict {
-            Verdict::Deny if deny_kept(flat, settings, report)? => vec![flat.clone()],
+            Verdict::Deny if deny_kept(list, at, settings, report)? => vec![flat.clone()],
             Verdict::Deny => Vec::new(),
             Verdict::Allow => allow_kept(list, at, report),
         };
@@ -98,7 +106,7 @@ fn kept(
             if part.verdict == Verdict::Deny {
                 kept.push(Kept { flat: part, at, replies: None, needs: 0, spares: Vec::new() });
             } else {
-                answered(part, at, other, used, &mut kept);
+                answered(part, at, other, used, &mut kept, report);
             }
         }
     }
@@ -106,16 +114,21 @@ fn kept(
 }
 
 /// An allow, in as many parts as its replies are accepted by different rules.
-fn answered(allow: Flat, at: usize, other: &[Flat], used: &mut [bool], kept: &mut Vec<Kept>) {
-    let Cover { parts, whole } = cover(other, &allow.when.mirrored().stateless());
+fn answered(allow: Flat, at: usize, other: &[Flat], used: &mut [bool], kept: &mut Vec<Kept>, report: &mut Report) {
+    let all = allow.when.mirrored().stateless();
+    let Cover { parts, cut, .. } = cover(other, &all);
+    if cut {
+        let reason = "more rules of the other direction accept the replies than are looked at";
+        report.line(&allow.place, Effect::RepliesDenied, reason);
+    }
     let mut mark = |k: usize| {
         if let Some(used) = used.get_mut(k) {
             *used = true;
         }
     };
     let one = |flat: Flat, replies| Kept { flat, at, replies, needs: 0, spares: Vec::new() };
-    let of_replies: Vec<_> = parts.into_iter().filter(|(k, _)| other.get(*k).is_some_and(goes_on)).collect();
-    let last = of_replies.last().map(|(k, _)| *k).filter(|k| whole == Some(*k));
+    let of_replies: Vec<_> = parts.into_iter().flat_map(|(k, part)| only_replies(other, k, part)).collect();
+    let last = of_replies.iter().find(|(_, part)| *part == Match { sides: part.sides, ..all.clone() }).map(|(k, _)| *k);
     for (k, part) in of_replies {
         mark(k);
         if last == Some(k) {
@@ -134,6 +147,20 @@ fn answered(allow: Flat, at: usize, other: &[Flat], used: &mut [bool], kept: &mu
     kept.push(one(allow, last));
 }
 
+/// Those packets of a part which rule `k` accepts as replies, and which the document would deny as the first of a connection.
+fn only_replies(list: &[Flat], k: usize, part: Match) -> Vec<(usize, Match)> {
+    if list.get(k).is_some_and(goes_on) {
+        return vec![(k, part)];
+    }
+    let before = list.get(..k).unwrap_or_default();
+    let denied: Vec<_> =
+        before.iter().filter(|flat| begins(flat)).filter_map(|flat| flat.when.stateless().intersect(&part)).collect();
+    if denied.len() > MOST_DENIED {
+        return vec![(k, part)];
+    }
+    denied.into_iter().map(|denied| (k, denied)).collect()
+}
+
 /// The parts of an allow that begin connections which are accepted on and on; reports the rest.
 fn allow_kept(list: &[Flat], at: usize, report: &mut Report) -> Vec<Flat> {
     let Some(flat) = list.get(at) else { return Vec::new() };
@@ -147,7 +174,7 @@ fn allow_kept(list: &[Flat], at: usize, report: &mut Report) -> Vec<Flat> {
             return Vec::new();
         }
     }
-    let Cover { parts, whole } = cover(list, &flat.when.stateless());
+    let Cover { parts, whole, .. } = cover(list, &flat.when.stateless());
     let stops = |between: &Flat| {
         between.verdict == Verdict::Deny
             && between.when.state.has(State::ESTABLISHED)
@@ -168,10 +195,23 @@ fn allow_kept(list: &[Flat], at: usize, report: &mut Report) -> Vec<Flat> {
     parts.into_iter().filter_map(part).collect()
 }
 
-fn deny_kept(flat: &Flat, settings: &Settings, report: &mut Report) -> Result<bool, ImportError> {
+fn deny_kept(list: &[Flat], at: usize, settings: &Settings, report: &mut Report) -> Result<bool, ImportError> {
+    let Some(flat) = list.get(at) else { return Ok(false) };
     let state = flat.when.state;
     match (state.has(State::NEW), state.has(State::ESTABLISHED)) {
-        (true, _) => {}
+        (true, _) => {
+            let spared = state.complement() & State::ESTABLISHED.complement();
+            let accepts = |later: &Flat| {
+                later.verdict == Verdict::Allow
+                    && later.when.state.has(State::NEW)
+                    && later.when.state.has(spared)
+                    && later.when.stateless().intersect(&flat.when.stateless()).is_some()
+            };
+            if list.get(at + 1..).unwrap_or_default().iter().any(accepts) {
+                let reason = "a deny of new connections also denies packets that are related, invalid or not tracked";
+                report.line(&flat.place, Effect::DeniesMore, reason);
+            }
+        }
         (false, true) => {
             report.line(&flat.place, Effect::DeniesMore, "a deny of established connections also denies new ones");
         }
@@ -188,10 +228,10 @@ fn deny_kept(flat: &Flat, settings: &Settings, report: &mut Report) -> Result<bo
 
 /// Reports what is lost of the rules that accept what goes on.
 fn established(list: &[Flat], used: &[bool], report: &mut Report) {
+    if used.contains(&true) {
+        report.state();
+    }
     for (flat, used) in list.iter().zip(used).filter(|(flat, _)| goes_on(flat)) {
-        if *used {
-            report.state();
-        }
         if flat.when.state.has(State::RELATED) {
             let reason = "related packets (errors by ICMP, data connections) cannot be told from others; established \
                           ones are carried as replies";
