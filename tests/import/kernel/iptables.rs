@@ -324,6 +324,8 @@ impl Writer<'_> {
         })
     }
 
+    /// A condition that is not supported. `devgroup` is none of them: where no device is known, kernels up to 6.18 read a null
+    /// pointer for it, and end the thread that sent the frame.
     fn wild(&mut self, hook: &str) -> String {
         let input = matches!(hook, "INPUT" | "PREROUTING" | "FORWARD");
         let mut all = vec![
@@ -362,7 +364,6 @@ impl Writer<'_> {
             "-m quota --quota 100",
             "-m realm --realm 1",
             "-m helper --helper ftp",
-            "-m devgroup --src-group 0",
             "-m conntrack --ctstate NEW,ESTABLISHED",
             "-m bogus --nothing",
             "-m state --state NEW -m state --state ESTABLISHED",

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd as _;
 
 use nicfw::Direction;
 use nicfw::policy::import::{Effect, Format, Import, ImportError, Settings, View, import};
 use nicfw::policy::{Decision, Document, Why};
+use nix::poll::{PollFd, PollFlags, poll};
 use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
 use tun_rs::SyncDevice;
@@ -75,6 +77,8 @@ pub struct Source {
 pub struct Imported {
     pub spelling: Spelling,
     pub result: Result<Import, ImportError>,
+    /// There are matches of iptables in it of which nft prints the name alone: these are no supported things.
+    pub names_alone: bool,
 }
 
 /// What became of a source.
@@ -95,7 +99,32 @@ pub struct Finding {
     pub frame: Frame,
     /// The frame opened a conversation, answered in one, or followed the answer.
     pub step: usize,
+    pub limit: Limit,
 }
+
+/// What `docs` says that no policy can say of some replies. They are denied, but not in silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    None,
+    /// Replies to other ports than those of clients.
+    Ports,
+    /// Replies of protocols without ports.
+    Portless,
+}
+
+/// How long the judge waits for a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all: the kernel has done its work when the frame is taken.
+    None,
+    /// For each frame, before the next one is sent.
+    EachFrame,
+}
+
+/// A patient judge's, for one frame, in milliseconds.
+const PATIENCE: u8 = 4;
+/// The same at the end of a file, for whoever is not patient.
+const LAST: u8 = 20;
 
 impl Source {
     pub fn settings(&self) -> Settings {
@@ -141,6 +170,7 @@ impl Source {
         let one = |(spelling, format, input): (_, _, String)| Imported {
             spelling,
             result: import(format, input.as_bytes(), "judged", &settings),
+            names_alone: format == Format::Nft && names_alone(&input),
         };
         inputs.into_iter().map(one).collect()
     }
@@ -149,7 +179,7 @@ impl Source {
     ///
     /// # Panics
     /// The namespace cannot be made, or a tool fails that must not.
-    pub fn judge(&self, frames: &[Frame]) -> Outcome {
+    pub fn judge(&self, frames: &[Frame], patience: Patience) -> Outcome {
         let network = Network::new(self.view);
         let words: &[&str] = match self.tool {
             Tool::Iptables => &["iptables-restore"],
@@ -173,7 +203,7 @@ impl Source {
         }
         let sent = self.sequence(frames);
         let passed = if imports.iter().any(|import| import.result.is_ok()) {
-            passed(&network, self.view, &sent)
+            passed(&network, self.view, &sent, patience)
         } else {
             BTreeSet::new()
         };
@@ -214,11 +244,15 @@ impl Source {
             };
             // Whom no rule names by port gets replies at the ports of clients alone: the language says so.
             let local = frame.ports().map(|(_, dst)| dst).filter(|_| step == &1 && frame.direction == Direction::Rx);
-            let confined = !passes(verdict) && local.is_some_and(|port| !document.ephemeral.contains(port));
             // Replies of protocols without ports cannot be said beside those of others, and are documented as denied.
-            let portless = step > &0 && matches!(frame.body, Body::Other(_)) && !passes(verdict);
-            if relevant && !confined && !portless && passes(verdict) != through(at) {
-                findings.push(Finding { wider: passes(verdict), frame: *frame, step: *step });
+            let limit = match frame.body {
+                _ if passes(verdict) => Limit::None,
+                Body::Other(_) if step > &0 => Limit::Portless,
+                _ if local.is_some_and(|port| !document.ephemeral.contains(port)) => Limit::Ports,
+                _ => Limit::None,
+            };
+            if relevant && passes(verdict) != through(at) {
+                findings.push(Finding { wider: passes(verdict), frame: *frame, step: *step, limit });
             }
         }
         findings
@@ -227,12 +261,16 @@ impl Source {
 
 impl Imported {
     /// The document denies something that the file does not, and says so.
-    pub fn says_that_it_closes(&self) -> bool {
+    pub fn says(&self, finding: &Finding) -> bool {
         let Ok(import) = &self.result else { return false };
-        import
-            .not_carried
-            .iter()
-            .any(|row| matches!(row.effect, Effect::LeftOut | Effect::DeniesMore | Effect::RepliesDenied))
+        let closes = |effect| matches!(effect, Effect::LeftOut | Effect::DeniesMore | Effect::RepliesDenied);
+        let ports = |note: &String| finding.limit == Limit::Ports && note.starts_with("replies to what is sent reach");
+        import.not_carried.iter().any(|row| closes(row.effect)) || import.notes.iter().any(ports)
+    }
+
+    /// A finding that must not be.
+    pub fn is_fault(&self, finding: &Finding) -> bool {
+        finding.wider || !self.says(finding)
     }
 }
 
@@ -257,7 +295,7 @@ const COLLECTOR: &str = "table inet judge {
     }
 }";
 
-fn passed(network: &Network, view: View, sent: &[(Frame, usize)]) -> BTreeSet<u16> {
+fn passed(network: &Network, view: View, sent: &[(Frame, usize)], patience: Patience) -> BTreeSet<u16> {
     must(&["nft", "-f", "-"], COLLECTOR);
     let raw = |domain| Socket::new(domain, Type::RAW, Some(Protocol::from(255))).unwrap();
     let host = (view == View::Host).then(|| (raw(Domain::IPV4), raw(Domain::IPV6)));
@@ -288,6 +326,13 @@ fn passed(network: &Network, view: View, sent: &[(Frame, usize)]) -> BTreeSet<u1
         // Out of the device on the other side, and nowhere else.
         let mut elsewhere = BTreeSet::new();
         let rx = frame.direction == Direction::Rx;
+        let out = if rx { network.inside.as_ref() } else { Some(&network.uplink) };
+        if patience == Patience::EachFrame {
+            // Where the host is the receiver nothing comes, and all of the time is waited.
+            wait(out.unwrap_or(&network.uplink), PATIENCE);
+        } else if at + 1 == sent.len() {
+            wait(out.unwrap_or(&network.uplink), LAST);
+        }
         let last = drain(&network.uplink, if rx { &mut elsewhere } else { &mut passed });
         opener = last.filter(|bytes| !rx && number_of(bytes) == Some(number(at)));
         if let Some(inside) = &network.inside {
@@ -301,6 +346,12 @@ fn passed(network: &Network, view: View, sent: &[(Frame, usize)]) -> BTreeSet<u1
         }
     }
     passed
+}
+
+/// Waits until a device has something to take.
+fn wait(device: &SyncDevice, milliseconds: u8) {
+    let mut devices = [PollFd::new(device.as_fd(), PollFlags::POLLIN)];
+    poll(&mut devices, milliseconds).unwrap();
 }
 
 /// Takes the numbers of what came out, and the last of the judge's frames.
@@ -326,6 +377,14 @@ fn elements(listed: &str) -> Vec<u16> {
     let set = json["nftables"].as_array().unwrap().iter().find_map(|item| item.get("set")).unwrap();
     let elements = set.get("elem").and_then(Value::as_array).cloned().unwrap_or_default();
     elements.iter().map(|number| u16::try_from(number.as_u64().unwrap()).unwrap()).collect()
+}
+
+/// Whether nft lists matches of iptables by their names; what `comment` says decides nothing. Of some objects of the kernel
+/// it lists nothing at all.
+fn names_alone(listed: &str) -> bool {
+    let Ok(json) = serde_json::from_str::<Value>(listed) else { return true };
+    let rules = json["nftables"].as_array().unwrap().iter().filter_map(|item| item["rule"]["expr"].as_array());
+    rules.flatten().any(|part| part["xt"]["type"] == "match" && part["xt"]["name"] != "comment")
 }
 
 /// The bound addresses of the families that are asked for.

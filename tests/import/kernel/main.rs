@@ -18,6 +18,11 @@ fn files_written_by_hand_open_no_more_than_the_kernel() {
 }
 
 #[test]
+fn what_is_seen_once_is_told_and_does_not_count() {
+    namespace::inside("what_is_seen_once_is_told_and_does_not_count", run::only_what_comes_again);
+}
+
+#[test]
 fn random_files_open_no_more_than_the_kernel() {
     namespace::inside("random_files_open_no_more_than_the_kernel", || run::random(300));
 }
