@@ -44,6 +44,12 @@ pub(super) const TRANSLATED: &str =
 pub(super) const NOT_TRACKED: &str =
     "rules behind judge untracked packets by their state, which the adapter does not see";
 
+/// Packets of a zone of their own are denied.
+pub(super) const ZONED: &str =
+    "rules behind judge the connections of one zone by their state, which the adapter does not see";
+/// Changed packets are denied.
+pub(super) const CHANGED: &str = "packets are not changed by the adapter, and the rules behind judge the changed ones";
+
 /// Conditions while they are read.
 struct Conditions<'a> {
     settings: &'a Settings,
@@ -126,6 +132,7 @@ pub(super) fn known_target(name: &str, given: &[Given]) -> Option<(Target, Optio
         "SYNPROXY" | "CLUSTERIP" => drop(Some("the adapter does not answer or spread connections")),
         "NOTRACK" => drop(Some(NOT_TRACKED)),
         "CT" if has("notrack") => drop(Some(NOT_TRACKED)),
+        "CT" if ["zone", "zone-orig", "zone-reply"].into_iter().any(has) => drop(Some(ZONED)),
         _ if is_in(LOGGING) => beside("the adapter does not log".to_owned()),
         _ if is_in(CHANGING) => beside(format!("the adapter does not do {name}")),
         _ if is_in(SOURCE) => beside("sources are not translated by the adapter".to_owned()),

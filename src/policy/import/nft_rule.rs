@@ -2,21 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::document::Proto;
+use super::super::sets::AddrSet;
 use super::ImportError;
 use super::Settings;
-use super::iptables_rule::{NOT_TRACKED, TRANSLATED, Target, known_target};
+use super::iptables_rule::{CHANGED, NOT_TRACKED, TRANSLATED, Target, ZONED, known_target};
 use super::json::Json;
 use super::nft::Name;
 use super::nft_value::{Field, carriers, compared, field, said};
 use super::pieces::{Parts, Piece};
-use super::rules::{About, Action, ChainRule, Doubt, Match, Place};
+use super::rules::{About, Action, ChainRule, Doubt, Match, Place, v4, v6};
 use super::text::{place, shown, syntax};
 
 /// Alternatives that one rule may have.
 const MOST_ALTERNATIVES: usize = 4096;
 
 /// Statements that change packets, marks or lists, and not where packets go.
-const BESIDE: &str = "mangle flow dup snat masquerade last secmark";
+const BESIDE: &str = "flow dup snat masquerade last secmark";
+/// Fields that may be set without a change of what supported conditions say.
+const BESIDE_FIELDS: &[(&str, &str)] = &[
+    ("ip", "dscp ecn ttl id checksum"),
+    ("ip6", "dscp ecn hoplimit flowlabel"),
+    ("tcp", "window urgptr checksum"),
+    ("udp", "checksum"),
+];
 /// Statements that may end a rule before its verdict, by how many or how fast.
 const RATES: &[&str] = &["limit", "quota", "ct count"];
 
@@ -58,6 +67,8 @@ struct Growing {
     mapped: Vec<ChainRule>,
     /// Has a statement that may hold a verdict.
     unknown: bool,
+    /// All that comes here is denied because of a statement that cannot be said, whatever follows.
+    shut: bool,
 }
 
 /// The values that a condition compares with, and what is not certain about them.
@@ -87,6 +98,7 @@ impl Reader<'_> {
             action: None,
             mapped: Vec::new(),
             unknown: false,
+            shut: false,
         };
         for statement in statements {
             let (name, body) = match (statement.only(), statement.str()) {
@@ -94,6 +106,9 @@ impl Reader<'_> {
                 (None, Some(word)) => (word, statement),
                 _ => return Err(wrong("a statement that is no object")),
             };
+            if growing.shut {
+                break;
+            }
             if growing.action.is_some() {
                 return Err(wrong("a statement behind a verdict"));
             }
@@ -122,6 +137,14 @@ impl Reader<'_> {
                 to.parts.doubt(&Doubt { about: stateful(body), ..Doubt::new(&what) });
             }
             "xt" => self.foreign(to, body),
+            "mangle" => match changes_what_is_judged(body) {
+                Some(why) => to.deny(why),
+                None => to.beside.push("the adapter does not do mangle".to_owned()),
+            },
+            "reject" => {
+                to.answer(body);
+                to.action = Some(Action::Drop);
+            }
             "meter" => to.parts.doubt(&Doubt { about: stateful(body), ..Doubt::new("meter cannot be said") }),
             _ if RATES.contains(&name) => {
                 let what = format!("{name} cannot be said");
@@ -168,7 +191,7 @@ impl Reader<'_> {
         };
         Some(Some(match name {
             "accept" => Action::Accept,
-            "drop" | "reject" => Action::Drop,
+            "drop" => Action::Drop,
             "return" => Action::Return,
             "continue" => Action::Continue,
             "jump" => Action::Jump(target()?),
@@ -268,6 +291,21 @@ impl Reader<'_> {
     }
 }
 
+/// Why rules behind a statement that sets a field judge other packets than the adapter sees; `None` if they do not.
+fn changes_what_is_judged(body: &Json<'_>) -> Option<&'static str> {
+    let Some((kind, field)) = body.get("key").and_then(Json::only) else { return Some(CHANGED) };
+    let text = |key| field.get(key).and_then(Json::str).unwrap_or("");
+    let beside = |(protocol, fields): &(&str, &str)| {
+        *protocol == text("protocol") && fields.split_ascii_whitespace().any(|known| known == text("field"))
+    };
+    match kind {
+        "ct" if text("key") == "zone" => Some(ZONED),
+        "meta" | "ct" | "tcp option" => None,
+        "payload" if BESIDE_FIELDS.iter().any(beside) => None,
+        _ => Some(CHANGED),
+    }
+}
+
 /// Whether a condition on how many or how fast holds for what exceeds it.
 fn rate(body: &Json<'_>) -> About {
     match body.get("inv").map(|inv| inv.text) {
@@ -324,6 +362,21 @@ impl Growing {
     fn deny(&mut self, doubt: &str) {
         self.doubt(doubt);
         self.action = Some(Action::Drop);
+        self.shut = true;
+    }
+
+    /// What a reject answers with: nft does not list the condition that it implies.
+    fn answer(&mut self, body: &Json<'_>) {
+        let only = |family: AddrSet| Piece::sure(Match { src: family.clone(), dst: family, ..Match::any() });
+        match body.get("type").and_then(Json::str) {
+            Some("icmp") => self.narrow(&[only(v4())]),
+            Some("icmpv6") => self.narrow(&[only(v6())]),
+            // Of the kernel's rules without that condition it lists the same.
+            Some("tcp reset") if !self.parts.are_of(Proto::TCP) => {
+                self.doubt("nft does not say whether tcp alone is rejected with tcp reset");
+            }
+            _ => {}
+        }
     }
 
     fn narrow(&mut self, pieces: &[Piece]) {
@@ -340,6 +393,7 @@ impl Growing {
             action: Some(action),
             mapped: Vec::new(),
             unknown: false,
+            shut: false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Conditions while a rule is read: parts of the packets, each with what nobody can say about it.
 
-use super::rules::{Action, ChainRule, Doubt, Match, Place};
+use super::super::document::Proto;
+use super::rules::{Action, ChainRule, Doubt, Match, Place, Protos};
 
 /// Part of the packets that a condition may match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,12 @@ impl Parts {
 
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether all are packets of one protocol.
+    pub fn are_of(&self, protocol: Proto) -> bool {
+        let of = |part: &Part| matches!(&part.when.protos, Protos::Of(numbers) if numbers.iter().all(|number| Proto::Is(*number) == protocol));
+        self.0.iter().all(of)
     }
 
     /// One condition more that nobody can say.

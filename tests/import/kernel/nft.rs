@@ -489,12 +489,18 @@ impl Writer<'_> {
                 "ct mark set 1",
                 "meta nftrace set 1",
                 "notrack",
+                "notrack accept",
+                "ct zone set 7",
+                "tcp dport set 81",
+                "tcp dport set 81 accept",
+                "reject with tcp reset",
+                "reject with icmpx type admin-prohibited",
             ];
             if self.family == "ip" {
                 all.push("ip dscp set 1");
             }
             let verdict = self.dice.pick(&all);
-            self.tracked |= verdict.contains("ct ") || verdict == "notrack";
+            self.tracked |= verdict.contains("ct ") || verdict.starts_with("notrack");
             return verdict.to_owned();
         }
         let all: &[&str] = match hook {
