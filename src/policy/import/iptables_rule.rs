@@ -32,7 +32,7 @@ const LOGGING: &str = "LOG NFLOG ULOG AUDIT TRACE";
 /// Targets that change packets, marks or counters, and not where packets go.
 const CHANGING: &str = "MARK CONNMARK CONNSECMARK SECMARK TCPMSS TCPOPTSTRIP DSCP TOS TTL HL ECN CHECKSUM CLASSIFY \
                         IDLETIMER RATEEST SET TEE LED HMARK CT";
-/// Targets that translate the source, behind every filter.
+/// Targets that translate the source, behind every filter of iptables.
 const SOURCE: &str = "SNAT MASQUERADE SNPT";
 /// Targets that translate the destination, before the filters.
 const DESTINATION: &str = "DNAT REDIRECT NETMAP DNPT TPROXY";
@@ -118,6 +118,11 @@ pub(super) fn rule(line: u32, text: &str, settings: &Settings, is_v6: bool) -> R
     Ok(Line { chain, rules: conditions.rules(&place), target })
 }
 
+/// Whether a target translates the source.
+pub(super) fn is_source(name: &str) -> bool {
+    SOURCE.split_ascii_whitespace().any(|known| known == name)
+}
+
 /// What a target of the kernel does, and what nobody can say about it.
 pub(super) fn known_target(name: &str, given: &[Given]) -> Option<(Target, Option<String>)> {
     let is_in = |list: &str| list.split_ascii_whitespace().any(|known| known == name);
@@ -135,7 +140,7 @@ pub(super) fn known_target(name: &str, given: &[Given]) -> Option<(Target, Optio
         "CT" if ["zone", "zone-orig", "zone-reply"].into_iter().any(has) => drop(Some(ZONED)),
         _ if is_in(LOGGING) => beside("the adapter does not log".to_owned()),
         _ if is_in(CHANGING) => beside(format!("the adapter does not do {name}")),
-        _ if is_in(SOURCE) => beside("sources are not translated by the adapter".to_owned()),
+        _ if is_source(name) => beside("sources are not translated by the adapter".to_owned()),
         _ if is_in(DESTINATION) => drop(Some(TRANSLATED)),
         _ => return None,
     })

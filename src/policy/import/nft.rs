@@ -51,6 +51,15 @@ struct Hooked {
     base: Base,
 }
 
+impl Hooked {
+    /// The kernel translates sources on these hooks, at this priority.
+    fn sees_translated_sources(&self) -> bool {
+        let behind =
+            self.hook == "egress" || (["input", "postrouting"].contains(&self.hook.as_str()) && self.priority >= 100);
+        self.filters && behind
+    }
+}
+
 /// The objects of a ruleset but its rules.
 #[derive(Default)]
 struct Objects<'a> {
@@ -80,7 +89,8 @@ pub(super) fn read(text: &str, settings: &Settings, report: &mut Report) -> Resu
         objects.hook(item, settings, report)?;
     }
     let Objects { chains, hooked, sets, mut program, .. } = objects;
-    let reader = Reader { settings, sets: &sets, chains: &chains, changing: &changing };
+    let sees_translated = hooked.iter().any(Hooked::sees_translated_sources);
+    let reader = Reader { settings, sets: &sets, chains: &chains, changing: &changing, sees_translated };
     let mut count = 0usize;
     for rule in items.iter().filter_map(|item| item.get("rule")) {
         let wrong = || syntax(rule.line, rule.text, "this is no rule of a chain before it", RULESET);

@@ -6,7 +6,7 @@ use super::super::document::Proto;
 use super::super::sets::AddrSet;
 use super::ImportError;
 use super::Settings;
-use super::iptables_rule::{CHANGED, NOT_TRACKED, TRANSLATED, Target, ZONED, known_target};
+use super::iptables_rule::{CHANGED, NOT_TRACKED, TRANSLATED, Target, ZONED, is_source, known_target};
 use super::json::Json;
 use super::nft::Name;
 use super::nft_value::{Field, carriers, compared, field, said};
@@ -30,6 +30,8 @@ const BESIDE_FIELDS: &[(&str, &str)] = &[
 const RATES: &[&str] = &["limit", "quota", "ct count"];
 
 const RULE: &str = "a rule with the list expr";
+const TRANSLATED_SOURCE: &str =
+    "sources are not translated by the adapter, and a chain behind judges the translated ones";
 
 /// Named sets and maps.
 pub(super) type Sets<'a> = BTreeMap<Name, &'a Json<'a>>;
@@ -41,6 +43,8 @@ pub(super) struct Reader<'a> {
     pub chains: &'a BTreeMap<Name, usize>,
     /// Sets and maps that rules add to or take from.
     pub changing: &'a BTreeSet<Name>,
+    /// A chain that filters stands behind the translation of sources.
+    pub sees_translated: bool,
 }
 
 /// Notes the sets and maps that a rule changes.
@@ -130,6 +134,7 @@ impl Reader<'_> {
             "queue" => to.deny("a program decides, which the adapter does not ask"),
             "notrack" => to.deny(NOT_TRACKED),
             "dnat" | "redirect" | "tproxy" => to.deny(TRANSLATED),
+            "snat" | "masquerade" if self.sees_translated => to.deny(TRANSLATED_SOURCE),
             "fwd" | "synproxy" => to.deny("the adapter does not send packets elsewhere"),
             "set" | "map" => {
                 let named = [body.get("set"), body.get("map")].into_iter().flatten().find_map(Json::str).unwrap_or("");
@@ -172,6 +177,7 @@ impl Reader<'_> {
             ("match", name) => to.doubt(&format!("the match {} of iptables cannot be said", shown(name))),
             ("target", name) => match known_target(name, &[]) {
                 // CT may be "untracked", and nft does not say.
+                Some((Target::Beside(_), _)) if self.sees_translated && is_source(name) => to.deny(TRANSLATED_SOURCE),
                 Some((Target::Beside(what), _)) if name != "CT" => to.beside.push(what),
                 Some((Target::Action(action), None)) => to.action = Some(action),
                 _ => to.deny("xt cannot be said"),

@@ -179,7 +179,10 @@ impl Writer<'_> {
         let priority = self.dice.pick(&["0", "filter", "10", "-10", "filter + 5", "-5"]);
         let raw = self.dice.pick(&["-300", "raw", "mangle"]);
         let early = !self.supported && matches!(hook, "prerouting" | "output") && self.dice.chance(20);
+        let late = !self.supported && matches!(hook, "postrouting" | "input") && self.dice.chance(15);
         let priority = if early { raw } else { priority };
+        // Behind the translation of sources.
+        let priority = if late { "200" } else { priority };
         let mut policy = self.dice.pick(&["policy accept;", "policy drop;", "policy drop;", ""]);
         let mut rules = String::new();
         if self.stateful && !early && (self.supported || self.dice.chance(80)) {
