@@ -5,14 +5,18 @@
 
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nicfw::Direction;
 use nicfw::policy::import::View;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sched::{CloneFlags, unshare};
+use socket2::{Domain, Protocol, Socket, Type};
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
-use crate::frames::LOCALS;
+use crate::frames::{Body, Frame, LOCALS};
 
 /// Says that the process is root of its own user namespace.
 const INSIDE: &str = "NICFW_TEST_NAMESPACE";
@@ -90,6 +94,11 @@ pub fn must(words: &[&str], input: &str) -> String {
     ran.stdout
 }
 
+/// Of the first frames, which no rule has seen.
+const PROTOCOL: u8 = 254;
+/// First frames that are sent.
+const TRIES: usize = 500;
+
 /// A network namespace with the devices of one view.
 pub struct Network {
     pub uplink: SyncDevice,
@@ -139,8 +148,41 @@ impl Network {
         }
         batch += &format!("route add 0.0.0.0/0 dev {UPLINK}\nroute add ::/0 dev {UPLINK}\n");
         must(&["ip", "-batch", "-"], &batch);
-        Self { uplink, inside }
+        let network = Self { uplink, inside };
+        LOCALS.iter().for_each(|ip| network.until_ready(ip.parse().unwrap()));
+        network
     }
+
+    /// Waits until frames for an address come through: the kernel takes up IPv6 addresses and routes some time after it was
+    /// told, and drops what comes before.
+    fn until_ready(&self, dst: IpAddr) {
+        let (src, domain) = match dst {
+            IpAddr::V4(_) => ("198.51.100.7", Domain::IPV4),
+            IpAddr::V6(_) => ("2001:db8:9::1", Domain::IPV6),
+        };
+        let first = Frame { direction: Direction::Rx, src: src.parse().unwrap(), dst, body: Body::Other(PROTOCOL) };
+        let bytes = first.bytes(0);
+        let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL)))).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        for _ in 0..TRIES {
+            self.uplink.send(&bytes).unwrap();
+            let came = match &self.inside {
+                Some(inside) => {
+                    arrived(inside.as_fd()) && inside.recv(&mut [0; 2048]).is_ok_and(|len| len == bytes.len())
+                }
+                None => arrived(socket.as_fd()),
+            };
+            if came {
+                return;
+            }
+        }
+        panic!("nothing comes through to {dst} in a new network namespace");
+    }
+}
+
+/// Whether there is something to take, within 20 milliseconds.
+fn arrived(from: BorrowedFd<'_>) -> bool {
+    poll(&mut [PollFd::new(from, PollFlags::POLLIN)], 20_u8).unwrap() > 0
 }
 
 fn tun(name: &str) -> SyncDevice {
