@@ -58,6 +58,7 @@ pub(super) fn read(text: &str, report: &mut Report) -> Result<Read, ImportError>
         policy: Verdict::Deny,
         place: nowhere("no filter matches"),
         main: true,
+        untracked: false,
     };
     Ok(Read { program, rx: vec![base()], tx: vec![base()], family: v4(), stateful: false })
 }

@@ -69,6 +69,7 @@ pub(super) fn read(text: &str, settings: &Settings, report: &mut Report) -> Resu
         policy: Verdict::Deny,
         place: nowhere("no rule matches"),
         main: true,
+        untracked: false,
     };
     Ok(Read { program, rx: vec![base()], tx: vec![base()], family: v4(), stateful: false })
 }

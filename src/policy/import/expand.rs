@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use super::reach;
 use super::report::{Effect, Report};
-use super::rules::{About, Action, Chain, ChainRule, Doubt, Flat, Match, Place, outside};
+use super::rules::{About, Action, Chain, ChainRule, Doubt, Flat, Match, Place, State, outside};
 use super::{AddrSet, ImportError};
 use crate::tables::Verdict;
 
@@ -48,6 +48,8 @@ pub(super) struct Base {
     pub place: Place,
     /// It is where a host or router filters.
     pub main: bool,
+    /// Packets meet it before they have a connection state.
+    pub untracked: bool,
 }
 
 /// Which rules were reached.
@@ -246,9 +248,13 @@ impl<'a> Expansion<'a> {
     fn rules(&mut self, frame: &Frame<'_>, when: &Match) -> Result<bool, ImportError> {
         let program = self.program;
         let Some(chain) = program.chains.get(frame.chain) else { return Ok(false) };
+        let untracked = self.bases.get(frame.base).is_some_and(|base| base.untracked);
         for (i, rule) in chain.rules.iter().enumerate().skip(frame.next) {
             for alternative in &rule.when {
                 self.step(&rule.place, alternative)?;
+                let stateless = (untracked && alternative.state != State::ALL).then(|| rule.without_state(alternative));
+                let rule = stateless.as_ref().unwrap_or(rule);
+                let alternative = stateless.as_ref().and_then(|rule| rule.when.first()).unwrap_or(alternative);
                 let Some(hit) = when.intersect(alternative) else { continue };
                 self.seen.rule(frame.chain, i);
                 if let Some(beside) = &rule.beside {

@@ -208,6 +208,7 @@ impl Tables {
                         policy,
                         place,
                         main,
+                        untracked: *table == "raw",
                     });
                 }
                 None if *table == "filter" => {

@@ -22,6 +22,9 @@ use crate::tables::Verdict;
 /// Rules that are read.
 const MOST_RULES: usize = 100_000;
 
+/// Priority at which the kernel tells connections, on prerouting and output.
+const TRACKED: i64 = -200;
+
 const RULESET: &str = "the output of nft -j list ruleset";
 
 /// Objects that no verdict depends on by themselves.
@@ -201,7 +204,13 @@ impl<'a> Objects<'a> {
         }
         let filters = chain.get("type").and_then(Json::str).is_none_or(|of| of == "filter");
         let judges = parts.rules(&place, &Action::Continue);
-        let base = Base { chain: *index, judges, policy, place, main: ["input", "output", "forward"].contains(&hook) };
+        let untracked = match hook {
+            "ingress" | "egress" => true,
+            "prerouting" | "output" => priority <= TRACKED,
+            _ => false,
+        };
+        let main = ["input", "output", "forward"].contains(&hook);
+        let base = Base { chain: *index, judges, policy, place, main, untracked };
         self.hooked.push(Hooked { hook: hook.to_owned(), priority, filters, base });
         Ok(())
     }

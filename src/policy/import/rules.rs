@@ -246,6 +246,15 @@ pub(super) struct ChainRule {
     pub beside: Option<String>,
 }
 
+impl ChainRule {
+    /// The rule for packets that have no connection state yet: nobody can say what its condition on states makes of them.
+    pub fn without_state(&self, alternative: &Match) -> Self {
+        let own = Doubt::new("connections are not tracked yet where this chain stands");
+        let doubts: Vec<_> = self.doubt.iter().cloned().chain([own]).collect();
+        Self { when: vec![alternative.stateless()], doubt: Doubt::all(&doubts), ..self.clone() }
+    }
+}
+
 /// A rule about every packet between these addresses.
 pub(super) fn every(family: AddrSet) -> ChainRule {
     let when = vec![Match { src: family.clone(), dst: family, ..Match::any() }];
