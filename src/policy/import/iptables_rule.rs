@@ -10,7 +10,7 @@ use super::super::words;
 use super::address_type;
 use super::interface::through;
 use super::iptables_line::{Given, Owner, options, split};
-use super::pieces::{Parts, Piece};
+use super::pieces::{Parts, Piece, neither_port};
 use super::protocols;
 use super::rules::{About, Action, ChainRule, Doubt, Match, Place, Protos, State, outside};
 use super::text::{place, shown, syntax};
@@ -191,6 +191,12 @@ impl Conditions<'_> {
     /// An option of a match that has been named.
     fn option(&mut self, module: &str, option: &Given, given: &[Given]) -> Result<(), String> {
         let value = option.values.first().map_or("", String::as_str);
+        if let ("tcp" | "udp", Some((source, destination))) = (module, two_negated_ports(option, given)) {
+            if option.name == "source-port" {
+                self.parts.narrow(&neither_port(source, destination), MOST_PARTS);
+            }
+            return Ok(());
+        }
         match (module, option.name.as_str()) {
             ("tcp" | "udp" | "sctp" | "dccp" | "multiport", "source-port" | "source-ports") => {
                 self.ports(true, false, value, option.negated)
@@ -441,6 +447,18 @@ fn net(word: &str) -> Option<IpNet> {
 
 fn is_addr(word: &str) -> bool {
     word.parse::<IpAddr>().is_ok()
+}
+
+/// The ports of one match if it negates a single one of each side and the option is one of the two.
+fn two_negated_ports(option: &Given, given: &[Given]) -> Option<(u16, u16)> {
+    if !["source-port", "destination-port"].contains(&option.name.as_str()) {
+        return None;
+    }
+    let port = |name: &str| {
+        let found = given.iter().find(|other| other.of == option.of && other.name == name && other.negated)?;
+        port_list(found.values.first()?)?.as_point()
+    };
+    Some((port("source-port")?, port("destination-port")?))
 }
 
 /// `80`, `8000:8099`, `8000:` or `:8099`, or several separated by commas.

@@ -10,7 +10,7 @@ use super::iptables_rule::{CHANGED, NOT_TRACKED, TRANSLATED, Target, ZONED, is_s
 use super::json::Json;
 use super::nft::Name;
 use super::nft_value::{Field, carriers, compared, field, said};
-use super::pieces::{Parts, Piece};
+use super::pieces::{Parts, Piece, neither_port};
 use super::rules::{About, Action, ChainRule, Doubt, Match, Place, v4, v6};
 use super::text::{place, shown, syntax};
 
@@ -104,7 +104,11 @@ impl Reader<'_> {
             unknown: false,
             shut: false,
         };
-        for statement in statements {
+        let mut read = false;
+        for (i, statement) in statements.iter().enumerate() {
+            if std::mem::take(&mut read) {
+                continue;
+            }
             let (name, body) = match (statement.only(), statement.str()) {
                 (Some(found), _) => found,
                 (None, Some(word)) => (word, statement),
@@ -115,6 +119,13 @@ impl Reader<'_> {
             }
             if growing.action.is_some() {
                 return Err(wrong("a statement behind a verdict"));
+            }
+            let ports = statements.get(i..i + 2).and_then(|pair| two_negated_ports(pair, family, table));
+            if let Some((source, destination)) = ports {
+                growing.narrow(&carriers(&body.get("left").map(fields).unwrap_or_default()));
+                growing.narrow(&neither_port(source, destination));
+                read = true;
+                continue;
             }
             self.statement(&mut growing, name, body, family, table).ok_or_else(|| wrong("a statement that is cut"))?;
             if growing.parts.len() > MOST_ALTERNATIVES || growing.mapped.len() > MOST_ALTERNATIVES {
@@ -295,6 +306,23 @@ impl Reader<'_> {
             None => doubtful("elements of a set change in time".to_owned()),
         }
     }
+}
+
+/// The ports of two statements which iptables may have loaded as one comparison.
+fn two_negated_ports(pair: &[Json<'_>], family: &str, table: &str) -> Option<(u16, u16)> {
+    let [first, second] = pair else { return None };
+    let tables = ["raw", "mangle", "nat", "filter", "security"];
+    if !["ip", "ip6"].contains(&family) || !tables.contains(&table) {
+        return None;
+    }
+    let port = |statement: &Json<'_>, side: &str| {
+        let ("match", body) = statement.only()? else { return None };
+        let payload = body.get("left")?.get("payload")?;
+        let is = |key: &str, known: &[&str]| payload.get(key).and_then(Json::str).is_some_and(|of| known.contains(&of));
+        let negated = body.get("op")?.str()? == "!=" && is("protocol", &["tcp", "udp"]) && is("field", &[side]);
+        negated.then(|| u16::try_from(body.get("right")?.number()?).ok())?
+    };
+    Some((port(first, "sport")?, port(second, "dport")?))
 }
 
 /// Why rules behind a statement that sets a field judge other packets than the adapter sees; `None` if they do not.

@@ -1,6 +1,7 @@
 //! Conditions while a rule is read: parts of the packets, each with what nobody can say about it.
 
 use super::super::document::Proto;
+use super::super::sets::PortSet;
 use super::rules::{Action, ChainRule, Doubt, Match, Place, Protos};
 
 /// Part of the packets that a condition may match.
@@ -21,6 +22,23 @@ impl Piece {
     pub fn unsure(when: Match, doubt: impl Into<String>) -> Self {
         Self { when, doubt: Some(doubt.into()) }
     }
+}
+
+/// What `! --sport A ! --dport B` holds for. By the manual these are two conditions; iptables 1.8 loads one comparison, which
+/// holds unless both ports are those. The packets about which the two differ are in doubt.
+pub(super) fn neither_port(source: u16, destination: u16) -> [Piece; 3] {
+    let (source, destination) = (PortSet::point(source), PortSet::point(destination));
+    let (other_source, other_destination) = (source.complement(), destination.complement());
+    let when = |source: &PortSet, destination: &PortSet| Match {
+        ports: Some((source.clone(), destination.clone())),
+        ..Match::any()
+    };
+    let why = "iptables loads two negated ports as one comparison, which holds unless both are those";
+    [
+        Piece::sure(when(&other_source, &other_destination)),
+        Piece::unsure(when(&source, &other_destination), why),
+        Piece::unsure(when(&other_source, &destination), why),
+    ]
 }
 
 /// Packets that all conditions so far may match.
