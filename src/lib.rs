@@ -4,12 +4,12 @@
 //! so that kernel-bypass applications are judged too. The rooms, and the one way that imports run:
 //!
 //! ```text
-//! error, clock, text, file -> bar, dma -> regs -> mcdi -> tables -> nic -> policy -> journal -> firewall -> cli
-//!                device implements bar + dma
+//! terms -> policy -> tables ---------------------------.
+//! error, clock -> bar, dma -> device -> regs -> mcdi -> adapter -> journal -> firewall -> command line, C
 //! ```
 //!
-//! `tables` stands left of `nic`, because attaching reads the sizes that `tables` defines. `policy` is pure: it compiles a
-//! document to the content of the adapter's tables with no device at all.
+//! The first way is pure: [`policy`] is the language, [`tables`] compile a document to what an adapter holds, and neither
+//! knows a device. The second leads from mapped registers to commands. They meet in [`adapter`].
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod clock;
@@ -21,37 +21,33 @@ pub mod bar;
 pub mod device;
 pub mod dma;
 
+pub mod adapter;
+pub mod firewall;
+pub mod journal;
 #[cfg(feature = "raw")]
 pub mod mcdi;
 #[cfg(not(feature = "raw"))]
 #[expect(dead_code, reason = "messages and fields that only the model and diagnostics read")]
 mod mcdi;
+pub mod policy;
 #[cfg(feature = "raw")]
 pub mod regs;
 #[cfg(not(feature = "raw"))]
 #[expect(dead_code, reason = "registers that only the model and diagnostics reach")]
 mod regs;
-#[cfg(feature = "raw")]
 pub mod tables;
-#[cfg(not(feature = "raw"))]
-#[expect(dead_code, reason = "decoding, which only the model and diagnostics do")]
-mod tables;
-
-pub mod firewall;
-pub mod journal;
-pub mod nic;
-pub mod policy;
+pub mod terms;
 
 #[cfg(doc)]
 #[doc = include_str!("../docs/policy.md")]
 pub mod language {}
 
+pub use crate::adapter::Adapter;
+pub use crate::terms::{Direction, MacAddr, MacAddrError, Verdict};
 pub use error::Error;
-pub use nic::Adapter;
 pub use tables::{
-    Action, Assumption, CounterId, CounterValue, Direction, EngineProfile, LookupOrder, MacAddr, MacAddrError,
-    MapError, MatchFields, PortMap, PortRangeId, PortTreeEntry, RuleKey, Sizes, SubnetId, SubnetMap, SubnetNode,
-    TableOp, Target, Verdict,
+    Action, Assumption, CounterId, CounterValue, EngineProfile, LookupOrder, MapError, MatchFields, PortMap,
+    PortRangeId, PortTreeEntry, RuleKey, Sizes, SubnetId, SubnetMap, SubnetNode, TableOp, Target,
 };
 
 /// The README's example is compiled and run with the documentation tests. It needs the model, and so `raw`.

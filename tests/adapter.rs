@@ -5,11 +5,12 @@ mod backend;
 use std::sync::Arc;
 
 use nicfw::Adapter;
+use nicfw::adapter::{AdapterError, AttachError, AttachOptions, Override};
 use nicfw::clock::VirtualClock;
 use nicfw::error::AdapterState;
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
-use nicfw::nic::{AdapterError, AttachError, AttachOptions, Override};
-use nicfw::tables::{Action, CounterId, MacAddr, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp};
+use nicfw::tables::{Action, CounterId, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp};
+use nicfw::terms::MacAddr;
 use nicfw_model::engine::Override as ModelOverride;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::mc::{FirmwareVariant, Switching};

@@ -5,10 +5,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 use nicfw::{Adapter, Direction, MacAddr, Verdict};
 use nicfw_model::engine::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};

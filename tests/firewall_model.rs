@@ -9,13 +9,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use nicfw::adapter::{Adapter, AttachOptions};
 use nicfw::clock::{Clock, VirtualClock};
 use nicfw::error::AdapterState;
 use nicfw::firewall::{Adopt, ApplyCause, Firewall, Settings};
 use nicfw::mcdi::wire::{Cmd, McErrno};
-use nicfw::nic::{Adapter, AttachOptions};
-use nicfw::policy::{Compiled, Document, Image, IpHeader, Packet};
-use nicfw::tables::{CounterId, CounterValue, Direction, MacAddr, TableOp, Target, Verdict};
+use nicfw::policy::Document;
+use nicfw::tables::{Compiled, CounterId, CounterValue, Image, TableOp, Target};
+use nicfw::terms::{Direction, IpHeader, MacAddr, Packet, Verdict};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use watched::{Watched, watched};
@@ -276,7 +277,7 @@ fn is_table_command(cmd: Cmd) -> bool {
 }
 
 /// The fault that meets command `at` of a plan.
-fn fault(plan: &nicfw::policy::plan::Plan, at: usize, kind: FaultKind) -> Fault {
+fn fault(plan: &nicfw::tables::plan::Plan, at: usize, kind: FaultKind) -> Fault {
     let cmd = |op: &TableOp| match op {
         TableOp::SetRule { .. } => Cmd::SET_SECURITY_RULE,
         TableOp::SetSubnetNode(_) => Cmd::SUBNET_MAP_SET_NODE,

@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use nicfw::policy::{
-    AddrExpr, AddrTerm, Attach, BindingBuilder, Document, Flow, IpFlow, MacvlanMode, Origin, Ports, Proto, RuleBuilder,
-    Why,
+    AddrExpr, AddrTerm, Attach, BindingBuilder, Document, MacvlanMode, Origin, Proto, RuleBuilder, Why,
 };
-use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw::terms::{Direction, Flow, IpFlow, MacAddr, Ports, Verdict};
 use proptest::prelude::*;
 
 const EXAMPLE: &str = r#"nicfw: 1

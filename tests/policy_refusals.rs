@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use nicfw::policy::{Attach, BindingBuilder, Document, FlowText, Proto, RuleBuilder};
-use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw::terms::{Direction, MacAddr, Verdict};
 
 fn golden(name: &str) -> (PathBuf, String) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);

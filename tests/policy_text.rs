@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use nicfw::clock::Timestamp;
-use nicfw::policy::{
-    AddrExpr, AddrSet, Attach, BindingBuilder, Document, FlowText, OnExpiry, Origin, PortSet, Proto, RuleBuilder,
-};
-use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw::policy::{AddrExpr, Attach, BindingBuilder, Document, FlowText, OnExpiry, Origin, Proto, RuleBuilder};
+use nicfw::terms::{AddrSet, Direction, MacAddr, PortSet, Verdict};
 use proptest::prelude::*;
 
 const EVERYTHING: &str = r#"# A comment.

@@ -17,7 +17,7 @@ use std::fs;
 use std::path::Path;
 
 use nicfw::policy::{Decision, Document, FlowText, RulePlace, Why};
-use nicfw::tables::Verdict;
+use nicfw::terms::Verdict;
 
 /// One table, and the place of each part in its file.
 struct Table {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::thread;
 
 use nicfw::Adapter;
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::VirtualClock;
 use nicfw::device::vfio_user::VfioUser;
 use nicfw::device::vfio_user::server::Session;
-use nicfw::nic::AttachOptions;
-use nicfw::tables::{Action, MacAddr, RuleKey, TableOp};
+use nicfw::tables::{Action, RuleKey, TableOp};
+use nicfw::terms::MacAddr;
 use nicfw_model::mc::Held;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nicfw::Adapter;
+use nicfw::adapter::{AdapterError, AttachOptions};
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
-use nicfw::nic::{AdapterError, AttachOptions};
 use nicfw::text::escaped;
 use serde::Serialize;
 

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use nicfw::Adapter;
+use nicfw::adapter::{AdapterInfo, AttachOptions};
 use nicfw::clock::{Clock, VirtualClock};
 use nicfw::device::Device;
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::nic::{AdapterInfo, AttachOptions};
-use nicfw::policy::{Compiled, Document, Image, IpHeader, Packet};
-use nicfw::tables::{Action, CounterId, CounterValue, Direction, MacAddr, Target, Verdict};
+use nicfw::policy::Document;
+use nicfw::tables::{Action, Compiled, CounterId, CounterValue, Image, Target};
+use nicfw::terms::{Direction, IpHeader, MacAddr, Packet, Verdict};
 use nicfw_model::engine::{Decided, Decision, Snapshot};
 use nicfw_model::packet::{Headers, parse};
 use nicfw_model::serve::over_socket;

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Subnets;
-use nicfw::policy::{Image, ImageEntry, Interval, IntervalSet, Point};
-use nicfw::tables::{Action, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap};
+use nicfw::tables::{Action, Image, ImageEntry, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap};
+use nicfw::terms::{Interval, IntervalSet, Point};
 
 /// Prefixes or port ranges that an id's class is shown by, at most.
 const SHOWN: usize = 3;

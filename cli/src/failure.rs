@@ -4,7 +4,8 @@ use std::fmt;
 use std::process::ExitCode;
 
 use nicfw::Target;
-use nicfw::policy::{CompileError, Document, Origin, ParseErrors};
+use nicfw::policy::{Document, Origin, ParseErrors};
+use nicfw::tables::CompileError;
 use nicfw::text::escaped;
 use serde::Serialize;
 

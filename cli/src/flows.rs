@@ -1,6 +1,8 @@
 //! Sets of flows as JSON: every member of every set, by fields.
 
-use nicfw::policy::{AddrSet, Compiled, Difference, Open, Opening, PortPair, PortSet, Values};
+use nicfw::policy::{Difference, Open, Opening, PortPair, Values};
+use nicfw::tables::Compiled;
+use nicfw::terms::{AddrSet, PortSet};
 use serde::Serialize;
 
 use crate::words;
@@ -23,7 +25,7 @@ pub struct OpeningReport {
 
 /// What passes although nobody asked for it.
 pub fn openings(compiled: &Compiled) -> Vec<OpeningReport> {
-    compiled.openings().iter().map(OpeningReport::from).collect()
+    compiled.document().openings().iter().map(OpeningReport::from).collect()
 }
 
 #[derive(Debug, Clone, Serialize)]

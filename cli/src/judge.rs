@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nicfw::policy::{Compiled, Flow, Origin, Packet};
-use nicfw::tables::{CounterId, Direction, RuleKey, Verdict};
+use nicfw::policy::Origin;
+use nicfw::tables::{Compiled, CounterId, RuleKey};
+use nicfw::terms::{Direction, Flow, Packet, Verdict};
 use serde::Serialize;
 
-use crate::entries;
-use crate::words;
+use crate::{entries, words};
 
 /// Orders of lookup that are tried to find every entry that may decide a frame.
 const ORDERS: std::ops::Range<u64> = 0..16;

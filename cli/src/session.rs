@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nicfw::Adapter;
+use nicfw::adapter::AdapterInfo;
 use nicfw::clock::{Clock, SystemClock, Timestamp};
 use nicfw::device::Locator;
 use nicfw::firewall::{Adopt, AdoptError, AttachError, Firewall, Found, Look, Recovery, Refused, Settings, look};
 use nicfw::journal::{Event, FileStore, Journal, JournalError, Key, Left, Why};
-use nicfw::nic::AdapterInfo;
-use nicfw::policy::Compiled;
-use nicfw::tables::Target;
+use nicfw::tables::{Compiled, Target};
 use nicfw::text::escaped;
 
 use crate::args::{Cause, Device, JournalFile};

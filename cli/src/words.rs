@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use nicfw::policy::{Decision, Document, Flow, IpHeader, Packet, Proto, RulePlace, Why};
-use nicfw::tables::{Direction, Verdict};
+use nicfw::policy::{Decision, Document, Proto, RulePlace, Why};
+use nicfw::terms::{Direction, Flow, IpHeader, Packet, Verdict};
 
 use crate::entries;
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::{golden, nicfw};
 use nicfw::device::Locator;
 use nicfw::mcdi::wire::{Cmd, McErrno};
-use nicfw::tables::Verdict;
+use nicfw::terms::Verdict;
 use nicfw_model::engine::Override;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::mc::FirmwareVariant;

@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use nicfw::Adapter;
+use nicfw::adapter::{AttachError, AttachOptions};
 use nicfw::clock::SystemClock;
 use nicfw::device::{Device, Locator};
-use nicfw::nic::{AttachError, AttachOptions};
 
 /// A running server. Ended on drop.
 struct Server(Child);

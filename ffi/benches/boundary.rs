@@ -8,7 +8,8 @@ use std::hint::black_box;
 use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
-use nicfw::policy::{Compiled, Document, FlowText};
+use nicfw::policy::{Document, FlowText};
+use nicfw::tables::Compiled;
 use nicfw::{Target, Verdict};
 use nicfw_capi::compiled::{nicfw_compiled_explain, nicfw_compiled_free, nicfw_policy_compile};
 use nicfw_capi::list::{nicfw_list_free, nicfw_list_number, nicfw_list_text};

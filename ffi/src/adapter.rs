@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nicfw::adapter::AttachOptions;
 use nicfw::device::vfio::Vfio;
 use nicfw::device::vfio_user::VfioUser;
 use nicfw::device::{Device, Locator, PciAddress};
 use nicfw::firewall::Settings;
-use nicfw::nic::AttachOptions;
 
 use crate::call::run;
 use crate::failure::{Failure, Result};

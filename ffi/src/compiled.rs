@@ -5,7 +5,8 @@ use std::ffi::{c_char, c_int};
 use std::sync::Arc;
 
 use nicfw::Target;
-use nicfw::policy::{Compiled, Document, FlowText};
+use nicfw::policy::{Document, FlowText};
+use nicfw::tables::Compiled;
 
 use crate::call::{free, run};
 use crate::failure::{Failure, Result};
@@ -109,7 +110,7 @@ pub unsafe extern "C" fn nicfw_compiled_list_openings(
     let memory = unsafe { Memory::new() };
     run(memory, err, |memory| {
         let openings = memory.out(openings, "openings")?;
-        openings.give(handle::get(compiled)?.openings().iter().map(items::opening).collect())
+        openings.give(handle::get(compiled)?.document().openings().iter().map(items::opening).collect())
     })
 }
 

@@ -5,12 +5,13 @@ use std::error::Error;
 use std::ffi::{c_char, c_int};
 use std::sync::Arc;
 
+use nicfw::adapter::{AdapterError, AttachError, McdiError};
 use nicfw::device::{OpenError, ProbeError};
 use nicfw::error::AdapterState;
 use nicfw::firewall::{AdoptError, ApplyCause, ApplyError, AuditError, ReserveError};
-use nicfw::nic::{AdapterError, AttachError, McdiError};
-use nicfw::policy::plan::PlanError;
-use nicfw::policy::{CompileError, DateError, FlowTextError, Origin, ParseErrors};
+use nicfw::policy::{DateError, FlowTextError, Origin, ParseErrors};
+use nicfw::tables::CompileError;
+use nicfw::tables::plan::PlanError;
 use nicfw::text::{TextError, escaped};
 
 use crate::nicfw_code::{self, *};

@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, LockResult, Mutex, PoisonError};
 
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 
 use crate::builder::Builder;
 use crate::failure::{Failure, Result};

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use nicfw::device::{Suitability, Verdict as Usable};
 use nicfw::firewall::{Count, Firewall};
 use nicfw::journal::Addresses;
-use nicfw::policy::plan::{HowManyMore, Phase, Step};
-use nicfw::policy::{
-    Binding, Difference, Document, Explanation, Finding, Flow, Nearest, Opening, Origin, ParseError, Table, Usage,
-};
+use nicfw::policy::{Binding, Difference, Document, Finding, Nearest, Opening, Origin, ParseError};
+use nicfw::tables::HowManyMore;
+use nicfw::tables::plan::{Phase, Step};
+use nicfw::tables::{Explanation, Table, Usage};
+use nicfw::terms::Flow;
 use nicfw::{Direction, RuleKey, TableOp, Verdict};
 
 use crate::nic::Watched;

@@ -4,11 +4,12 @@ use std::result::Result;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nicfw::adapter::{AdapterInfo, AttachOptions, McdiError, Override};
 use nicfw::clock::{Clock, SystemClock};
 use nicfw::device::Device;
 use nicfw::firewall::{Adopt, Call, Change, Firewall, Observed, Observer, Report, Settings};
-use nicfw::nic::{AdapterInfo, AttachOptions, McdiError, Override};
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 use nicfw::{Adapter, Target};
 
 use crate::change::Progress;

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
-use nicfw::policy::{AddrExpr, AddrTerm, Attach, BindingBuilder, IpHeader, MacvlanMode, Packet, Proto, RuleBuilder};
+use nicfw::policy::{AddrExpr, AddrTerm, Attach, BindingBuilder, MacvlanMode, Proto, RuleBuilder};
+use nicfw::terms::{IpHeader, Packet};
 use nicfw::{Direction, MacAddr, Verdict};
 
 use crate::failure::{Failure, Result};

@@ -15,7 +15,7 @@
 //! Same configuration, same commands, same frames: same answers. There is no clock inside and no unsafe code.
 //!
 //! ```
-//! use nicfw::tables::{MacAddr, Verdict};
+//! use nicfw::terms::{MacAddr, Verdict};
 //! use nicfw_model::{FunctionConfig, Model, ModelConfig, Place};
 //!
 //! let host = FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]));

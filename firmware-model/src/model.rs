@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nicfw::tables::{CounterId, Direction};
+use nicfw::tables::CounterId;
+use nicfw::terms::Direction;
 
 use crate::device::{Buffers, ModelCore, ModelFunction};
 use crate::engine::{Decision, Engine, EngineConfig, Judgement, Override, ProbeLimit, Snapshot};

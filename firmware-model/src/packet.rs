@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 const TAG_8021Q: u16 = 0x8100;
 const TAG_8021AD: u16 = 0x88a8;

@@ -4,7 +4,7 @@
 //! (a group) to both; for functions it is judged once more, on RX. From the wire: steered first, as a receive filter would,
 //! and judged on RX only if a function is meant. A frame for several functions is judged once and then copied.
 
-use nicfw::tables::{Direction, Verdict};
+use nicfw::terms::{Direction, Verdict};
 
 use crate::engine::Judgement;
 use crate::mac::Counters;

@@ -218,7 +218,7 @@ impl Pump {
 mod tests {
     use std::io::Cursor;
 
-    use nicfw::tables::MacAddr;
+    use nicfw::terms::MacAddr;
     use pcap_file::pcap::PcapHeader;
 
     use super::*;

@@ -3,11 +3,10 @@
 //! One socket is one function; a driver that leaves and comes back finds the function as it was. Each socket is served by
 //! a thread of its own, so that a client that misbehaves holds up nobody else.
 
-use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use log::{info, warn};
 use nicfw::device::vfio_user::server::{Function, Listener, Session};
@@ -83,11 +82,11 @@ mod tests {
     use super::*;
     use crate::{FunctionConfig, ModelConfig};
     use nicfw::Adapter;
+    use nicfw::adapter::AttachOptions;
     use nicfw::clock::VirtualClock;
     use nicfw::device::Device;
-    use nicfw::nic::AttachOptions;
     use nicfw::regs::ef10;
-    use nicfw::tables::MacAddr;
+    use nicfw::terms::MacAddr;
     use proptest::prelude::*;
     use std::sync::Arc;
 

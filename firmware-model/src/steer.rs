@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use bitflags::bitflags;
 use nicfw::mcdi::wire::McErrno;
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 use crate::mc::words::filter_op_ext_in_bits as at;
 use crate::packet::{Headers, Ip};

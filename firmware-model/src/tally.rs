@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use nicfw::tables::{Direction, Verdict};
+use nicfw::terms::{Direction, Verdict};
 
 use crate::packet::{Headers, Ip};
 use crate::pipeline::{Crossing, Judged};
@@ -103,9 +103,10 @@ mod tests {
     use std::sync::Arc;
 
     use nicfw::Adapter;
+    use nicfw::adapter::AttachOptions;
     use nicfw::clock::VirtualClock;
-    use nicfw::nic::AttachOptions;
-    use nicfw::tables::{Action, MacAddr, RuleKey, TableOp};
+    use nicfw::tables::{Action, RuleKey, TableOp};
+    use nicfw::terms::MacAddr;
 
     use super::*;
     use crate::{FunctionConfig, Model, ModelConfig, Place};

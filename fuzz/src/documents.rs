@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
 use nicfw::policy::{
-    AddrSet, Attach, Binding, Document, Flow, Interval, IpFlow, Management, OnExpiry, Origin, Policy, PortPair,
-    PortSet, Ports, Proto, Remote, Rule, SharedList,
+    Attach, Binding, Document, Management, OnExpiry, Origin, Policy, PortPair, Proto, Remote, Rule, SharedList,
 };
-use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw::terms::{AddrSet, Direction, Flow, Interval, IpFlow, MacAddr, PortSet, Ports, Verdict};
 
 const REMOTES: [&str; 13] = [
     "0.0.0.0/0",

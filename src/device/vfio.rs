@@ -14,9 +14,7 @@
 mod error;
 mod iova_ranges;
 
-use std::fmt;
 use std::fs::File;
-use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -24,6 +22,7 @@ use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, io};
 
 use log::{error, info, warn};
 use rustix::ioctl::{NoArg, Opcode, Updater, ioctl, opcode};
@@ -240,7 +239,7 @@ fn registers(handle: &Arc<Handle>, id: PciId, bar: u32) -> Result<Arc<dyn Mmio>,
         let bar = MappedBar::map(handle.file()?.as_fd(), start, len);
         bar.inspect_err(|e| warn!("registers are reached by system call, as the BAR cannot be mapped: {e}")).ok()
     };
-    Ok(Arc::new(Registers::new(region, &registers::areas(&info, &answer), map)))
+    Ok(Arc::new(Registers::new(region, &crate::device::vfio::registers::areas(&info, &answer), map)))
 }
 
 impl Handle {

@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ApplyCause;
 use super::machine::{Answer, Effect, Failure, Machine, Note};
 use super::names::Names;
-use crate::nic::RulesetVersion;
-use crate::policy::plan::{Local, Phase, Step};
-use crate::policy::{Image, ImageEntry, Rules, Side};
-use crate::tables::{Action, CounterId, RuleKey, TableOp, Verdict};
+use crate::adapter::RulesetVersion;
+use crate::tables::plan::{Local, Phase, Step};
+use crate::tables::{Action, CounterId, Image, ImageEntry, RuleKey, Rules, Side, TableOp};
+use crate::terms::Verdict;
 
 /// Entries of the rule table as they are in the adapter: receive action, transmit action, counter.
 type Entries = BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>;

@@ -26,11 +26,11 @@ use super::held::{Held, Source};
 use super::machine::Failure;
 use super::script::{Item, Load, Script, block_again};
 use super::{AdoptError, ApplyCause, ApplyError, Cache, Doubt, Engine, Firewall, Report, Settings};
+use crate::adapter::RulesetVersion;
 use crate::clock::Clock;
 use crate::error::AdapterState;
 use crate::journal::{Begin, Delta, Journal, Kind, Left, Pending, Status, Why};
-use crate::nic::RulesetVersion;
-use crate::policy::Compiled;
+use crate::tables::Compiled;
 
 /// Consent to what adopting takes: all traffic of the adapter stops, its rules are dropped, and this is loaded.
 #[derive(Debug)]

@@ -10,13 +10,13 @@ use super::error::ConfirmError;
 use super::held::{Held, Source};
 use super::reserve::Reserved;
 use super::{ApplyCause, ApplyError, Doubt, Engine, Firewall, Report};
+use crate::adapter::RulesetVersion;
 use crate::clock::Timestamp;
 use crate::error::AdapterState;
 use crate::journal::{Begin, Delta, Event, Kind, Unconfirmed, Why};
-use crate::nic::RulesetVersion;
-use crate::policy::plan::{Phase, Plan, PlanError, Step};
-use crate::policy::{Compiled, Origin, newly_allows};
-use crate::tables::{RuleKey, TableOp};
+use crate::policy::{Origin, newly_allows};
+use crate::tables::plan::{Phase, Plan, PlanError, Step};
+use crate::tables::{Compiled, RuleKey, TableOp};
 
 /// A planned change. It is good for the content that it was planned for, and for no other.
 #[derive(Debug, Clone)]

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Engine;
+use crate::adapter::AdapterError;
 use crate::error::AdapterState;
-use crate::nic::AdapterError;
-use crate::policy::{Image, OriginId};
-use crate::tables::{CounterId, CounterValue, RuleKey};
+use crate::tables::{CounterId, CounterValue, Image, OriginId, RuleKey};
 
 /// What one counter pair has counted, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,11 +8,10 @@ use super::counters::Meters;
 use super::engine::agreed_version;
 use super::held::Held;
 use super::machine::{Answer, Effect, Failure, Machine, Note};
+use crate::adapter::AdapterError;
 use crate::clock::{Clock, Timestamp};
 use crate::journal::{Begin, Delta, Event, Journal, JournalError};
-use crate::nic::AdapterError;
-use crate::policy::Image;
-use crate::tables::TableOp;
+use crate::tables::{Image, TableOp};
 
 /// All that a firewall acts on.
 pub(super) struct Hands<E> {

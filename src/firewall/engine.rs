@@ -1,7 +1,7 @@
 //! What the firewall needs of an adapter.
 
+use crate::adapter::{Adapter, AdapterError, Override, Recovered, RulesetVersion};
 use crate::error::AdapterState;
-use crate::nic::{Adapter, AdapterError, Override, Recovered, RulesetVersion};
 use crate::tables::{CounterId, CounterValue, TableOp, Target};
 
 /// The rules engine of one adapter, as [`Adapter`] drives it. [`AdapterError::state`] tells what a failure leaves.
@@ -91,7 +91,7 @@ pub(super) fn agreed_version(engine: &mut impl Engine) -> Result<RulesetVersion,
 }
 
 impl Engine for Adapter {
-    type RecoverError = crate::nic::AttachError;
+    type RecoverError = crate::adapter::AttachError;
 
     fn target(&self) -> &Target {
         self.target()
@@ -133,7 +133,7 @@ impl Engine for Adapter {
         self.read_counters(ids)
     }
 
-    fn recover(&mut self) -> Result<Recovered, crate::nic::AttachError> {
+    fn recover(&mut self) -> Result<Recovered, crate::adapter::AttachError> {
         self.recover()
     }
 }

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::machine::Failure;
+use crate::adapter::{AdapterError, RulesetVersion};
 use crate::clock::Timestamp;
 use crate::error::AdapterState;
 use crate::journal::{Journal, JournalError, Left, Why};
-use crate::nic::{AdapterError, RulesetVersion};
-use crate::policy::plan::PlanError;
-use crate::policy::{CompileError, Origin, ParseErrors};
-use crate::tables::MapError;
+use crate::policy::{Origin, ParseErrors};
+use crate::tables::plan::PlanError;
+use crate::tables::{CompileError, MapError};
 
 /// A change that did not take place as planned.
 #[derive(Debug, thiserror::Error)]

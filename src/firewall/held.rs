@@ -7,10 +7,9 @@ use std::sync::{Arc, OnceLock};
 use super::names::Names;
 use super::reserve::Reserved;
 use crate::journal::{Addresses, Content};
-use crate::policy::{
-    Attach, Binding, Compiled, Document, Image, ImageEntry, Origin, OriginId, ParseErrors, Policy, Side,
-};
-use crate::tables::{Action, MacAddr, RuleKey};
+use crate::policy::{Attach, Binding, Document, Origin, ParseErrors, Policy};
+use crate::tables::{Action, Compiled, Image, ImageEntry, OriginId, RuleKey, Side};
+use crate::terms::MacAddr;
 
 /// Keys of the base denies of a container.
 pub(super) fn base_keys(addresses: &Addresses) -> impl Iterator<Item = RuleKey> {

@@ -4,11 +4,10 @@
 //! it can be driven through every course by a test. [`super::drive`] acts: it carries effects out on the adapter, the journal
 //! and the clock.
 
+use crate::adapter::{AdapterError, Override, RulesetVersion};
 use crate::error::AdapterState;
 use crate::journal::JournalError;
-use crate::nic::{AdapterError, Override, RulesetVersion};
-use crate::policy::Rules;
-use crate::tables::TableOp;
+use crate::tables::{Rules, TableOp};
 
 /// What a machine wants done.
 #[derive(Debug, PartialEq)]

@@ -64,11 +64,11 @@ pub use observed::{Call, Observed, Observer};
 pub use reserve::{Reserved, StillHeld};
 pub use watch::{Audit, Look, Poll, Tables, look};
 
+use crate::adapter::{AdapterError, RulesetVersion};
 use crate::clock::Timestamp;
 use crate::journal::Journal;
-use crate::nic::{AdapterError, RulesetVersion};
-use crate::policy::{CompileError, Compiled, Document, Image, Origin, OriginId};
-use crate::tables::{RuleKey, Target};
+use crate::policy::{Document, Origin};
+use crate::tables::{CompileError, Compiled, Image, OriginId, RuleKey, Target};
 use drive::Hands;
 use held::Held;
 

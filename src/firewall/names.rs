@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::policy::Document;
-use crate::policy::plan::Local;
-use crate::tables::MacAddr;
+use crate::tables::plan::Local;
+use crate::terms::MacAddr;
 
 /// Containers by their addresses.
 #[derive(Debug, Clone, Default)]

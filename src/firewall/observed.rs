@@ -1,7 +1,7 @@
 //! An engine whose calls somebody sees. Whoever has to see them forwards none by hand.
 
 use super::Engine;
-use crate::nic::{AdapterError, McdiError, Override, Recovered, RulesetVersion};
+use crate::adapter::{AdapterError, McdiError, Override, Recovered, RulesetVersion};
 use crate::tables::{CounterId, CounterValue, TableOp, Target};
 
 /// A call of an [`Engine`].

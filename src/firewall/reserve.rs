@@ -7,7 +7,7 @@ use super::held::{Held, Holders, base_keys, with_denies};
 use super::{ApplyError, Engine, Firewall, Report, ReserveError};
 use crate::journal::{Addresses, Kind, Why};
 use crate::policy::{host_fault, mac_fault};
-use crate::tables::{MacAddr, Verdict};
+use crate::terms::{MacAddr, Verdict};
 
 /// What a change reserves.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,11 +16,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::machine::{Answer, Effect, Failure, Machine, Note};
-use crate::nic::{Override, RulesetVersion};
-use crate::policy::{Image, ImageEntry};
+use crate::adapter::{Override, RulesetVersion};
 use crate::tables::{
-    Action, LookupOrder, MapError, PortMap, PortRangeId, RuleKey, Sizes, SubnetId, SubnetMap, TableOp, Target, Verdict,
+    Action, Image, ImageEntry, LookupOrder, MapError, PortMap, PortRangeId, RuleKey, Sizes, SubnetId, SubnetMap,
+    TableOp, Target,
 };
+use crate::terms::Verdict;
 
 /// One effect of a script.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::engine::agreed_version;
 use super::held::Held;
 use super::{ApplyCause, ApplyError, AuditError, Cache, Engine, Firewall, PollError, Report, WithdrawError};
+use crate::adapter::{AdapterError, RulesetVersion};
 use crate::clock::{Clock, Timestamp};
 use crate::journal::{Event, Journal, Kind, Status, Why};
-use crate::nic::{AdapterError, RulesetVersion};
-use crate::policy::{Compiled, OnExpiry, Origin};
+use crate::policy::{OnExpiry, Origin};
+use crate::tables::Compiled;
 
 /// What [`Firewall::audit`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::policy::{Compiled, Image, Origin, OriginId};
-use crate::tables::{MacAddr, RuleKey};
+use crate::policy::Origin;
+use crate::tables::{Compiled, Image, OriginId, RuleKey};
+use crate::terms::MacAddr;
 
 /// What the adapter holds, the document that says so, and who asked for each entry. A copy costs little.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::splice::Splice;
 use super::{Addresses, Content};
-use crate::policy::{ImageEntry, Origin, OriginId};
-use crate::tables::{PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, SubnetNode};
+use crate::policy::Origin;
+use crate::tables::{ImageEntry, OriginId, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, SubnetNode};
 
 /// The difference between two contents; in proportion to what differs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

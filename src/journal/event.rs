@@ -1,8 +1,8 @@
 //! What a record says.
 
 use super::{Delta, Hash};
+use crate::adapter::RulesetVersion;
 use crate::clock::Timestamp;
-use crate::nic::RulesetVersion;
 use crate::tables::{CounterId, RuleKey};
 use crate::text::{self, TextError};
 

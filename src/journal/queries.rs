@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Addresses, Begin, Content, Delta, Event, Journal, JournalError, Kind, Status, Why};
 use crate::clock::Timestamp;
-use crate::policy::{Document, ImageEntry, Origin, OriginId};
-use crate::tables::RuleKey;
+use crate::policy::{Document, Origin};
+use crate::tables::{ImageEntry, OriginId, RuleKey};
 use crate::text::escaped;
 
 /// A moment in a journal.

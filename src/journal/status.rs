@@ -1,8 +1,8 @@
 //! What the records say about the adapter, record after record. Total: whatever cannot follow is refused.
 
 use super::{Begin, Content, Delta, Event, Kind, Left, Why};
+use crate::adapter::RulesetVersion;
 use crate::clock::Timestamp;
-use crate::nic::RulesetVersion;
 use crate::tables::CounterId;
 
 /// What the records say about the adapter.

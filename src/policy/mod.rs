@@ -25,61 +25,20 @@
 
 #![forbid(unsafe_code)]
 
-mod builder;
-mod check;
-mod compile;
-mod diff;
+mod decide;
 mod document;
-mod draft;
-mod evaluate;
-mod expiry;
-mod explain;
-mod flow;
-mod flow_text;
-mod image;
 pub mod import;
-mod judge;
-mod lint;
-mod nearest;
-mod openings;
-mod pages;
-mod parse;
-pub mod plan;
-mod problems;
-mod rewrite;
-mod rules;
-mod sets;
-mod shared_list;
-mod warnings;
-mod words;
-mod write;
+pub(crate) mod questions;
+pub(crate) mod regions;
+pub(crate) mod text;
 
-pub use builder::{AddrExpr, BindingBuilder, DocumentBuilder, RuleBuilder};
-pub(crate) use check::{host_fault, mac_fault};
-pub use compile::{
-    CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Progress, Table,
-    Usage,
-};
-pub(crate) use diff::newly_allows;
-pub use diff::{Difference, LocalSide, Values};
+pub use decide::{Decision, Field, Nearest, Obstacle, Why};
 pub use document::{
-    Attach, Binding, Document, MacvlanMode, Management, OnExpiry, Origin, Policy, PortPair, Proto, Remote, Rule,
-    RulePlace,
+    AddrExpr, AddrTerm, Attach, Binding, BindingBuilder, Document, DocumentBuilder, MacvlanMode, Management, OnExpiry,
+    Origin, ParseError, ParseErrors, Policy, PortPair, Proto, Remote, Rule, RuleBuilder, RulePlace, SharedList,
+    Warning,
 };
-pub use draft::AddrTerm;
-pub use evaluate::{Decision, Why};
-pub use explain::{ExplainedEntry, Explanation};
-pub use flow::{Flow, IpFlow, IpHeader, Packet, Ports};
-pub use flow_text::{FlowText, FlowTextError};
-pub use image::{Image, ImageEntry, OriginId, Side};
-pub use judge::Judgement;
-pub use lint::{Date, DateError, Finding, Hider, Lint};
-pub use nearest::{Field, Nearest, Obstacle};
-pub use openings::{Open, Opening};
-pub use parse::LONGEST_DOCUMENT;
-pub use problems::{ParseError, ParseErrors};
-pub use rewrite::{Edit, Rewriting};
-pub use rules::Rules;
-pub use sets::{AddrSet, Interval, IntervalSet, Point, PortSet};
-pub use shared_list::SharedList;
-pub use warnings::Warning;
+pub(crate) use document::{host_fault, mac_fault};
+pub(crate) use questions::newly_allows;
+pub use questions::{Date, DateError, Difference, Finding, Hider, Lint, LocalSide, Open, Opening, Values};
+pub use text::{FlowText, FlowTextError, LONGEST_DOCUMENT};

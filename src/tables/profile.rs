@@ -1,7 +1,8 @@
 //! What is assumed about the rules engine, in one type: the adapter's lookup order and more is not published
 //! (ef10.md 7.8). The firmware model is configured by the same type.
 
-use super::{MatchFields, Verdict};
+use super::MatchFields;
+use crate::terms::Verdict;
 
 /// In which order the engine looks at the combinations of match fields.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,179 +1,274 @@
-//! Security rules: entries of the rules engine's main table.
+//! The entries of an image: an ordered map whose copies share what they have in common.
+//!
+//! Entries with one local address stand in one block, and so do those that name no address but one MAC. A change replaces
+//! the blocks that it touches; all others are shared between the image before and the one after.
+#![expect(clippy::indexing_slicing, reason = "places that a search in the same block found")]
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use bitflags::bitflags;
+use super::image::ImageEntry;
+use super::pages::Pages;
+use crate::tables::RuleKey;
+use crate::terms::MacAddr;
 
-use super::{MacAddr, PortRangeId, SubnetId};
-
-/// Which way a frame crosses the adapter, seen from the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// Received by the host: local = destination.
-    Rx,
-    /// Transmitted by the host: local = source.
-    Tx,
+/// Names a block. Blocks in the order of their names hold the entries in the order of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BlockKey {
+    ip: Option<IpAddr>,
+    /// Only where there is no IP.
+    mac: Option<MacAddr>,
 }
 
-impl Direction {
-    /// The other direction.
+impl BlockKey {
+    pub fn of(key: &RuleKey) -> Self {
+        Self { ip: key.local_ip, mac: key.local_mac.filter(|_| key.local_ip.is_none()) }
+    }
+
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
+    pub fn mac(&self) -> Option<MacAddr> {
+        self.mac
+    }
+
+    /// The least key that could stand in the block.
+    pub fn first(&self) -> RuleKey {
+        RuleKey { local_ip: self.ip, local_mac: self.mac, ..RuleKey::default() }
+    }
+}
+
+/// Entries of one block, in order.
+pub(super) type Block = Arc<Vec<(RuleKey, ImageEntry)>>;
+
+/// Entries by what they match, in the order of [`RuleKey`]. A copy costs next to nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// No block is empty.
+    blocks: Pages<BlockKey, Block>,
+    len: usize,
+}
+
+impl Rules {
+    /// No entries.
     #[must_use]
-    pub fn opposite(self) -> Self {
-        match self {
-            Self::Rx => Self::Tx,
-            Self::Tx => Self::Rx,
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True if there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The entry with this key.
+    #[must_use]
+    pub fn get(&self, key: &RuleKey) -> Option<&ImageEntry> {
+        let block = self.blocks.get(&BlockKey::of(key))?;
+        block.binary_search_by(|(other, _)| other.cmp(key)).ok().map(|at| &block[at].1)
+    }
+
+    /// The entry with this key, to be changed.
+    pub fn get_mut(&mut self, key: &RuleKey) -> Option<&mut ImageEntry> {
+        let block = self.blocks.get_mut(&BlockKey::of(key))?;
+        let at = block.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
+        Some(&mut Arc::make_mut(block)[at].1)
+    }
+
+    /// True if there is an entry with this key.
+    #[must_use]
+    pub fn contains_key(&self, key: &RuleKey) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Puts an entry in; returns the one that had the key.
+    pub fn insert(&mut self, key: RuleKey, entry: ImageEntry) -> Option<ImageEntry> {
+        let name = BlockKey::of(&key);
+        let Some(block) = self.blocks.get_mut(&name) else {
+            self.blocks.insert(name, Arc::new(vec![(key, entry)]));
+            self.len += 1;
+            return None;
+        };
+        let block = Arc::make_mut(block);
+        match block.binary_search_by(|(other, _)| other.cmp(&key)) {
+            Ok(at) => Some(std::mem::replace(&mut block[at].1, entry)),
+            Err(at) => {
+                block.insert(at, (key, entry));
+                self.len += 1;
+                None
+            }
+        }
+    }
+
+    /// Takes an entry out.
+    pub fn remove(&mut self, key: &RuleKey) -> Option<ImageEntry> {
+        let name = BlockKey::of(key);
+        let at = self.blocks.get(&name)?.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
+        let block = Arc::make_mut(self.blocks.get_mut(&name)?);
+        let (_, entry) = block.remove(at);
+        if block.is_empty() {
+            self.blocks.remove(&name);
+        }
+        self.len -= 1;
+        Some(entry)
+    }
+
+    /// Takes out all entries but those of which `keep` is true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&RuleKey, &ImageEntry) -> bool) {
+        let gone: Vec<RuleKey> = self.iter().filter(|(key, entry)| !keep(key, entry)).map(|(key, _)| *key).collect();
+        for key in gone {
+            self.remove(&key);
+        }
+    }
+
+    /// All entries, by rising keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&RuleKey, &ImageEntry)> {
+        self.blocks.iter().flat_map(|(_, block)| block.iter()).map(|(key, entry)| (key, entry))
+    }
+
+    /// All keys, rising.
+    pub fn keys(&self) -> impl Iterator<Item = &RuleKey> {
+        self.iter().map(|(key, _)| key)
+    }
+
+    /// All entries without their keys.
+    pub fn values(&self) -> impl Iterator<Item = &ImageEntry> {
+        self.iter().map(|(_, entry)| entry)
+    }
+
+    /// Keys whose entries differ, or are in one of the two alone: with the entry here and the one there. What both share
+    /// is not looked at.
+    pub fn changes<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> Vec<(&'a RuleKey, Option<&'a ImageEntry>, Option<&'a ImageEntry>)> {
+        let same = |a: &Block, b: &Block| Arc::ptr_eq(a, b);
+        let mut out = Vec::new();
+        for (_, before, after) in self.blocks.changes(&other.blocks, same) {
+            let slice = |block: Option<&'a Block>| block.map_or(&[][..], |block| block.as_slice());
+            let (mut before, mut after) = (slice(before).iter().peekable(), slice(after).iter().peekable());
+            while let Some(key) = [before.peek(), after.peek()].into_iter().flatten().map(|(key, _)| key).min() {
+                let was = before.next_if(|(at, _)| at == key).map(|(_, entry)| entry);
+                let is = after.next_if(|(at, _)| at == key).map(|(_, entry)| entry);
+                if was != is {
+                    out.push((key, was, is));
+                }
+            }
+        }
+        out
+    }
+
+    pub(super) fn blocks(&self) -> &Pages<BlockKey, Block> {
+        &self.blocks
+    }
+
+    /// Replaces a block; without entries it goes.
+    pub(super) fn set_block(&mut self, name: BlockKey, block: Vec<(RuleKey, ImageEntry)>) {
+        let added = block.len();
+        let before =
+            if block.is_empty() { self.blocks.remove(&name) } else { self.blocks.insert(name, Arc::new(block)) };
+        self.len = self.len + added - before.map_or(0, |block| block.len());
+    }
+}
+
+impl PartialEq for Rules {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && self.changes(other).is_empty()
+    }
+}
+
+impl Eq for Rules {}
+
+impl Extend<(RuleKey, ImageEntry)> for Rules {
+    fn extend<I: IntoIterator<Item = (RuleKey, ImageEntry)>>(&mut self, entries: I) {
+        for (key, entry) in entries {
+            self.insert(key, entry);
         }
     }
 }
 
-/// What becomes of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
-    /// It passes.
-    Allow,
-    /// It is dropped.
-    Deny,
+impl FromIterator<(RuleKey, ImageEntry)> for Rules {
+    fn from_iter<I: IntoIterator<Item = (RuleKey, ImageEntry)>>(entries: I) -> Self {
+        let mut out = Self::default();
+        out.extend(entries);
+        out
+    }
 }
 
-/// What an entry says about one direction. SAMPLE goes only with a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Action {
-    /// No decision (NONE, 0).
-    #[default]
-    None,
-    /// Accept (WHITELIST, 1), or accept and sample (5).
-    Allow {
-        /// Also send a sample to the controller.
-        sample: bool,
-    },
-    /// Drop (BLACKLIST, 2), or drop and sample (6).
-    Deny {
-        /// Also send a sample to the controller.
-        sample: bool,
-    },
+impl std::ops::Index<&RuleKey> for Rules {
+    type Output = ImageEntry;
+
+    /// # Panics
+    /// If there is no entry with this key.
+    #[expect(clippy::expect_used, reason = "as other maps do")]
+    fn index(&self, key: &RuleKey) -> &ImageEntry {
+        self.get(key).expect("an entry with this key")
+    }
 }
 
-impl Action {
-    /// The verdict, if the action has one.
-    #[must_use]
-    pub fn verdict(self) -> Option<Verdict> {
-        match self {
-            Self::None => None,
-            Self::Allow { .. } => Some(Verdict::Allow),
-            Self::Deny { .. } => Some(Verdict::Deny),
+impl<'a> IntoIterator for &'a Rules {
+    type Item = (&'a RuleKey, &'a ImageEntry);
+    type IntoIter = Box<dyn Iterator<Item = Self::Item> + 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn key()(ip in prop::option::of(0u8..4), mac in prop::option::of(0u8..3), port in prop::option::of(0u16..6)) -> RuleKey {
+            RuleKey {
+                local_ip: ip.map(|last| IpAddr::from([10, 0, 0, last])),
+                local_mac: mac.map(|last| MacAddr([2, 0, 0, 0, 0, last])),
+                local_port: port,
+                ..RuleKey::default()
+            }
         }
     }
-}
 
-/// A counter pair (one counts TX, one RX), as SECURITY_RULE_COUNTER_ALLOC names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CounterId(pub u32);
-
-bitflags! {
-    /// MATCH_FIELDS of MC_CMD_SET_SECURITY_RULE_IN: what an entry names (ef10.md 7.2).
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-    pub struct MatchFields: u32 {
-        /// Remote IP address.
-        const REMOTE_IP = 1 << 0;
-        /// Local IP address.
-        const LOCAL_IP = 1 << 1;
-        /// Remote Ethernet address.
-        const REMOTE_MAC = 1 << 2;
-        /// Remote port.
-        const REMOTE_PORT = 1 << 3;
-        /// Local Ethernet address.
-        const LOCAL_MAC = 1 << 4;
-        /// Local port.
-        const LOCAL_PORT = 1 << 5;
-        /// Ether type behind the VLAN tags.
-        const ETHER_TYPE = 1 << 6;
-        /// VLAN id of the second tag.
-        const INNER_VLAN = 1 << 7;
-        /// VLAN id of the first tag.
-        const OUTER_VLAN = 1 << 8;
-        /// IP protocol behind IPv6 extension headers.
-        const IP_PROTO = 1 << 9;
-        /// Physical port of the adapter.
-        const PHYSICAL_PORT = 1 << 10;
-        /// Reserved, always 0.
-        const RESERVED = 1 << 11;
-        /// Id from the subnet map.
-        const REMOTE_SUBNET_ID = 1 << 12;
-        /// Id from the remote port-range map.
-        const REMOTE_PORTRANGE_ID = 1 << 13;
-        /// Id from the local port-range map.
-        const LOCAL_PORTRANGE_ID = 1 << 14;
-        const _ = !0;
-    }
-}
-
-impl MatchFields {
-    /// The fields that a base entry may name: one that names more ranks above it (assumption A1).
-    pub const BASE: Self = Self::LOCAL_IP.union(Self::LOCAL_MAC).union(Self::PHYSICAL_PORT);
-    /// The fields that a rule may name: bits 0 to 14 but RESERVED.
-    pub const NAMED: Self = Self::from_bits_retain(0x77ff);
-}
-
-/// What an entry matches; a field that is `None` is not looked at. The key of an entry: the tables hold one entry a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct RuleKey {
-    /// Local IP address: destination on RX, source on TX.
-    pub local_ip: Option<IpAddr>,
-    /// Local Ethernet address.
-    pub local_mac: Option<MacAddr>,
-    /// Physical port, from 0.
-    pub physical_port: Option<u32>,
-    /// Id (0..4095) of the first VLAN tag.
-    pub outer_vlan: Option<u16>,
-    /// Id (0..4095) of the second VLAN tag.
-    pub inner_vlan: Option<u16>,
-    /// Ether type behind the VLAN tags.
-    pub ether_type: Option<u16>,
-    /// IP protocol.
-    pub ip_proto: Option<u8>,
-    /// Remote IP address.
-    pub remote_ip: Option<IpAddr>,
-    /// Remote Ethernet address.
-    pub remote_mac: Option<MacAddr>,
-    /// Class of the remote IPv4 address, from the subnet map.
-    pub remote_subnet: Option<SubnetId>,
-    /// Remote port.
-    pub remote_port: Option<u16>,
-    /// Class of the remote port, from the remote port-range map.
-    pub remote_portrange: Option<PortRangeId>,
-    /// Local port.
-    pub local_port: Option<u16>,
-    /// Class of the local port, from the local port-range map.
-    pub local_portrange: Option<PortRangeId>,
-}
-
-impl RuleKey {
-    /// The combination of fields that the key names. Each combination in use costs the adapter one lookup a packet.
-    #[must_use]
-    pub fn fields(&self) -> MatchFields {
-        use MatchFields as F;
-        let named = [
-            (self.local_ip.is_some(), F::LOCAL_IP),
-            (self.local_mac.is_some(), F::LOCAL_MAC),
-            (self.physical_port.is_some(), F::PHYSICAL_PORT),
-            (self.outer_vlan.is_some(), F::OUTER_VLAN),
-            (self.inner_vlan.is_some(), F::INNER_VLAN),
-            (self.ether_type.is_some(), F::ETHER_TYPE),
-            (self.ip_proto.is_some(), F::IP_PROTO),
-            (self.remote_ip.is_some(), F::REMOTE_IP),
-            (self.remote_mac.is_some(), F::REMOTE_MAC),
-            (self.remote_subnet.is_some(), F::REMOTE_SUBNET_ID),
-            (self.remote_port.is_some(), F::REMOTE_PORT),
-            (self.remote_portrange.is_some(), F::REMOTE_PORTRANGE_ID),
-            (self.local_port.is_some(), F::LOCAL_PORT),
-            (self.local_portrange.is_some(), F::LOCAL_PORTRANGE_ID),
-        ];
-        named.into_iter().filter(|(is, _)| *is).fold(F::empty(), |all, (_, field)| all | field)
+    fn entry(counter: u32) -> ImageEntry {
+        ImageEntry { counter: Some(crate::tables::CounterId(counter)), ..ImageEntry::default() }
     }
 
-    /// True if the key names nothing but the local IP, the local MAC or the physical port.
-    #[must_use]
-    pub fn is_base(&self) -> bool {
-        MatchFields::BASE.contains(self.fields())
+    proptest! {
+        #[test]
+        fn entries_stand_in_the_order_of_their_keys(
+            first in prop::collection::btree_map(key(), 0u32..3, 0..40),
+            edits in prop::collection::vec((key(), prop::option::of(0u32..3)), 0..40),
+        ) {
+            let mut model: BTreeMap<RuleKey, ImageEntry> = first.into_iter().map(|(k, c)| (k, entry(c))).collect();
+            let mut rules: Rules = model.clone().into_iter().collect();
+            let (before, was) = (rules.clone(), model.clone());
+            for (key, counter) in edits {
+                match counter {
+                    Some(counter) => prop_assert_eq!(rules.insert(key, entry(counter)), model.insert(key, entry(counter))),
+                    None => prop_assert_eq!(rules.remove(&key), model.remove(&key)),
+                }
+                prop_assert_eq!(rules.get(&key), model.get(&key));
+            }
+            prop_assert!(rules.iter().eq(model.iter()));
+            prop_assert_eq!(rules.len(), model.len());
+            let all: std::collections::BTreeSet<RuleKey> = was.keys().chain(model.keys()).copied().collect();
+            let differ = all.iter().filter(|key| was.get(key) != model.get(key));
+            let differ: Vec<_> = differ.map(|key| (key, was.get(key), model.get(key))).collect();
+            prop_assert_eq!(before.changes(&rules), differ);
+            prop_assert_eq!(before == rules, was == model);
+        }
     }
 }

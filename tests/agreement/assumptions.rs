@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use nicfw::adapter::Override;
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::nic::Override;
-use nicfw::policy::{Compiled, Document, IpHeader, Packet};
-use nicfw::tables::{Assumption, Direction, EngineProfile, MacAddr, Target};
+use nicfw::policy::Document;
+use nicfw::tables::{Assumption, Compiled, EngineProfile, Target};
+use nicfw::terms::{Direction, IpHeader, MacAddr, Packet};
 use nicfw_model::Model;
 use nicfw_model::engine::EngineConfig;
 
@@ -94,7 +95,7 @@ fn a_later_fragment_matches_no_rule_with_ports(config: EngineConfig) -> bool {
     // The bytes where the ports of a whole segment stand: from 51000 to 443.
     frame[34..38].copy_from_slice(&[0xc7, 0x38, 0x01, 0xbb]);
     let judgement = model.judge(&frame, Direction::Rx, 0).unwrap();
-    judgement.verdict == nicfw::tables::Verdict::Deny
+    judgement.verdict == nicfw::terms::Verdict::Deny
 }
 
 fn a_containers_mac_sends_nothing_but_its_ip(config: EngineConfig) -> bool {

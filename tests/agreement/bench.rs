@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use nicfw::Adapter;
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{Compiled, Document, Packet};
-use nicfw::tables::{Direction, MacAddr, Target, Verdict};
+use nicfw::policy::Document;
+use nicfw::tables::{Compiled, Target};
+use nicfw::terms::{Direction, MacAddr, Packet, Verdict};
 use nicfw_model::engine::{EngineConfig, Judgement};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 

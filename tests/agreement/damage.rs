@@ -4,7 +4,7 @@
 //! The binding shares the host's MAC, so its deny names the IP alone and nothing but the parser stands behind it. Its one
 //! rule is about the other direction: whatever the rest of the frame says, it is denied.
 
-use nicfw::tables::{Direction, Verdict};
+use nicfw::terms::{Direction, Verdict};
 use nicfw_model::engine::{By, EngineConfig};
 use proptest::prelude::*;
 

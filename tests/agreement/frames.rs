@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nicfw::policy::{IpHeader, Packet};
+use nicfw::terms::{IpHeader, Packet};
 
 /// What a frame may carry beyond what a decision depends on. None of it may change a verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use nicfw::policy::{IpHeader, Packet};
-use nicfw::tables::MacAddr;
+use nicfw::terms::{IpHeader, MacAddr, Packet};
 use proptest::prelude::*;
 use proptest::sample::select;
 

@@ -1,7 +1,8 @@
 //! Any policy, any packet, any lookup order, default and tiny tables.
 
-use nicfw::policy::{CompileError, Compiled, Document};
-use nicfw::tables::{Direction, EngineProfile, RuleKey, Sizes, Target};
+use nicfw::policy::Document;
+use nicfw::tables::{CompileError, Compiled, EngineProfile, RuleKey, Sizes, Target};
+use nicfw::terms::Direction;
 use nicfw_model::engine::{By, EngineConfig};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -26,7 +27,7 @@ fn tiny() -> (Sizes, EngineProfile) {
 /// True if the document fits and was compared; false if it was refused for what tables cannot hold.
 fn agree(
     text: &str,
-    packets: &[(nicfw::policy::Packet, crate::frames::Shape)],
+    packets: &[(nicfw::terms::Packet, crate::frames::Shape)],
     (sizes, profile): (Sizes, EngineProfile),
     seed: u64,
 ) -> Result<bool, TestCaseError> {

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use nicfw::policy::{Flow, Image, ImageEntry, Packet, Side};
 use nicfw::tables::{
-    Action, Assumption, Direction, EngineProfile, LookupOrder, MatchFields, PortMap, PortRangeId, PortTreeEntry,
-    RuleKey, Sizes, SubnetId, SubnetMap, Verdict,
+    Action, Assumption, EngineProfile, Image, ImageEntry, LookupOrder, MatchFields, PortMap, PortRangeId,
+    PortTreeEntry, RuleKey, Side, Sizes, SubnetId, SubnetMap,
 };
+use nicfw::terms::{Direction, Flow, Packet, Verdict};
 use nicfw_model::engine::{By, Decided, Decision, Engine, EngineConfig, Entry, Snapshot};
 use nicfw_model::packet::{Headers, parse};
 use proptest::prelude::*;

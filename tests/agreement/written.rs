@@ -1,7 +1,7 @@
 //! What is written of a document is read as the same document, and decides as it does.
 
 use nicfw::policy::Document;
-use nicfw::tables::Direction;
+use nicfw::terms::Direction;
 use proptest::prelude::*;
 
 use crate::documents::document;

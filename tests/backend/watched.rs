@@ -1,7 +1,7 @@
 //! An adapter at which something is looked after each command that changes the tables.
 
+use nicfw::adapter::{Adapter, McdiError};
 use nicfw::firewall::{Call, Observed, Observer};
-use nicfw::nic::{Adapter, McdiError};
 use nicfw::tables::Target;
 
 pub struct Looks<T> {

@@ -17,11 +17,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nicfw::adapter::{AttachOptions, McdiError};
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Call, Engine as _, Firewall, Observed, Observer, Settings};
 use nicfw::journal::{Journal, Record};
-use nicfw::nic::{AttachOptions, McdiError};
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 use nicfw::{Adapter, MacAddr, TableOp};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 

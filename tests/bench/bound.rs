@@ -22,7 +22,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use nicfw::policy::{Document, IntervalSet, Point, Policy, Proto, Rule};
+use nicfw::policy::{Document, Policy, Proto, Rule};
+use nicfw::terms::{IntervalSet, Point};
 use nicfw::{Direction, Verdict};
 
 /// Cells of one rule that are looked at for a fooling set.

@@ -24,8 +24,10 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nicfw::policy::{Compiled, Document, Interval, Rule};
-use nicfw::{Direction, Target, Verdict};
+use nicfw::Target;
+use nicfw::policy::{Document, Rule};
+use nicfw::tables::Compiled;
+use nicfw::terms::{Direction, Interval, Verdict};
 
 use measure::time;
 use nft::Nft;

@@ -19,10 +19,10 @@ use spread::Spread;
 
 /// How often each side of a comparison runs.
 const RUNS: usize = 15;
+use nicfw::adapter::AttachOptions;
 use nicfw::bar::Mmio;
 use nicfw::clock::SystemClock;
 use nicfw::device::Device;
-use nicfw::nic::AttachOptions;
 use nicfw::regs::ef10;
 use nicfw::{Action, Adapter, MacAddr, RuleKey, TableOp};
 use nicfw_model::serve::over_socket;

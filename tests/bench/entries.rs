@@ -24,8 +24,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+use nicfw::policy::Document;
 use nicfw::policy::import::{Format, Settings, import};
-use nicfw::policy::{Compiled, Document};
+use nicfw::tables::Compiled;
 use nicfw::{Target, Verdict};
 
 use bound::{Cells, Naive};

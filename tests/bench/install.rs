@@ -17,10 +17,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 use nicfw::{Adapter, MacAddr};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 

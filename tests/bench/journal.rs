@@ -15,12 +15,13 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use nicfw::Target;
+use nicfw::adapter::RulesetVersion;
 use nicfw::clock::{Timestamp, VirtualClock};
 use nicfw::journal::{
     Begin, Content, Delta, Event, FileStore, Journal, Key, Kind, MemoryStore, RuleQuery, Store, When, Why,
 };
-use nicfw::nic::RulesetVersion;
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 
 use measure::time;
 

@@ -4,10 +4,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use nicfw::policy::{
-    AddrSet, Attach, Binding, Document, Interval, IntervalSet, OnExpiry, Origin, Policy, PortPair, PortSet, Proto,
-    Remote, Rule,
-};
+use nicfw::policy::{Attach, Binding, Document, OnExpiry, Origin, Policy, PortPair, Proto, Remote, Rule};
+use nicfw::terms::{AddrSet, Interval, IntervalSet, PortSet};
 use nicfw::{Direction, MacAddr, Target, Verdict};
 
 /// Rules of each container.

@@ -24,10 +24,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{CompileError, Compiled, Document, import};
+use nicfw::policy::{Document, import};
+use nicfw::tables::{CompileError, Compiled};
 use nicfw::{Adapter, Direction, MacAddr, Verdict};
 use nicfw_model::engine::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};

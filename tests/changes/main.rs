@@ -24,11 +24,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nicfw::Adapter;
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::{Clock, Signal, Timestamp, VirtualClock};
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{Compiled, Document, Flow, Packet};
-use nicfw::tables::{Direction, LookupOrder, MacAddr, Sizes, Verdict};
+use nicfw::policy::Document;
+use nicfw::tables::{Compiled, LookupOrder, Sizes};
+use nicfw::terms::{Direction, Flow, MacAddr, Packet, Verdict};
 use nicfw_model::engine::{Decided, Decision, EngineConfig};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::packet::{Headers, parse};

@@ -1,8 +1,8 @@
 //! Changes under ranked lookup orders, where entries above the base deny: the same sentences, and the same after an answer
 //! that is lost at any command.
 
-use nicfw::policy::Image;
-use nicfw::tables::{Action, Verdict};
+use nicfw::tables::{Action, Image};
+use nicfw::terms::Verdict;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};

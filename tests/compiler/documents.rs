@@ -3,11 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use nicfw::policy::{
-    AddrSet, Attach, Binding, Document, Flow, Interval, IpFlow, Management, OnExpiry, Origin, Policy, PortPair,
-    PortSet, Ports, Proto, Remote, Rule,
-};
-use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw::policy::{Attach, Binding, Document, Management, OnExpiry, Origin, Policy, PortPair, Proto, Remote, Rule};
+use nicfw::terms::{AddrSet, Direction, Flow, Interval, IpFlow, MacAddr, PortSet, Ports, Verdict};
 use proptest::prelude::*;
 use proptest::sample::select;
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 
+use nicfw::policy::Why;
 use nicfw::policy::import::{Format, Settings, import};
-use nicfw::policy::{Compiled, Flow, IpFlow, Ports, Why};
-use nicfw::tables::{Direction, MacAddr, MatchFields, Target, Verdict};
+use nicfw::tables::{Compiled, MatchFields, Target};
+use nicfw::terms::{Direction, Flow, IpFlow, MacAddr, Ports, Verdict};
 use serde_json::Value;
 
 use crate::is_sound;

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nicfw::policy::{Binding, Compiled, CounterSlot, Document, OriginId, OriginSource, Policy, Rule};
-use nicfw::tables::{Action, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, Target};
+use nicfw::policy::{Binding, Document, Policy, Rule};
+use nicfw::tables::{
+    Action, Compiled, CounterSlot, OriginId, OriginSource, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, Target,
+};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 

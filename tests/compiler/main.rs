@@ -25,8 +25,9 @@ mod words;
 use documents::{document, flow};
 use std::collections::BTreeSet;
 
-use nicfw::policy::{CompileError, Compiled, Document, Flow};
-use nicfw::tables::{LookupOrder, MatchFields, RuleKey, Sizes, Target};
+use nicfw::policy::Document;
+use nicfw::tables::{CompileError, Compiled, LookupOrder, MatchFields, RuleKey, Sizes, Target};
+use nicfw::terms::Flow;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};

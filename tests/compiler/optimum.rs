@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
-use nicfw::policy::{Compiled, Document, PortPair, PortSet, Proto, Remote, Rule};
-use nicfw::tables::{Direction, MatchFields, RuleKey, Target, Verdict};
+use nicfw::policy::{Document, PortPair, Proto, Remote, Rule};
+use nicfw::tables::{Compiled, MatchFields, RuleKey, Target};
+use nicfw::terms::{Direction, PortSet, Verdict};
 
 use crate::bound;
 use crate::documents::{origin, set};

@@ -7,8 +7,9 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use nicfw::policy::{AddrSet, Compiled, Document, Flow, Interval, IpFlow, Ports};
-use nicfw::tables::{Direction, MacAddr, Target, Verdict};
+use nicfw::policy::Document;
+use nicfw::tables::{Compiled, Target};
+use nicfw::terms::{AddrSet, Direction, Flow, Interval, IpFlow, MacAddr, Ports, Verdict};
 
 use crate::bound::{Cells, Naive};
 use crate::generated::{self, Filter, Shape};

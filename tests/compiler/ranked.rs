@@ -1,7 +1,8 @@
 //! Ranked lookup orders: what is compiled for one decides as the evaluator does, or it is refused.
 
-use nicfw::policy::{CompileError, Compiled, Document, Flow, Why};
-use nicfw::tables::{Action, RuleKey, Target};
+use nicfw::policy::{Document, Why};
+use nicfw::tables::{Action, CompileError, Compiled, RuleKey, Target};
+use nicfw::terms::Flow;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use nicfw::policy::{Compiled, Document, Table};
-use nicfw::tables::{Target, Verdict};
+use nicfw::policy::Document;
+use nicfw::tables::{Compiled, Table, Target};
+use nicfw::terms::Verdict;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 

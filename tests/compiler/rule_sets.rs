@@ -8,16 +8,16 @@
 //! `tests/long/rule-sets [FOLDER]` runs all sets under twenty lists and prints the table.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use std::{fmt, fs};
 
 use nicfw::policy::import::{Format, Settings, import};
-use nicfw::policy::{Binding, CompileError, Compiled, Document, Flow, IpFlow, Policy, Ports, SharedList, Table};
-use nicfw::tables::{Direction, LookupOrder, MacAddr, MatchFields, Target, Verdict};
+use nicfw::policy::{Binding, Document, Policy, SharedList};
+use nicfw::tables::{CompileError, Compiled, LookupOrder, MatchFields, Table, Target};
+use nicfw::terms::{Direction, Flow, IpFlow, MacAddr, Ports, Verdict};
 use nicfw_model::engine::{Decided, Decision};
 use nicfw_model::packet::Headers;
 

@@ -3,11 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use nicfw::policy::{
-    AddrSet, Attach, Binding, CompileError, Compiled, Document, Interval, IntervalSet, OnExpiry, Policy, PortPair,
-    PortSet, Proto, Remote, Rule, Table,
-};
-use nicfw::tables::{Direction, MacAddr, Target, Verdict};
+use nicfw::policy::{Attach, Binding, Document, OnExpiry, Policy, PortPair, Proto, Remote, Rule};
+use nicfw::tables::{CompileError, Compiled, Table, Target};
+use nicfw::terms::{AddrSet, Direction, Interval, IntervalSet, MacAddr, PortSet, Verdict};
 
 use crate::documents::{origin, set};
 

@@ -3,10 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use nicfw::policy::{
-    Compiled, Document, Flow, Image, IpFlow, IpHeader, Packet, PortPair, PortSet, Ports, Proto, Remote, Rule,
-};
-use nicfw::tables::{Direction, MacAddr, Target, Verdict};
+use nicfw::policy::{Document, PortPair, Proto, Remote, Rule};
+use nicfw::tables::{Compiled, Image, Target};
+use nicfw::terms::{Direction, Flow, IpFlow, IpHeader, MacAddr, Packet, PortSet, Ports, Verdict};
 use nicfw_model::engine::{Engine, EngineConfig, Entry};
 use nicfw_model::packet::{Headers, parse};
 

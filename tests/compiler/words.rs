@@ -1,7 +1,8 @@
 //! What the compiler says: refusals, explanations, openings and differences, word for word.
 
-use nicfw::policy::{Compiled, Document, FlowText, OriginId, Table};
-use nicfw::tables::{Action, Target, Verdict};
+use nicfw::policy::{Document, FlowText};
+use nicfw::tables::{Action, Compiled, OriginId, Table, Target};
+use nicfw::terms::Verdict;
 
 fn parse(text: &str) -> Document {
     Document::parse(text, "web.yaml").unwrap_or_else(|e| panic!("{e}"))
@@ -195,7 +196,7 @@ const EXAMPLE: [&str; 2] = [
 #[test]
 fn openings_are_in_the_words_of_the_rules() {
     let compiled = Compiled::new(&web(&EXAMPLE, V4), &Target::profile0(), None).unwrap();
-    let openings: Vec<_> = compiled.openings().iter().map(ToString::to_string).collect();
+    let openings: Vec<_> = compiled.document().openings().iter().map(ToString::to_string).collect();
     assert_eq!(
         openings,
         [
@@ -208,7 +209,7 @@ fn openings_are_in_the_words_of_the_rules() {
     );
     let v6 = Compiled::new(&web(&[], V6), &Target::profile0(), None).unwrap();
     assert_eq!(
-        v6.openings()[0].to_string(),
+        v6.document().openings()[0].to_string(),
         "any host or group may exchange icmpv6 of every type with shop-1, also router advertisements, redirects and neighbour \
          advertisements for foreign addresses: web.yaml:8 (nd: open-icmpv6)"
     );
@@ -261,13 +262,13 @@ bindings:
   - {container: b, ip: 10.0.0.2, mac: "02:00:00:00:00:02", attach: sriov, policy: shut}
 "#;
     let compiled = Compiled::new(&parse(text), &Target::profile0(), None).unwrap();
-    let packet = nicfw::policy::Packet {
+    let packet = nicfw::terms::Packet {
         src_mac: "02:00:00:00:00:01".parse().unwrap(),
         dst_mac: "02:00:00:00:00:02".parse().unwrap(),
         outer_vlan: None,
         inner_vlan: None,
         ether_type: 0x0800,
-        ip: Some(nicfw::policy::IpHeader {
+        ip: Some(nicfw::terms::IpHeader {
             src: "10.0.0.1".parse().unwrap(),
             dst: "10.0.0.2".parse().unwrap(),
             proto: Some(6),
@@ -301,7 +302,7 @@ fn counters_belong_to_bindings_and_rules_and_run_out_quietly() {
     let compiled = Compiled::new(&document, &Target::profile0(), None).unwrap();
     let slots = compiled.counter_slots();
     assert_eq!(slots.values().filter(|slot| slot.base.is_some()).count(), 2, "IP and MAC own one each");
-    let both_ways = |slot: &&nicfw::policy::CounterSlot| slot.rx == [OriginId(0)] && slot.tx == [OriginId(0)];
+    let both_ways = |slot: &&nicfw::tables::CounterSlot| slot.rx == [OriginId(0)] && slot.tx == [OriginId(0)];
     assert_eq!(slots.values().filter(both_ways).count(), 1, "one entry carries rule 1 both ways");
     let mut few = Target::profile0();
     few.profile.counters = 3;
@@ -330,10 +331,10 @@ fn ids_and_counters_of_what_stays_are_kept() {
     let back = Compiled::new(&web(&EXAMPLE, V4), &target, Some(&new)).unwrap();
     // Origins may have other numbers, and stand for the same.
     let content = |compiled: &Compiled| {
-        let who = |side: &nicfw::policy::Side| {
+        let who = |side: &nicfw::tables::Side| {
             side.origins.iter().map(|id| compiled.origin(*id).unwrap()).collect::<Vec<_>>()
         };
-        let entry = |(key, entry): (&nicfw::tables::RuleKey, &nicfw::policy::ImageEntry)| {
+        let entry = |(key, entry): (&nicfw::tables::RuleKey, &nicfw::tables::ImageEntry)| {
             let (rx, tx) = (who(&entry.rx), who(&entry.tx));
             (*key, entry.rx.action, entry.tx.action, entry.counter, rx, tx)
         };

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use nicfw::policy::import::{Format, Import, ImportError, Settings, import};
-use nicfw::policy::{Document, Flow, IpFlow, Ports, Why};
+use nicfw::policy::{Document, Why};
+use nicfw::terms::{Flow, IpFlow, Ports};
 use nicfw::{Direction, MacAddr, Verdict};
 
 pub const MAC: MacAddr = MacAddr([0x02, 0, 0x0a, 0x1e, 0x01, 0x11]);

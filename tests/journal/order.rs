@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use nicfw::adapter::RulesetVersion;
 use nicfw::clock::{Timestamp, VirtualClock};
 use nicfw::journal::{Content, Delta, Event, Journal, JournalError, Kind, MemoryStore};
-use nicfw::nic::RulesetVersion;
 use proptest::prelude::*;
 
 use crate::story::{ADAPTER, SHOP, Story, begin, compiled, content, done, recovered, version};

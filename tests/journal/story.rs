@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use nicfw::adapter::RulesetVersion;
 use nicfw::clock::{Timestamp, VirtualClock};
 use nicfw::journal::{Addresses, Begin, Content, Delta, Event, Journal, Key, Kind, MemoryStore, Why};
-use nicfw::nic::RulesetVersion;
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 use nicfw::{CounterId, Target};
 
 pub const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";

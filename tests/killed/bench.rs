@@ -15,8 +15,8 @@ use nicfw::clock::SystemClock;
 use nicfw::device::vfio_user::server::Listener;
 use nicfw::firewall::{Adopt, Firewall};
 use nicfw::journal::{FileStore, Journal};
-use nicfw::policy::Compiled;
-use nicfw::tables::MacAddr;
+use nicfw::tables::Compiled;
+use nicfw::terms::MacAddr;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 

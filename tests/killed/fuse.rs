@@ -1,14 +1,13 @@
 //! A process that ends itself with SIGKILL at a call that was chosen before: of its journal's file, or of its adapter.
 
-use std::fmt;
-use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{fmt, io};
 
+use nicfw::adapter::McdiError;
 use nicfw::firewall::Observer;
 use nicfw::journal::{FileStore, Head, Store};
-use nicfw::nic::McdiError;
 use rustix::process::{Signal, getpid, kill_process};
 
 /// What is called.

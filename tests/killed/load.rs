@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 use nicfw_model::tally::{End, Flow, FlowId, Tallies};
 use nicfw_model::{FunctionConfig, Model, Place};
 

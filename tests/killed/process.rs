@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nicfw::Adapter;
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
 use nicfw::firewall::{Firewall, Observed, Settings};
 use nicfw::journal::{FileStore, Journal};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 
 use crate::documents;
 use crate::fuse::{Fuse, FusedStore, Task};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use nicfw::policy::{Document, Interval, IpHeader, Packet};
-use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw::policy::Document;
+use nicfw::terms::{Direction, Interval, IpHeader, MacAddr, Packet, Verdict};
 use nicfw_model::Model;
 use nicfw_model::engine::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};

@@ -6,11 +6,11 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nicfw::adapter::Adapter;
 use nicfw::firewall::{Call, Observed, Observer};
 use nicfw::journal::MemoryStore;
 use nicfw::mcdi::McdiError;
 use nicfw::mcdi::wire::Cmd;
-use nicfw::nic::Adapter;
 use nicfw_model::Model;
 
 use crate::probes::{Probe, judged};

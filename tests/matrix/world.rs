@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nicfw::adapter::{Adapter, AttachOptions};
 use nicfw::clock::VirtualClock;
 use nicfw::error::AdapterState;
 use nicfw::firewall::{Adopt, ApplyError, AttachError, Firewall, ReserveError, Settings};
 use nicfw::journal::{Journal, MemoryStore};
-use nicfw::nic::{Adapter, AttachOptions};
-use nicfw::policy::{Compiled, Document};
-use nicfw::tables::MacAddr;
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
+use nicfw::terms::MacAddr;
 use nicfw_model::engine::EngineConfig;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};

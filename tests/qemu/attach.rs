@@ -16,9 +16,10 @@ use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
 use nicfw::error::MCDI_TIMEOUT;
 
+use nicfw::adapter::AttachOptions;
+use nicfw::adapter::rules::ops;
 use nicfw::mcdi::Channel;
-use nicfw::nic::AttachOptions;
-use nicfw::tables::{Target, ops};
+use nicfw::tables::Target;
 use nicfw::{Action, Adapter, RuleKey, TableOp};
 
 /// Rules that are written to see how long one takes.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nicfw::policy::{AddrSet, Document, Flow, IpFlow, PortSet, Ports, Proto, Rule};
-use nicfw::tables::{Direction, MacAddr};
+use nicfw::policy::{Document, Proto, Rule};
+use nicfw::terms::{AddrSet, Direction, Flow, IpFlow, MacAddr, PortSet, Ports};
 
 /// Numbers of splitmix64.
 pub struct Random(pub u64);

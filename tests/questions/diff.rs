@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use nicfw::policy::{Compiled, Difference, Document, Flow, Ports};
-use nicfw::tables::{Direction, Target, Verdict};
+use nicfw::policy::{Difference, Document};
+use nicfw::tables::{Compiled, Target};
+use nicfw::terms::{Direction, Flow, Ports, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
@@ -27,7 +28,7 @@ fn edges(difference: &Difference, random: &mut Random) -> Vec<Flow> {
             ip.remote = std::net::Ipv6Addr::from_bits(random.pick(&ends)).into();
         }
         if let Some(pair) = &difference.ports {
-            let mut end = |set: &nicfw::policy::PortSet| {
+            let mut end = |set: &nicfw::terms::PortSet| {
                 let at = set.intervals()[random.below(set.intervals().len())];
                 random.pick(&[at.first, at.last, at.first.saturating_sub(1), at.last.saturating_add(1)])
             };

@@ -4,11 +4,8 @@ use std::sync::Arc;
 
 use std::collections::BTreeSet;
 
-use nicfw::policy::{
-    AddrSet, Document, Finding, Flow, Hider, Interval, IntervalSet, IpFlow, Lint, PortPair, PortSet, Proto, Rule,
-    RulePlace, Why,
-};
-use nicfw::tables::Verdict;
+use nicfw::policy::{Document, Finding, Hider, Lint, PortPair, Proto, Rule, RulePlace, Why};
+use nicfw::terms::{AddrSet, Flow, Interval, IntervalSet, IpFlow, PortSet, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use nicfw::policy::{AddrSet, Document, Field, Flow, FlowText, PortPair, PortSet, Proto, Rule, RulePlace};
-use nicfw::tables::Verdict;
+use nicfw::policy::{Document, Field, FlowText, PortPair, Proto, Rule, RulePlace};
+use nicfw::terms::{AddrSet, Flow, PortSet, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nicfw::adapter::{Adapter, AdapterError, AttachError, Override, Recovered, RulesetVersion};
 use nicfw::firewall::Engine;
 use nicfw::journal::{Head, MemoryStore, Store};
 use nicfw::mcdi::McdiError;
 use nicfw::mcdi::wire::Cmd;
-use nicfw::nic::{Adapter, AdapterError, AttachError, Override, Recovered, RulesetVersion};
 use nicfw::tables::{CounterId, CounterValue, TableOp, Target};
 use nicfw_model::Model;
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use nicfw::adapter::{Adapter, AttachOptions, Override};
 use nicfw::clock::{Clock, Timestamp, VirtualClock};
 use nicfw::error::AdapterState;
 use nicfw::firewall::{
@@ -14,9 +15,8 @@ use nicfw::firewall::{
 };
 use nicfw::journal::{self, Event, Journal, JournalError, Left, MemoryStore, Why};
 use nicfw::mcdi::wire::McErrno;
-use nicfw::nic::{Adapter, AttachOptions, Override};
-use nicfw::policy::Compiled;
-use nicfw::tables::{Action, MacAddr, TableOp, Verdict};
+use nicfw::tables::{Action, Compiled, TableOp};
+use nicfw::terms::{MacAddr, Verdict};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
@@ -343,7 +343,7 @@ impl World {
                 adapter.commit_cache()?;
                 adapter.set_override(Override::None)?;
             }
-            Ok::<_, nicfw::nic::AdapterError>(())
+            Ok::<_, nicfw::adapter::AdapterError>(())
         };
         match leave() {
             Ok(()) => Said::done(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use nicfw::device::Locator;
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 use super::{Output, text, time};
 

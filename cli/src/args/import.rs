@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 use super::{Output, text};
 

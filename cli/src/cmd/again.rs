@@ -6,15 +6,13 @@ use std::sync::Arc;
 
 use nicfw::policy::import::Settings;
 use nicfw::policy::{Binding, Difference, Document};
-use nicfw::tables::Verdict;
+use nicfw::terms::Verdict;
 use serde::Serialize;
 
 use super::{compile, document, import};
-use crate::args;
 use crate::failure::{Exit, Failure};
-use crate::input;
 use crate::output::Report;
-use crate::words;
+use crate::{args, input, words};
 
 #[derive(Serialize)]
 struct AgainReport {

@@ -7,7 +7,8 @@ use nicfw::clock::Timestamp;
 use nicfw::device::Locator;
 use nicfw::firewall::Reserved;
 use nicfw::journal::Why;
-use nicfw::policy::{Compiled, Document, OnExpiry};
+use nicfw::policy::{Document, OnExpiry};
+use nicfw::tables::Compiled;
 use serde::Serialize;
 
 use super::changed::ReservedReport;

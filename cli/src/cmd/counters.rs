@@ -1,6 +1,6 @@
 //! `nicfw counters`: what the emulated adapter counts while a capture goes through it.
 
-use nicfw::policy::{Compiled, CounterSlot, OriginId};
+use nicfw::tables::{Compiled, CounterSlot, OriginId};
 use serde::Serialize;
 
 use super::replay::{self, play_file};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
 
-use nicfw::tables::{MacAddr, Verdict};
+use nicfw::terms::{MacAddr, Verdict};
 
 use super::usage;
 use crate::args;

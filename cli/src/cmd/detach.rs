@@ -1,8 +1,8 @@
 //! `nicfw detach`: leaves an adapter as told. Also the way out of a load that failed and left it blocked.
 
 use nicfw::Adapter;
+use nicfw::adapter::{AdapterError, Override};
 use nicfw::journal::Left;
-use nicfw::nic::{AdapterError, Override};
 use serde::Serialize;
 
 use crate::args::{Detach, Leave};

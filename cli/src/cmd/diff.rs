@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use nicfw::policy::Difference;
-use nicfw::tables::Verdict;
+use nicfw::terms::Verdict;
 use serde::Serialize;
 
 use super::{compile, document};

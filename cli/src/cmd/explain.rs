@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use nicfw::policy::{Compiled, FlowText, Nearest};
+use nicfw::policy::{FlowText, Nearest};
+use nicfw::tables::Compiled;
 use serde::Serialize;
 
 use super::{compile, document};

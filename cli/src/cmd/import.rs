@@ -5,13 +5,12 @@ use std::path::Path;
 
 use nicfw::policy::import::{Format, Import, ImportError, LARGEST_FILE, NotCarried, Settings, View, import};
 use nicfw::policy::{Attach, MacvlanMode};
-use nicfw::tables::Verdict;
+use nicfw::terms::Verdict;
 use serde::Serialize;
 
-use crate::args;
 use crate::failure::{Exit, Failure};
-use crate::input;
 use crate::output::{Progress, Report, shown};
+use crate::{args, input};
 
 #[derive(Serialize)]
 struct ImportReport {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use nicfw::adapter::AdapterInfo;
 use nicfw::device::Locator;
-use nicfw::nic::AdapterInfo;
 use nicfw::tables::Target;
 use nicfw_model::factory_mac;
 use serde::Serialize;

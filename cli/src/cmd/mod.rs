@@ -25,8 +25,9 @@ mod show;
 use std::path::Path;
 
 use nicfw::Target;
-use nicfw::policy::{CompileError, Compiled, Document, LONGEST_DOCUMENT, Table, Usage};
-use nicfw::tables::MacAddr;
+use nicfw::policy::{Document, LONGEST_DOCUMENT};
+use nicfw::tables::{CompileError, Compiled, Table, Usage};
+use nicfw::terms::MacAddr;
 use serde::Serialize;
 
 use crate::args::Command;

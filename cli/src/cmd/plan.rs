@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use humantime::format_duration;
 use nicfw::firewall::Settings;
-use nicfw::policy::plan::{Phase, Plan};
-use nicfw::policy::{CompileError, Compiled, Image, Usage};
+use nicfw::tables::plan::{Phase, Plan};
+use nicfw::tables::{CompileError, Compiled, Image, Usage};
 use serde::Serialize;
 
 use super::{HOST, compile, document};

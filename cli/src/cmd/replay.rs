@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use nicfw::policy::{Compiled, Flow, FlowText, Packet};
-use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw::policy::FlowText;
+use nicfw::tables::Compiled;
+use nicfw::terms::{Direction, Flow, MacAddr, Packet, Verdict};
 use nicfw_model::packet::Headers;
 use serde::Serialize;
 
@@ -12,10 +13,9 @@ use crate::args::Replay;
 use crate::capture::{self, Frame, Unjudged};
 use crate::emulated::{Emulated, seen};
 use crate::failure::{Exit, Failure};
-use crate::input;
 use crate::judge::{Judgement, JudgementReport, judge, sides};
 use crate::output::{Progress, Report, json_line, table, text};
-use crate::words;
+use crate::{input, words};
 
 /// A MAC for stations that neither the capture nor the policy names (RFC 7042, 2.1.2: set aside for documentation).
 const SOME_STATION: MacAddr = MacAddr([0x00, 0x00, 0x5e, 0x00, 0x53, 0x01]);

@@ -1,7 +1,7 @@
 //! `nicfw show`: the tables that a policy becomes, entry by entry with its origins.
 
 use comfy_table::Cell;
-use nicfw::policy::{Compiled, ImageEntry};
+use nicfw::tables::{Compiled, ImageEntry};
 use serde::Serialize;
 
 use super::{compile, document, usage, usage_table};

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use nicfw::tables::{CounterId, Direction, RuleKey};
+use nicfw::tables::{CounterId, RuleKey};
+use nicfw::terms::Direction;
 
 use crate::emulated::Counts;
 use crate::judge::Judgement;
@@ -75,7 +76,7 @@ pub fn attribute(judgements: &[Judgement], mut moved: Moved) -> Attributed {
 
 #[cfg(test)]
 mod tests {
-    use nicfw::tables::Verdict;
+    use nicfw::terms::Verdict;
 
     use super::*;
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
-use nicfw::tables::{Direction, MacAddr};
+use nicfw::terms::{Direction, MacAddr};
 
 use super::cast::{Party, Place};
 use crate::emulated::packet;

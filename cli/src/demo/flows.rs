@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use nicfw::tables::{MacAddr, Verdict};
+use nicfw::terms::{MacAddr, Verdict};
 
 use super::cast::{NAME_SERVER, Party};
 use super::exchange::{Probe, RawUdp};

@@ -7,7 +7,7 @@ use etherparse::{
     ArpEthIpv4Packet, ArpOperation, ArpPacket, IcmpEchoHeader, Icmpv4Header, Icmpv4Type, Icmpv6Type, IpFragOffset,
     IpHeaders, Ipv4Header, Ipv6Header, PacketBuilder, PacketBuilderStep, VlanId,
 };
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 use super::cast::Party;
 use super::exchange::RawUdp;

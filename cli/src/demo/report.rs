@@ -119,11 +119,11 @@ pub enum Word {
     Deny,
 }
 
-impl From<nicfw::tables::Verdict> for Word {
-    fn from(verdict: nicfw::tables::Verdict) -> Self {
+impl From<nicfw::terms::Verdict> for Word {
+    fn from(verdict: nicfw::terms::Verdict) -> Self {
         match verdict {
-            nicfw::tables::Verdict::Allow => Self::Allow,
-            nicfw::tables::Verdict::Deny => Self::Deny,
+            nicfw::terms::Verdict::Allow => Self::Allow,
+            nicfw::terms::Verdict::Deny => Self::Deny,
         }
     }
 }

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use nicfw::policy::{Compiled, Document};
-use nicfw::tables::{RuleKey, Verdict};
+use nicfw::policy::Document;
+use nicfw::tables::{Compiled, RuleKey};
+use nicfw::terms::Verdict;
 
 use super::attribution::{Moved, attribute, moved};
 use super::exchange::{Lab, Nonce, Observation, Probe};
 use super::flows::{CHANGED_RULE, Flow, POLICY, POLICY_NAME};
 use super::report::{ChangeReport, CounterReport, EntryReport, FlowReport};
 use crate::emulated::{Counts, Emulated, packet};
-use crate::entries;
 use crate::failure::Failure;
 use crate::judge::{Judgement, judge};
 use crate::output::Progress;
-use crate::words;
+use crate::{entries, words};
 
 /// How often the counters are read again when frames cross meanwhile.
 const READINGS: usize = 100;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use nicfw::device::vfio_user::server::Listener;
-use nicfw::tables::{Direction, MacAddr, Verdict};
+use nicfw::terms::{Direction, MacAddr, Verdict};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use serde_json::Value;
 

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nicfw::device::vfio_user::server::Listener;
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 /// It stops being served on drop.

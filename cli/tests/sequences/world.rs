@@ -1,19 +1,18 @@
 //! An adapter behind a socket, a journal in a file, and the program, started for each call.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
+use nicfw::adapter::{Adapter, AttachOptions};
 use nicfw::clock::{SystemClock, VirtualClock};
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::mcdi::wire::McErrno;
-use nicfw::nic::{Adapter, AttachOptions};
-use nicfw::policy::Compiled;
-use nicfw::tables::{Action, MacAddr, TableOp};
+use nicfw::tables::{Action, Compiled, TableOp};
+use nicfw::terms::MacAddr;
 use nicfw_model::FunctionConfig;
 use nicfw_model::fault::{Fault, FaultKind};
 use rustix::process::{Pid, Signal, kill_process};

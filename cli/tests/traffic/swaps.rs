@@ -18,11 +18,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nicfw::Adapter;
+use nicfw::adapter::{AttachOptions, Override};
 use nicfw::clock::SystemClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::journal::{FileStore, Journal};
-use nicfw::nic::{AttachOptions, Override};
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 use nicfw_cli::machines::{Endpoint, Party, become_root_of_own};
 use nicfw_model::tally::{End, Flow, FlowId, Tallies};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};

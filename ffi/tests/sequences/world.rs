@@ -9,13 +9,13 @@ use std::ptr;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use nicfw::adapter::{Adapter, AttachOptions};
 use nicfw::clock::{Clock, SystemClock};
 use nicfw::device::vfio_user::server::Session;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::mcdi::wire::McErrno;
-use nicfw::nic::{Adapter, AttachOptions};
-use nicfw::policy::Compiled;
-use nicfw::tables::{Action, MacAddr, TableOp};
+use nicfw::tables::{Action, Compiled, TableOp};
+use nicfw::terms::MacAddr;
 use nicfw_capi::adapter::{nicfw_adapter_close, nicfw_adapter_open};
 use nicfw_capi::change::{
     nicfw_adapter_adopt, nicfw_adapter_apply, nicfw_adapter_audit, nicfw_adapter_commit_cache, nicfw_adapter_plan,

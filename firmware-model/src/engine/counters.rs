@@ -1,6 +1,7 @@
 //! Counter pairs, by their number.
 
-use nicfw::tables::{CounterId, Direction};
+use nicfw::tables::CounterId;
+use nicfw::terms::Direction;
 
 use super::Refused;
 

@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use nicfw::tables::{MacAddr, MatchFields, RuleKey};
+use nicfw::tables::{MatchFields, RuleKey};
+use nicfw::terms::MacAddr;
 
 use super::packed::Mark;
 use super::row::{Field, Row};

@@ -1,7 +1,8 @@
 //! Rows of entries and what they do, one behind the other, found by a hash.
 #![expect(clippy::indexing_slicing, reason = "slots are masked by the table's own size")]
 
-use nicfw::tables::{CounterId, Direction, Verdict};
+use nicfw::tables::CounterId;
+use nicfw::terms::{Direction, Verdict};
 
 use super::row::Row;
 use super::table::Entry;

@@ -10,7 +10,8 @@
 
 use std::net::IpAddr;
 
-use nicfw::tables::{Assumption, Direction, EngineProfile, MacAddr, MatchFields};
+use nicfw::tables::{Assumption, EngineProfile, MatchFields};
+use nicfw::terms::{Direction, MacAddr};
 
 use super::flat::{NO_PORT, Ports, Subnets};
 use super::packed::{BATCH, Batch, Found, Maps, Outcome, Packed, Places};

@@ -19,9 +19,8 @@ mod values;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nicfw::tables::{
-    Action, Assumption, CounterId, Direction, EngineProfile, PortTreeEntry, RuleKey, Sizes, SubnetNode, Verdict,
-};
+use nicfw::tables::{Action, Assumption, CounterId, EngineProfile, PortTreeEntry, RuleKey, Sizes, SubnetNode};
+use nicfw::terms::{Direction, Verdict};
 
 use crate::packet::{ETHER_ARP, Headers};
 use counters::Counters;

@@ -14,7 +14,8 @@
 
 use std::net::IpAddr;
 
-use nicfw::tables::{CounterId, Direction, MatchFields, Verdict};
+use nicfw::tables::{CounterId, MatchFields};
+use nicfw::terms::{Direction, Verdict};
 
 use super::flat::{NO_PORT, PortClass, Ports, Subnets};
 use super::heads::{Heads, Nobody};

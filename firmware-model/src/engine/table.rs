@@ -5,9 +5,8 @@
 
 use std::collections::HashMap;
 
-use nicfw::tables::{
-    Action, Assumption, CounterId, Direction, EngineProfile, LookupOrder, MatchFields, RuleKey, Verdict,
-};
+use nicfw::tables::{Action, Assumption, CounterId, EngineProfile, LookupOrder, MatchFields, RuleKey};
+use nicfw::terms::{Direction, Verdict};
 
 use super::Refused;
 use super::hash::Fnv;

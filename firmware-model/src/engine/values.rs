@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
 
-use nicfw::tables::{MacAddr, RuleKey};
+use nicfw::tables::RuleKey;
+use nicfw::terms::MacAddr;
 
 use super::hash::Fnv;
 use super::row::{Field, Row};

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use nicfw::mcdi::wire::{Cmd, McErrno};
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 use super::message::In;
 use super::words::{self as w, port::ASSIGNED, vport_type::NORMAL, vswitch_type::VEB};

@@ -20,7 +20,7 @@ pub(crate) mod words;
 use std::fmt;
 
 use nicfw::mcdi::wire::{Cmd, Header, HeaderForm, MAX_PAYLOAD, MAX_PAYLOAD_V1, McErrno, Privileges, Status, XFlags};
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 use self::faulty::Completions;
 use crate::engine::Engine;

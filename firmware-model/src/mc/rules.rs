@@ -11,7 +11,8 @@ use nicfw::mcdi::wire::{
     SetSecurityRuleIn, SetSecurityRuleOut, StatisticsFlags, TsaRulesetOverrideIn, TsaStatisticsEntry,
     TsaStatisticsGetConfigOut,
 };
-use nicfw::tables::{Action, CounterId, MacAddr, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId};
+use nicfw::tables::{Action, CounterId, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId};
+use nicfw::terms::MacAddr;
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 

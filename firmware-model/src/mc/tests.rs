@@ -206,7 +206,7 @@ fn unchanged_keeps_the_other_direction() {
     rule[84] = 1;
     mc.take(0, &v2(0x10f, &rule));
     let actions: Vec<_> = mc.engine.snapshot().rules.values().map(|(rx, tx, _)| (rx.verdict(), tx.verdict())).collect();
-    use nicfw::tables::Verdict::{Allow, Deny};
+    use nicfw::terms::Verdict::{Allow, Deny};
     assert_eq!(actions, [(Some(Allow), Some(Deny))]);
 }
 

@@ -3,7 +3,7 @@
 //! A vadaptor is on the function's own port, or on one of its vports.
 
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 use super::message::{In, Out};
 use super::words::{self as w, filter_op as op, port::ASSIGNED};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use nicfw::bar::Mmio;
 use nicfw::device::Device;
 use nicfw::dma::DmaBuf;
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 use proptest::prelude::*;
 
 use crate::{FunctionConfig, Model, ModelConfig, ModelFunction, Place};

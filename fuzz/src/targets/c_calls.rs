@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use arbitrary::{Result, Unstructured};
 use nicfw::device::vfio_user::server::Session;
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 use nicfw_capi::adapter::*;
 use nicfw_capi::builder::*;
 use nicfw_capi::change::*;

@@ -1,8 +1,9 @@
 //! The compiler against the reference evaluator: what it makes decides as the text does, or it refuses.
 
 use arbitrary::Unstructured;
-use nicfw::policy::{CompileError, Compiled, Document, Flow};
-use nicfw::tables::{Sizes, Target};
+use nicfw::policy::Document;
+use nicfw::tables::{CompileError, Compiled, Sizes, Target};
+use nicfw::terms::Flow;
 
 use crate::documents::{document, flow};
 
@@ -50,7 +51,7 @@ fn agree(document: &Document, compiled: &Compiled, flows: &[Flow], seed: u8) {
         assert_eq!(judged.verdict, expected.verdict, "{flow:?} {}", document.describe(&expected));
         assert_eq!(compiled.explain(flow).verdict(), expected.verdict, "{flow:?}");
     }
-    let _ = (compiled.openings(), compiled.warnings());
+    let _ = (compiled.document().openings(), compiled.warnings());
 }
 
 /// Tables that are soon full.

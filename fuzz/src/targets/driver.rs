@@ -5,11 +5,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use nicfw::Adapter;
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{Compiled, Document};
-use nicfw::tables::{MacAddr, Target};
+use nicfw::policy::Document;
+use nicfw::tables::{Compiled, Target};
+use nicfw::terms::MacAddr;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use crate::tamper::Tampered;

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use nicfw::policy::{Compiled, Document, FlowText};
-use nicfw::tables::Target;
+use nicfw::policy::{Document, FlowText};
+use nicfw::tables::{Compiled, Target};
 
 static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
     let document = Document::parse(include_str!("../../../cli/demo/shop.yaml"), "shop.yaml").expect("a sound file");

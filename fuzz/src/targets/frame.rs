@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use nicfw::Adapter;
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{Compiled, Document, IpHeader, Packet};
-use nicfw::tables::{Direction, MacAddr};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
+use nicfw::terms::{Direction, IpHeader, MacAddr, Packet};
 use nicfw_model::packet::{Headers, parse, parse_captured};
 use nicfw_model::{FunctionConfig, Model, ModelConfig, Place};
 

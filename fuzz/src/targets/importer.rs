@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nicfw::policy::Document;
 use nicfw::policy::import::{Format, Settings, View, import};
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 /// Imports `data` as plainly as can be, and with everything said that can be said. The text of a policy that comes out is
 /// the policy that comes out.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use nicfw::adapter::rules::ops;
 use nicfw::clock::VirtualClock;
 use nicfw::error::MCDI_TIMEOUT;
 use nicfw::mcdi::cmd::{counters, function, ruleset};
 use nicfw::mcdi::wire::{Header, HeaderForm, Status};
 use nicfw::mcdi::{Channel, McdiError};
-use nicfw::tables::{Action, PortTreeEntry, RuleKey, SubnetNode, TableOp, Target, ops};
+use nicfw::tables::{Action, PortTreeEntry, RuleKey, SubnetNode, TableOp, Target};
 
 use crate::puppet::Puppet;
 

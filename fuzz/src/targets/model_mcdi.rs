@@ -8,7 +8,7 @@ use nicfw::device::Device;
 use nicfw::dma::DmaBuf;
 use nicfw::mcdi::wire::{BUFFER_LEN, Cmd, Header, HeaderForm, MAX_PAYLOAD, Status, XFlags};
 use nicfw::regs::ef10;
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 use nicfw_model::{FunctionConfig, Model, ModelConfig, Place};
 
 /// Requests of one input, so that it stays quick.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use nicfw::clock::Timestamp;
 use nicfw::device::{Locator, PciAddress};
 use nicfw::policy::Date;
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 
 /// Reads the input as each. What is read is read again as it is written.
 pub fn run(data: &[u8]) {

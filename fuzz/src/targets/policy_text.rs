@@ -1,8 +1,8 @@
 //! Policy files, read and written.
 
 use nicfw::clock::Timestamp;
-use nicfw::policy::{CompileError, Compiled, Document, FlowText};
-use nicfw::tables::Target;
+use nicfw::policy::{Document, FlowText};
+use nicfw::tables::{CompileError, Compiled, Target};
 
 /// Larger documents are parsed only: how long compiling takes is another question.
 const SMALL: usize = 12;
@@ -48,5 +48,5 @@ fn decide(document: &Document, compiled: &Compiled) {
             }
         }
     }
-    let _ = (compiled.openings(), compiled.warnings());
+    let _ = (compiled.document().openings(), compiled.warnings());
 }

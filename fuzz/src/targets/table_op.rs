@@ -1,7 +1,8 @@
 //! Table commands, as the model decodes them.
 
+use nicfw::adapter::rules::codec;
 use nicfw::mcdi::wire::{Cmd, MAX_PAYLOAD};
-use nicfw::tables::{Target, codec};
+use nicfw::tables::Target;
 
 const COMMANDS: [Cmd; 4] = [
     Cmd::SET_SECURITY_RULE,

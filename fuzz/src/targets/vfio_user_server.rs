@@ -9,7 +9,7 @@ use nicfw::device::vfio_user::server::Session;
 use nicfw::device::vfio_user::socket::{Socket, SocketError};
 use nicfw::device::vfio_user::wire::{Command, DmaMap, HEADER_LEN, Header};
 use nicfw::dma::MappedMem;
-use nicfw::tables::MacAddr;
+use nicfw::terms::MacAddr;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use zerocopy::IntoBytes;
 

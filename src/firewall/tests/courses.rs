@@ -1,11 +1,11 @@
 //! Courses by themselves: no adapter, no journal, no clock. Each answer is given by hand, and what follows is compared.
 
 use super::*;
+use crate::adapter::{AdapterError, Cmd, McErrno, McdiError};
 use crate::firewall::apply::{Apply, Ended};
 use crate::firewall::machine::{Answer, Effect, Failure, Machine, Note};
 use crate::journal::JournalError;
-use crate::nic::{AdapterError, Cmd, McErrno, McdiError};
-use crate::policy::plan::{Phase, Step};
+use crate::tables::plan::{Phase, Step};
 
 fn rule(port: u16, rx: Action) -> TableOp {
     TableOp::SetRule { key: allow(1, port, None).0, rx, tx: Action::None, counter: None }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::nic::{AdapterError, Cmd, McErrno, McdiError, Override, Recovered, RulesetVersion};
+use crate::adapter::{AdapterError, Cmd, McErrno, McdiError, Override, Recovered, RulesetVersion};
 use crate::tables::fake::Tables;
 use crate::tables::{Action, CounterId, CounterValue, RuleKey, TableOp, Target};
 

@@ -12,9 +12,11 @@ use super::*;
 use crate::clock::{Clock, VirtualClock};
 use crate::error::AdapterState;
 use crate::journal::{Journal, Kind, Why};
-use crate::policy::{ImageEntry, OriginId, Side};
 use crate::tables::fake::Tables;
-use crate::tables::{Action, CounterId, CounterValue, MacAddr, RuleKey, SubnetId, SubnetMap, TableOp};
+use crate::tables::{
+    Action, CounterId, CounterValue, ImageEntry, OriginId, RuleKey, Side, SubnetId, SubnetMap, TableOp,
+};
+use crate::terms::MacAddr;
 use fake::{FakeEngine, Fault};
 
 const ALLOW: Action = Action::Allow { sample: false };
@@ -225,7 +227,7 @@ fn what_cannot_be_restored_is_closed_and_the_next_change_opens_it() {
     let (document, old, new) = change();
     let planned = attached(&document, &old).0.plan_source(source(&document, &new), "").unwrap();
     let key = allow(1, 443, None).0;
-    let taken = |step: &crate::policy::plan::Step| matches!(&step.op, TableOp::SetRule { key: k, rx: Action::None, .. } if *k == key);
+    let taken = |step: &crate::tables::plan::Step| matches!(&step.op, TableOp::SetRule { key: k, rx: Action::None, .. } if *k == key);
     let at = planned.plan.steps.iter().position(taken).unwrap();
     let (mut firewall, _) = attached(&document, &old);
     // The command after it is refused, and then the one that would restore it.
@@ -261,7 +263,7 @@ fn whatever_two_commands_are_refused_the_state_is_as_reported() {
                     let image = firewall.image().clone();
                     assert_holds(&mut firewall, &image);
                     for (key, entry) in &image.rules {
-                        let name = firewall.held.names.container(&crate::policy::plan::Local::of(key)).unwrap();
+                        let name = firewall.held.names.container(&crate::tables::plan::Local::of(key)).unwrap();
                         assert!(!who.contains(&name.to_owned()) || entry.rx.action != ALLOW, "{key:?}");
                         assert!(who.contains(&name.to_owned()) || old.rules[key] == *entry);
                     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::journal::Addresses;
-use crate::policy::plan::Phase;
+use crate::tables::plan::Phase;
 
 /// An entry of the rule table denies both ways, and nothing about the address is allowed.
 fn is_closed(firewall: &mut Firewall<FakeEngine>, key: RuleKey) -> bool {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::Timestamp;
 use crate::journal::JournalError;
-use crate::policy::plan::Phase;
+use crate::tables::plan::Phase;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -8,11 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::entry::{Entry, Key, Origin, mac};
-use crate::journal::Addresses;
 use crate::journal::delta::{self, MapDelta};
-use crate::journal::splice;
-use crate::policy::OriginId;
-use crate::tables::{PortRangeId, SubnetId};
+use crate::journal::{Addresses, splice};
+use crate::tables::{OriginId, PortRangeId, SubnetId};
 
 const TWICE: WireError = WireError::Value("a key twice");
 

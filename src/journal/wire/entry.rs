@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::WireError;
-use crate::policy::{self, ImageEntry, OriginId};
-use crate::tables::{self, CounterId, MacAddr, PortRangeId, RuleKey, SubnetId};
+use crate::tables::{CounterId, ImageEntry, OriginId, PortRangeId, RuleKey, SubnetId};
+use crate::terms::MacAddr;
+use crate::{policy, tables};
 
 /// What an entry matches.
 #[derive(Serialize, Deserialize, Default)]
@@ -134,8 +135,8 @@ impl Side {
     }
 }
 
-impl From<&policy::Side> for Side {
-    fn from(side: &policy::Side) -> Self {
+impl From<&crate::tables::Side> for Side {
+    fn from(side: &crate::tables::Side) -> Self {
         let action = match side.action {
             tables::Action::None => Action::None,
             tables::Action::Allow { sample: false } => Action::Allow,
@@ -147,7 +148,7 @@ impl From<&policy::Side> for Side {
     }
 }
 
-impl From<Side> for policy::Side {
+impl From<Side> for crate::tables::Side {
     fn from(side: Side) -> Self {
         let action = match side.action {
             Action::None => tables::Action::None,

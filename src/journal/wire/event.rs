@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::delta::Delta;
 use super::entry::Key;
 use super::{Version, WireError, counter_runs, counters, timestamp};
+use crate::adapter::RulesetVersion;
 use crate::journal::event;
-use crate::nic::RulesetVersion;
 
 /// Runs of counters.
 type Counters = Vec<(u32, u32, u32)>;

@@ -10,8 +10,8 @@ mod event;
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Record};
+use crate::adapter::RulesetVersion;
 use crate::clock::Timestamp;
-use crate::nic::RulesetVersion;
 use crate::tables::CounterId;
 
 /// Longest version hash of an adapter (1,020 bytes of payload are all that one answer can carry).

@@ -7,10 +7,10 @@ use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::super::sets::AddrSet;
 use super::pieces::Piece;
 use super::rules::{Match, Sides, both, outside, v4, v6};
 use super::{Settings, View};
+use crate::terms::AddrSet;
 
 /// What a type says of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

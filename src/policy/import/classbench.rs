@@ -7,14 +7,13 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use super::super::sets::{AddrSet, Interval, PortSet};
-use super::super::words;
 use super::expand::{Base, Program};
 use super::report::Report;
 use super::rules::{Action, Chain, ChainRule, Match, Protos, every, v4};
 use super::text::{lines, nowhere, place, syntax};
 use super::{ImportError, Read};
-use crate::tables::Verdict;
+use crate::policy::text::words;
+use crate::terms::{AddrSet, Interval, PortSet, Verdict};
 
 /// Filters that are read.
 const MOST_FILTERS: usize = 100_000;

@@ -1,7 +1,7 @@
 //! Which rules of a list accept the packets of connections that go on.
 
 use super::rules::{Flat, Match, State};
-use crate::tables::Verdict;
+use crate::terms::Verdict;
 
 /// Parts in which a set of packets is looked for.
 const MOST_PARTS: usize = 256;

@@ -8,8 +8,6 @@
 
 use ipnet::IpNet;
 
-use super::super::sets::{AddrSet, Interval, PortSet};
-use super::super::words;
 use super::classbench::protos;
 use super::expand::{Base, Program};
 use super::json::{self, Json};
@@ -17,7 +15,8 @@ use super::report::Report;
 use super::rules::{Action, Chain, ChainRule, Doubt, Match, every, v4};
 use super::text::{nowhere, place, syntax};
 use super::{ImportError, Read, Settings};
-use crate::tables::Verdict;
+use crate::policy::text::words;
+use crate::terms::{AddrSet, Interval, PortSet, Verdict};
 
 /// Rules that are read.
 const MOST_RULES: usize = 100_000;

@@ -12,11 +12,10 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::reach;
 use super::report::{Effect, Report};
 use super::rules::{About, Action, Chain, ChainRule, Doubt, Flat, Match, Place, State, outside};
-use super::{AddrSet, ImportError};
-use crate::tables::Verdict;
+use super::{ImportError, reach};
+use crate::terms::{AddrSet, Verdict};
 
 /// Rules that a file may become in one direction.
 const MOST_RULES: usize = 1 << 15;

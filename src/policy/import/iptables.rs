@@ -6,14 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::sets::AddrSet;
 use super::expand::{Base, Program};
 use super::iptables_rule::{Line, Target, rule};
 use super::report::{Effect, Report};
 use super::rules::{Action, Chain, ChainRule, Doubt, Place, every, v4, v6};
 use super::text::{lines, place, shown, syntax};
 use super::{ImportError, Read, Settings, View};
-use crate::tables::Verdict;
+use crate::terms::{AddrSet, Verdict};
 
 /// Rules that are read.
 const MOST_RULES: usize = 100_000;

@@ -5,16 +5,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::super::sets::{AddrSet, Interval, IntervalSet, PortSet};
-use super::super::words;
-use super::address_type;
 use super::interface::through;
 use super::iptables_line::{Given, Owner, options, split};
 use super::pieces::{Parts, Piece, neither_port};
-use super::protocols;
 use super::rules::{About, Action, ChainRule, Doubt, Match, Place, Protos, State, outside};
 use super::text::{place, shown, syntax};
-use super::{ImportError, Settings};
+use super::{ImportError, Settings, address_type, protocols};
+use crate::policy::text::words;
+use crate::terms::{AddrSet, Interval, IntervalSet, PortSet};
 
 /// Where a rule goes, before names of chains are looked up.
 #[derive(Debug, PartialEq, Eq)]

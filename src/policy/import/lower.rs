@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::super::document::Proto;
-use super::super::sets::{AddrSet, PortSet};
 use super::Settings;
 use super::protocols;
 use super::report::{Effect, Report};
 use super::rules::{Place, Protos, both};
 use super::state::Placed;
-use crate::tables::{Direction, Verdict};
+use crate::terms::{AddrSet, Direction, PortSet, Verdict};
 
 /// Protocols that one rule may name; more are no list that anybody would write.
 const MOST_PROTOCOLS: usize = 128;

@@ -80,9 +80,8 @@ use self::expand::{Base, Program, Seen, expand};
 use self::report::Report;
 use self::rules::{Flat, Match, Sides, both};
 use super::document::{Attach, Document};
-use super::problems::ParseErrors;
-use super::sets::AddrSet;
-use crate::tables::{Direction, MacAddr, Verdict};
+use crate::policy::document::problems::ParseErrors;
+use crate::terms::{AddrSet, Direction, MacAddr, Verdict};
 
 pub use self::report::{Effect, NotCarried};
 

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::sets::AddrSet;
 use super::expand::{Base, Program};
 use super::interface::through;
 use super::json::{self, Json};
@@ -17,7 +16,7 @@ use super::report::{Effect, Report};
 use super::rules::{Action, Chain, Doubt, Match, both, v4, v6};
 use super::text::{place, shown, syntax};
 use super::{ImportError, Read, Settings, View};
-use crate::tables::Verdict;
+use crate::terms::{AddrSet, Verdict};
 
 /// Rules that are read.
 const MOST_RULES: usize = 100_000;

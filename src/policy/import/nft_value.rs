@@ -5,17 +5,15 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::super::sets::{AddrSet, Interval, PortSet};
-use super::super::words;
-use super::Settings;
-use super::address_type;
 use super::interface::through;
 use super::iptables_rule::span;
 use super::json::Json;
 use super::pieces::Piece;
-use super::protocols;
 use super::rules::{Match, Protos, State, both, v4, v6};
 use super::text::shown;
+use super::{Settings, address_type, protocols};
+use crate::policy::text::words;
+use crate::terms::{AddrSet, Interval, PortSet};
 
 /// A field that a rule compares.
 #[derive(Debug, Clone)]

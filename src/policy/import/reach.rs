@@ -3,7 +3,7 @@
 use super::ImportError;
 use super::expand::{Base, Program};
 use super::rules::Action;
-use crate::tables::Verdict;
+use crate::terms::Verdict;
 
 /// Chains that some base chain reaches by jumps and gotos, whatever their conditions are.
 pub(super) fn chains(program: &Program, bases: &[&[Base]]) -> Vec<bool> {

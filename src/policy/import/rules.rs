@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::{BitAnd, BitOr};
 use std::sync::Arc;
 
-use super::super::sets::{AddrSet, IntervalSet, PortSet};
-use crate::tables::{Direction, Verdict};
+use crate::terms::{AddrSet, Direction, IntervalSet, PortSet, Verdict};
 
 /// A rule of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::cover::{Cover, cover};
 use super::report::{Effect, Report};
 use super::rules::{Flat, Match, Protos, State};
 use super::{ImportError, Settings};
-use crate::tables::{Direction, Verdict};
+use crate::terms::{Direction, Verdict};
 
 /// Pairs of an allow and a deny that are compared; beyond, they are taken to meet.
 const MOST_PAIRS: usize = 1 << 22;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::words::{disturbs, harmless};
 use super::ImportError;
 use super::rules::Place;
-use crate::text::is_invisible;
+use crate::policy::text::words::harmless;
+use crate::text::{disturbs, is_invisible};
 
 /// Longest line that is read, in bytes. `iptables-save` writes lines of at most a few hundred.
 const LONGEST_LINE: usize = 8192;

@@ -4,11 +4,11 @@
 
 use std::fmt::Write as _;
 
-use super::super::words::harmless;
-use super::super::write::pieces;
 use super::lower::{Said, addresses};
 use super::{ImportError, Settings};
-use crate::tables::Verdict;
+use crate::policy::text::words::harmless;
+use crate::policy::text::write::pieces;
+use crate::terms::Verdict;
 
 /// Name of the one policy.
 const POLICY: &str = "imported";
@@ -121,10 +121,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::super::document::{Document, Proto, Rule};
-    use super::super::super::sets::{AddrSet, Interval, PortSet};
     use super::super::rules::Place;
     use super::*;
-    use crate::tables::Direction;
+    use crate::terms::{AddrSet, Direction, Interval, PortSet};
 
     const IPS: [&str; 3] = ["10.30.1.17", "10.30.1.18", "2001:db8::17"];
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use nicfw::policy::{IpHeader, Packet};
+use nicfw::terms::{IpHeader, Packet};
 use nicfw::{Direction, MacAddr, Verdict};
 
 /// The bound addresses.

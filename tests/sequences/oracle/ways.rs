@@ -259,6 +259,6 @@ fn closes(content: &Content, policy: usize) -> bool {
         return false;
     }
     next.document.policies.iter().all(|policy| policy.rules.is_empty())
-        && (next.document.unbound == nicfw::tables::Verdict::Deny
-            || content.policy().document.unbound == nicfw::tables::Verdict::Allow)
+        && (next.document.unbound == nicfw::terms::Verdict::Deny
+            || content.policy().document.unbound == nicfw::terms::Verdict::Allow)
 }

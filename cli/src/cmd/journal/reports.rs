@@ -7,14 +7,14 @@ use nicfw::RuleKey;
 use nicfw::journal::{
     Addresses, Between, Change, ChangedEntry, EntryOrigin, Head, Journal, Kind, Migrated, Outcome, Verified,
 };
-use nicfw::policy::{Image, Origin};
+use nicfw::policy::Origin;
+use nicfw::tables::Image;
 use nicfw::text::escaped;
 use serde::Serialize;
 
 use crate::cmd::changed::words;
-use crate::entries;
-use crate::input;
 use crate::output::wrapped;
+use crate::{entries, input};
 
 pub fn entries_counted(count: usize) -> String {
     if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }

@@ -1,0 +1,285 @@
+//! Cuts a space into classes: points that the same sets hold are one class.
+
+use foldhash::{HashMap, HashMapExt};
+use smallvec::{SmallVec, smallvec};
+
+use crate::terms::{Interval, IntervalSet, Point};
+
+/// A set of small numbers: places in a list of rules or of sets.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct Mask(SmallVec<[u64; 2]>);
+
+impl Clone for Mask {
+    fn clone(&self) -> Self {
+        Self(SmallVec::from_slice(&self.0))
+    }
+}
+
+impl Mask {
+    pub fn of_len(len: usize) -> Self {
+        Self(smallvec![0; len.div_ceil(64)])
+    }
+
+    pub fn of_places(len: usize, places: impl Iterator<Item = usize>) -> Self {
+        let mut mask = Self::of_len(len);
+        places.for_each(|at| mask.flip(at));
+        mask
+    }
+
+    pub fn flip(&mut self, at: usize) {
+        if let Some(word) = self.0.get_mut(at / 64) {
+            *word ^= 1 << (at % 64);
+        }
+    }
+
+    pub fn contains(&self, at: usize) -> bool {
+        self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    pub fn and(&self, other: &Self) -> Self {
+        self.with(other, |a, b| a & b)
+    }
+
+    /// The places of this mask that the other has not.
+    pub fn without(&self, other: &Self) -> Self {
+        self.with(other, |a, b| a & !b)
+    }
+
+    /// True if a place is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
+    fn with(&self, other: &Self, word: impl Fn(u64, u64) -> u64) -> Self {
+        let mut out = self.clone();
+        out.0.truncate(other.0.len());
+        out.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a = word(*a, *b));
+        out
+    }
+
+    /// All places, in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().flat_map(|(i, word)| Bits(*word).map(move |bit| i * 64 + bit))
+    }
+
+    /// True if it has no place.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// Words that it takes.
+    pub fn words(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What all three have, in rising order.
+    pub fn common<'a>(a: &'a Self, b: &'a Self, c: &'a Self) -> impl Iterator<Item = usize> + 'a {
+        let words = a.0.iter().zip(&b.0).zip(&c.0).map(|((a, b), c)| a & b & c);
+        words.enumerate().flat_map(|(i, word)| Bits(word).map(move |bit| i * 64 + bit))
+    }
+}
+
+/// The places of the ones in a word, in rising order.
+pub(crate) struct Bits(pub u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let bit = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(bit)
+    }
+}
+
+/// Points that the same sets hold.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Class<T> {
+    /// Places of those sets.
+    pub within: Mask,
+    /// The points, at least one.
+    pub set: IntervalSet<T>,
+}
+
+/// The pieces of the whole domain between the ends of the sets: first point, and which sets hold the piece.
+pub(crate) fn cut<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<(T, Mask)> {
+    let mut ends: Vec<(T, usize)> = Vec::new();
+    for (i, interval) in sets.iter().enumerate().flat_map(|(i, set)| set.intervals().iter().map(move |at| (i, at))) {
+        ends.push((interval.first, i));
+        ends.extend(interval.last.next().map(|after| (after, i)));
+    }
+    ends.sort_unstable();
+    let mut pieces = Vec::new();
+    let (mut at, mut within) = (T::MIN, Mask::of_len(sets.len()));
+    for (point, set) in ends {
+        if point > at {
+            pieces.push((at, within.clone()));
+            at = point;
+        }
+        within.flip(set);
+    }
+    pieces.push((at, within));
+    pieces
+}
+
+/// The classes into which the sets cut the domain, by their smallest points.
+pub(crate) fn classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
+    if sets.len() <= 64 { few_classes(sets) } else { many_classes(sets) }
+}
+
+/// As [`classes`], of sets among which many are equal.
+pub(crate) fn classes_of_repeated<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
+    let mut order: SmallVec<[usize; 64]> = (0..sets.len()).collect();
+    order.sort_unstable_by(|a, b| sets[*a].intervals().cmp(sets[*b].intervals()));
+    let alike: SmallVec<[&[usize]; 64]> = order.chunk_by(|a, b| sets[*a] == sets[*b]).collect();
+    let distinct: SmallVec<[&IntervalSet<T>; 64]> = alike.iter().map(|places| sets[places[0]]).collect();
+    let mut out = classes(&distinct);
+    for class in &mut out {
+        let places = class.within.iter().flat_map(|at| alike[at]).copied();
+        class.within = Mask::of_places(sets.len(), places);
+    }
+    out
+}
+
+fn many_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
+    let pieces = cut(sets);
+    let lasts: Vec<T> = pieces.iter().skip(1).filter_map(|(first, _)| first.prev()).chain([T::MAX]).collect();
+    let pieces = pieces.into_iter().zip(lasts).map(|((first, within), last)| (within, Interval { first, last }));
+    collect(pieces.collect())
+}
+
+/// As [`classes`], of sets whose places fit one word.
+fn few_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
+    let mut ends: SmallVec<[(T, u64); 16]> = SmallVec::new();
+    for (i, interval) in sets.iter().enumerate().flat_map(|(i, set)| set.intervals().iter().map(move |at| (i, at))) {
+        ends.push((interval.first, 1 << i));
+        ends.extend(interval.last.next().map(|after| (after, 1 << i)));
+    }
+    ends.sort_unstable();
+    let mut pieces: SmallVec<[(u64, Interval<T>); 16]> = SmallVec::with_capacity(ends.len() + 1);
+    let (mut first, mut within) = (T::MIN, 0_u64);
+    for (point, set) in ends {
+        if let Some(last) = point.prev().filter(|last| *last >= first) {
+            pieces.push((within, Interval { first, last }));
+            first = point;
+        }
+        within ^= set;
+    }
+    pieces.push((within, Interval { first, last: T::MAX }));
+    pieces.sort_unstable();
+    let class = |chunk: &[(u64, Interval<T>)]| {
+        let set = IntervalSet::from_intervals(chunk.iter().map(|(_, piece)| *piece));
+        Class { within: Mask(if sets.is_empty() { SmallVec::new() } else { smallvec![chunk[0].0] }), set }
+    };
+    let mut out: Vec<Class<T>> = pieces.chunk_by(|a, b| a.0 == b.0).map(class).collect();
+    out.sort_unstable_by_key(|class| class.set.intervals().first().map(|i| i.first));
+    out
+}
+
+/// The classes that are left if only the sets of `which` count.
+pub(crate) fn regroup<T: Point>(classes: &[Class<T>], which: &Mask) -> Vec<Class<T>> {
+    let mut places: HashMap<Mask, usize> = HashMap::with_capacity(classes.len());
+    let mut out: Vec<(Mask, SmallVec<[Interval<T>; 4]>)> = Vec::with_capacity(classes.len());
+    for class in classes {
+        let within = class.within.and(which);
+        let place = *places.entry(within.clone()).or_insert(out.len());
+        match out.get_mut(place) {
+            Some((_, intervals)) => intervals.extend_from_slice(class.set.intervals()),
+            None => out.push((within, class.set.intervals().into())),
+        }
+    }
+    // The classes stand by their smallest points, and so does what is left of them.
+    let class = |(within, intervals)| Class { within, set: IntervalSet::from_intervals(intervals) };
+    out.into_iter().map(class).collect()
+}
+
+fn collect<T: Point>(mut pieces: Vec<(Mask, Interval<T>)>) -> Vec<Class<T>> {
+    pieces.sort_unstable();
+    let class = |chunk: &[(Mask, Interval<T>)]| {
+        let set = IntervalSet::from_intervals(chunk.iter().map(|(_, piece)| *piece));
+        Class { within: chunk[0].0.clone(), set }
+    };
+    let mut out: Vec<Class<T>> = pieces.chunk_by(|a, b| a.0 == b.0).map(class).collect();
+    out.sort_unstable_by_key(|class| class.set.intervals().first().map(|i| i.first));
+    out
+}
+
+/// The points of a set, if there are at most `most`.
+pub(crate) fn few_points<T: Point>(set: &IntervalSet<T>, most: usize) -> Option<Vec<T>> {
+    let mut points = Vec::new();
+    for interval in set.intervals() {
+        let mut at = Some(interval.first);
+        while let Some(point) = at.filter(|at| *at <= interval.last) {
+            if points.len() == most {
+                return None;
+            }
+            points.push(point);
+            at = point.next();
+        }
+    }
+    Some(points)
+}
+
+/// The number of points, if there are at most `most`.
+pub(crate) fn size<T: Point>(set: &IntervalSet<T>, most: usize) -> Option<usize> {
+    let mut count = 0;
+    for interval in set.intervals() {
+        let mut at = Some(interval.first);
+        while let Some(point) = at.filter(|at| *at <= interval.last) {
+            count += 1;
+            if count > most {
+                return None;
+            }
+            at = point.next();
+        }
+    }
+    Some(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::terms::PortSet;
+
+    fn set(intervals: &[(u16, u16)]) -> PortSet {
+        PortSet::from_intervals(intervals.iter().map(|&(first, last)| Interval { first, last }))
+    }
+
+    #[test]
+    fn points_that_no_set_tells_apart_are_one_class() {
+        let (a, b) = (set(&[(10, 20), (65535, 65535)]), set(&[(15, 30)]));
+        let classes = classes(&[&a, &b]);
+        let sets: Vec<_> = classes.iter().map(|class| class.set.to_string()).collect();
+        assert_eq!(sets, ["0-9,31-65534", "10-14,65535", "15-20", "21-30"]);
+        let within: Vec<_> = classes.iter().map(|c| (c.within.contains(0), c.within.contains(1))).collect();
+        assert_eq!(within, [(false, false), (true, false), (true, true), (false, true)]);
+        let mut only_b = Mask::of_len(2);
+        only_b.flip(1);
+        assert_eq!(regroup(&classes, &only_b).len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn masks_of_one_word_cut_the_same_classes(
+            sets in prop::collection::vec(prop::collection::vec((0u16..30, 0u16..30), 0..3), 0..6),
+            high in any::<bool>(),
+        ) {
+            let lift = |at: u16| if high { 65535 - 29 + at } else { at };
+            let lifted = |set: &Vec<(u16, u16)>| set.iter().map(|(a, b)| (lift(*a), lift(*b))).collect::<Vec<_>>();
+            let sets: Vec<PortSet> = sets.iter().map(|of| set(&lifted(of))).collect();
+            let sets: Vec<&PortSet> = sets.iter().collect();
+            prop_assert_eq!(few_classes(&sets), many_classes(&sets));
+            let twice: Vec<&PortSet> = sets.iter().chain(&sets).copied().collect();
+            prop_assert_eq!(classes_of_repeated(&twice), many_classes(&twice));
+        }
+    }
+
+    #[test]
+    fn few_points_stops_at_the_limit() {
+        assert_eq!(few_points(&set(&[(7, 7), (65534, 65535)]), 3), Some(vec![7, 65534, 65535]));
+        assert_eq!(few_points(&set(&[(7, 7), (65534, 65535)]), 2), None);
+        assert_eq!(few_points(&PortSet::full(), 100), None);
+    }
+}

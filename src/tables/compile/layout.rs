@@ -1,0 +1,333 @@
+//! How the pieces of all shapes become entries: which addresses and ports are named by exact values and which by ids.
+//!
+//! Ids, tree entries, combinations and rules trade against each other, for the whole document at once. A few ways to
+//! choose are counted; of those that fit, the one with the fewest rules wins, then the fewest combinations, then the
+//! fewest ids.
+
+use std::collections::{BTreeSet, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
+
+use super::pieces::Piece;
+use super::sets::{Sets, Space};
+use super::usage::Table;
+use crate::policy::PortPair;
+use crate::policy::regions::DIRECTIONS;
+use crate::policy::regions::classes::{few_points, size};
+use crate::tables::{MatchFields, PortRangeId, RuleKey, SubnetId, Target};
+use crate::terms::{IntervalSet, Point, PortSet};
+
+/// A value of a match field, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Field<T> {
+    /// The field is not named.
+    Any,
+    /// A class of the layout, by its place.
+    Class(u32),
+    Is(T),
+}
+
+/// What an entry matches but for the local side, with classes in place of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Tail {
+    pub proto: Option<u8>,
+    pub remote: Field<IpAddr>,
+    pub remote_port: Field<u16>,
+    pub local_port: Field<u16>,
+}
+
+/// The sets of all pieces in the fields of the three maps.
+#[derive(Debug, Clone)]
+pub(super) struct AllSets {
+    pub remotes: Arc<Sets<u32>>,
+    pub remote_ports: Arc<Sets<u16>>,
+    pub local_ports: Arc<Sets<u16>>,
+}
+
+/// Of the remote addresses, the remote and the local ports.
+pub(super) type NamedSets<'a> = (Option<&'a IntervalSet<u32>>, Option<&'a PortSet>, Option<&'a PortSet>);
+
+/// The sets that entries name where a piece has these.
+pub(super) fn named_sets(piece: &Piece) -> NamedSets<'_> {
+    let remote = Some(&piece.remote.v4).filter(|set| !set.is_full() && !set.is_empty());
+    let Some(PortPair { remote: remote_ports, local }) = &piece.ports else { return (remote, None, None) };
+    // An entry must name a port to leave out frames without ports: where both sides are full it names the local one.
+    let local_is_named = !local.is_full() || remote_ports.is_full();
+    (remote, Some(remote_ports).filter(|set| !set.is_full()), Some(local).filter(|_| local_is_named))
+}
+
+impl AllSets {
+    /// True if these are the same lists.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.remotes, &other.remotes)
+            && Arc::ptr_eq(&self.remote_ports, &other.remote_ports)
+            && Arc::ptr_eq(&self.local_ports, &other.local_ports)
+    }
+
+    /// The numbers of each piece's sets.
+    pub fn numbers(&self, pieces: &[Piece]) -> Vec<SetNumbers> {
+        fn number<T: Point + std::hash::Hash>(all: &Sets<T>, set: Option<&IntervalSet<T>>) -> Option<u32> {
+            u32::try_from(all.number(set?)?).ok()
+        }
+        let of = |(remote, remote_ports, local_ports): NamedSets<'_>| {
+            let ports = [number(&self.remote_ports, remote_ports), number(&self.local_ports, local_ports)];
+            [number(&self.remotes, remote), ports[0], ports[1]]
+        };
+        pieces.iter().map(named_sets).map(of).collect()
+    }
+
+    /// True if one of the pieces has one of these sets, by number.
+    pub fn has(&self, pieces: &[Piece], sets: &[HashSet<usize>; 3]) -> bool {
+        fn named<T: Point + std::hash::Hash>(all: &Sets<T>, set: Option<&IntervalSet<T>>, of: &HashSet<usize>) -> bool {
+            !of.is_empty() && set.and_then(|set| all.number(set)).is_some_and(|number| of.contains(&number))
+        }
+        pieces.iter().map(named_sets).any(|(remote, remote_ports, local_ports)| {
+            named(&self.remotes, remote, &sets[0])
+                || named(&self.remote_ports, remote_ports, &sets[1])
+                || named(&self.local_ports, local_ports, &sets[2])
+        })
+    }
+
+    /// All ways to choose that make a difference, the usual one first.
+    pub fn layouts(&self) -> Vec<Layout> {
+        let mut out = Vec::new();
+        for subnets in &self.remotes.spaces {
+            for remote_ports in &self.remote_ports.spaces {
+                for local_ports in &self.local_ports.spaces {
+                    let (subnets, remote_ports, local_ports) =
+                        (subnets.clone(), remote_ports.clone(), local_ports.clone());
+                    out.push(Layout { subnets, remote_ports, local_ports });
+                }
+            }
+        }
+        out
+    }
+}
+
+/// One way to choose: the classes of the three maps, and what is named by value.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub subnets: Arc<Space<u32>>,
+    pub remote_ports: Arc<Space<u16>>,
+    pub local_ports: Arc<Space<u16>>,
+}
+
+/// The numbers of a piece's sets, in the three maps.
+pub(super) type SetNumbers = [Option<u32>; 3];
+
+/// Values of one field: most pieces have one.
+type Fields<T> = SmallVec<[Field<T>; 4]>;
+
+/// The values of a set by number: its classes, or its points.
+fn fields<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> Fields<T> {
+    match number.and_then(|number| space.members(number as usize)) {
+        Some(members) => members.iter().map(|place| Field::Class(*place)).collect(),
+        None => few_points(set, space.limit).unwrap_or_default().into_iter().map(Field::Is).collect(),
+    }
+}
+
+impl Tail {
+    /// A number that rises as tails do, as far as it goes.
+    fn rank(&self) -> u128 {
+        let port = |field| match field {
+            Field::Any => 0,
+            Field::Class(place) => 1 << 32 | u128::from(place),
+            Field::Is(port) => 2 << 32 | u128::from(port),
+        };
+        let remote = match self.remote {
+            Field::Any => 0,
+            Field::Class(place) => 1 << 32 | u128::from(place),
+            Field::Is(IpAddr::V4(addr)) => 2 << 32 | u128::from(addr.to_bits()),
+            Field::Is(IpAddr::V6(addr)) => 3 << 32 | addr.to_bits() >> 96,
+        };
+        let proto = self.proto.map_or(0, |proto| u128::from(proto) + 1);
+        proto << 102 | remote << 68 | port(self.remote_port) << 34 | port(self.local_port)
+    }
+
+    /// The key of this tail, with the ids of the classes of the three maps (0 where they are not known).
+    pub fn key(&self, ids: [&[u16]; 3]) -> RuleKey {
+        let id = |map: usize, place: u32| ids[map].get(place as usize).copied().unwrap_or_default();
+        let mut key = RuleKey { ip_proto: self.proto, ..RuleKey::default() };
+        match self.remote {
+            Field::Any => {}
+            Field::Is(addr) => key.remote_ip = Some(addr),
+            Field::Class(place) => key.remote_subnet = Some(SubnetId(id(0, place))),
+        }
+        match self.remote_port {
+            Field::Any => {}
+            Field::Is(port) => key.remote_port = Some(port),
+            Field::Class(place) => key.remote_portrange = Some(PortRangeId(id(1, place))),
+        }
+        match self.local_port {
+            Field::Any => {}
+            Field::Is(port) => key.local_port = Some(port),
+            Field::Class(place) => key.local_portrange = Some(PortRangeId(id(2, place))),
+        }
+        key
+    }
+}
+
+/// What a unit's entries for one local side need.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Count {
+    pub entries: u64,
+    /// Combinations of match fields, sorted.
+    pub fields: Vec<MatchFields>,
+}
+
+impl Layout {
+    /// True if this is the same choice of the same classes.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.subnets, &other.subnets)
+            && Arc::ptr_eq(&self.remote_ports, &other.remote_ports)
+            && Arc::ptr_eq(&self.local_ports, &other.local_ports)
+    }
+
+    /// Up to how many points a set is named by exact values, in the three maps.
+    pub fn limits(&self) -> [usize; 3] {
+        [self.subnets.limit, self.remote_ports.limit, self.local_ports.limit]
+    }
+
+    /// What the classes need, and what there is: ids, nodes and trees.
+    pub fn needs(&self, nodes: u64, target: &Target) -> [(Table, u64, u64); 6] {
+        let sizes = &target.sizes;
+        let ids = |min: u32, max: u32| u64::from(max.saturating_add(1).saturating_sub(min));
+        let subnet_ids = ids(sizes.subnet_id_min, sizes.subnet_id_max);
+        let port_ids = ids(sizes.portrange_id_min, sizes.portrange_id_max);
+        let tree = |intervals: usize| (2 * intervals as u64).saturating_sub(1);
+        [
+            (Table::SubnetIds, self.subnets.classes.len() as u64, subnet_ids),
+            (Table::SubnetNodes, nodes, sizes.subnet_nodes.into()),
+            (Table::RemotePortIds, self.remote_ports.classes.len() as u64, port_ids),
+            (Table::RemotePortTree, tree(self.remote_ports.intervals()), sizes.port_tree_entries.into()),
+            (Table::LocalPortIds, self.local_ports.classes.len() as u64, port_ids),
+            (Table::LocalPortTree, tree(self.local_ports.intervals()), sizes.port_tree_entries.into()),
+        ]
+    }
+
+    pub fn ids(&self) -> usize {
+        self.subnets.classes.len() + self.remote_ports.classes.len() + self.local_ports.classes.len()
+    }
+
+    fn remotes(&self, piece: &Piece, number: Option<u32>) -> Fields<IpAddr> {
+        if piece.remote.v4.is_full() || piece.remote.v6.is_full() {
+            return smallvec![Field::Any];
+        }
+        if !piece.remote.v6.is_empty() {
+            let points = few_points(&piece.remote.v6, usize::MAX).unwrap_or_default();
+            return points.into_iter().map(|at| Field::Is(Ipv6Addr::from_bits(at).into())).collect();
+        }
+        let addr = |field| match field {
+            Field::Any => Field::Any,
+            Field::Is(at) => Field::Is(Ipv4Addr::from_bits(at).into()),
+            Field::Class(place) => Field::Class(place),
+        };
+        fields(&self.subnets, number, &piece.remote.v4).into_iter().map(addr).collect()
+    }
+
+    /// Remote and local port fields of a piece.
+    fn ports(&self, piece: &Piece, numbers: &SetNumbers) -> (Fields<u16>, Fields<u16>) {
+        let (_, remote, local) = named_sets(piece);
+        let any = || smallvec![Field::Any];
+        (
+            remote.map_or_else(any, |set| fields(&self.remote_ports, numbers[1], set)),
+            local.map_or_else(any, |set| fields(&self.local_ports, numbers[2], set)),
+        )
+    }
+
+    /// How many entries a piece takes for one local side, and the match fields that they name beside the local ones.
+    pub fn cost(&self, piece: &Piece, numbers: &SetNumbers) -> (u64, MatchFields) {
+        use MatchFields as F;
+        let (subnets, remote_ports, local_ports) = named_sets(piece);
+        let (mut entries, mut fields) = (1_u64, if piece.proto.is_some() { F::IP_PROTO } else { F::empty() });
+        let mut by = |(values, by_class): (u64, bool), exact, class| {
+            entries = entries.saturating_mul(values);
+            fields |= if by_class { class } else { exact };
+        };
+        if !piece.remote.v6.is_empty() && !piece.remote.v6.is_full() && !piece.remote.v4.is_full() {
+            let points = few_points(&piece.remote.v6, usize::MAX).unwrap_or_default();
+            by((points.len() as u64, false), F::REMOTE_IP, F::REMOTE_IP);
+        } else if let Some(set) = subnets.filter(|_| !piece.remote.v6.is_full()) {
+            by(values(&self.subnets, numbers[0], set), F::REMOTE_IP, F::REMOTE_SUBNET_ID);
+        }
+        if let Some(set) = remote_ports {
+            by(values(&self.remote_ports, numbers[1], set), F::REMOTE_PORT, F::REMOTE_PORTRANGE_ID);
+        }
+        if let Some(set) = local_ports {
+            by(values(&self.local_ports, numbers[2], set), F::LOCAL_PORT, F::LOCAL_PORTRANGE_ID);
+        }
+        (entries, fields)
+    }
+
+    /// What the entries of a unit need for one local side. Where they are more than `room` they are only counted, as few
+    /// as they may be.
+    pub fn count(&self, pieces: &[Piece], numbers: &[SetNumbers], room: u64) -> Count {
+        let costs = pieces.iter().zip(numbers).map(|(piece, numbers)| self.cost(piece, numbers));
+        let (mut most, mut fields): (u64, Vec<MatchFields>) = (0, Vec::new());
+        for (entries, of) in costs {
+            most = most.saturating_add(entries);
+            if !fields.contains(&of) {
+                fields.push(of);
+            }
+        }
+        fields.sort_unstable();
+        let both_ways = DIRECTIONS.iter().all(|direction| pieces.iter().any(|piece| piece.direction == *direction));
+        let entries = if !both_ways {
+            // Pieces of one direction are disjoint.
+            most
+        } else if most.div_ceil(2) > room {
+            // One entry may serve both directions: no fewer than half are needed.
+            most.div_ceil(2)
+        } else {
+            self.tails(pieces, numbers).chunk_by(|a, b| a.0 == b.0).count() as u64
+        };
+        Count { entries, fields }
+    }
+
+    /// What the pieces of a unit match for one local side, each with the place of its piece, in order: one entry a tail.
+    pub fn tails(&self, pieces: &[Piece], numbers: &[SetNumbers]) -> Vec<(Tail, usize)> {
+        let mut tails = Vec::with_capacity(pieces.len());
+        for (at, (piece, numbers)) in pieces.iter().zip(numbers).enumerate() {
+            let (remote_ports, local_ports) = self.ports(piece, numbers);
+            for remote in self.remotes(piece, numbers[0]) {
+                for &remote_port in &remote_ports {
+                    for &local_port in &local_ports {
+                        tails.push((Tail { proto: piece.proto, remote, remote_port, local_port }, at));
+                    }
+                }
+            }
+        }
+        tails.sort_by_cached_key(|(tail, _)| tail.rank());
+        if !tails.is_sorted() {
+            tails.sort_unstable();
+        }
+        tails
+    }
+
+    /// The classes of sets, in the three maps.
+    pub fn classes<'a>(&self, numbers: impl Iterator<Item = &'a SetNumbers>) -> [BTreeSet<usize>; 3] {
+        let mut out = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
+        let at = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
+        for numbers in numbers {
+            let members = [
+                self.subnets.members(at(numbers[0])),
+                self.remote_ports.members(at(numbers[1])),
+                self.local_ports.members(at(numbers[2])),
+            ];
+            for (out, members) in out.iter_mut().zip(members) {
+                out.extend(members.into_iter().flatten().map(|place| *place as usize));
+            }
+        }
+        out
+    }
+}
+
+/// How many values name a set, and whether they are classes.
+fn values<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> (u64, bool) {
+    match number.and_then(|number| space.members(number as usize)) {
+        Some(members) => (members.len() as u64, true),
+        None => (size(set, space.limit).unwrap_or(0) as u64, false),
+    }
+}

@@ -1,0 +1,117 @@
+//! Where a ranked lookup order puts each combination of match fields, and the ways to use it.
+//!
+//! Entries below the base entries decide nothing, so a lookup counts only above the first base combination in use.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::base;
+use super::refuse::{CompileError, document_origin};
+use super::sets::USUAL_LIMIT;
+use crate::policy::Document;
+use crate::tables::{LookupOrder, MatchFields, Target};
+
+/// How pieces are made of regions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Way {
+    /// Allows alone, pairwise disjoint: any order of lookups will do.
+    #[default]
+    Allows,
+    /// Entries of earlier lookups over those of later ones, denies too.
+    Painted {
+        /// Up to how many points a set of remote addresses, remote ports and local ports is named by exact values.
+        limits: [usize; 3],
+        /// Entries that decide alike for different rules stay apart.
+        by_rule: bool,
+    },
+}
+
+impl Way {
+    /// All that are tried, the one that is preferred among equals first.
+    pub const ALL: [Self; 5] = [
+        Self::Allows,
+        Self::Painted { limits: [1; 3], by_rule: true },
+        Self::Painted { limits: [0; 3], by_rule: true },
+        Self::Painted { limits: [1; 3], by_rule: false },
+        Self::Painted { limits: [0; 3], by_rule: false },
+    ];
+
+    /// True if sets that are named under these limits are named as this way has it; `offered` are the limits that make a
+    /// difference, by map.
+    pub fn takes(self, limits: [usize; 3], offered: &[BTreeSet<usize>; 3]) -> bool {
+        let Self::Painted { limits: wanted, .. } = self else { return true };
+        // A limit that makes no difference is not offered: the usual one stands for it.
+        let stands = |map: usize| if offered[map].contains(&wanted[map]) { wanted[map] } else { USUAL_LIMIT };
+        (0..3).all(|map| limits[map] == stands(map))
+    }
+}
+
+/// How the state of a compilation uses an order of lookups.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Order {
+    pub way: Way,
+    /// `None`: nothing is known about the order.
+    pub lookups: Option<Arc<Lookups>>,
+}
+
+impl Order {
+    /// False for a combination that is not looked up, or only where nothing is left to decide.
+    pub fn hears(&self, fields: MatchFields) -> bool {
+        let is_base = MatchFields::BASE.contains(fields);
+        is_base || self.lookups.as_ref().is_none_or(|lookups| lookups.place(fields).is_some())
+    }
+
+    /// How many of some combinations are not looked up above the base.
+    pub fn unheard<'a>(&self, used: impl Iterator<Item = &'a MatchFields>) -> usize {
+        used.filter(|fields| !self.hears(**fields)).count()
+    }
+}
+
+/// The places of the lookups that come before the base entries in use: the lower, the earlier.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lookups(HashMap<MatchFields, u32>);
+
+impl Lookups {
+    /// Those of a ranked order; `None` where nothing is known about the order.
+    pub fn of(document: &Document, target: &Target) -> Result<Option<Self>, CompileError> {
+        let LookupOrder::Ranked(order) = &target.profile.order else { return Ok(None) };
+        let closed = document.unbound == crate::terms::Verdict::Deny;
+        let bindings = document.bindings.iter().flat_map(|binding| base::of_binding(binding, closed));
+        let used: BTreeSet<MatchFields> =
+            base::of_document(document, target).into_iter().chain(bindings).map(|(key, _)| key.fields()).collect();
+        let is_base = |fields: &MatchFields| MatchFields::BASE.contains(*fields);
+        let first = order.iter().position(|fields| is_base(fields) && used.contains(fields)).unwrap_or(order.len());
+        let mut places = HashMap::new();
+        for (place, fields) in (0..).zip(&order[..first]) {
+            places.entry(*fields).or_insert(place);
+        }
+        let lookups = Self(places);
+        let unheard = |fields: &&MatchFields| {
+            if is_base(fields) { !order.contains(fields) } else { lookups.place(**fields).is_none() }
+        };
+        match used.iter().find(unheard) {
+            Some(fields) => Err(CompileError::NotLookedUp { at: document_origin(document), fields: *fields }),
+            None => Ok(Some(lookups)),
+        }
+    }
+
+    /// The place of a combination.
+    pub fn place(&self, fields: MatchFields) -> Option<u32> {
+        self.0.get(&fields).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_several_points_are_named_as_the_painting_has_them() {
+        let way = Way::Painted { limits: [0; 3], by_rule: true };
+        // No set has one point, and one has two to eight.
+        let offered = [BTreeSet::from([1]), BTreeSet::from([1, 8]), BTreeSet::from([1, 0])];
+        assert!(way.takes([1, 1, 0], &offered));
+        assert!(!way.takes([1, 8, 0], &offered), "the painting has them as classes");
+        assert!(!way.takes([1, 1, 1], &offered));
+    }
+}
