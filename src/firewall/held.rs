@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 
 use super::names::Names;
-use super::reserve::Reserved;
+use super::report::Reserved;
 use crate::journal::{Addresses, Content};
 use crate::policy::{Attach, Binding, Document, Origin, ParseErrors, Policy};
 use crate::tables::{Action, Compiled, Image, ImageEntry, OriginId, RuleKey, Side};

@@ -4,32 +4,10 @@ use std::net::IpAddr;
 
 use super::error::Holding;
 use super::held::{Held, Holders, base_keys, with_denies};
-use super::{ApplyError, Engine, Firewall, Report, ReserveError};
+use super::{ApplyError, Engine, Firewall, Report, ReserveError, StillHeld};
 use crate::journal::{Addresses, Kind, Why};
 use crate::policy::{host_fault, mac_fault};
 use crate::terms::{MacAddr, Verdict};
-
-/// What a change reserves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reserved {
-    /// For whom.
-    pub container: String,
-    /// Addresses that are closed until its release, unless a policy binds them.
-    pub addresses: Addresses,
-    /// Entries of the rule table that they take.
-    pub entries: usize,
-}
-
-/// An address that is not what it seems after a reservation or a release.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StillHeld {
-    /// The IP or MAC, in words.
-    pub address: String,
-    /// The container that the policy binds to it; the policy decides about it.
-    pub bound: Option<String>,
-    /// Containers for which it is reserved.
-    pub reserved: Vec<String>,
-}
 
 impl<E: Engine> Firewall<E> {
     /// What is reserved, by container: closed until [`Firewall::release`], unless the document binds it.

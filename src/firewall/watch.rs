@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::engine::agreed_version;
 use super::held::Held;
-use super::{ApplyCause, ApplyError, AuditError, Cache, Engine, Firewall, PollError, Report, WithdrawError};
+use super::state::Cache;
+use super::{ApplyCause, ApplyError, AuditError, Engine, Firewall, PollError, Report, WithdrawError};
 use crate::adapter::{AdapterError, RulesetVersion};
 use crate::clock::{Clock, Timestamp};
 use crate::journal::{Event, Journal, Kind, Status, Why};

@@ -9,7 +9,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use super::McdiError;
-use super::completions::Completions;
+use super::event_ring::Completions;
 use super::wire::{
     BUFFER_ALIGN, BUFFER_LEN, Cmd, Header, HeaderForm, MAX_PAYLOAD, MAX_PAYLOAD_V1, McErrno, Status, XFlags,
 };

@@ -9,40 +9,15 @@
 //! nothing is believed, and an event or an interrupt that is lost costs no more than [`LONGEST_WAIT`]. A function without
 //! interrupts, or without room for an event queue, is polled.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use super::cmd::queues;
+use super::event_ring::{Completions, ENTRIES, RING_LEN, VECTOR};
 use super::wire::McErrno;
 use super::{Channel, McdiError};
-use crate::bar::write_barrier;
-use crate::clock::{Clock, Signal};
-use crate::device::{Device, Interrupt};
+use crate::device::Device;
 use crate::dma::DmaBuf;
 use crate::error::Error;
 use crate::regs::Block;
-use crate::regs::ef10::{self, ViRegs};
-
-/// How long one wait takes at most: then the reply is looked at, whether there was an interrupt or not.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(10);
-/// Entries of the ring, the fewest that an event queue can have (ef10.md 3.1), and its length in bytes: one page.
-const ENTRIES: u32 = 512;
-const RING_LEN: usize = 4096;
-/// The vector that the queue interrupts by.
-const VECTOR: u32 = 0;
-
-/// The event queue of a channel.
-pub(super) struct Completions {
-    ring: Arc<dyn DmaBuf>,
-    regs: Block<ViRegs>,
-    interrupt: Interrupt,
-    /// Entry that the next event comes to.
-    next: u32,
-    /// The queue interrupts for the next event.
-    armed: bool,
-    /// Commands since the ring was emptied.
-    commands: u32,
-}
+use crate::regs::ef10::ViRegs;
 
 /// Gives the channel completion events, if the function has interrupts; otherwise it goes on polling. What an earlier
 /// driver left of queue 0 is taken away first.
@@ -92,60 +67,11 @@ pub(crate) fn release(channel: &mut Channel) -> Result<(), McdiError> {
     gone(queues::free_vis(channel))
 }
 
-impl Completions {
-    /// Waits for an interrupt, at most [`LONGEST_WAIT`]; whether one came.
-    pub fn wait(&mut self, clock: &dyn Clock) -> bool {
-        if !self.armed {
-            self.empty();
-        }
-        let came = clock.wait(self, LONGEST_WAIT);
-        if came {
-            // The count does not matter, and an eventfd that fails is one that never signals.
-            let _ = self.interrupt.take();
-            self.armed = false;
-        }
-        came
-    }
-
-    /// A command was answered; empties the ring long before it is full.
-    pub fn answered(&mut self) {
-        self.commands += 1;
-        if self.commands > ENTRIES / 4 {
-            self.empty();
-        }
-    }
-
-    /// Forgets the events in the ring, tells the queue how far it was read, and arms it.
-    fn empty(&mut self) {
-        for _ in 0..ENTRIES {
-            let Ok(at) = usize::try_from(8 * self.next) else { return };
-            // An event is there once neither of its halves is all ones (ef10.md 3.2).
-            if [at, at + 4].iter().any(|half| self.ring.read32(*half) == ef10::ALL_ONES) {
-                break;
-            }
-            self.ring.write32(at, ef10::ALL_ONES);
-            self.ring.write32(at + 4, ef10::ALL_ONES);
-            self.next = (self.next + 1) % ENTRIES;
-        }
-        self.commands = 0;
-        self.armed = true;
-        write_barrier();
-        self.regs.write(&ef10::EVQ_RPTR, ef10::EVQ_RPTR_RPTR.set(0, self.next));
-    }
-}
-
-impl Signal for Completions {
-    fn wait(&self, within: Duration) -> bool {
-        self.interrupt.wait(within).unwrap_or_else(|e| {
-            log::warn!("waiting for an interrupt failed, the reply is polled: {e}");
-            std::thread::sleep(within);
-            false
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::event_ring::LONGEST_WAIT;
     use super::super::fake::{FakeNic, RING_IOVA, Reply, refuse, respond};
     use super::super::wire::Cmd;
     use super::*;

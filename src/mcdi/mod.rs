@@ -20,6 +20,7 @@ mod channel_tests;
 pub mod cmd;
 pub(crate) mod completions;
 mod error;
+mod event_ring;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod wire;

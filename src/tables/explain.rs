@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::compile::Compiled;
-use super::image::OriginId;
+use super::entry::OriginId;
 use super::judge::Judgement;
 use crate::policy::{Decision, Nearest, Origin};
 use crate::tables::{Action, CounterId, MatchFields, RuleKey};

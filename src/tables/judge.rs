@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::image::{Image, ImageEntry};
+use super::entry::ImageEntry;
+use super::image::Image;
 use crate::tables::{EngineProfile, LookupOrder, MatchFields, RuleKey};
 use crate::terms::{Direction, Flow, Verdict};
 

@@ -6,6 +6,7 @@
 
 mod classes;
 mod compile;
+mod entry;
 mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -27,9 +28,10 @@ pub use classes::MapError;
 pub use compile::{
     CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Progress, Table, Usage,
 };
+pub use entry::{ImageEntry, OriginId, Side};
 pub use explain::{ExplainedEntry, Explanation};
 pub use how_many_more::HowManyMore;
-pub use image::{Image, ImageEntry, OriginId, Side};
+pub use image::Image;
 pub use judge::Judgement;
 pub use key::{Action, CounterId, CounterValue, MatchFields, RuleKey};
 pub use op::TableOp;

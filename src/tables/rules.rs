@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::image::ImageEntry;
+use super::entry::ImageEntry;
 use super::pages::Pages;
 use crate::tables::RuleKey;
 use crate::terms::MacAddr;

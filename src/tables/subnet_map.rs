@@ -6,38 +6,19 @@
 //! while the old one is in use, and becomes reachable by the one command that writes the root. Where a trie differs little
 //! from the only other one, just the paths to what differs are made anew ([`edit`]).
 
+mod content;
 mod edit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::HashMap;
 
+use self::content::Word;
+pub use self::content::{SubnetId, SubnetMap, SubnetNode};
 use super::classes::{check_ids, joined};
 use super::{MapError, Sizes};
 
 const MAP: &str = "subnet map";
-
-/// Class of remote IPv4 addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubnetId(pub u16);
-
-/// Content of one trie node.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SubnetNode {
-    /// Node id, 0 = root.
-    pub id: u32,
-    /// One word per entry: a [`SubnetId`] or a node id times the entries per node.
-    pub entries: Vec<u16>,
-}
-
-/// A complete assignment of ids to the IPv4 space, together with the trie that realises it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubnetMap {
-    /// `(first address, id)` in rising order, from address 0; an interval ends where the next begins, neighbours differ.
-    pub classes: Vec<(u32, SubnetId)>,
-    /// The nodes in use, by rising id; the first is the root.
-    pub nodes: Vec<SubnetNode>,
-}
 
 impl SubnetMap {
     /// The map of these intervals: `(first address, id)` in rising order from address 0. Neighbours of one id are joined.
@@ -119,19 +100,6 @@ fn check_sizes(sizes: &Sizes) -> Result<u32, MapError> {
         nodes: sizes.subnet_nodes,
         id_min: sizes.subnet_id_min,
     })
-}
-
-/// What a word of a node says.
-enum Word {
-    Leaf,
-    Node(u32),
-}
-
-impl Word {
-    fn of(word: u16, sizes: &Sizes) -> Self {
-        let number = u32::from(word);
-        if number < sizes.subnet_id_min { Self::Node(number / sizes.entries_per_node) } else { Self::Leaf }
-    }
 }
 
 /// Marks the id of a class among the words of a trie that is built. All others are pointers, which may be larger than a

@@ -4,17 +4,23 @@ mod reservations;
 mod restart;
 mod time;
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::held::{Source, with_denies};
+use super::held::{Held, Source, with_denies};
 use super::*;
+use crate::adapter::RulesetVersion;
 use crate::clock::{Clock, VirtualClock};
 use crate::error::AdapterState;
 use crate::journal::{Journal, Kind, Why};
+use crate::policy::Document;
 use crate::tables::fake::Tables;
 use crate::tables::{
-    Action, CounterId, CounterValue, ImageEntry, OriginId, RuleKey, Side, SubnetId, SubnetMap, TableOp,
+    Action, Compiled, CounterId, CounterValue, Image, ImageEntry, OriginId, RuleKey, Side, SubnetId, SubnetMap,
+    TableOp, Target,
 };
 use crate::terms::MacAddr;
 use fake::{FakeEngine, Fault};

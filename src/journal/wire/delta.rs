@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::WireError;
 use super::entry::{Entry, Key, Origin, mac};
+use super::values::WireError;
 use crate::journal::delta::{self, MapDelta};
 use crate::journal::{Addresses, splice};
 use crate::tables::{OriginId, PortRangeId, SubnetId};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::WireError;
+use super::values::WireError;
 use crate::tables::{CounterId, ImageEntry, OriginId, PortRangeId, RuleKey, SubnetId};
 use crate::terms::MacAddr;
 use crate::{policy, tables};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delta::Delta;
 use super::entry::Key;
-use super::{Version, WireError, counter_runs, counters, timestamp};
+use super::values::{Version, WireError, counter_runs, counters, timestamp};
 use crate::adapter::RulesetVersion;
 use crate::journal::event;
 

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::policy::text::words::harmless;
-use crate::text::disturbs;
+use crate::text::{disturbs, escaped};
 
 /// Errors that one document may list; what is beyond is only counted.
 const MOST_ERRORS: usize = 100;
@@ -142,13 +141,13 @@ pub(in crate::policy) struct Problems {
 
 impl Problems {
     pub fn new(name: Arc<str>) -> Self {
-        let name = if name.contains(disturbs) { harmless(&name).into() } else { name };
+        let name = if name.contains(disturbs) { escaped(&name).into_owned().into() } else { name };
         Self { name, found: Vec::new(), unlisted: 0, thing: String::new() }
     }
 
     /// Names the thing that the next reports are about, for documents made in code.
     pub fn about(&mut self, thing: impl Into<String>) {
-        self.thing = harmless(&thing.into());
+        self.thing = escaped(&thing.into()).into_owned();
     }
 
     pub fn report(&mut self, at: At, wrong: &Wrong) {
@@ -162,7 +161,11 @@ impl Problems {
             return;
         }
         let place = if at.line == 0 { Place::Code(self.thing.clone()) } else { Place::Text(at) };
-        self.found.push(ParseError { name: self.name.clone(), place, text: harmless(&wrong().to_string()) });
+        self.found.push(ParseError {
+            name: self.name.clone(),
+            place,
+            text: escaped(&wrong().to_string()).into_owned(),
+        });
     }
 
     /// The value, or `None` after reporting what is wrong with it.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::ImportError;
 use super::rules::Place;
-use crate::policy::text::words::harmless;
-use crate::text::{disturbs, is_invisible};
+use crate::text::{disturbs, escaped, is_invisible};
 
 /// Longest line that is read, in bytes. `iptables-save` writes lines of at most a few hundred.
 const LONGEST_LINE: usize = 8192;
@@ -50,7 +49,7 @@ pub(super) fn bounded(line: usize) -> u32 {
 /// Foreign text, on one line, escaped and cut.
 pub(super) fn shown(text: &str) -> String {
     let words: Vec<_> = text.split_ascii_whitespace().take(LONGEST_SHOWN).collect();
-    let mut out = harmless(&words.join(" "));
+    let mut out = escaped(&words.join(" ")).into_owned();
     if out.len() > LONGEST_SHOWN {
         let end = (0..=LONGEST_SHOWN).rev().find(|end| out.is_char_boundary(*end)).unwrap_or(0);
         out.truncate(end);

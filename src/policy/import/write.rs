@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 
 use super::lower::{Said, addresses};
 use super::{ImportError, Settings};
-use crate::policy::text::words::harmless;
 use crate::policy::text::write::pieces;
 use crate::terms::Verdict;
+use crate::text::escaped;
 
 /// Name of the one policy.
 const POLICY: &str = "imported";
@@ -89,11 +89,11 @@ fn reason(rule: &Said, name: &str, texts: bool) -> String {
     let place = &rule.place;
     let mut reason = match (place.line, place.handle) {
         (line, handle) if line > 0 && !texts => match handle {
-            Some(handle) => harmless(&format!("{name}:{line}: handle {handle}")),
-            None => harmless(&format!("{name}:{line}")),
+            Some(handle) => escaped(&format!("{name}:{line}: handle {handle}")).into_owned(),
+            None => escaped(&format!("{name}:{line}")).into_owned(),
         },
-        (0, _) => harmless(&format!("{name}: {}", place.text)),
-        (line, _) => harmless(&format!("{name}:{line}: {}", place.text)),
+        (0, _) => escaped(&format!("{name}: {}", place.text)).into_owned(),
+        (line, _) => escaped(&format!("{name}:{line}: {}", place.text)).into_owned(),
     };
     let end = (0..=LONGEST_REASON).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
     reason.truncate(end);

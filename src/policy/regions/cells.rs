@@ -1,7 +1,9 @@
 //! The cells of a shape one by one: combinations of classes that the same rules match. For questions about rules that
 //! decide nothing, which no region names.
 
-use super::{Class, Cutter, DIRECTIONS, Decided, Family, Mask, Shape, regroup, spend};
+use super::classes::{Class, Mask, regroup};
+use super::cutter::{Cutter, Family, spend};
+use super::shape::{DIRECTIONS, Decided, Shape};
 use crate::policy::document::{Document, Proto, Rule};
 use crate::terms::Direction;
 

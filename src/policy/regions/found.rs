@@ -1,6 +1,6 @@
 //! Parts of regions put together.
 
-use super::{Cause, Decided};
+use super::shape::{Cause, Decided};
 use crate::policy::document::RulePlace;
 use crate::terms::{IntervalSet, Point, PortSet, Verdict};
 

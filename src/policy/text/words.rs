@@ -43,11 +43,6 @@ const NUMBERS: [(&str, u8); 16] = [
     ("udplite", 136),
 ];
 
-/// Foreign text with escapes for what disturbs.
-pub(in crate::policy) fn harmless(text: &str) -> String {
-    crate::text::escaped(text).into_owned()
-}
-
 /// A decimal number of `min..=max`: digits only, no sign, no leading zero.
 pub(in crate::policy) fn number<T>(word: &str, what: &str, min: T, max: T) -> Result<T, Wrong>
 where

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::content::{Content, Rules};
 use super::exceptions::{Exceptions, exchange, is_exception};
 use super::keys::{Common, Sides};
 use super::maps::{Kind, Map, Route, route};
-use super::recorder::{Content, Recorder, Rules};
+use super::recorder::Recorder;
 use super::scope::Scope;
-use super::{Local, Phase, Plan, PlanError};
+use super::step::{Local, Phase, Plan, PlanError};
+use crate::policy::regions::DIRECTIONS;
 use crate::tables::{Action, Image, LookupOrder, MapError, RuleKey, Target};
-use crate::terms::{Direction, Verdict};
+use crate::terms::Verdict;
 
 /// How much room the tables have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +23,6 @@ pub(super) enum Room {
     /// Entries above the base deny: what changes closes first, then come the denies, and the allows last.
     Ranked,
 }
-
-pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
 
 /// Writes the steps from `old` to `new`. Does not look at the number of entries and combinations.
 pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> Result<Plan, PlanError> {

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::PlanError;
-use super::change::DIRECTIONS;
+use super::content::{Content, Rules};
 use super::keys::{by_ip, covers, may_meet, near};
-use super::recorder::{Content, Recorder, Rules};
+use super::recorder::Recorder;
+use super::step::PlanError;
+use crate::policy::regions::DIRECTIONS;
 use crate::tables::{Action, RuleKey};
 use crate::terms::{Direction, Verdict};
 

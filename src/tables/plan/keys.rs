@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::Local;
+use super::content::{Content, Rules};
 use super::maps::{Kind, Map};
-use super::recorder::{Content, Rules};
+use super::step::Local;
 use crate::tables::{Action, CounterId, RuleKey};
 use crate::terms::{Direction, Verdict};
 

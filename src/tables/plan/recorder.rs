@@ -2,48 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::content::{Content, Rules};
 use super::maps::{Kind, Map};
 use super::scope::Rest;
-use super::{Phase, Plan, Step};
-use crate::tables::{Action, CounterId, Image, ImageEntry, MapError, MatchFields, RuleKey, Sizes, SubnetNode, TableOp};
-use crate::terms::Direction;
-
-/// What an entry says, without its origins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Content {
-    pub rx: Action,
-    pub tx: Action,
-    pub counter: Option<CounterId>,
-}
-
-impl Content {
-    pub fn action(&self, direction: Direction) -> Action {
-        match direction {
-            Direction::Rx => self.rx,
-            Direction::Tx => self.tx,
-        }
-    }
-
-    pub fn set(&mut self, direction: Direction, action: Action) {
-        match direction {
-            Direction::Rx => self.rx = action,
-            Direction::Tx => self.tx = action,
-        }
-    }
-
-    pub fn is_none(&self) -> bool {
-        self.rx == Action::None && self.tx == Action::None
-    }
-}
-
-impl From<&ImageEntry> for Content {
-    fn from(entry: &ImageEntry) -> Self {
-        Self { rx: entry.rx.action, tx: entry.tx.action, counter: entry.counter }
-    }
-}
-
-/// Entries by what they match.
-pub(super) type Rules = BTreeMap<RuleKey, Content>;
+use super::step::{Local, Phase, Plan, Step};
+use crate::tables::{Image, MapError, MatchFields, RuleKey, Sizes, SubnetNode, TableOp};
 
 pub(super) struct Recorder<'a> {
     sizes: &'a Sizes,
@@ -75,7 +38,7 @@ impl<'a> Recorder<'a> {
         Self { sizes, rules, maps, nodes, beside, combinations, phase, unsettled: false, pause: false, plan }
     }
 
-    pub fn finish(self, closes: BTreeSet<super::Local>) -> Plan {
+    pub fn finish(self, closes: BTreeSet<Local>) -> Plan {
         Plan { closes, ..self.plan }
     }
 

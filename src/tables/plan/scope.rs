@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::content::{Content, Rules};
 use super::maps::{Kind, Map};
-use super::recorder::{Content, Rules};
 use crate::tables::rules::{Block, BlockKey};
 use crate::tables::{Image, MatchFields, RuleKey};
 use crate::terms::MacAddr;

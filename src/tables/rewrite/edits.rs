@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::Edit;
+use super::edit::Edit;
 use super::gain::need;
 use crate::policy::text::write::groups::Groups;
 use crate::policy::text::write::pieces;

@@ -12,6 +12,7 @@
 //!
 //! Nothing is applied: whoever wrote the rules decides whether what it newly denies or allows is acceptable.
 
+mod edit;
 mod edits;
 mod gain;
 
@@ -19,11 +20,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::edit::Edit;
 use self::edits::{Attempt, attempts};
 use super::compile::{CompileError, Compiled, Usage};
 use crate::policy::Difference;
 use crate::policy::regions::Shape;
-use crate::policy::{Document, Origin, SharedList};
+use crate::policy::{Document, SharedList};
 use crate::tables::Target;
 use crate::terms::Verdict;
 
@@ -35,15 +37,6 @@ const AFTER_THE_FIRST: usize = 3;
 const AT_A_TIME: usize = 6;
 /// Differences that are told one by one.
 const TOLD: usize = 2;
-
-/// One rule, written in another way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
-    /// The rule.
-    pub origin: Arc<Origin>,
-    /// What to write, and instead of what, as `remote: 10.1.0.0/16 instead of 10.1.0.0/16,10.2.3.0/24`.
-    pub text: String,
-}
 
 /// A document that fits, and how it differs from one that does not.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::super::draft::{AddrTerm, Addrs, Author};
 use super::super::problems::{At, Problems, Said, Wrong, did_you_mean};
-use super::{name_is_sound, said_twice};
+use super::names::{name_is_sound, said_twice};
 use crate::terms::{AddrSet, IntervalSet};
 
 /// Intervals that the expressions of one document may consist of, every use of a group counted again. Bounds time and

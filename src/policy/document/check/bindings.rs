@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use super::super::draft::{BindingDraft, RuleDraft};
 use super::super::problems::{At, Said, Wrong, did_you_mean};
-use super::{Checker, addrs, said_twice};
+use super::addrs;
+use super::checker::Checker;
+use super::names::said_twice;
 use crate::policy::document::{Attach, Binding, Policy};
 use crate::terms::MacAddr;
 use crate::text;

@@ -2,7 +2,8 @@
 
 use super::super::draft::{AddrTerm, RuleDraft};
 use super::super::problems::{At, Said, Wrong};
-use super::{Checker, bindings};
+use super::bindings;
+use super::checker::Checker;
 use crate::policy::document::{Binding, Management, PortPair, Proto, Remote, Rule};
 use crate::terms::{AddrSet, MacAddr, PortSet, Verdict};
 

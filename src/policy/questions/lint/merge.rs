@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
-use super::{Finding, Lint, named};
+use super::finding::{Finding, Lint};
 use crate::policy::document::{Document, Origin, PortPair, Proto, Remote, Rule, RulePlace};
+use crate::policy::text::named;
 use crate::policy::text::prefixes;
 use crate::terms::Direction;
 

@@ -26,199 +26,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod common;
+mod finding;
 mod merge;
 mod path_mtu;
 mod replies;
 mod useless;
 mod words;
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
-
-use crate::policy::document::{Binding, Document, Management, Origin, Rule, RulePlace};
-use crate::policy::regions::classes::classes;
-use crate::policy::regions::{Cause, Shape};
-use crate::policy::text::{named, referred};
-use crate::terms::{AddrSet, Direction, IntervalSet, MacAddr, Point};
+use self::common::{at_line, is_used, places, shapes};
+pub use self::finding::{Date, DateError, Finding, Hider, Lint};
+use crate::policy::document::{Document, Rule, RulePlace};
+use crate::policy::text::named;
 
 /// What looking at all cells may cost: some seconds. A document that compiles needs less.
 const MOST_STEPS: u64 = 1 << 30;
-/// Rules that a sentence names one by one.
-const NAMED_RULES: usize = 8;
-
-/// One thing of a document that somebody should look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What was found.
-    pub lint: Lint,
-    /// Where: first what it is about, then what it refers to.
-    pub origins: Vec<Arc<Origin>>,
-    /// What was found and what to do, in one sentence without the place.
-    pub text: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.origins.first() {
-            Some(origin) => write!(f, "{origin}: {}", self.text),
-            None => f.write_str(&self.text),
-        }
-    }
-}
-
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lint {
-    /// A rule that decides nothing: without it every flow has the same decision, for the same reason. All rules of such
-    /// findings and of [`Lint::Duplicate`] can be taken out together.
-    NeverMatches {
-        /// The rule.
-        rule: RulePlace,
-        /// What decides the flows that it matches; empty if it matches none.
-        hidden_by: Vec<Hider>,
-    },
-    /// A rule that decides nothing because an earlier one of the list says the same.
-    Duplicate {
-        /// The later rule.
-        rule: RulePlace,
-        /// The first that says the same.
-        of: RulePlace,
-    },
-    /// Neighbours of one origin that one rule could replace: no verdict changes.
-    CouldBeOne {
-        /// The rules, in their order, at least two.
-        rules: Vec<RulePlace>,
-        /// The rule that could stand in their place.
-        merged: Box<Rule>,
-    },
-    /// Replies that leave more than [`Lint::MUCH`] pairs of address and port open.
-    RepliesOpenMuch {
-        /// The rule whose replies they are.
-        rule: RulePlace,
-        /// Which way the replies go.
-        direction: Direction,
-        /// The container that most is open for.
-        container: String,
-        /// How many pairs: who may send unasked, and which port is reached. An IPv6 network of 64 bits counts as one
-        /// address.
-        pairs: u128,
-    },
-    /// A rule without a reason.
-    NoReason {
-        /// The rule.
-        rule: RulePlace,
-    },
-    /// A rule or binding whose last day has passed.
-    Expired {
-        /// The rule; `None` for a binding.
-        rule: Option<RulePlace>,
-    },
-    /// TCP passes and no ICMP (for IPv6: ICMPv6) comes in, so nobody learns that a packet was too large for the path.
-    NoPathMtu {
-        /// Index of the policy.
-        policy: usize,
-        /// For IPv6.
-        v6: bool,
-    },
-    /// A policy that no binding uses. Its rules are not looked at.
-    UnusedPolicy {
-        /// Index of the policy.
-        policy: usize,
-    },
-    /// A deny that decides nothing but frames from groups, which nothing else would allow: replies to earlier allows are let
-    /// through before it.
-    DeadDeny {
-        /// The deny.
-        rule: RulePlace,
-        /// The allows.
-        replies_to: Vec<RulePlace>,
-    },
-    /// A protocol that no frame of the rule's addresses shows.
-    ProtocolNeverShown {
-        /// The rule.
-        rule: RulePlace,
-    },
-    /// An exception that takes nothing away.
-    IdleException {
-        /// The rule.
-        rule: RulePlace,
-        /// The exception, as it was said.
-        word: String,
-    },
-    /// A group that no rule names.
-    UnusedGroup {
-        /// Its name.
-        group: String,
-    },
-    /// The document is too large to look for rules that decide nothing, for open replies and for path MTUs.
-    TooLarge,
-}
-
-impl Lint {
-    /// Replies open much if they leave more pairs of address and port open than this: a network of 16 bits, all ports.
-    pub const MUCH: u128 = 1 << 32;
-
-    /// A name for programs, as `never-matches`.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::NeverMatches { .. } => "never-matches",
-            Self::Duplicate { .. } => "duplicate",
-            Self::CouldBeOne { .. } => "could-be-one",
-            Self::RepliesOpenMuch { .. } => "replies-open-much",
-            Self::NoReason { .. } => "no-reason",
-            Self::Expired { .. } => "expired",
-            Self::NoPathMtu { .. } => "no-path-mtu",
-            Self::UnusedPolicy { .. } => "unused-policy",
-            Self::DeadDeny { .. } => "dead-deny",
-            Self::ProtocolNeverShown { .. } => "unseen-protocol",
-            Self::IdleException { .. } => "idle-exception",
-            Self::UnusedGroup { .. } => "unused-group",
-            Self::TooLarge => "too-large",
-        }
-    }
-}
-
-/// What decides flows before a rule can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Hider {
-    /// Another rule; `reply` if by admitting replies.
-    Rule {
-        /// The rule.
-        place: RulePlace,
-        /// By admitting replies.
-        reply: bool,
-    },
-    /// `nd: open-icmpv6`.
-    NeighbourDiscovery,
-    /// `multicast: deny`.
-    Multicast,
-}
-
-/// A day of the calendar, or a second of it in UTC.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Date(String);
-
-/// A word that is no [`Date`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no date; expected one as 2026-11-23 or 2026-11-23T08:30:00Z")]
-pub struct DateError(String);
-
-impl FromStr for Date {
-    type Err = DateError;
-
-    fn from_str(word: &str) -> Result<Self, DateError> {
-        crate::policy::text::words::date(word).map(|()| Self(word.to_owned())).map_err(|_| DateError(word.to_owned()))
-    }
-}
-
-impl fmt::Display for Date {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl Document {
     /// What somebody should look at, in the order of the document. Whatever ends before `today` has expired.
@@ -248,79 +70,6 @@ impl Document {
         out.sort_by_key(|finding| finding.origins.first().map(|origin| origin.line));
         out
     }
-}
-
-/// The shapes of all local addresses that rules apply to, and the bindings that have them.
-type Shapes<'a> = BTreeMap<Shape, Vec<&'a Binding>>;
-
-fn shapes(document: &Document) -> Shapes<'_> {
-    let mut out = Shapes::new();
-    for binding in &document.bindings {
-        for ip in &binding.ips {
-            out.entry(Shape::bound(document, binding, *ip)).or_default().push(binding);
-        }
-    }
-    let bound: AddrSet = document.bindings.iter().flat_map(|binding| binding.ips.iter().copied()).collect();
-    let mut by_mac: BTreeMap<MacAddr, Vec<&AddrSet>> = BTreeMap::new();
-    for Management { rule, mac } in &document.management {
-        if let (Some(local), Some(mac)) = (&rule.local, mac) {
-            by_mac.entry(*mac).or_default().push(local);
-        }
-    }
-    for (mac, locals) in by_mac {
-        let v4 = examples(locals.iter().map(|set| &set.v4), &bound.v4).into_iter().map(std::net::Ipv4Addr::from_bits);
-        let v6 = examples(locals.iter().map(|set| &set.v6), &bound.v6).into_iter().map(std::net::Ipv6Addr::from_bits);
-        for ip in v4.map(std::net::IpAddr::V4).chain(v6.map(std::net::IpAddr::V6)) {
-            out.entry(Shape::unbound(document, ip, mac)).or_default();
-        }
-    }
-    out
-}
-
-/// One point of each class that the sets cut, among those that are in one of them and not in `except`.
-fn examples<'a, T: Point>(sets: impl Iterator<Item = &'a IntervalSet<T>>, except: &'a IntervalSet<T>) -> Vec<T> {
-    let all: Vec<_> = [except].into_iter().chain(sets).collect();
-    let classes = classes(&all);
-    let named = classes.iter().filter(|class| !class.within.contains(0) && !class.within.is_empty());
-    named.filter_map(|class| Some(class.set.intervals().first()?.first)).collect()
-}
-
-/// All rules with their places, management first.
-fn places(document: &Document) -> impl Iterator<Item = (RulePlace, &Rule)> {
-    let management = document.management.iter().enumerate().map(|(i, m)| (RulePlace::Management(i), &m.rule));
-    let of_policy = |(at, policy): (usize, &Arc<crate::policy::Policy>)| (0..policy.rules.len()).map(move |i| (at, i));
-    let policies = document.policies.iter().enumerate().flat_map(of_policy);
-    management.chain(policies.filter_map(|(policy, rule)| {
-        let place = RulePlace::Policy(policy, rule);
-        Some((place, document.rule(place)?))
-    }))
-}
-
-fn is_used(document: &Document, policy: usize) -> bool {
-    document.bindings.iter().any(|binding| binding.policy == policy)
-}
-
-/// `a`, `a and b`, `a, b and c`; what is beyond [`NAMED_RULES`] is counted.
-fn list(mut all: Vec<String>) -> String {
-    if all.len() > NAMED_RULES {
-        let rest = all.split_off(NAMED_RULES - 1).len();
-        all.push(format!("{rest} more"));
-    }
-    match &all[..] {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
-}
-
-fn origin_of(document: &Document, place: RulePlace) -> Option<Arc<Origin>> {
-    document.rule(place).map(|rule| rule.origin.clone())
-}
-
-/// The origin of something that has a line of the document, and nobody who asked for it.
-fn at_line(document: &Document, line: u32) -> Arc<Origin> {
-    let file = document.name.clone();
-    Arc::new(Origin { owner: None, reason: None, ticket: None, file, line, when: None, until: None })
 }
 
 fn too_large(document: &Document) -> Finding {
@@ -353,14 +102,4 @@ fn expired(document: &Document, today: &Date) -> impl Iterator<Item = Finding> {
         let text = format!("{name} was good until {until}; take it out, or say until when it is needed");
         Some(Finding { lint: Lint::Expired { rule }, origins: vec![origin.clone()], text })
     })
-}
-
-/// What decides by this cause, as far as it can hide a rule.
-fn hider(cause: Cause) -> Option<Hider> {
-    match cause {
-        Cause::Rule { place, reply } => Some(Hider::Rule { place, reply }),
-        Cause::NeighbourDiscovery => Some(Hider::NeighbourDiscovery),
-        Cause::Multicast => Some(Hider::Multicast),
-        Cause::NoRule => None,
-    }
 }

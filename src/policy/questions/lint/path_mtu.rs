@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Finding, Lint, at_line};
+use super::common::at_line;
+use super::finding::{Finding, Lint};
 use crate::policy::document::{Document, Origin, Proto, RulePlace};
 use crate::policy::regions::{Region, Shape, regions};
 use crate::terms::{AddrSet, Direction, Verdict};

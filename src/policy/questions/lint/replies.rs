@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Lint, Shapes, named, origin_of};
+use super::common::{Shapes, origin_of};
+use super::finding::{Finding, Lint};
 use crate::policy::document::{Document, Proto, RulePlace};
 use crate::policy::regions::{Cause, Region, Shape, regions};
+use crate::policy::text::named;
 use crate::policy::text::prefixes;
 use crate::terms::{AddrSet, Direction, PortSet, Verdict};
 

@@ -7,10 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{Finding, Hider, Lint, Shapes, hider, is_used, list, named, origin_of, places, referred};
+use super::common::{Shapes, hider, is_used, list, origin_of, places};
+use super::finding::{Finding, Hider, Lint};
 use crate::policy::document::{Document, Rule, RulePlace};
 use crate::policy::regions::classes::Mask;
 use crate::policy::regions::{Cause, Cell, Shape, each_cell};
+use crate::policy::text::{named, referred};
 use crate::terms::{AddrSet, MacAddr, Verdict};
 
 /// The rules that can be taken out, with what decides the flows that each matches; `None` if the budget is spent.

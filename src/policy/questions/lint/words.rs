@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Finding, Lint, at_line, is_used, named, places};
+use super::common::{at_line, is_used, list, origin_of, places};
+use super::finding::{Finding, Lint};
 use crate::policy::document::draft::AddrTerm;
 use crate::policy::document::{Document, Proto, Rule, RulePlace};
 use crate::policy::text::words;
+use crate::policy::text::{named, referred};
 use crate::terms::{AddrSet, Interval, IntervalSet, Point};
 
 /// Headers of IPv6 behind which the adapter looks for the protocol: hop-by-hop options, routing, fragment, authentication,
@@ -128,14 +130,14 @@ pub(super) fn dead_denies(
     out: &mut Vec<Finding>,
 ) {
     for (place, allows) in found {
-        let of = super::list(allows.iter().map(|allow| super::referred(document, *allow)).collect());
+        let of = list(allows.iter().map(|allow| referred(document, *allow)).collect());
         let text = format!(
             "{} denies nothing that would pass: replies to {of} are let through before it; move it up, or say replies: no \
              there",
             named(document, place)
         );
         let origins = [place].into_iter().chain(allows.iter().copied());
-        let origins: Vec<Arc<_>> = origins.filter_map(|place| super::origin_of(document, place)).collect();
+        let origins: Vec<Arc<_>> = origins.filter_map(|place| origin_of(document, place)).collect();
         out.push(Finding {
             lint: Lint::DeadDeny { rule: place, replies_to: allows.into_iter().collect() },
             origins,

@@ -14,6 +14,7 @@ use crate::tables::{
     SubnetMap,
 };
 use crate::terms::Direction;
+use crate::terms::MacAddr;
 
 const A: u32 = 0x1000_0001;
 const B: u32 = 0x5000_0001;
