@@ -11,12 +11,13 @@ use std::fs;
 use std::sync::Arc;
 
 use nicfw::Adapter;
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::journal::{FileStore, Journal, Why};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

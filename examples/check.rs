@@ -8,7 +8,8 @@ use std::error::Error;
 use std::fs;
 
 use nicfw::Target;
-use nicfw::policy::{Compiled, Document, FlowText};
+use nicfw::policy::{Document, FlowText};
+use nicfw::tables::Compiled;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::args().nth(1).ok_or("which policy file?")?;
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for usage in compiled.usage() {
         println!("{}: {} of {}", usage.table, usage.needed, usage.available);
     }
-    for opening in compiled.openings() {
+    for opening in compiled.document().openings() {
         println!("open: {}", opening.text);
     }
     // What becomes of one flow, and which entry decides it.

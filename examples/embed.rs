@@ -5,11 +5,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::SystemClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::journal::{Journal, Why};
-use nicfw::nic::AttachOptions;
-use nicfw::policy::{Compiled, Document, FlowText};
+use nicfw::policy::{Document, FlowText};
+use nicfw::tables::Compiled;
 use nicfw::{Adapter, MacAddr};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 

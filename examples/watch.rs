@@ -11,11 +11,11 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nicfw::Adapter;
+use nicfw::adapter::AttachOptions;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
 use nicfw::firewall::{Firewall, Settings, Tables};
 use nicfw::journal::{FileStore, Journal};
-use nicfw::nic::AttachOptions;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -40,8 +40,8 @@ macro_rules! targets {
 targets! {
     c_calls: ;
     compiler: ;
-    driver: "src/nic/mod.rs from_device";
-    flow_text: "src/policy/flow_text.rs FlowText";
+    driver: "src/adapter/mod.rs from_device";
+    flow_text: "src/policy/text/flow_text.rs FlowText";
     frame: "firmware-model/src/packet.rs parse" "firmware-model/src/packet.rs parse_captured" "firmware-model/src/model.rs carry" "firmware-model/src/model.rs judge";
     import_classbench: "src/policy/import/mod.rs import";
     import_dpdk_acl: "src/policy/import/mod.rs import";
@@ -52,11 +52,11 @@ targets! {
     model_mcdi: "firmware-model/src/mc/mod.rs take" "firmware-model/src/mc/mod.rs answered"
         "firmware-model/src/vnic/mod.rs receive" "firmware-model/src/vnic/rx.rs receive";
     model_pci: "firmware-model/src/pci/config_space.rs write" "firmware-model/src/pci/msix.rs write";
-    names: "src/tables/addr.rs MacAddr" "src/device/address.rs PciAddress" "src/device/locator.rs Locator" "src/policy/lint/mod.rs Date"
+    names: "src/terms/mac.rs MacAddr" "src/device/address.rs PciAddress" "src/device/locator.rs Locator" "src/policy/questions/lint/finding.rs Date"
         "src/clock.rs Timestamp";
     pcap: "cli/src/capture.rs read_from" "cli/src/capture.rs bytes";
-    policy_text: "src/policy/parse/mod.rs parse";
-    table_op: "src/tables/codec.rs decode";
+    policy_text: "src/policy/text/parse/mod.rs parse";
+    table_op: "src/adapter/rules/codec.rs decode";
     vfio_user_client: "src/device/vfio_user/client.rs over";
     vfio_user_server: "src/device/vfio_user/server/mod.rs start";
     vfio_user_version: "src/device/vfio_user/capabilities.rs parse";

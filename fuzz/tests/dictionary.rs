@@ -10,10 +10,10 @@ use nicfw::mcdi::wire::Cmd;
 
 /// Where words stand as string literals.
 const SOURCES: &[&str] = &[
-    "src/policy/parse",
+    "src/policy/text/parse",
     "src/policy/import",
-    "src/policy/check",
-    "src/policy/flow_text.rs",
+    "src/policy/document/check",
+    "src/policy/text/flow_text.rs",
     "src/device/vfio_user/capabilities.rs",
 ];
 

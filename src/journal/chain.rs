@@ -32,7 +32,7 @@ pub struct Journal {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Writing,
     Reading,
     Broken,

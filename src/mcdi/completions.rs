@@ -14,7 +14,6 @@ use super::event_ring::{Completions, ENTRIES, RING_LEN, VECTOR};
 use super::wire::McErrno;
 use super::{Channel, McdiError};
 use crate::device::Device;
-use crate::dma::DmaBuf;
 use crate::error::Error;
 use crate::regs::Block;
 use crate::regs::ef10::ViRegs;

@@ -26,7 +26,8 @@ mod takes;
 
 pub use classes::MapError;
 pub use compile::{
-    CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Progress, Table, Usage,
+    CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Progress, Table,
+    Usage,
 };
 pub use entry::{ImageEntry, OriginId, Side};
 pub use explain::{ExplainedEntry, Explanation};

@@ -138,13 +138,14 @@ fn random_rules(count: usize, state: &mut u64) -> Vec<Rule> {
         let mut z = *state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % end) as u32
+        u32::try_from((z ^ (z >> 31)) % end).expect("an end of 32 bits")
     };
     let mut rule = || {
         let host = 32 - (8 + below(21));
         let first = below(1 << 32) >> host << host;
-        let remote = Interval { first, last: first | ((1_u64 << host) - 1) as u32 };
-        let (a, b) = (below(1 << 16) as u16, below(1 << 16) as u16);
+        let remote = Interval { first, last: first | u32::MAX >> (32 - host) };
+        let mut port = || u16::try_from(below(1 << 16)).expect("16 bits");
+        let (a, b) = (port(), port());
         let ports = Interval { first: a.min(b), last: a.max(b) };
         let direction = if below(2) == 0 { Direction::Rx } else { Direction::Tx };
         let action = if below(3) == 0 { Verdict::Deny } else { Verdict::Allow };

@@ -1,7 +1,8 @@
 //! Every policy that a document shows is read, checked and compiled; what it shows as refused is refused in those words.
 
 use nicfw::Target;
-use nicfw::policy::{Compiled, Document};
+use nicfw::policy::Document;
+use nicfw::tables::Compiled;
 
 use crate::pages::{Page, Snippet, pages, read};
 

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use nicfw::policy::Compiled;
 use nicfw::policy::import::{Effect, Format, Import, ImportError, Settings, View, import};
+use nicfw::tables::Compiled;
 use nicfw::{Direction, Target, Verdict};
 
 use crate::common::{Probe, decide, listed, read, rules, settings};

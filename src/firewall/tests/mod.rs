@@ -19,8 +19,7 @@ use crate::journal::{Journal, Kind, Why};
 use crate::policy::Document;
 use crate::tables::fake::Tables;
 use crate::tables::{
-    Action, Compiled, CounterId, CounterValue, Image, ImageEntry, OriginId, RuleKey, Side, SubnetId, SubnetMap,
-    TableOp, Target,
+    Action, CounterId, CounterValue, Image, ImageEntry, OriginId, RuleKey, Side, SubnetId, SubnetMap, TableOp, Target,
 };
 use crate::terms::MacAddr;
 use fake::{FakeEngine, Fault};

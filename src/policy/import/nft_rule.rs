@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::document::Proto;
-use super::super::sets::AddrSet;
 use super::ImportError;
 use super::Settings;
 use super::iptables_rule::{CHANGED, NOT_TRACKED, TRANSLATED, Target, ZONED, is_source, known_target};
@@ -13,6 +12,7 @@ use super::nft_value::{Field, carriers, compared, field, said};
 use super::pieces::{Parts, Piece, neither_port};
 use super::rules::{About, Action, ChainRule, Doubt, Match, Place, v4, v6};
 use super::text::{place, shown, syntax};
+use crate::terms::AddrSet;
 
 /// Alternatives that one rule may have.
 const MOST_ALTERNATIVES: usize = 4096;

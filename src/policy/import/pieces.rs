@@ -1,8 +1,8 @@
 //! Conditions while a rule is read: parts of the packets, each with what nobody can say about it.
 
 use super::super::document::Proto;
-use super::super::sets::PortSet;
 use super::rules::{Action, ChainRule, Doubt, Match, Place, Protos};
+use crate::terms::PortSet;
 
 /// Part of the packets that a condition may match.
 #[derive(Debug, Clone, PartialEq, Eq)]

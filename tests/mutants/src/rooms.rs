@@ -57,19 +57,19 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "compile",
         package: Package::Library,
-        paths: &["src/policy/compile", "src/policy/compile.rs"],
-        suites: &[unit("policy::"), all("compiler"), all("agreement"), all("changes")],
+        paths: &["src/tables/compile", "src/policy/regions"],
+        suites: &[unit("tables::"), unit("policy::"), all("compiler"), all("agreement"), all("changes")],
     },
     Room {
         name: "plan",
         package: Package::Library,
-        paths: &["src/policy/plan", "src/policy/plan.rs"],
-        suites: &[unit("policy::"), all("changes"), all("firewall_model"), all("compiler")],
+        paths: &["src/tables/plan"],
+        suites: &[unit("tables::"), all("changes"), all("firewall_model"), all("compiler")],
     },
     Room {
         name: "evaluate",
         package: Package::Library,
-        paths: &["src/policy/evaluate.rs"],
+        paths: &["src/policy/decide/evaluate.rs"],
         suites: &[unit("policy::"), all("policy_verdicts"), all("policy_properties"), all("agreement")],
     },
     Room {
@@ -97,8 +97,18 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "tables",
         package: Package::Library,
-        paths: &["src/tables"],
-        suites: &[unit("tables::"), unit("nic::"), unit("policy::"), all("adapter"), all("agreement")],
+        paths: &[
+            "src/tables/classes.rs",
+            "src/tables/key.rs",
+            "src/tables/op.rs",
+            "src/tables/port_map.rs",
+            "src/tables/profile.rs",
+            "src/tables/subnet_map",
+            "src/tables/subnet_map.rs",
+            "src/tables/takes.rs",
+            "src/adapter/rules",
+        ],
+        suites: &[unit("tables::"), unit("adapter::"), unit("policy::"), all("adapter"), all("agreement")],
     },
     Room {
         name: "engine",

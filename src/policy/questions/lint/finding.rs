@@ -1,7 +1,7 @@
 //! What is found.
 
 use crate::policy::document::{Origin, Rule, RulePlace};
-use crate::terms::{Direction, Point};
+use crate::terms::Direction;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
