@@ -65,7 +65,10 @@ impl Parts {
 
     /// Whether all are packets of one protocol.
     pub fn are_of(&self, protocol: Proto) -> bool {
-        let of = |part: &Part| matches!(&part.when.protos, Protos::Of(numbers) if numbers.iter().all(|number| Proto::Is(*number) == protocol));
+        let of = |part: &Part| match &part.when.protos {
+            Protos::Any => false,
+            Protos::Of(numbers) => numbers.iter().all(|number| Proto::Is(*number) == protocol),
+        };
         self.0.iter().all(of)
     }
 
