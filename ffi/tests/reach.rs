@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use syn::{ImplItem, Item, UseTree, Visibility};
 
 /// The modules of which the public operations are looked for, below `src`.
-const FACE: &[&str] = &["policy", "policy/plan", "policy/import", "firewall", "nic", "device"];
+const FACE: &[&str] = &["terms", "policy", "policy/import", "tables", "tables/plan", "firewall", "adapter", "device"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -1,7 +1,6 @@
 //! What a local address takes from its policy, and what decides about its frames.
 
 use crate::policy::{Binding, Document, PortPair, Proto, Rule, RulePlace};
-use crate::tables::MatchFields;
 use crate::terms::{AddrSet, Direction, MacAddr, Verdict};
 use std::net::IpAddr;
 
@@ -20,14 +19,12 @@ pub(crate) struct Shape {
     pub open_nd: bool,
     /// Nothing goes to groups, and nothing from a group is a reply.
     pub closed_groups: bool,
-    /// The fields that the local side names, where places of lookups depend on them; else none.
-    pub names: MatchFields,
 }
 
 impl Shape {
     /// No shape is less than this one.
     pub fn least() -> Self {
-        Self { v6: false, rules: Vec::new(), open_nd: false, closed_groups: false, names: MatchFields::empty() }
+        Self { v6: false, rules: Vec::new(), open_nd: false, closed_groups: false }
     }
 
     /// The shape of a bound address.
@@ -46,7 +43,6 @@ impl Shape {
             rules: management.map(|(i, _)| RulePlace::Management(i)).chain(rules).collect(),
             open_nd: open_nd && ip.is_ipv6(),
             closed_groups: document.multicast == Verdict::Deny,
-            names: MatchFields::empty(),
         }
     }
 
@@ -55,7 +51,7 @@ impl Shape {
         let names = |rule: &Rule| rule.local.as_ref().is_some_and(|local| local.contains(ip));
         let rules = document.management.iter().enumerate().filter(|(_, m)| m.mac == Some(mac) && names(&m.rule));
         let rules = rules.map(|(i, _)| RulePlace::Management(i)).collect();
-        Self { v6: ip.is_ipv6(), rules, open_nd: false, closed_groups: false, names: MatchFields::empty() }
+        Self { v6: ip.is_ipv6(), rules, open_nd: false, closed_groups: false }
     }
 
     /// The protocols that decisions may depend on.

@@ -27,31 +27,45 @@ use crate::terms::{AddrSet, Direction, MacAddr};
 /// its shape.
 pub(super) type UnitKey = (u32, SharedShape);
 
+/// What a unit is made for: a shape, and how its local side is named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct UnitShape {
+    pub shape: Shape,
+    /// The fields that the local side names, where places of lookups depend on them; else none.
+    pub names: MatchFields,
+}
+
+impl From<Shape> for UnitShape {
+    fn from(shape: Shape) -> Self {
+        Self { shape, names: MatchFields::empty() }
+    }
+}
+
 /// A shape in one place of memory. What is one is equal without a look inside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct SharedShape(Arc<Shape>);
+pub(super) struct SharedShape(Arc<UnitShape>);
 
 impl SharedShape {
-    pub fn new(shape: Shape) -> Self {
-        Self(Arc::new(shape))
+    pub fn new(shape: impl Into<UnitShape>) -> Self {
+        Self(Arc::new(shape.into()))
     }
 
     /// Where it stands: of shapes that are shared wherever they are equal, that tells one from another.
-    pub fn place(&self) -> *const Shape {
+    pub fn place(&self) -> *const UnitShape {
         Arc::as_ptr(&self.0)
     }
 }
 
 impl Deref for SharedShape {
-    type Target = Shape;
+    type Target = UnitShape;
 
-    fn deref(&self) -> &Shape {
+    fn deref(&self) -> &UnitShape {
         &self.0
     }
 }
 
-impl Borrow<Shape> for SharedShape {
-    fn borrow(&self) -> &Shape {
+impl Borrow<UnitShape> for SharedShape {
+    fn borrow(&self) -> &UnitShape {
         &self.0
     }
 }
@@ -137,16 +151,17 @@ impl Unit {
     pub fn new(
         alone: &mut Alone,
         policy: Option<&Arc<Policy>>,
-        shape: &Shape,
+        of: &UnitShape,
         order: &Order,
         steps: &mut u64,
     ) -> Result<Self, CompileError> {
         let before = *steps;
+        let UnitShape { shape, names } = of;
         let document = alone.with(policy);
         let pieces = match (order.way, &order.lookups) {
             // What of an address that nobody bound is not allowed is no entry's.
             (Way::Painted { limits, by_rule }, Some(lookups)) if policy.is_some() => {
-                Canvas { document, shape, lookups, limits, by_rule }.pieces(steps)?
+                Canvas { document, shape, names: *names, lookups, limits, by_rule }.pieces(steps)?
             }
             _ => pieces(document, shape, steps)?,
         };

@@ -61,6 +61,8 @@ struct Colour {
 pub(super) struct Canvas<'a> {
     pub document: &'a Document,
     pub shape: &'a Shape,
+    /// The fields that the local side names.
+    pub names: MatchFields,
     pub lookups: &'a Lookups,
     /// Up to how many points a set is named by exact values.
     pub limits: [usize; 3],
@@ -97,7 +99,7 @@ impl Canvas<'_> {
     }
 
     fn place(&self, fields: MatchFields) -> Option<u32> {
-        self.lookups.place(self.shape.names | fields)
+        self.lookups.place(self.names | fields)
     }
 
     /// How a set of remote addresses is named, and how many entries that takes; `None` where it cannot be.
@@ -298,7 +300,7 @@ impl<'a> Painter<'a> {
         let allows = || self.regions.iter().filter(of);
         let allow = allows().find(by_rule).or_else(|| allows().next()).or_else(|| self.regions.first());
         let remote = allow.and_then(|region| self.canvas.remote(&region.remote)).map(|(fields, _)| fields);
-        let mut fields = self.canvas.shape.names | remote.unwrap_or(MatchFields::REMOTE_IP);
+        let mut fields = self.canvas.names | remote.unwrap_or(MatchFields::REMOTE_IP);
         if proto.is_some() {
             fields |= MatchFields::IP_PROTO;
         }

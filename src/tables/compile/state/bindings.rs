@@ -15,7 +15,7 @@ use crate::tables::compile::diff::{Compared, Kept, compare, same_binding};
 use crate::tables::compile::lookups::Way;
 use crate::tables::compile::origins::{Numbers, number};
 use crate::tables::compile::refuse::{CompileError, LargestUser, document_origin};
-use crate::tables::compile::units::{Alone, NO_POLICY, SharedShape, Unit, UnitKey, Used, unbound};
+use crate::tables::compile::units::{Alone, NO_POLICY, SharedShape, Unit, UnitKey, UnitShape, Used, unbound};
 use crate::tables::compile::usage::Table;
 use crate::tables::compile::{base, parallel};
 use crate::tables::rules::BlockKey;
@@ -81,7 +81,7 @@ impl Fresh<'_> {
 }
 
 /// Units by the places of their shapes.
-type Made = foldhash::HashMap<*const Shape, Unit>;
+type Made = foldhash::HashMap<*const UnitShape, Unit>;
 
 impl State {
     pub(super) fn match_policies(&mut self, work: &mut Work, before: Option<&Document>, document: &Document) {
@@ -190,7 +190,7 @@ impl State {
             let mut locals = Vec::new();
             for ip in &binding.ips {
                 let sides = local_keys(binding, *ip, target);
-                let mut shape = Shape::of(alone.with(policy), 0, binding.open_nd, *ip);
+                let mut shape = UnitShape::from(Shape::of(alone.with(policy), 0, binding.open_nd, *ip));
                 if self.order.way != Way::Allows {
                     shape.names = sides.iter().fold(MatchFields::empty(), |all, side| all | side.fields());
                 }
@@ -214,7 +214,7 @@ impl State {
         document: &Document,
         target: &Target,
     ) -> Result<Made, CompileError> {
-        let mut places: foldhash::HashMap<*const Shape, Option<usize>> = foldhash::HashMap::new();
+        let mut places: foldhash::HashMap<*const UnitShape, Option<usize>> = foldhash::HashMap::new();
         let mut fresh: Vec<Fresh<'_>> = Vec::new();
         for (of, _) in locals {
             for (_, key) in &of.locals {
@@ -245,7 +245,7 @@ impl State {
             entries.fetch_add(of.takes(&unit), Ordering::Relaxed);
             Some(unit)
         };
-        let rules: usize = fresh.iter().map(|of| of.key.1.rules.len()).sum();
+        let rules: usize = fresh.iter().map(|of| of.key.1.shape.rules.len()).sum();
         let made = parallel::map(&fresh, rules / WORTH, || Alone::of(document), make);
         if entries.into_inner() > most {
             let made = fresh.iter().zip(&made).filter_map(|(of, unit)| Some((of, unit.as_ref()?)));
