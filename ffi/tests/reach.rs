@@ -60,7 +60,7 @@ fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
 fn operations() -> BTreeSet<String> {
     let src = root().join("src");
     let mut found = BTreeSet::new();
-    for room in ["policy", "firewall", "nic", "device"] {
+    for room in ["terms", "policy", "tables", "firewall", "adapter", "device"] {
         let mut types = BTreeSet::new();
         let modules = FACE.iter().filter(|module| module.split('/').next() == Some(room));
         modules.for_each(|module| shown(&src.join(module), &mut types, &mut found));
