@@ -32,13 +32,13 @@ pub struct Report {
     pub closed_meanwhile: Vec<String>,
     /// What it reserved.
     pub reserves: Vec<Reserved>,
-    /// After [`Firewall::reserve`]: addresses of it that the document opens.
+    /// After [`Firewall::reserve`](super::Firewall::reserve): addresses of it that the document opens.
     pub open: Vec<StillHeld>,
-    /// After [`Firewall::release`]: addresses of it that somebody else holds.
+    /// After [`Firewall::release`](super::Firewall::release): addresses of it that somebody else holds.
     pub still_held: Vec<StillHeld>,
     /// Generation of the tables; each change of them makes a later one.
     pub generation: u64,
-    /// Number of the change in the journal: what [`Firewall::rollback`] takes.
+    /// Number of the change in the journal: what [`Firewall::rollback`](super::Firewall::rollback) takes.
     pub change: Option<u64>,
     /// The adapter's hash over its tables; `None` if it could not be read.
     pub version: Option<RulesetVersion>,

@@ -1,9 +1,9 @@
 //! Register maps as types: which register lies where, and which directions are legal.
 //!
-//! A map is a `#[repr(C)]` struct of [`RO`], [`WO`] and [`RW`] cells from `volatile-register`. It is never laid over a
+//! A map is a `#[repr(C)]` struct of `RO`, `WO` and `RW` cells from `volatile-register`. It is never laid over a
 //! mapping, because a reference to device memory is one that the compiler may read on its own, and because an overlay
 //! cannot be answered by a model. A [`Reg`] takes offset and direction from the map, and a [`Block`] performs the access
-//! through [`Mmio`].
+//! through [`Mmio`](crate::bar::Mmio).
 //!
 #![cfg_attr(feature = "raw", doc = "```")]
 #![cfg_attr(not(feature = "raw"), doc = "```ignore")]
