@@ -42,7 +42,7 @@ use crate::terms::{AddrSet, Direction, MacAddr, PortSet, Verdict};
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use nicfw::{Target, policy::{Compiled, Document}};
+/// # use nicfw::{Target, policy::Document, tables::Compiled};
 /// # let text = r#"
 /// # nicfw: 1
 /// # unbound: allow
