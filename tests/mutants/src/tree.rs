@@ -86,6 +86,7 @@ impl Tree {
         if files.is_empty() {
             return Err(format!("git lists no file in {}", repository.display()));
         }
+        forget(&tree.root, &tree.root, &files).map_err(|error| format!("{}: {error}", tree.root.display()))?;
         for file in files {
             let from = repository.join(file);
             if !from.is_file() {
@@ -181,4 +182,23 @@ impl Tree {
         }
         Err(BuildError::Refused(refused))
     }
+}
+
+/// Takes away what an earlier copy had and the repository no longer lists.
+fn forget(root: &Path, folder: &Path, files: &BTreeSet<&str>) -> std::io::Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            forget(root, &path, files)?;
+            continue;
+        }
+        let listed = path.strip_prefix(root).ok().and_then(Path::to_str).is_some_and(|file| files.contains(file));
+        if !listed {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
