@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use super::expand::{Base, Program};
+use super::program::{Base, Program};
 use super::report::Report;
 use super::rules::{Action, Chain, ChainRule, Match, Protos, every, v4};
 use super::text::{lines, nowhere, place, syntax};

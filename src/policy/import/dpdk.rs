@@ -9,8 +9,8 @@
 use ipnet::IpNet;
 
 use super::classbench::protos;
-use super::expand::{Base, Program};
 use super::json::{self, Json};
+use super::program::{Base, Program};
 use super::report::Report;
 use super::rules::{Action, Chain, ChainRule, Doubt, Match, every, v4};
 use super::text::{nowhere, place, syntax};

@@ -12,8 +12,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::program::{Base, Program};
 use super::report::{Effect, Report};
-use super::rules::{About, Action, Chain, ChainRule, Doubt, Flat, Match, Place, State, outside};
+use super::rules::{About, Action, ChainRule, Doubt, Flat, Match, Place, State, outside};
 use super::{ImportError, reach};
 use crate::terms::{AddrSet, Verdict};
 
@@ -30,26 +31,6 @@ const FEW: usize = 6;
 
 /// What may be done about denies of what exceeds a rate.
 const SPARED: &str = " (--accept-stateless leaves such denies out)";
-
-/// All chains of a file.
-#[derive(Debug, Default)]
-pub(super) struct Program {
-    pub chains: Vec<Chain>,
-}
-
-/// A chain in which packets start, and what becomes of those that reach its end.
-#[derive(Debug, Clone)]
-pub(super) struct Base {
-    pub chain: usize,
-    /// What it judges, other packets go past it. With a doubt: what it may judge.
-    pub judges: Vec<ChainRule>,
-    pub policy: Verdict,
-    pub place: Place,
-    /// It is where a host or router filters.
-    pub main: bool,
-    /// Packets meet it before they have a connection state.
-    pub untracked: bool,
-}
 
 /// Which rules were reached.
 pub(super) struct Seen {

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::expand::{Base, Program};
 use super::iptables_rule::{Line, Target, rule};
+use super::program::{Base, Program};
 use super::report::{Effect, Report};
 use super::rules::{Action, Chain, ChainRule, Doubt, Place, every, v4, v6};
 use super::text::{lines, place, shown, syntax};

@@ -54,6 +54,7 @@ mod address_type;
 mod classbench;
 mod cover;
 mod dpdk;
+mod error;
 mod expand;
 mod interface;
 mod iptables;
@@ -66,128 +67,28 @@ mod nft;
 mod nft_rule;
 mod nft_value;
 mod pieces;
+mod program;
 mod protocols;
 mod reach;
+mod read;
 mod report;
 mod rules;
+mod settings;
 mod state;
 mod text;
 mod write;
 
-use std::net::IpAddr;
-
-use self::expand::{Base, Program, Seen, expand};
+use self::expand::{Seen, expand};
+use self::read::Read;
 use self::report::Report;
 use self::rules::{Flat, Match, Sides, both};
-use super::document::{Attach, Document};
+use super::document::Document;
 use crate::policy::document::problems::ParseErrors;
-use crate::terms::{AddrSet, Direction, MacAddr, Verdict};
+use crate::terms::{AddrSet, Direction};
 
+pub use self::error::ImportError;
 pub use self::report::{Effect, NotCarried};
-
-/// Largest file that [`import`] reads, in bytes.
-pub const LARGEST_FILE: usize = 16 << 20;
-
-/// A form of rules that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// ClassBench filter set.
-    Classbench,
-    /// Output of `iptables-save` or `ip6tables-save`.
-    Iptables,
-    /// Output of `nft -j list ruleset`.
-    Nft,
-    /// DPDK-style access list in JSON.
-    DpdkAcl,
-}
-
-/// Where the rules of an `iptables` or `nft` file stood as seen from the bound addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum View {
-    /// On the host that had the addresses: INPUT is in, OUTPUT is out.
-    Host,
-    /// On a router before it: FORWARD is both.
-    Router,
-}
-
-/// What the file does not say.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Container that is bound.
-    pub container: String,
-    /// Its addresses.
-    pub ips: Vec<IpAddr>,
-    /// Its MAC.
-    pub mac: MacAddr,
-    /// How it is attached.
-    pub attach: Attach,
-    /// Says `nd: open-icmpv6`, which IPv6 addresses need.
-    pub open_nd: bool,
-    /// Verdict for IPs that nobody bound.
-    pub unbound: Verdict,
-    /// Whether the container may send to groups.
-    pub multicast: Verdict,
-    /// Which hooks are imported.
-    pub view: View,
-    /// Interfaces through which the container's traffic came and went in the old firewall. If any is named, rules for others
-    /// never match.
-    pub uplinks: Vec<String>,
-    /// Interfaces of a router's side towards the container: its bridge, its veth. If any is named, rules for others never match
-    /// there.
-    pub inside: Vec<String>,
-    /// VLAN of the container's frames; 0 vouches that they carry no tag. Others than 0 are bound.
-    pub vlan: Option<u16>,
-    /// Value of the `domain` field of DPDK rules that stands for the container's traffic.
-    pub domain: Option<u16>,
-    /// Denies of connection states that no table can tell, and of what exceeds a rate, may be left out.
-    pub accept_stateless: bool,
-}
-
-impl Settings {
-    /// One container, seen from its host, attached in a way that assumes nothing; everything else closed.
-    #[must_use]
-    pub fn new(container: &str, ips: Vec<IpAddr>, mac: MacAddr) -> Self {
-        Self {
-            container: container.to_owned(),
-            ips,
-            mac,
-            attach: Attach::None,
-            open_nd: false,
-            unbound: Verdict::Deny,
-            multicast: Verdict::Deny,
-            view: View::Host,
-            uplinks: Vec::new(),
-            inside: Vec::new(),
-            vlan: None,
-            domain: None,
-            accept_stateless: false,
-        }
-    }
-
-    /// True, false or unknown: does the container's traffic pass this interface on the way to and from its peers?
-    fn is_uplink(&self, interface: &str) -> Option<bool> {
-        if self.uplinks.is_empty() {
-            return self.inside.iter().any(|name| fits(interface, name)).then_some(false);
-        }
-        Some(self.uplinks.iter().any(|name| fits(interface, name)))
-    }
-
-    /// The same on a router's side towards the container.
-    fn is_inside(&self, interface: &str) -> Option<bool> {
-        if self.inside.is_empty() {
-            return self.uplinks.iter().any(|name| fits(interface, name)).then_some(false);
-        }
-        Some(self.inside.iter().any(|name| fits(interface, name)))
-    }
-}
-
-/// Whether a condition's interface means one that the settings name. `eth+` and `eth*` are prefixes in a condition.
-fn fits(interface: &str, named: &str) -> bool {
-    match interface.strip_suffix(['+', '*']) {
-        Some(prefix) => named.starts_with(prefix),
-        None => interface == named,
-    }
-}
+pub use self::settings::{Format, LARGEST_FILE, Settings, View};
 
 /// What became of a file.
 #[derive(Debug, Clone)]
@@ -200,97 +101,6 @@ pub struct Import {
     pub not_carried: Vec<NotCarried>,
     /// What is true of the whole file.
     pub notes: Vec<String>,
-}
-
-/// Why there is no document.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImportError {
-    /// The file is larger than any that is read.
-    #[error("the file has {bytes} bytes, and at most {max} are read; split it by address")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The bound.
-        max: usize,
-    },
-    /// Not a text.
-    #[error("{line}: this is no text: expected UTF-8 without control characters; export the rules again")]
-    Binary {
-        /// Line, from 1.
-        line: u32,
-    },
-    /// A line is not of the format, or the file ends too early.
-    #[error("{line}: {what}; expected {expected}; export the rules again, or choose another format: {text}")]
-    Syntax {
-        /// Line, from 1.
-        line: u32,
-        /// What is wrong.
-        what: String,
-        /// What should stand there.
-        expected: &'static str,
-        /// The line, cut and escaped.
-        text: String,
-    },
-    /// A chain is reached from itself.
-    #[error("{line}: chain {chain} is reached from itself; remove the jump: {text}")]
-    Cycle {
-        /// Line of the jump, from 1.
-        line: u32,
-        /// The chain.
-        chain: String,
-        /// The line, cut and escaped.
-        text: String,
-    },
-    /// More of something than is read or made.
-    #[error("{line}: more than {max} {what}; split the file, or import fewer addresses at a time")]
-    TooMany {
-        /// Line at which it became too much, from 1.
-        line: u32,
-        /// What.
-        what: &'static str,
-        /// The bound.
-        max: usize,
-    },
-    /// A deny that depends on the connection's state.
-    #[error(
-        "{line}: the adapter judges single frames and cannot deny by connection state, and to deny all instead would \
-         close everything; accept that such rules are left out (--accept-stateless): {text}"
-    )]
-    State {
-        /// Line, from 1.
-        line: u32,
-        /// The line, cut and escaped.
-        text: String,
-    },
-    /// No policy can say a rule.
-    #[error("{line}: no policy can say this rule: {what}: {text}")]
-    Rule {
-        /// Line, from 1; 0 if no line says it.
-        line: u32,
-        /// What is wrong.
-        what: String,
-        /// The line, cut and escaped.
-        text: String,
-    },
-    /// The settings make no document.
-    #[error("the settings make no policy: {what}")]
-    Settings {
-        /// What is wrong, one a line.
-        what: String,
-    },
-}
-
-/// What a reader makes of a file.
-struct Read {
-    program: Program,
-    /// Base chains of each direction, in the order in which a packet meets them.
-    rx: Vec<Base>,
-    tx: Vec<Base>,
-    /// Addresses of the IP versions that the file is about. Others are closed.
-    family: AddrSet,
-    /// Packets may be judged by connection state.
-    stateful: bool,
 }
 
 /// Reads rules of another firewall. `name` stands in reasons and messages, usually the file's.

@@ -7,11 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::expand::{Base, Program};
 use super::interface::through;
 use super::json::{self, Json};
-use super::nft_rule::{Reader, Sets, adds_to};
+use super::nft_rule::{Name, Reader, Sets, adds_to};
 use super::pieces::{Parts, Piece};
+use super::program::{Base, Program};
 use super::report::{Effect, Report};
 use super::rules::{Action, Chain, Doubt, Match, both, v4, v6};
 use super::text::{place, shown, syntax};
@@ -40,9 +40,6 @@ const BESIDE: &[&str] = &[
     "secmark",
     "synproxy",
 ];
-
-/// Family, table and name.
-pub(super) type Name = (String, String, String);
 
 /// A chain that hooks into the kernel.
 struct Hooked {

@@ -7,7 +7,6 @@ use super::ImportError;
 use super::Settings;
 use super::iptables_rule::{CHANGED, NOT_TRACKED, TRANSLATED, Target, ZONED, is_source, known_target};
 use super::json::Json;
-use super::nft::Name;
 use super::nft_value::{Field, carriers, compared, field, said};
 use super::pieces::{Parts, Piece, neither_port};
 use super::rules::{About, Action, ChainRule, Doubt, Match, Place, v4, v6};
@@ -32,6 +31,9 @@ const RATES: &[&str] = &["limit", "quota", "ct count"];
 const RULE: &str = "a rule with the list expr";
 const TRANSLATED_SOURCE: &str =
     "sources are not translated by the adapter, and a chain behind judges the translated ones";
+
+/// Family, table and name.
+pub(super) type Name = (String, String, String);
 
 /// Named sets and maps.
 pub(super) type Sets<'a> = BTreeMap<Name, &'a Json<'a>>;

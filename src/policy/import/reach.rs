@@ -1,7 +1,7 @@
 //! What of a file's chains a packet can reach.
 
 use super::ImportError;
-use super::expand::{Base, Program};
+use super::program::{Base, Program};
 use super::rules::Action;
 use crate::terms::Verdict;
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
+use super::compiled::Compiled;
 use super::counters::{Before, Built, Group};
 use super::entries::{at_local, of_fixed};
-use super::origins::Origins;
+use super::parallel;
 use super::refuse::{CompileError, document_origin};
 use super::state::{State, Work};
 use super::units::UnitKey;
-use super::{Compiled, parallel};
 use crate::policy::Document;
 use crate::tables::rules::BlockKey;
 use crate::tables::{Image, OriginId, RuleKey, Rules, Target};
@@ -61,7 +61,7 @@ pub(super) fn assemble(
 fn all_taken(built: &[Built], state: &State, document: &Document, target: &Target) -> Result<(), CompileError> {
     for (key, entry) in built.iter().flat_map(|(_, block)| block) {
         let Err(why) = target.takes(key) else { continue };
-        let origins = Origins::of_state(document, state);
+        let origins = state.origins(document);
         let asked = entry.rx.origins.iter().chain(&entry.tx.origins);
         let at = asked.filter_map(|id| origins.get(*id, document)).map(|of| of.origin).next();
         return Err(CompileError::NotTaken { at: at.unwrap_or_else(|| document_origin(document)), why });

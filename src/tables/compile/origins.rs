@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use super::refuse::document_origin;
-use super::state::State;
 use crate::policy::{Document, Origin, RulePlace};
 use crate::tables::OriginId;
 
@@ -76,12 +75,6 @@ impl Origins {
         blocks.sort_unstable_by_key(|(first, ..)| *first);
         let document = OriginSource { rule: None, binding: None, origin: document_origin(document) };
         Self { document, blocks }
-    }
-
-    /// Those of an image that is made from a state.
-    pub fn of_state(document: &Document, state: &State) -> Self {
-        let policies = state.policies.iter().map(|of| of.numbers);
-        Self::of(document, policies, state.bindings.iter().map(|of| of.number))
     }
 
     pub fn get(&self, id: OriginId, document: &Document) -> Option<OriginSource> {

@@ -19,8 +19,11 @@ mod flows;
 mod maps;
 pub(super) mod named;
 pub(super) mod near;
+
 mod nobody;
+mod proof;
 mod sides;
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -30,36 +33,18 @@ use std::sync::Arc;
 
 use self::maps::{tree_says, trie_says};
 use self::nobody::groups_of;
+pub(super) use self::proof::Proof;
+use self::proof::UNUSED_MACS;
 use self::sides::Sides;
-use super::Compiled;
-use super::base::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6};
+use super::compiled::Compiled;
 use super::diff::{Kept, compare, same_binding};
 use super::refuse::{CompileError, document_origin};
-use super::state::{State, Work};
+use super::state::Work;
 use super::usage::Table;
-use crate::policy::regions::DIRECTIONS;
-use crate::policy::{Binding, Document, Origin, Policy};
+use crate::policy::{Binding, Document, Policy};
 use crate::tables::rules::{Block, BlockKey};
-use crate::tables::{Action, Image, PortMap, RuleKey, SubnetMap, Target};
-use crate::terms::{Flow, IpFlow, MacAddr, Point, Verdict};
-
-/// MACs that stand for any foreign one; of them one that nobody has.
-const UNUSED_MACS: [MacAddr; 3] = [
-    MacAddr([0x06, 0xff, 0xff, 0xff, 0xff, 0xfe]),
-    MacAddr([0x06, 0xff, 0xff, 0xff, 0xff, 0xfc]),
-    MacAddr([0x06, 0xff, 0xff, 0xff, 0xff, 0xfb]),
-];
-const PEER_MAC: MacAddr = MacAddr([0x06, 0xff, 0xff, 0xff, 0xff, 0xfd]);
-const ARP: u16 = 0x0806;
-const ETHER_TYPES_IP: [u16; 2] = [ETHER_TYPE_IPV4, ETHER_TYPE_IPV6];
-
-/// What is proved.
-pub(super) struct Proof<'a> {
-    pub document: &'a Document,
-    pub target: &'a Target,
-    pub image: &'a Image,
-    pub state: &'a State,
-}
+use crate::tables::{Action, Image, PortMap, RuleKey, SubnetMap};
+use crate::terms::{MacAddr, Point};
 
 /// The documents' difference.
 struct Difference<'a> {
@@ -244,11 +229,6 @@ fn is_one<T>(a: &Option<Arc<T>>, b: &Option<Arc<T>>) -> bool {
     a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr)
 }
 
-/// The ether type of IP frames with an address.
-fn ether_type_of(ip: IpAddr) -> u16 {
-    if ip.is_ipv4() { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 }
-}
-
 /// True if entries differ, origins and counters aside.
 fn decides_otherwise(was: Option<&Block>, is: Option<&Block>) -> bool {
     let actions = |block: Option<&Block>| {
@@ -282,30 +262,5 @@ fn moved<P: Point, I: Copy>(was: Option<&[(P, I)]>, is: Option<&[(P, I)]>, numbe
         if a != b {
             out.extend(a.into_iter().chain(b));
         }
-    }
-}
-
-fn agree(
-    expected: Verdict,
-    judged: Verdict,
-    flow: &Flow,
-    at: impl FnOnce() -> Arc<Origin>,
-) -> Result<(), CompileError> {
-    if expected == judged {
-        return Ok(());
-    }
-    Err(CompileError::Disagrees { at: at(), expected, flow: Box::new(*flow) })
-}
-
-fn flow(local: IpAddr, remote: IpAddr, proto: Option<u8>) -> Flow {
-    Flow {
-        direction: DIRECTIONS[0],
-        physical_port: 0,
-        local_mac: UNUSED_MACS[0],
-        remote_mac: PEER_MAC,
-        outer_vlan: None,
-        inner_vlan: None,
-        ether_type: ether_type_of(local),
-        ip: Some(IpFlow { local, remote, proto, ports: None }),
     }
 }

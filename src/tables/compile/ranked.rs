@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::check::check_policy;
 use super::lookups::{Lookups, Order, Way};
-use super::refuse::CompileError;
+use super::refuse::{CompileError, document_origin};
 use super::state::{State, Work};
-use super::{check_policy, document_origin};
 use crate::policy::regions::Cause;
 use crate::policy::{Document, RulePlace};
 use crate::tables::{Image, MatchFields, Target};

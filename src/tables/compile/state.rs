@@ -14,21 +14,21 @@
 
 mod bindings;
 mod layouts;
+mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::base::{self, Fixed};
+use super::base::Fixed;
 use super::counters::Counters;
 use super::layout::{AllSets, Layout, SetNumbers};
 use super::lookups::Order;
 use super::maps::{Maps, Trie};
-use super::origins::{Numbers, number};
+use super::origins::{Numbers, Origins};
 use super::pieces::Piece;
 use super::prove::named::Named;
 use super::prove::near::Meaning;
-use super::refuse::CompileError;
 use super::sets;
 use super::units::{UnitKey, Used};
 use super::usage::Table;
@@ -36,7 +36,7 @@ use crate::policy::regions::Cause;
 use crate::policy::{Binding, Document, Policy};
 use crate::tables::pages::Pages;
 use crate::tables::rules::BlockKey;
-use crate::tables::{MatchFields, RuleKey, Target};
+use crate::tables::{MatchFields, RuleKey};
 use crate::terms::MacAddr;
 
 /// What cutting all units into regions may cost: a second or two.
@@ -139,39 +139,10 @@ impl State {
         Self { order, ..Self::default() }
     }
 
-    /// The state for a document, from that for another one that differs in policies and bindings alone, or from nothing.
-    pub fn update(
-        mut self,
-        before: Option<&Document>,
-        document: &Document,
-        target: &Target,
-        previous: Option<(&crate::tables::Image, [Option<u16>; 3])>,
-    ) -> Result<(Self, Work), CompileError> {
-        let mut work = Work::default();
-        if before.is_none() {
-            self.next_number = number(document.management.len());
-            for (key, fixed) in base::of_document(document, target) {
-                self.set_fixed(&mut work, key, Some(fixed));
-            }
-        }
-        self.match_policies(&mut work, before, document);
-        self.match_bindings(&mut work, before, document, target)?;
-        if before.is_none() {
-            self.link_unbound(&mut work, document, target)?;
-        }
-        self.end_units(&work);
-        if let Some(refusal) = self.too_many_ports(&work, document, target) {
-            return Err(refusal);
-        }
-        let lists = self.all_sets();
-        self.change_sets(&work);
-        self.lay_out(&mut work, &lists, target);
-        if let Some(refusal) = super::does_not_fit(document, &self) {
-            return Err(refusal);
-        }
-        self.name_classes(&mut work, &lists, target, previous)?;
-        self.make_entries(&mut work, document);
-        Ok((self, work))
+    /// What the origins of an image stand for that is made from this state.
+    pub fn origins(&self, document: &Document) -> Origins {
+        let policies = self.policies.iter().map(|of| of.numbers);
+        Origins::of(document, policies, self.bindings.iter().map(|of| of.number))
     }
 
     pub fn all_sets(&self) -> AllSets {

@@ -3,11 +3,11 @@
 //! A tree is put over the grid: first cut by one dimension, then by the second, then by the third, in each of the six
 //! orders. A node can be painted by the lookup that names the dimensions cut so far; what is painted counts below it, and
 //! over what frames without ports show, as far as its lookup comes before. The cheapest painting of each tree is found by
-//! trying the colours of each node; so it is exact but for nodes of more than [`super::MOST_COLOURS`] colours.
+//! trying the colours of each node; so it is exact but for nodes of more than [`MOST_COLOURS`](super::canvas::MOST_COLOURS) colours.
 
 use std::collections::HashMap;
 
-use super::{Canvas, Drawn, MOST_CELLS, Painter, Top, common, meets, union};
+use super::canvas::{BASE, Canvas, Drawn, MOST_CELLS, NO_PIECE, Painter, Top, common, distinct, meets, union};
 use crate::policy::PortPair;
 use crate::policy::regions::classes::{classes, few_points};
 use crate::tables::MatchFields;
@@ -111,7 +111,7 @@ impl<'a> Grid<'a> {
             })
             .collect();
         let side = |of: fn(&PortPair) -> &PortSet| {
-            let sets = super::distinct(pairs.iter().map(|(_, _, ports)| of(ports)).collect());
+            let sets = distinct(pairs.iter().map(|(_, _, ports)| of(ports)).collect());
             classes(&sets).into_iter().map(|class| class.set).collect::<Vec<_>>()
         };
         let (rows, columns) = (side(|ports| &ports.remote), side(|ports| &ports.local));
@@ -152,7 +152,7 @@ impl<'a> Grid<'a> {
         let mut best: Option<(u64, [usize; 3])> = None;
         for order in ORDERS.into_iter().filter(|order| view.is_proper(order)) {
             let room = best.map_or(room, |(cost, _)| cost);
-            let cost = view.below(&order, 0, [None; 3], (LAST, super::BASE), room);
+            let cost = view.below(&order, 0, [None; 3], (LAST, BASE), room);
             if cost < room {
                 best = Some((cost, order));
             }
@@ -224,7 +224,7 @@ impl<'a> Grid<'a> {
     /// Makes the pieces of a painting.
     pub fn draw(&self, step: &Step, tops: &[Top], proto: u8, out: &mut Drawn<'_>) {
         let mut pen = Pen { grid: self, step, tops, proto, out };
-        pen.below(0, [None; 3], (LAST, super::BASE), super::NO_PIECE);
+        pen.below(0, [None; 3], (LAST, BASE), NO_PIECE);
     }
 }
 

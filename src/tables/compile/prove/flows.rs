@@ -14,8 +14,8 @@ use foldhash::{HashSet, HashSetExt};
 use smallvec::SmallVec;
 
 use super::near::{Cuts, Entry, Near, Shown, add_ends};
-use super::sides::Task;
-use super::{Proof, UNUSED_MACS, agree, ether_type_of, flow};
+use super::proof::{Proof, UNUSED_MACS, agree, ether_type_of, flow};
+use super::task::Task;
 use crate::policy::regions::DIRECTIONS;
 use crate::policy::regions::classes::{Bits, Mask, cut};
 use crate::policy::{Binding, Document, Origin, Proto, Rule, RulePlace};

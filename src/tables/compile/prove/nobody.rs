@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::near::{Near, block_of, block_of_ip, block_of_mac};
-use super::{ARP, ETHER_TYPES_IP, PEER_MAC, Proof, UNUSED_MACS, agree, ether_type_of, flow};
+use super::proof::{ARP, ETHER_TYPES_IP, PEER_MAC, Proof, UNUSED_MACS, agree, ether_type_of, flow};
 use crate::policy::regions::DIRECTIONS;
 use crate::policy::{Binding, Origin};
 use crate::tables::compile::refuse::{CompileError, document_origin};

@@ -12,8 +12,8 @@ use smallvec::{SmallVec, smallvec};
 
 use super::flows::AddressProof;
 use super::near::{block_of_ip, block_of_mac};
-use super::{Proof, ether_type_of};
-use crate::policy::Binding;
+use super::proof::{Proof, ether_type_of};
+use super::task::Task;
 use crate::tables::compile::parallel;
 use crate::tables::compile::refuse::CompileError;
 use crate::tables::compile::units::Alone;
@@ -47,18 +47,6 @@ pub(super) struct Sides<'a> {
     kinds: HashMap<Kind<'a>, usize>,
     /// What the rules that apply under each policy name as local, those of the management first.
     locals: HashMap<Option<usize>, Vec<&'a AddrSet>>,
-}
-
-/// An address to be proved.
-pub(super) struct Task<'a> {
-    /// `None`: nobody bound it.
-    pub binding: Option<&'a Binding>,
-    pub ip: IpAddr,
-    /// The MAC of the binding, or those that management rules name with the address.
-    pub macs: SmallVec<[MacAddr; 1]>,
-    pub vlan: Option<u16>,
-    /// The place of the first of its kind.
-    first: usize,
 }
 
 impl<'a> Sides<'a> {

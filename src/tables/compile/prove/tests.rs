@@ -11,8 +11,11 @@ use std::sync::Arc;
 use self::increment::Increment;
 use super::named::Named;
 use super::near::Meaning;
+use super::proof::{ARP, PEER_MAC, flow};
 use super::*;
+use crate::policy::regions::DIRECTIONS;
 use crate::tables::{Action, ImageEntry, PortRangeId, PortTreeEntry, Rules, SubnetId, Target};
+use crate::terms::Flow;
 
 /// Three policies and twenty containers, of every kind: IPv4, IPv6 and both; alone on a MAC and not; with VLANs and
 /// physical ports; with neighbour discovery; with rules that hold for one address.
