@@ -21,6 +21,7 @@ mod port_map;
 mod profile;
 mod rewrite;
 mod rules;
+mod sizes;
 mod subnet_map;
 mod takes;
 
@@ -37,8 +38,9 @@ pub use judge::Judgement;
 pub use key::{Action, CounterId, CounterValue, MatchFields, RuleKey};
 pub use op::TableOp;
 pub use port_map::{PortMap, PortRangeId, PortTreeEntry};
-pub use profile::{Assumption, EngineProfile, LookupOrder, Sizes, Target};
+pub use profile::{Assumption, EngineProfile, LookupOrder, Target};
 pub use rewrite::{Edit, Rewriting};
 pub use rules::Rules;
+pub use sizes::Sizes;
 pub use subnet_map::{SubnetId, SubnetMap, SubnetNode};
 pub use takes::FieldError;

@@ -1,7 +1,7 @@
 //! A trie from another one that differs in few places: only the nodes on the paths there are made anew.
 
 use super::content::{SubnetId, SubnetMap, SubnetNode, Word};
-use crate::tables::profile::Sizes;
+use crate::tables::Sizes;
 
 /// Intervals with other ids than before, up to which a trie is edited: each new node is looked for among all that there
 /// are.

@@ -1,4 +1,7 @@
-//! The house stays easy to see: imports run one way, files stay short, and `unsafe` stays where it is licensed.
+//! The house stays easy to see: imports run one way, files do not use each other in circles and stay short, and `unsafe` stays
+//! where it is licensed.
+
+mod paths;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -103,6 +106,39 @@ fn imports_run_one_way() {
     }
     assert!(seen > 20, "the scan finds the imports ({seen} seen)");
     assert!(wrong.is_empty(), "imports against the order of the rooms:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_of_the_library_uses_another_in_a_circle() {
+    let uses = paths::Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).uses();
+    let edges: usize = uses.values().map(std::collections::BTreeSet::len).sum();
+    assert!(uses.len() > 200 && edges > 1000, "the scan finds {} files and {edges} uses", uses.len());
+    let circles = paths::circles(&uses);
+    assert!(circles.is_empty(), "files that use each other: {circles:#?}");
+    println!("{} files, {edges} uses, no circle", uses.len());
+}
+
+#[test]
+fn a_circle_is_found_by_every_kind_of_path() {
+    // Through a re-export, a glob, an inline path, a macro, and a module of the same file.
+    for planted in [
+        "use super::B; pub struct A(B);",
+        "use super::*; pub struct A(B);",
+        "pub struct A(super::b::B);",
+        "pub struct A; pub fn f() { println!(\"{}\", super::b::NUMBER); }",
+        "pub struct A; mod inner { use crate::b::B; pub fn f(_: B) {} }",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("lib.rs"), "mod a; mod b; pub use a::A; pub use b::B;").unwrap();
+        fs::write(folder.path().join("a.rs"), planted).unwrap();
+        fs::write(folder.path().join("b.rs"), "use super::A; pub const NUMBER: u8 = 1; pub struct B(Option<Box<A>>);")
+            .unwrap();
+        let circles = paths::circles(&paths::Crate::read(&folder.path().join("lib.rs")).uses());
+        assert_eq!(circles.iter().map(Vec::len).collect::<Vec<_>>(), [2], "{planted}");
+        fs::write(folder.path().join("b.rs"), "pub const NUMBER: u8 = 1; pub struct B(u8);").unwrap();
+        let circles = paths::circles(&paths::Crate::read(&folder.path().join("lib.rs")).uses());
+        assert!(circles.is_empty(), "{planted}: {circles:?}");
+    }
 }
 
 #[test]
