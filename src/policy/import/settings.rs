@@ -4,7 +4,7 @@ use crate::policy::document::Attach;
 use crate::terms::{MacAddr, Verdict};
 use std::net::IpAddr;
 
-/// Largest file that [`import`] reads, in bytes.
+/// Largest file that [`import`](super::import) reads, in bytes.
 pub const LARGEST_FILE: usize = 16 << 20;
 
 /// A form of rules that can be read.
