@@ -10,7 +10,7 @@ use nicfw::device::Locator;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
-use crate::session::candidates;
+use crate::journals::candidates;
 
 /// Longest note, in bytes.
 const LONGEST: u64 = 4096;

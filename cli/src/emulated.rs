@@ -20,7 +20,7 @@ use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use crate::demo::cast::Place;
-use crate::demo::exchange::{Carried, Switch};
+use crate::demo::switch::{Carried, Switch};
 use crate::failure::{Exit, Failure};
 
 /// What each counter pair has counted, by its place in the image.
@@ -216,18 +216,6 @@ pub fn commands_to_load(image: &Image) -> usize {
     image.rules.len() + nodes + trees
 }
 
-/// The headers of a frame as the adapter's parser sees them; `None` for one too short to be a frame.
-pub fn packet(frame: &[u8]) -> Option<Packet> {
-    parse(frame).ok().as_ref().map(seen)
-}
-
-/// What the parser sees, as a policy decides about it.
-pub fn seen(headers: &Headers) -> Packet {
-    let Headers { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip } = *headers;
-    let ip = ip.map(|ip| IpHeader { src: ip.src, dst: ip.dst, proto: ip.proto, ports: ip.ports });
-    Packet { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip }
-}
-
 /// The model's ends of the cables: frames in, frames out.
 struct Cables(Model);
 
@@ -256,7 +244,7 @@ mod tests {
 
     use super::*;
     use crate::demo::cast::Party;
-    use crate::demo::run::policy;
+    use crate::demo::policy::policy;
 
     #[test]
     fn what_somebody_else_writes_is_drift() {

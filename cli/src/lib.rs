@@ -16,11 +16,14 @@ mod entries;
 pub mod failure;
 mod flows;
 mod input;
+mod journals;
 mod judge;
 pub mod machines;
 pub mod model_args;
 mod output;
+mod packets;
 mod session;
+mod usage;
 mod waiting;
 mod words;
 

@@ -18,12 +18,10 @@ use crate::attached::{Versions, attach, chain, failed};
 use crate::busy::Note;
 use crate::failure::{Exit, Failure};
 use crate::input;
+use crate::journals::JOURNALS;
 
 /// Most bytes of a key's file.
 const LONGEST_KEY: usize = 1 << 16;
-
-/// Where journals are, unless somebody says otherwise.
-const JOURNALS: &str = "/var/lib/nicfw";
 
 /// A firewall that goes on where the last command stopped.
 pub struct Session {
@@ -370,13 +368,6 @@ pub fn options(locator: &Locator, journal: &JournalFile) -> String {
 fn file(journal: &JournalFile, info: &AdapterInfo) -> PathBuf {
     let name = || info.mac.to_string().replace(':', "");
     journal.journal.clone().unwrap_or_else(|| Path::new(JOURNALS).join(format!("{}.journal", name())))
-}
-
-/// The journals of this machine, where nobody names one.
-pub fn candidates() -> Vec<PathBuf> {
-    let Ok(files) = fs::read_dir(JOURNALS) else { return Vec::new() };
-    let journal = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "journal");
-    files.filter_map(|file| Some(file.ok()?.path())).filter(journal).collect()
 }
 
 /// Who a journal is about.

@@ -56,7 +56,7 @@ targets! {
         "src/clock.rs Timestamp";
     pcap: "cli/src/capture.rs read_from" "cli/src/capture.rs bytes";
     policy_text: "src/policy/text/parse/mod.rs parse";
-    table_op: "src/adapter/rules/codec.rs decode";
+    table_op: "src/adapter/rules/decode.rs decode";
     vfio_user_client: "src/device/vfio_user/client.rs over";
     vfio_user_server: "src/device/vfio_user/server/mod.rs start";
     vfio_user_version: "src/device/vfio_user/capabilities.rs parse";

@@ -33,4 +33,6 @@ pub mod ef10;
 mod tests;
 
 pub(crate) use block::reg;
-pub use block::{Block, Field, Readable, Reg, Writable};
+pub use block::{Block, Field, Reg};
+#[cfg(feature = "raw")]
+pub use block::{Readable, Writable};

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use nicfw::device::Locator;
 use nicfw::terms::MacAddr;
 
-use super::{Output, text, time};
+use super::common::{Output, text, time};
 
 /// An adapter and its journal.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use nicfw::terms::MacAddr;
 
-use super::{Output, text};
+use super::common::{Output, text};
 
 /// Options of `import`.
 #[derive(Debug, Args)]

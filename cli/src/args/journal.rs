@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use nicfw::journal::{Head, When};
 
-use super::{Cause, Output};
+use super::common::Output;
+use super::device::Cause;
 
 /// Options of `journal`.
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod common;
 mod device;
 mod import;
 mod journal;
@@ -11,6 +12,8 @@ use clap::{Args, Parser, Subcommand};
 use nicfw::policy::Date;
 use nicfw::text::TextError;
 
+pub use self::common::Output;
+use self::common::{text, time};
 pub use self::device::*;
 pub use self::import::*;
 pub use self::journal::*;
@@ -158,14 +161,6 @@ pub enum Command {
     Import(Import),
 }
 
-/// How to print.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Output {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
@@ -285,17 +280,4 @@ pub struct Replay {
     pub pcap: PathBuf,
     #[command(flatten)]
     pub output: Output,
-}
-
-/// A text for people.
-fn text(word: &str) -> Result<String, TextError> {
-    nicfw::text::check(word).map(|()| word.to_owned())
-}
-
-/// A time that is not zero, as 60s.
-fn time(word: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(word) {
-        Ok(Duration::ZERO) => Err("expected a time above 0".to_owned()),
-        time => time.map_err(|error| error.to_string()),
-    }
 }

@@ -9,7 +9,8 @@ use nicfw::policy::{Binding, Difference, Document};
 use nicfw::terms::Verdict;
 use serde::Serialize;
 
-use super::{compile, document, import};
+use super::common::{compile, document};
+use super::import;
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
 use crate::{args, input, words};

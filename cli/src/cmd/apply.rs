@@ -12,7 +12,7 @@ use nicfw::tables::Compiled;
 use serde::Serialize;
 
 use super::changed::ReservedReport;
-use super::{UsageReport, document, load, usage, usage_table};
+use super::common::{document, load};
 use crate::args::Apply;
 use crate::attached::{Versions, failed};
 use crate::emulated::commands_to_load;
@@ -20,6 +20,7 @@ use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::output::{Progress, Report};
 use crate::session::{Session, Stranger, why};
+use crate::usage::{UsageReport, usage, usage_table};
 use crate::waiting::{self, Ended};
 
 #[derive(Serialize)]
@@ -221,7 +222,8 @@ fn compiled(document: &Document, session: &Session, progress: &mut Progress) -> 
     // Where this program compiles what is held otherwise than the one that loaded it, the plan is longer and as right.
     let held = session.firewall.compiled().ok().flatten();
     let wanted = in_force(document, session.firewall.date());
-    super::compiled(&wanted, target, held.as_ref(), progress).map_err(|error| Failure::refused(&error, &wanted, target))
+    super::common::compiled(&wanted, target, held.as_ref(), progress)
+        .map_err(|error| Failure::refused(&error, &wanted, target))
 }
 
 /// Without what has expired, if the document says so.
@@ -232,7 +234,7 @@ fn in_force(document: &Document, now: Timestamp) -> Document {
 /// Takes the adapter over.
 fn adopted(document: &Document, stranger: Stranger, why: Why, progress: &mut Progress) -> Result<Made, Failure> {
     let wanted = in_force(document, stranger.date());
-    let compiled = match super::compiled(&wanted, stranger.target(), None, progress) {
+    let compiled = match super::common::compiled(&wanted, stranger.target(), None, progress) {
         Ok(compiled) => compiled,
         Err(error) => {
             let refused = Failure::refused(&error, &wanted, stranger.target());

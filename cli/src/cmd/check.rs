@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use nicfw::policy::Document;
 use serde::Serialize;
 
-use super::{UsageReport, compile, document, usage, usage_table};
+use super::common::{compile, document};
 use crate::args;
 use crate::failure::{Exit, Failure};
 use crate::flows::{OpeningReport, openings};
 use crate::output::{Progress, Report, wrapped};
+use crate::usage::{UsageReport, usage, usage_table};
 
 #[derive(Serialize)]
 struct CheckReport {

@@ -3,8 +3,8 @@
 use nicfw::tables::{Compiled, CounterSlot, OriginId};
 use serde::Serialize;
 
+use super::common::{document, load};
 use super::replay::{self, play_file};
-use super::{document, load};
 use crate::args::Replay;
 use crate::entries;
 use crate::failure::{Exit, Failure};

@@ -5,7 +5,6 @@ use std::io::{self, BufRead, Write};
 
 use nicfw::terms::{MacAddr, Verdict};
 
-use super::usage;
 use crate::args;
 use crate::demo::cast::{Party, Place};
 use crate::demo::exchange::Lab;
@@ -18,6 +17,7 @@ use crate::demo::screen::screen;
 use crate::emulated::Emulated;
 use crate::failure::{Exit, Failure};
 use crate::output::{Progress, Report};
+use crate::usage::usage;
 
 const NOT_SHOWN: [&str; 3] = [
     "a real adapter. How its rules engine looks entries up is not published; what is assumed is tested on the model",

@@ -6,7 +6,7 @@ use nicfw::policy::Difference;
 use nicfw::terms::Verdict;
 use serde::Serialize;
 
-use super::{compile, document};
+use super::common::{compile, document};
 use crate::args::Diff;
 use crate::failure::{Exit, Failure};
 use crate::flows::FlowsReport;

@@ -6,7 +6,7 @@ use nicfw::policy::{FlowText, Nearest};
 use nicfw::tables::Compiled;
 use serde::Serialize;
 
-use super::{compile, document};
+use super::common::{compile, document};
 use crate::args::Explain;
 use crate::failure::{Exit, Failure};
 use crate::judge::{Judgement, JudgementReport, judge};

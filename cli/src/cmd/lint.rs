@@ -6,7 +6,7 @@ use nicfw::policy::{Date, Finding, Lint};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::document;
+use super::common::document;
 use crate::args;
 use crate::failure::{Exit, Failure};
 use crate::output::{Progress, Report, wrapped};

@@ -10,7 +10,7 @@ use nicfw::tables::plan::{Phase, Plan};
 use nicfw::tables::{CompileError, Compiled, Image, Usage};
 use serde::Serialize;
 
-use super::{HOST, compile, document};
+use super::common::{HOST, compile, document};
 use crate::args::{self, By};
 use crate::emulated::Emulated;
 use crate::failure::{Exit, Failure, rewriting};
@@ -94,7 +94,7 @@ pub fn run(args: &args::Plan) -> Result<Report, Failure> {
     let before = args.from.as_deref().map(|from| compile(&self::document(from)?)).transpose()?;
     let adapter = Emulated::new(&[HOST])?;
     let mut progress = Progress::new();
-    let compiled = super::compiled(&document, adapter.target(), before.as_ref(), &mut progress);
+    let compiled = super::common::compiled(&document, adapter.target(), before.as_ref(), &mut progress);
     progress.say(&format!("planning {}", document.name));
     let (usage, change, refusal) = match &compiled {
         Ok(compiled) => (compiled.usage(), Some(change(before.as_ref(), compiled, args.latency)?), None),

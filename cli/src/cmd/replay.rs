@@ -8,7 +8,7 @@ use nicfw::terms::{Direction, Flow, MacAddr, Packet, Verdict};
 use nicfw_model::packet::Headers;
 use serde::Serialize;
 
-use super::{document, load};
+use super::common::{document, load};
 use crate::args::Replay;
 use crate::capture::{self, Frame, Unjudged};
 use crate::emulated::{Emulated, seen};

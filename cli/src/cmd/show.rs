@@ -4,17 +4,18 @@ use comfy_table::Cell;
 use nicfw::tables::{Compiled, ImageEntry};
 use serde::Serialize;
 
-use super::{compile, document, usage, usage_table};
+use super::common::{compile, document};
 use crate::args::OneFile;
 use crate::entries;
 use crate::failure::{Exit, Failure};
 use crate::output::{Report, table, text};
+use crate::usage::{UsageReport, usage, usage_table};
 
 #[derive(Serialize)]
 struct ShowReport {
     file: String,
     entries: Vec<EntryReport>,
-    usage: Vec<super::UsageReport>,
+    usage: Vec<UsageReport>,
 }
 
 #[derive(Serialize)]

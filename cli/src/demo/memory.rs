@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cast::Party;
-use super::exchange::{Crossing, Lab, Nonce, Probe, Switch};
+use super::exchange::{Lab, Nonce, Probe};
 use super::frames::{self, Segment, honest};
+use super::switch::{Crossing, Switch};
 
 /// The adapter with nothing but frames at its cables.
 pub struct Memory {

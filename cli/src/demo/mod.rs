@@ -7,6 +7,8 @@ pub mod flows;
 pub mod frames;
 pub mod memory;
 pub mod net;
+pub mod policy;
 pub mod report;
 pub mod run;
 pub mod screen;
+pub mod switch;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cmd::UsageReport;
 use crate::flows::OpeningReport;
+use crate::usage::UsageReport;
 
 /// A whole run.
 #[derive(Debug, Clone, Serialize)]

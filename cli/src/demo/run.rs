@@ -10,11 +10,13 @@ use nicfw::terms::Verdict;
 use super::attribution::{Moved, attribute, moved};
 use super::exchange::{Lab, Nonce, Observation, Probe};
 use super::flows::{CHANGED_RULE, Flow, POLICY, POLICY_NAME};
+use super::policy::policy;
 use super::report::{ChangeReport, CounterReport, EntryReport, FlowReport};
-use crate::emulated::{Counts, Emulated, packet};
+use crate::emulated::{Counts, Emulated};
 use crate::failure::Failure;
 use crate::judge::{Judgement, judge};
 use crate::output::Progress;
+use crate::packets::packet;
 use crate::{entries, words};
 
 /// How often the counters are read again when frames cross meanwhile.
@@ -267,14 +269,6 @@ impl Judged {
             None => self.own().take(self.first.unwrap_or(0)).collect(),
         }
     }
-}
-
-/// The demo's policy.
-///
-/// # Errors
-/// The text is wrong, which a test rules out.
-pub fn policy() -> Result<Document, Failure> {
-    Document::parse(POLICY, POLICY_NAME).map_err(Failure::usage)
 }
 
 /// The policy without the rule that the live change takes out. The other rules keep their lines.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use comfy_table::Cell;
 
 use super::report::{ChangeReport, CounterReport, DemoReport, FlowReport};
-use crate::cmd::usage_table;
 use crate::output::{judged, table, text, wrapped};
+use crate::usage::usage_table;
 
 const LEGEND: &str = "\
 off, on: did it arrive, and its answer: with the firewall off (it must, or a deny would prove nothing), and with it on.

@@ -1,6 +1,7 @@
 //! Table commands, as the model decodes them.
 
 use nicfw::adapter::rules::codec;
+use nicfw::adapter::rules::decode::decode;
 use nicfw::mcdi::wire::{Cmd, MAX_PAYLOAD};
 use nicfw::tables::Target;
 
@@ -15,10 +16,10 @@ const COMMANDS: [Cmd; 4] = [
 pub fn run(data: &[u8]) {
     let Some((choice, payload)) = data.split_first() else { return };
     let Some(cmd) = COMMANDS.get(usize::from(*choice) % COMMANDS.len()) else { return };
-    let Ok(op) = codec::decode(*cmd, payload) else { return };
+    let Ok(op) = decode(*cmd, payload) else { return };
     let mut again = [0; MAX_PAYLOAD];
     if let Ok(encoded) = codec::encode(&op, &Target::profile0(), &mut again) {
         let bytes = again.get(..encoded.len).expect("encoded into the buffer");
-        assert_eq!(codec::decode(encoded.cmd, bytes), Ok(op));
+        assert_eq!(decode(encoded.cmd, bytes), Ok(op));
     }
 }

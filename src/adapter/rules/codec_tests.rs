@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::codec::{CodecError, decode, encode};
+use super::codec::{CodecError, encode};
+use super::decode::decode;
 use crate::mcdi::fake::hex;
 use crate::mcdi::wire::{Cmd, MAX_PAYLOAD};
 use crate::tables::*;

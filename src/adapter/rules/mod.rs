@@ -3,7 +3,7 @@
 //!
 #![cfg_attr(feature = "raw", doc = "```")]
 #![cfg_attr(not(feature = "raw"), doc = "```ignore")]
-//! use nicfw::adapter::rules::codec;
+//! use nicfw::adapter::rules::{codec, decode::decode};
 //! use nicfw::mcdi::wire::{Cmd, MAX_PAYLOAD};
 //! use nicfw::tables::{Action, RuleKey, TableOp, Target};
 //!
@@ -15,7 +15,7 @@
 //! let mut payload = [0; MAX_PAYLOAD];
 //! let encoded = codec::encode(&op, &Target::profile0(), &mut payload)?;
 //! assert_eq!((encoded.cmd, encoded.len), (Cmd::SET_SECURITY_RULE, 92));
-//! assert_eq!(codec::decode(encoded.cmd, &payload[..encoded.len])?, op);
+//! assert_eq!(decode(encoded.cmd, &payload[..encoded.len])?, op);
 //! # Ok::<(), codec::CodecError>(())
 //! ```
 
@@ -23,4 +23,6 @@ pub mod codec;
 #[cfg(test)]
 mod codec_tests;
 pub mod counters;
+#[cfg(any(test, feature = "raw"))]
+pub mod decode;
 pub mod ops;

@@ -4,8 +4,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::network::{Network, QUIET};
 use super::sockets::{self, Receiver, Tcp};
-use super::{Network, QUIET};
 use crate::demo::cast::Party;
 use crate::demo::exchange::{Nonce, Probe};
 use crate::demo::frames;

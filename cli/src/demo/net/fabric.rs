@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tun_rs::SyncDevice;
 
 use crate::demo::cast::{Party, Place};
-use crate::demo::exchange::{Crossing, Switch};
+use crate::demo::switch::{Crossing, Switch};
 
 /// Longest frame: MTU 1500 with two VLAN tags, and room to spare.
 const FRAME_MAX: usize = 2048;

@@ -5,6 +5,7 @@ mod endpoint;
 mod fabric;
 mod namespaces;
 mod netlink;
+mod network;
 mod sockets;
 
 use std::collections::BTreeMap;
@@ -15,21 +16,14 @@ use std::time::Duration;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use namespaces::{Forbidden, become_root_of_own};
+pub use network::Network;
 
 use self::attempt::Attempt;
 use self::fabric::Fabric;
+use self::network::QUIET;
 use super::cast::Party;
-use super::exchange::{Crossing, Lab, Nonce, Probe, Switch};
-
-/// Nothing has crossed for this long: the kernels have said all they had to say at once. It bounds how long a probe lasts
-/// whose frames the adapter dropped; what is delivered is not waited for with it.
-const QUIET: Duration = Duration::from_millis(25);
-
-/// The parties' namespaces, and the cables between them and the adapter.
-pub struct Network {
-    fabric: Fabric,
-    endpoints: BTreeMap<Party, Endpoint>,
-}
+use super::exchange::{Lab, Nonce, Probe};
+use super::switch::{Crossing, Switch};
 
 impl Network {
     /// Makes all namespaces inside a user namespace of the process's own, and plugs them into the adapter.
