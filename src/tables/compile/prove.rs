@@ -134,6 +134,14 @@ impl Proof<'_> {
     fn difference<'d>(&'d self, before: &'d Document) -> Difference<'d> {
         let document = self.document;
         let same = |a: &Arc<Policy>, b: &Arc<Policy>| Arc::ptr_eq(a, b) || a.rules == b.rules;
+        if std::ptr::eq::<[Arc<Binding>]>(&before.bindings[..], &document.bindings[..]) {
+            // The same bindings name the same places.
+            let pairs = before.policies.iter().zip(document.policies.iter());
+            let stays: Vec<bool> = pairs.map(|(was, is)| same(was, is)).collect();
+            let is_other = |(_, binding): &(usize, &Arc<Binding>)| stays.get(binding.policy) != Some(&true);
+            let anew = document.bindings.iter().enumerate().filter(is_other).map(|(at, _)| at).collect();
+            return Difference { anew, changed: Vec::new() };
+        }
         // Which pairs of policies are the same: most bindings have the same two places.
         let mut known: BTreeMap<(usize, usize), bool> = BTreeMap::new();
         let mut same_policy = |was: usize, is: usize| {
@@ -143,13 +151,7 @@ impl Proof<'_> {
             };
             *known.entry((was, is)).or_insert_with(compared)
         };
-        let all_same = before.policies.len() == document.policies.len()
-            && before.policies.iter().zip(document.policies.iter()).all(|(was, is)| Arc::ptr_eq(was, is));
-        let one_list = std::ptr::eq::<[Arc<Binding>]>(&before.bindings[..], &document.bindings[..]);
         let (mut anew, mut changed) = (BTreeSet::new(), Vec::new());
-        if all_same && one_list {
-            return Difference { anew, changed };
-        }
         let kept = compare(&before.bindings, &document.bindings, |a, b| same_binding(a, b), |b| b.container.clone());
         let mut stay = vec![false; before.bindings.len()];
         for (at, (binding, kept)) in document.bindings.iter().zip(kept.iter()).enumerate() {
