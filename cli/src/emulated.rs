@@ -13,9 +13,9 @@ use nicfw::device::Device;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::policy::Document;
 use nicfw::tables::{Action, Compiled, CounterId, CounterValue, Image, Target};
-use nicfw::terms::{Direction, IpHeader, MacAddr, Packet, Verdict};
+use nicfw::terms::{Direction, MacAddr, Verdict};
 use nicfw_model::engine::{Decided, Decision, Snapshot};
-use nicfw_model::packet::{Headers, parse};
+use nicfw_model::packet::Headers;
 use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 

@@ -3,7 +3,7 @@
 use nicfw::tables::{Compiled, Table, Usage};
 use serde::Serialize;
 
-use crate::output::table;
+use crate::output::{table, text};
 
 /// Use of one table.
 #[derive(Debug, Clone, Serialize)]

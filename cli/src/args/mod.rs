@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use nicfw::policy::Date;
-use nicfw::text::TextError;
 
 pub use self::common::Output;
-use self::common::{text, time};
+use self::common::text;
 pub use self::device::*;
 pub use self::import::*;
 pub use self::journal::*;

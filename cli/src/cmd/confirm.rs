@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::args::Confirm;
 use crate::failure::{Exit, Failure};
+use crate::journals;
 use crate::output::Report;
-use crate::session::{self, Session};
+use crate::session::Session;
 use crate::waiting;
 
 #[derive(Serialize)]
@@ -22,7 +23,7 @@ pub fn run(args: &Confirm) -> Result<Report, Failure> {
     let device = args.at.device.to_string();
     let asked = match &args.at.journal.journal {
         Some(file) => waiting::ask(file)?,
-        None => session::candidates().iter().find_map(|file| waiting::ask(file).transpose()).transpose()?,
+        None => journals::candidates().iter().find_map(|file| waiting::ask(file).transpose()).transpose()?,
     };
     let (change, found) = match asked {
         Some(change) => (change, None),

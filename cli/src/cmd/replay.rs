@@ -11,10 +11,11 @@ use serde::Serialize;
 use super::common::{document, load};
 use crate::args::Replay;
 use crate::capture::{self, Frame, Unjudged};
-use crate::emulated::{Emulated, seen};
+use crate::emulated::Emulated;
 use crate::failure::{Exit, Failure};
 use crate::judge::{Judgement, JudgementReport, judge, sides};
 use crate::output::{Progress, Report, json_line, table, text};
+use crate::packets::seen;
 use crate::{input, words};
 
 /// A MAC for stations that neither the capture nor the policy names (RFC 7042, 2.1.2: set aside for documentation).

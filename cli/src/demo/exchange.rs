@@ -4,9 +4,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
-use nicfw::terms::{Direction, MacAddr};
+use nicfw::terms::MacAddr;
 
-use super::cast::{Party, Place};
+use super::cast::Party;
 use super::switch::Crossing;
 use crate::packets::packet;
 

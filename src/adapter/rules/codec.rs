@@ -3,7 +3,7 @@
 //! Every field is checked against the adapter's [`Target`] on the way out: what the adapter cannot hold, or would read as
 //! something else, is never sent.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -12,11 +12,7 @@ use crate::mcdi::wire::{
     ACTION_BLACKLIST, ACTION_NONE, ACTION_SAMPLE, ACTION_WHITELIST, COUNTER_NONE, Cmd, LEAF_NODE_KEY, MAX_PAYLOAD,
     PortrangeTreeEntry, SetSecurityRuleIn, SubnetMapSetNodeIn,
 };
-use crate::tables::{
-    Action, CounterId, FieldError, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp,
-    Target,
-};
-use crate::terms::MacAddr;
+use crate::tables::{Action, CounterId, FieldError, PortTreeEntry, RuleKey, SubnetNode, TableOp, Target};
 
 /// An operation that cannot be sent to this adapter, or bytes that are no operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +102,7 @@ fn put(cmd: Cmd, bytes: &[u8], into: &mut [u8; MAX_PAYLOAD]) -> Result<Encoded, 
     Ok(Encoded { cmd, len })
 }
 
-fn in_range(field: &'static str, value: u32, min: u32, max: u32) -> Result<u32, CodecError> {
+pub(super) fn in_range(field: &'static str, value: u32, min: u32, max: u32) -> Result<u32, CodecError> {
     if (min..=max).contains(&value) { Ok(value) } else { Err(CodecError::OutOfRange { field, value, min, max }) }
 }
 

@@ -1,18 +1,17 @@
 //! Command bytes to table operations, for models and tests.
 
-use super::codec::CodecError;
+use super::codec::{CodecError, in_range};
 use crate::mcdi::cmd::counters::RESERVED_IDS;
 use crate::mcdi::wire::{
-    ACTION_BLACKLIST, ACTION_NONE, ACTION_SAMPLE, ACTION_WHITELIST, COUNTER_NONE, Cmd, LEAF_NODE_KEY, MAX_PAYLOAD,
-    PortrangeTreeEntry, SetSecurityRuleIn, SubnetMapSetNodeIn,
+    ACTION_BLACKLIST, ACTION_NONE, ACTION_SAMPLE, ACTION_WHITELIST, COUNTER_NONE, Cmd, PortrangeTreeEntry,
+    SetSecurityRuleIn, SubnetMapSetNodeIn,
 };
 use crate::tables::{
-    Action, CounterId, FieldError, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp,
-    Target,
+    Action, CounterId, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp,
 };
 use crate::terms::MacAddr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 /// Reads a command back: the inverse of [`encode`](super::codec::encode). What depends on an adapter's sizes is not checked.
 ///

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use namespaces::{Forbidden, become_root_of_own};
