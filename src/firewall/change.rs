@@ -15,7 +15,7 @@ use crate::adapter::RulesetVersion;
 use crate::clock::Timestamp;
 use crate::error::AdapterState;
 use crate::journal::{Begin, Delta, Event, Kind, Unconfirmed, Why};
-use crate::policy::{Origin, newly_allows};
+use crate::policy::{Document, Origin, newly_allows};
 use crate::tables::plan::{Phase, Plan, PlanError, Step};
 use crate::tables::{Compiled, RuleKey, TableOp};
 
@@ -128,17 +128,31 @@ impl<E: Engine> Firewall<E> {
         let loosens = || change.plan.steps.iter().any(|step| step.phase == Phase::Loosen);
         let allows = || {
             let (old, new) = (self.held.in_force(), change.goal.in_force());
-            // What a failed change has closed opens again by the next one; and management reaches what is bound, not what is
-            // reserved.
-            let closed = !self.hands.journal.status().closed.is_empty();
+            // Management reaches what is bound, not what is reserved.
             let managed = !new.management.is_empty() && self.held.is_bound_by(&change.goal);
-            closed || managed || newly_allows(&old, &new, self.target.physical_ports)
+            self.reopens(&change.goal.source.document)
+                || managed
+                || newly_allows(&old, &new, self.target.physical_ports)
         };
         match change.kind {
             Kind::Apply => loosens() && allows(),
             Kind::Adopt | Kind::Release => true,
             Kind::Reserve | Kind::Rollback { .. } | Kind::Withdraw | Kind::Repair => false,
         }
+    }
+
+    /// True if a container that a failed change has closed, or one of its addresses, is bound again: ARP at least opens.
+    fn reopens(&self, next: &Document) -> bool {
+        let closed = &self.hands.journal.status().closed;
+        let bound = &self.held.source.document.bindings;
+        closed.iter().any(|name| match bound.iter().find(|binding| binding.container == *name) {
+            Some(was) => next.bindings.iter().any(|binding| {
+                binding.container == *name
+                    || binding.mac == was.mac
+                    || binding.ips.iter().any(|ip| was.ips.contains(ip))
+            }),
+            None => true,
+        })
     }
 
     fn took_effect(&mut self, change: Change, begun: Option<u64>, pauses: usize) -> Report {

@@ -8,6 +8,7 @@ const SHOPS_1_2: usize = 4;
 const SHOPS_1_2_WEB: usize = 5;
 const SHOPS_1_2_MORE: usize = 6;
 const SHOPS_1_2_3: usize = 8;
+const SHOPS_1_2_3_WEB: usize = 9;
 const NOBODY: usize = 0;
 const SHOP_2_AT_1: usize = 16;
 const SHOP_1_AT_1_AND_4: usize = 25;
@@ -68,6 +69,25 @@ fn closing_waits_for_no_clock() {
     holds(&[Step::Adopt { policy: SHOPS_1_2_WEB }, back(), reserve(3, 5), Step::Audit]);
     // What it unbinds stays closed: that nobody else binds it opens nothing.
     holds(&[Step::Adopt { policy: NOBODY }, apply(SHOPS_1_2_3), back(), apply(SHOPS_1_2)]);
+}
+
+/// A change that could not be taken back wholly had closed a container: binding it again opens its ARP, and is refused; a
+/// policy that leaves it out was refused too.
+#[test]
+fn leaving_out_what_an_error_has_closed_waits_for_no_clock() {
+    for command in 0..40 {
+        let failed = [
+            Step::Adopt { policy: NOBODY },
+            apply(SHOPS_1_2_3_WEB),
+            Step::SetClock { seconds: -3 },
+            Step::Arm { wrong: Wrong::Store { call: 2, how: 0 } },
+            Step::Arm { wrong: Wrong::Refused { command } },
+            apply(SHOPS_1_2_3),
+        ];
+        for next in [SHOPS_1_2, NOBODY] {
+            holds(&[&failed[..], &[apply(next)]].concat());
+        }
+    }
 }
 
 /// It was compared with the policy before alone, under which nobody had the addresses, and not with their reservation.

@@ -121,7 +121,7 @@ impl Oracle {
                 }
                 let next = content.next(Chosen::of(*policy));
                 let waiting = confirm.map(|seconds| self.waiting(content.clone(), seconds, time));
-                if behind && !closes(content, *policy) {
+                if behind && (!closes(content, *policy) || reopens(promise, *policy)) {
                     ways.refused.push(Reason::Clock);
                 }
                 if surely && next.passes() & !promise.passes() != 0 {
@@ -261,4 +261,15 @@ fn closes(content: &Content, policy: usize) -> bool {
     next.document.policies.iter().all(|policy| policy.rules.is_empty())
         && (next.document.unbound == nicfw::terms::Verdict::Deny
             || content.policy().document.unbound == nicfw::terms::Verdict::Allow)
+}
+
+/// A policy that binds a container which an error had closed, or one of its addresses: ARP that the probes do not see opens
+/// with it.
+fn reopens(promise: &Promise, policy: usize) -> bool {
+    let was = promise.content.policy();
+    let bound = |who: &u8| {
+        let ips = was.addresses(*who).unwrap_or_default();
+        pool()[policy].binds.iter().any(|(next, next_ips)| next == who || next_ips.iter().any(|ip| ips.contains(ip)))
+    };
+    promise.shut.iter().any(bound)
 }
