@@ -157,7 +157,10 @@ fn over(files: usize, make: impl Fn(usize) -> (String, Source, Dice) + Sync) -> 
                 }
             });
         }
-        watch(&ends, &hands);
+        watch(&ends, &hands, || {
+            let (begun, seconds) = (next.load(Ordering::Relaxed).min(files), started.elapsed().as_secs());
+            eprintln!("{begun} of {files} files, {seconds} s");
+        });
     });
     let tally = tally.into_inner().unwrap();
     tally.tell(started);
@@ -182,13 +185,14 @@ impl Drop for Hand<'_> {
 
 /// Waits for all threads. A kernel that stumbles over a rule ends the thread that sent the frame without a word: that file is
 /// named then, and the process ends, as nobody would wake those who wait for the thread.
-fn watch(ends: &mpsc::Receiver<()>, hands: &Mutex<BTreeMap<PathBuf, usize>>) {
+fn watch(ends: &mpsc::Receiver<()>, hands: &Mutex<BTreeMap<PathBuf, usize>>, progress: impl Fn()) {
     let mut running = THREADS;
     while running > 0 {
         if ends.recv_timeout(WATCHED).is_ok() {
             running -= 1;
             continue;
         }
+        progress();
         let hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
         let lost: Vec<_> = hands.iter().filter(|(task, _)| !Path::new("/proc").join(task).exists()).collect();
         if !lost.is_empty() {
