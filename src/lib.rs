@@ -13,38 +13,47 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod clock;
-pub mod error;
-pub mod file;
+pub mod policy;
+pub mod tables;
+pub mod terms;
 pub mod text;
 
-pub mod bar;
-pub mod device;
-pub mod dma;
-
+#[cfg(feature = "device")]
 pub mod adapter;
+#[cfg(feature = "device")]
+pub mod bar;
+#[cfg(feature = "device")]
+pub mod device;
+#[cfg(feature = "device")]
+pub mod dma;
+#[cfg(feature = "device")]
+pub mod error;
+#[cfg(feature = "device")]
+pub mod file;
+#[cfg(feature = "device")]
 pub mod firewall;
+#[cfg(feature = "device")]
 pub mod journal;
 #[cfg(feature = "raw")]
 pub mod mcdi;
-#[cfg(not(feature = "raw"))]
+#[cfg(all(feature = "device", not(feature = "raw")))]
 #[expect(dead_code, reason = "messages and fields that only the model and diagnostics read")]
 mod mcdi;
-pub mod policy;
 #[cfg(feature = "raw")]
 pub mod regs;
-#[cfg(not(feature = "raw"))]
+#[cfg(all(feature = "device", not(feature = "raw")))]
 #[expect(dead_code, reason = "registers that only the model and diagnostics reach")]
 mod regs;
-pub mod tables;
-pub mod terms;
 
 #[cfg(doc)]
 #[doc = include_str!("../docs/policy.md")]
 pub mod language {}
 
+#[cfg(feature = "device")]
 pub use crate::adapter::Adapter;
+#[cfg(feature = "device")]
+pub use crate::error::Error;
 pub use crate::terms::{Direction, MacAddr, MacAddrError, Verdict};
-pub use error::Error;
 pub use tables::{
     Action, Assumption, CounterId, CounterValue, EngineProfile, LookupOrder, MapError, MatchFields, PortMap,
     PortRangeId, PortTreeEntry, RuleKey, Sizes, SubnetId, SubnetMap, SubnetNode, TableOp, Target,

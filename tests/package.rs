@@ -1,6 +1,7 @@
 //! What goes to the registry: sources, documents and licences of each package, and nothing else, in an order in which it can.
 //! packaging/crates builds it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -94,4 +95,34 @@ fn packages_can_be_packed_and_published_in_their_order() {
         assert!(too_late.is_empty(), "{package} depends on {too_late:?}, which is published after it");
         assert_eq!(asked_for(&manifest).is_empty(), at == 0, "the manifest is read: {manifest}");
     }
+}
+
+/// Packages that the library asks for, itself among them, with all features and with none.
+const PACKAGES_BELOW: (usize, usize) = (52, 14);
+
+/// Those beyond that number, each with what it saves.
+const NEWCOMERS: &[(&str, &str)] =
+    &[("cmov", "came with hmac 0.13, whose comparison in constant time it is: the release before is no longer mended")];
+
+/// The packages below the library, without those for building and testing.
+fn below(features: &str) -> BTreeSet<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["tree", "-p", "nicfw", "-e", "normal", features, "--prefix", "none", "--offline", "--locked"]);
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let name = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    text.lines().filter(|line| !line.is_empty()).map(name).collect()
+}
+
+#[test]
+fn the_library_asks_for_few_packages() {
+    let (all, pure) = (below("--all-features"), below("--no-default-features"));
+    assert_eq!(all.len(), PACKAGES_BELOW.0 + NEWCOMERS.len(), "say in NEWCOMERS what each new one saves: {all:#?}");
+    for (name, saves) in NEWCOMERS {
+        assert!(all.iter().any(|package| package.starts_with(&format!("{name} "))) && !saves.is_empty(), "{name}");
+    }
+    assert_eq!(pure.len(), PACKAGES_BELOW.1, "{pure:#?}");
+    let device = ["memmap2", "rustix", "vfio-ioctls", "vmm-sys-util", "volatile-register", "zerocopy"];
+    assert!(!pure.iter().any(|package| device.iter().any(|name| package.starts_with(name))), "{pure:#?}");
 }

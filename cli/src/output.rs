@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nicfw::text::{disturbs, escaped};
 use serde::Serialize;
@@ -96,13 +96,14 @@ fn colour(text: &str) -> usize {
     if numbers[len..].starts_with('m') { len + 3 } else { 0 }
 }
 
+/// Beneath the headings of a table.
+const UNDERLINE: LineStyle = LineStyle { fill: Some('─'), junction: Some('─'), ..LineStyle::none() };
+
 /// A table without frames, fitted to the terminal.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(presets::NOTHING)
-        .set_style(TableComponent::HeaderLines, '─')
-        .set_style(TableComponent::MiddleHeaderIntersections, '─')
+        .load_style(presets::NOTHING.header_separator(UNDERLINE))
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
     let terminal = io::stdout().is_terminal();

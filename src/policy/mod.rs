@@ -36,9 +36,7 @@ pub use decide::{Decision, Field, Nearest, Obstacle, Why};
 pub use document::{
     AddrExpr, AddrTerm, Attach, Binding, BindingBuilder, Document, DocumentBuilder, MacvlanMode, Management, OnExpiry,
     Origin, ParseError, ParseErrors, Policy, PortPair, Proto, Remote, Rule, RuleBuilder, RulePlace, SharedList,
-    Warning,
+    Warning, host_fault, mac_fault,
 };
-pub(crate) use document::{host_fault, mac_fault};
-pub(crate) use questions::newly_allows;
-pub use questions::{Date, DateError, Difference, Finding, Hider, Lint, LocalSide, Open, Opening, Values};
+pub use questions::{Date, DateError, Difference, Finding, Hider, Lint, LocalSide, Open, Opening, Values, newly_allows};
 pub use text::{FlowText, FlowTextError, LONGEST_DOCUMENT};

@@ -10,7 +10,7 @@ mod shared_list;
 mod warnings;
 
 pub use builder::{AddrExpr, BindingBuilder, DocumentBuilder, RuleBuilder};
-pub(crate) use check::{host_fault, mac_fault};
+pub use check::{host_fault, mac_fault};
 pub use draft::AddrTerm;
 pub use model::{
     Attach, Binding, Document, MacvlanMode, Management, OnExpiry, Origin, Policy, PortPair, Proto, Remote, Rule,

@@ -4,7 +4,7 @@ mod diff;
 mod lint;
 mod openings;
 
-pub(crate) use diff::newly_allows;
+pub use diff::newly_allows;
 pub use diff::{Difference, LocalSide, Values};
 pub use lint::{Date, DateError, Finding, Hider, Lint};
 pub use openings::{Open, Opening};

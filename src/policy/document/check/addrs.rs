@@ -218,8 +218,10 @@ fn sound_net(net: IpNet) -> Result<IpNet, Wrong> {
     Ok(net)
 }
 
-/// What is wrong with an address that no container can have.
-pub(crate) fn host_fault(ip: IpAddr) -> Option<String> {
+/// What is wrong with an address that no container can have: a group, broadcast, unspecified, loopback or IPv4-mapped one.
+/// `None` if a container can have it.
+#[must_use]
+pub fn host_fault(ip: IpAddr) -> Option<String> {
     sound_host(ip).err().map(|wrong| wrong.what)
 }
 

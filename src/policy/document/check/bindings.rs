@@ -166,8 +166,9 @@ fn unknown_policy(name: &str, known: &BTreeMap<&str, usize>) -> Wrong {
     Wrong::new(format!("unknown policy {}", crate::text::quoted(name)), "the name of a policy", way_out)
 }
 
-/// What is wrong with a MAC that no single station can have.
-pub(crate) fn mac_fault(mac: MacAddr) -> Option<String> {
+/// What is wrong with a MAC that no single station can have: a group address or 00:00:00:00:00:00. `None` if one can have it.
+#[must_use]
+pub fn mac_fault(mac: MacAddr) -> Option<String> {
     sound_mac(mac).err().map(|wrong| wrong.what)
 }
 

@@ -8,6 +8,6 @@ mod checker;
 mod names;
 mod rules;
 
-pub(crate) use self::addrs::host_fault;
-pub(crate) use self::bindings::mac_fault;
+pub use self::addrs::host_fault;
+pub use self::bindings::mac_fault;
 pub(in crate::policy) use self::checker::check;

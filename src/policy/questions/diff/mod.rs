@@ -217,7 +217,8 @@ impl Document {
 }
 
 /// True if some flow is allowed by the new document and not by the old one, as adapters with so many physical ports see it.
-pub(crate) fn newly_allows(old: &Document, new: &Document, ports: u32) -> bool {
+#[must_use]
+pub fn newly_allows(old: &Document, new: &Document, ports: u32) -> bool {
     differences(old, new, ports).iter().any(|difference| difference.verdict == Verdict::Allow)
 }
 
