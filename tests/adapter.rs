@@ -11,7 +11,7 @@ use nicfw::error::AdapterState;
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 use nicfw::tables::{Action, CounterId, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp};
 use nicfw::terms::MacAddr;
-use nicfw_model::engine::Override as ModelOverride;
+use nicfw_model::engines::rules::Override as ModelOverride;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::mc::{FirmwareVariant, Switching};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};

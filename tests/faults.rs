@@ -21,7 +21,7 @@ use nicfw::policy::Document;
 use nicfw::regs::ef10;
 use nicfw::tables::{Action, Compiled, RuleKey, TableOp, Target};
 use nicfw::terms::MacAddr;
-use nicfw_model::engine::Override;
+use nicfw_model::engines::rules::Override;
 use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 

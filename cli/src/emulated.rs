@@ -14,7 +14,7 @@ use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::policy::Document;
 use nicfw::tables::{Action, Compiled, CounterId, CounterValue, Image, Target};
 use nicfw::terms::{Direction, MacAddr, Verdict};
-use nicfw_model::engine::{Decided, Decision, Snapshot};
+use nicfw_model::engines::rules::{Decided, Decision, Snapshot};
 use nicfw_model::packet::Headers;
 use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};

@@ -17,7 +17,7 @@ use nicfw::journal::{Event, FileStore, Journal};
 use nicfw::mcdi::wire::Cmd;
 use nicfw::tables::{Action, TableOp};
 use nicfw::terms::Verdict;
-use nicfw_model::engine::Override;
+use nicfw_model::engines::rules::Override;
 use nicfw_model::fault::{Fault, FaultKind};
 use serde_json::Value;
 use served::{SHOP, Served, without_versions};

@@ -15,7 +15,7 @@ use common::{golden, nicfw};
 use nicfw::device::Locator;
 use nicfw::mcdi::wire::{Cmd, McErrno};
 use nicfw::terms::Verdict;
-use nicfw_model::engine::Override;
+use nicfw_model::engines::rules::Override;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::mc::FirmwareVariant;
 use serde_json::Value;

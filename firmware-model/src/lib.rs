@@ -30,7 +30,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![forbid(unsafe_code)]
 
-pub mod engine;
+pub mod engines;
 pub mod fault;
 pub mod mc;
 pub mod packet;

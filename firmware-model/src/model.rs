@@ -7,7 +7,7 @@ use nicfw::tables::CounterId;
 use nicfw::terms::Direction;
 
 use crate::device::{Buffers, ModelCore, ModelFunction};
-use crate::engine::{Decision, Engine, EngineConfig, Judgement, Override, ProbeLimit, Snapshot};
+use crate::engines::rules::{Decision, Engine, EngineConfig, Judgement, Override, ProbeLimit, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mac::Port;
 use crate::mc::{FirmwareVariant, Function, FunctionConfig, Held, Mc, Offline, Switching};

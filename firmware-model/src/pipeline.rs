@@ -6,7 +6,7 @@
 
 use nicfw::terms::{Direction, Verdict};
 
-use crate::engine::Judgement;
+use crate::engines::rules::Judgement;
 use crate::mac::Counters;
 use crate::mc::{Function, Mc, Offline};
 use crate::model::State;

@@ -10,7 +10,7 @@ use nicfw::policy::Document;
 use nicfw::tables::{Assumption, Compiled, EngineProfile, Target};
 use nicfw::terms::{Direction, IpHeader, MacAddr, Packet};
 use nicfw_model::Model;
-use nicfw_model::engine::EngineConfig;
+use nicfw_model::engines::rules::EngineConfig;
 
 use crate::bench::{attach, compile, load, model, passes};
 

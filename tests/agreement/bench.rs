@@ -9,7 +9,7 @@ use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::policy::Document;
 use nicfw::tables::{Compiled, Target};
 use nicfw::terms::{Direction, MacAddr, Packet, Verdict};
-use nicfw_model::engine::{EngineConfig, Judgement};
+use nicfw_model::engines::rules::{EngineConfig, Judgement};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use crate::backend;

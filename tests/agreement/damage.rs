@@ -5,7 +5,7 @@
 //! rule is about the other direction: whatever the rest of the frame says, it is denied.
 
 use nicfw::terms::{Direction, Verdict};
-use nicfw_model::engine::{By, EngineConfig};
+use nicfw_model::engines::rules::{By, EngineConfig};
 use proptest::prelude::*;
 
 use crate::bench::{attach, compile, load, model};

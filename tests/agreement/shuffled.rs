@@ -3,7 +3,7 @@
 use nicfw::policy::Document;
 use nicfw::tables::{CompileError, Compiled, EngineProfile, RuleKey, Sizes, Target};
 use nicfw::terms::Direction;
-use nicfw_model::engine::{By, EngineConfig};
+use nicfw_model::engines::rules::{By, EngineConfig};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};

@@ -11,7 +11,7 @@ use nicfw::tables::{
     PortTreeEntry, RuleKey, Side, Sizes, SubnetId, SubnetMap,
 };
 use nicfw::terms::{Direction, Flow, Packet, Verdict};
-use nicfw_model::engine::{By, Decided, Decision, Engine, EngineConfig, Entry, Snapshot};
+use nicfw_model::engines::rules::{By, Decided, Decision, Engine, EngineConfig, Entry, Snapshot};
 use nicfw_model::packet::{Headers, parse};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};

@@ -30,7 +30,7 @@ use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::policy::{Document, import};
 use nicfw::tables::{CompileError, Compiled};
 use nicfw::{Adapter, Direction, MacAddr, Verdict};
-use nicfw_model::engine::{Decided, Decision};
+use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 

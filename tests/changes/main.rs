@@ -30,7 +30,7 @@ use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::policy::Document;
 use nicfw::tables::{Compiled, LookupOrder, Sizes};
 use nicfw::terms::{Direction, Flow, MacAddr, Packet, Verdict};
-use nicfw_model::engine::{Decided, Decision, EngineConfig};
+use nicfw_model::engines::rules::{Decided, Decision, EngineConfig};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::packet::{Headers, parse};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};

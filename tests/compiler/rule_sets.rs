@@ -18,7 +18,7 @@ use nicfw::policy::import::{Format, Settings, import};
 use nicfw::policy::{Binding, Document, Policy, SharedList};
 use nicfw::tables::{CompileError, Compiled, LookupOrder, MatchFields, Table, Target};
 use nicfw::terms::{Direction, Flow, IpFlow, MacAddr, Ports, Verdict};
-use nicfw_model::engine::{Decided, Decision};
+use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::Headers;
 
 use crate::is_sound;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use nicfw::tables::{Assumption, EngineProfile};
-use nicfw_model::engine::EngineConfig;
+use nicfw_model::engines::rules::EngineConfig;
 use nicfw_model::fault::FaultKind;
 
 use crate::cells::{Wrong, extent, middle};

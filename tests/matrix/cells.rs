@@ -2,7 +2,7 @@
 
 use nicfw::journal::Fault as StoreFault;
 use nicfw::mcdi::wire::McErrno;
-use nicfw_model::engine::{EngineConfig, ProbeLimit};
+use nicfw_model::engines::rules::{EngineConfig, ProbeLimit};
 use nicfw_model::fault::{Fault, FaultKind};
 
 use crate::witness::Death;

@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cells::{Wrong, cells};
 use counts::Counts;
-use nicfw_model::engine::EngineConfig;
+use nicfw_model::engines::rules::EngineConfig;
 use world::Prepared;
 
 const COUNTS: &str = include_str!("counts.txt");

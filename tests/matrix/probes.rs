@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use nicfw::policy::Document;
 use nicfw::terms::{Direction, Interval, IpHeader, MacAddr, Packet, Verdict};
 use nicfw_model::Model;
-use nicfw_model::engine::{Decided, Decision};
+use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};
 
 /// The containers of all workloads: `10.30.1.N` with the MAC `02:00:0a:1e:01:N`.

@@ -2,7 +2,7 @@
 
 use nicfw::error::AdapterState;
 use nicfw::journal::MemoryStore;
-use nicfw_model::engine::EngineConfig;
+use nicfw_model::engines::rules::EngineConfig;
 use nicfw_model::fault::FaultKind;
 
 use crate::cells::{Torn, Wrong, arm};

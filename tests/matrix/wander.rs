@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::ErrorKind;
 
 use nicfw::journal::Fault as StoreFault;
-use nicfw_model::engine::EngineConfig;
+use nicfw_model::engines::rules::EngineConfig;
 use nicfw_model::fault::FaultKind;
 
 use crate::cells::{Torn, Wrong, error_codes};

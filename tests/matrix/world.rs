@@ -14,7 +14,7 @@ use nicfw::journal::{Journal, MemoryStore};
 use nicfw::policy::Document;
 use nicfw::tables::Compiled;
 use nicfw::terms::MacAddr;
-use nicfw_model::engine::EngineConfig;
+use nicfw_model::engines::rules::EngineConfig;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 

@@ -198,11 +198,11 @@ const LINT_EVERYWHERE: &str = "cast_possible_truncation";
 
 /// Files that take one lint back, each with its reason at the attribute: no index or panic there comes from outside.
 const TAKES_BACK: &[(&str, &str)] = &[
-    ("firmware-model/src/engine/heads.rs", "indexing_slicing"),
-    ("firmware-model/src/engine/index.rs", "indexing_slicing"),
-    ("firmware-model/src/engine/packed.rs", "indexing_slicing"),
-    ("firmware-model/src/engine/row.rs", "indexing_slicing"),
-    ("firmware-model/src/engine/values.rs", "indexing_slicing"),
+    ("firmware-model/src/engines/batch/heads.rs", "indexing_slicing"),
+    ("firmware-model/src/engines/rules/index.rs", "indexing_slicing"),
+    ("firmware-model/src/engines/batch/packed.rs", "indexing_slicing"),
+    ("firmware-model/src/engines/rules/row.rs", "indexing_slicing"),
+    ("firmware-model/src/engines/rules/values.rs", "indexing_slicing"),
     ("src/policy/regions/mod.rs", "indexing_slicing"),
     ("src/tables/compile/mod.rs", "indexing_slicing"),
     ("src/tables/pages.rs", "indexing_slicing"),

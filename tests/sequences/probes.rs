@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use nicfw::policy::Document;
 use nicfw::terms::{Direction, Flow, IpHeader, MacAddr, Packet, Verdict};
 use nicfw_model::Model;
-use nicfw_model::engine::{Decided, Decision};
+use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};
 
 /// Which flows pass: bit `n` is about probe `n`.

@@ -23,7 +23,7 @@ use nicfw::mcdi::wire::{Cmd, Header, HeaderForm, MAX_PAYLOAD, MAX_PAYLOAD_V1, Mc
 use nicfw::terms::MacAddr;
 
 use self::faulty::Completions;
-use crate::engine::Engine;
+use crate::engines::rules::Engine;
 use crate::fault::Faults;
 use crate::mac::{Counters, Port};
 use crate::steer::Steering;

@@ -18,7 +18,7 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::function::request;
 use super::{Command, Mc, Reply};
-use crate::engine::{Entry, Override, Refused};
+use crate::engines::rules::{Entry, Override, Refused};
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[

@@ -1,7 +1,7 @@
 //! Requests and answers as bytes, typed from ef10.md 4, 5 and 7.
 
 use super::*;
-use crate::engine::EngineConfig;
+use crate::engines::rules::EngineConfig;
 
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 

@@ -113,7 +113,7 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "engine",
         package: Package::Model,
-        paths: &["firmware-model/src/engine"],
+        paths: &["firmware-model/src/engines"],
         suites: &[all("nicfw_model"), all("adapter"), all("agreement"), all("firewall_model")],
     },
 ];

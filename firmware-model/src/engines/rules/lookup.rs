@@ -14,16 +14,16 @@ use nicfw::tables::{Assumption, EngineProfile, MatchFields};
 use nicfw::terms::{Direction, MacAddr};
 
 use super::flat::{NO_PORT, Ports, Subnets};
-use super::packed::{BATCH, Batch, Found, Maps, Outcome, Packed, Places};
 use super::row::{Field, Row};
 use super::table::{RuleTable, Walk};
 use super::values::{Candidates, Column, NO_PROTO, NO_VLAN, Values};
 use super::{EngineConfig, Tables};
+use crate::engines::batch::packed::{BATCH, Batch, Found, Maps, Outcome, Packed, Places};
 use crate::packet::{Headers, Ip};
 
 /// What lookups need beside the tables: made from them, and made anew for what has changed.
 #[derive(Debug)]
-pub(super) struct Lookup {
+pub(in crate::engines) struct Lookup {
     subnets: Flattened<Subnets>,
     remote_ports: Flattened<Ports>,
     local_ports: Flattened<Ports>,
@@ -59,7 +59,7 @@ impl<T> Flattened<T> {
 
 /// A map that commands write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Map {
+pub(in crate::engines) enum Map {
     Subnets,
     RemotePorts,
     LocalPorts,

@@ -13,19 +13,19 @@ pub struct EntryId(u16);
 
 impl EntryId {
     /// By its place among the entries.
-    pub(super) fn at(place: u16) -> Self {
+    pub(in crate::engines) fn at(place: u16) -> Self {
         Self(place)
     }
 
     /// Its place among the entries.
-    pub(super) fn place(self) -> usize {
+    pub(in crate::engines) fn place(self) -> usize {
         usize::from(self.0)
     }
 }
 
 /// What a lookup wants of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hit {
+pub(in crate::engines) struct Hit {
     rx: Option<Verdict>,
     tx: Option<Verdict>,
     /// Its counter; id 0, which no counter has, if it has none.
@@ -56,7 +56,7 @@ struct Slot {
 
 /// The rows. There are fewer than 65,535 of them.
 #[derive(Debug, Clone)]
-pub(super) struct Index {
+pub(in crate::engines) struct Index {
     rows: Vec<Row>,
     hits: Vec<Hit>,
     /// Open addressing, a power of two, at most a quarter full.
@@ -192,7 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::row::Field;
+    use crate::engines::rules::row::Field;
 
     fn row(numbers: (u16, u16)) -> Row {
         let mut row = Row::default();

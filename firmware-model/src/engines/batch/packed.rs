@@ -17,21 +17,21 @@ use std::net::IpAddr;
 use nicfw::tables::{CounterId, MatchFields};
 use nicfw::terms::{Direction, Verdict};
 
-use super::flat::{NO_PORT, PortClass, Ports, Subnets};
 use super::heads::{Heads, Nobody};
-use super::index::EntryId;
-use super::row::{Field, Row};
-use super::table::RuleTable;
-use super::values::{Candidates, Column, NO_PROTO, Values};
-use super::{Decided, Decision};
+use crate::engines::rules::flat::{NO_PORT, PortClass, Ports, Subnets};
+use crate::engines::rules::index::EntryId;
+use crate::engines::rules::row::{Field, Row};
+use crate::engines::rules::table::RuleTable;
+use crate::engines::rules::values::{Candidates, Column, NO_PROTO, Values};
+use crate::engines::rules::{Decided, Decision};
 use crate::packet::Headers;
 
 /// Frames that go through a step together.
-pub(super) const BATCH: usize = 32;
+pub(in crate::engines) const BATCH: usize = 32;
 
 /// What one field of a frame adds: its bits of the key, and the combinations that know its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Mark {
+pub(in crate::engines) struct Mark {
     pub key: u64,
     pub candidates: Candidates,
 }
@@ -49,7 +49,7 @@ impl Mark {
 
 /// Frames of a batch with a local side that entries name, one behind the other, and what the later steps look at.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(in crate::engines) struct Batch {
     keys: [u64; BATCH],
     candidates: [Candidates; BATCH],
     remotes: [u32; BATCH],
@@ -69,7 +69,7 @@ pub(super) struct Batch {
 
 /// Places of frames.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Places {
+pub(in crate::engines) struct Places {
     places: [usize; BATCH],
     len: usize,
 }
@@ -214,7 +214,7 @@ impl Slot {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Packed {
+pub(in crate::engines) struct Packed {
     heads: Heads,
     layout: Layout,
     fields: MatchFields,
@@ -238,7 +238,7 @@ pub(super) struct Packed {
 
 /// The tables beside which frames are judged.
 #[derive(Clone, Copy)]
-pub(super) struct Maps<'a> {
+pub(in crate::engines) struct Maps<'a> {
     pub values: &'a Values,
     pub subnets: &'a Subnets,
     pub local_ports: &'a Ports,
@@ -246,10 +246,10 @@ pub(super) struct Maps<'a> {
 }
 
 /// What decides about a frame, if anything does.
-pub(super) type Found = Option<(EntryId, Verdict, CounterId)>;
+pub(in crate::engines) type Found = Option<(EntryId, Verdict, CounterId)>;
 
 /// Where what was found is written.
-pub(super) struct Outcome<'a> {
+pub(in crate::engines) struct Outcome<'a> {
     pub decisions: &'a mut [Decision],
     /// By counter.
     pub counts: &'a mut [u64],

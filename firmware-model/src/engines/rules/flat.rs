@@ -21,7 +21,7 @@ const SHIFT: u32 = 0xff;
 /// The subnet trie: 16 bits of the address choose a cell of the top, and eight bits each one of a block, which has no more
 /// cells than it takes to tell its addresses apart.
 #[derive(Debug, Clone)]
-pub(super) struct Subnets {
+pub(in crate::engines) struct Subnets {
     top: Vec<u32>,
     /// One for each number, and behind them those of the blocks.
     cells: Vec<u32>,
@@ -165,7 +165,7 @@ fn reverse_digits(addr: u32, digit: u32) -> u32 {
 
 /// What entries can tell about one port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct PortClass {
+pub(in crate::engines) struct PortClass {
     /// Number of the port itself.
     pub exact: u16,
     /// Number of its range's id.
@@ -175,11 +175,11 @@ pub(super) struct PortClass {
 }
 
 /// The port of a frame without ports.
-pub(super) const NO_PORT: u32 = 1 << 16;
+pub(in crate::engines) const NO_PORT: u32 = 1 << 16;
 
 /// All ports of one side: by port its class.
 #[derive(Debug, Clone)]
-pub(super) struct Ports {
+pub(in crate::engines) struct Ports {
     class: Vec<u16>,
     classes: Vec<PortClass>,
     exact: Field,
@@ -240,7 +240,7 @@ impl Ports {
 }
 
 /// Ports of one leaf.
-pub(super) type Leaf = (RangeInclusive<u16>, u16);
+pub(in crate::engines) type Leaf = (RangeInclusive<u16>, u16);
 
 #[cfg(test)]
 mod tests {

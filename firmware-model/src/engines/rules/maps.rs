@@ -11,7 +11,7 @@ const LEAF: u16 = 0xffff;
 
 /// The subnet trie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Trie {
+pub(in crate::engines) struct Trie {
     nodes: Vec<Option<Box<[u16]>>>,
 }
 
@@ -50,7 +50,7 @@ impl Trie {
 
 /// What a word of a node says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
+pub(in crate::engines) enum Word {
     /// A subnet id.
     Id(u16),
     /// The node with the next bits.
@@ -75,7 +75,7 @@ fn is_entry(sizes: &Sizes, word: u16) -> bool {
 
 /// One port-range tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct PortTree {
+pub(in crate::engines) struct PortTree {
     entries: Option<Box<[PortTreeEntry]>>,
 }
 

@@ -7,9 +7,9 @@ use nicfw::tables::{MatchFields, RuleKey};
 use nicfw::terms::MacAddr;
 
 use super::packed::Mark;
-use super::row::{Field, Row};
-use super::table::RuleTable;
-use super::values::{Candidates, Column, NO_VLAN, Values};
+use crate::engines::rules::row::{Field, Row};
+use crate::engines::rules::table::RuleTable;
+use crate::engines::rules::values::{Candidates, Column, NO_VLAN, Values};
 use crate::packet::{ETHER_IPV4, Headers};
 
 /// A local side: what no combination looks at is zero.
@@ -42,7 +42,7 @@ struct Head {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Heads {
+pub(in crate::engines) struct Heads {
     /// By number from 1.
     heads: Vec<Head>,
     /// By number of an address, and of a MAC: the head that was last added.
@@ -63,7 +63,7 @@ pub(super) struct Heads {
 
 /// What a frame is whose local side entries do not name as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nobody {
+pub(in crate::engines) enum Nobody {
     /// No entry names its address or its MAC, and nothing else makes a difference: see [`Heads::stranger`].
     Stranger,
     /// The first of these, but other fields make a difference.

@@ -62,7 +62,7 @@ pub struct ProbeLimit {
 }
 
 /// What limits the table and orders its lookups.
-pub(super) struct Rules<'a> {
+pub(in crate::engines) struct Rules<'a> {
     pub profile: &'a EngineProfile,
     pub probe: Option<ProbeLimit>,
     pub seed: u64,
@@ -106,7 +106,7 @@ impl Rules<'_> {
 
 /// How lookups go on: assumptions A9 and A10.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Walk {
+pub(in crate::engines) struct Walk {
     pub none_is_absent: bool,
     pub miss_goes_on: bool,
 }
@@ -119,7 +119,7 @@ struct Stored {
 }
 
 /// An entry of a combination that is looked up.
-pub(super) struct LookedUp<'a> {
+pub(in crate::engines) struct LookedUp<'a> {
     pub key: &'a RuleKey,
     pub row: &'a Row,
     pub hit: &'a Hit,
@@ -130,7 +130,7 @@ pub(super) struct LookedUp<'a> {
 
 /// The table.
 #[derive(Debug, Clone)]
-pub(super) struct RuleTable {
+pub(in crate::engines) struct RuleTable {
     values: Values,
     /// Entries, by [`EntryId`]; their rows are in the index.
     stored: Vec<Stored>,

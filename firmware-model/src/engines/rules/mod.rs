@@ -5,16 +5,16 @@
 //! into a verdict: the two sides check each other.
 
 mod counters;
-mod flat;
+pub(in crate::engines) mod flat;
 mod hash;
-mod heads;
-mod index;
+
+pub(in crate::engines) mod index;
 mod lookup;
 mod maps;
-mod packed;
-mod row;
-mod table;
-mod values;
+
+pub(in crate::engines) mod row;
+pub(in crate::engines) mod table;
+pub(in crate::engines) mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,13 +22,13 @@ use std::fmt;
 use nicfw::tables::{Action, Assumption, CounterId, EngineProfile, PortTreeEntry, RuleKey, Sizes, SubnetNode};
 use nicfw::terms::{Direction, Verdict};
 
+use crate::engines::batch::packed::{Batch, Outcome};
 use crate::packet::{ETHER_ARP, Headers};
 use counters::Counters;
 use hash::Fnv;
 pub use index::EntryId;
 use lookup::{Lookup, Map};
 use maps::{PortTree, Trie};
-use packed::{Batch, Outcome};
 pub use table::{Entry, ProbeLimit};
 use table::{RuleTable, Rules};
 

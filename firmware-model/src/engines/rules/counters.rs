@@ -7,7 +7,7 @@ use super::Refused;
 
 /// The counters that are allocated. What is counted stands beside them, so that counting asks nothing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Counters {
+pub(in crate::engines) struct Counters {
     /// By id, from 0, though none is given that number: how many entries use it, if it is allocated.
     users: Vec<Option<u32>>,
     /// Transmitted frames, by id.

@@ -8,7 +8,7 @@ const WORDS: usize = 4;
 
 /// A field's place in a row: what policies name most comes first, so that the last words are mostly zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(in crate::engines) enum Field {
     LocalIp,
     LocalMac,
     EtherType,
@@ -69,7 +69,7 @@ impl Field {
 
 /// One number a field, four to a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(super) struct Row([u64; WORDS]);
+pub(in crate::engines) struct Row([u64; WORDS]);
 
 impl Row {
     /// Ones in the places of these fields.

@@ -15,12 +15,12 @@ use super::hash::Fnv;
 use super::row::{Field, Row};
 
 /// No protocol: a value that no entry can name.
-pub(super) const NO_PROTO: u16 = 1 << 8;
+pub(in crate::engines) const NO_PROTO: u16 = 1 << 8;
 /// No tag: a value that no entry can name.
-pub(super) const NO_VLAN: u16 = u16::MAX;
+pub(in crate::engines) const NO_VLAN: u16 = u16::MAX;
 
 /// A set of combinations, by their place in the lookup order: the first is the lowest bit.
-pub(super) type Candidates = u64;
+pub(in crate::engines) type Candidates = u64;
 
 /// Values of at most 48 bits and their numbers: open addressing, at most an eighth full, so that the first slot mostly tells.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl Narrow {
 
 /// The values of one field.
 #[derive(Debug, Clone)]
-pub(super) struct Column {
+pub(in crate::engines) struct Column {
     /// Values of at most 16 bits: each one's number, once there is any.
     words: Vec<u16>,
     /// Those that have one, by their number from 1.
@@ -220,7 +220,7 @@ fn named(key: &RuleKey, field: Field) -> Option<Named> {
 
 /// All values that entries name, or named since the last clean-up.
 #[derive(Debug, Clone)]
-pub(super) struct Values {
+pub(in crate::engines) struct Values {
     columns: [Column; Field::COUNT],
 }
 
