@@ -7,6 +7,7 @@ use nicfw::tables::CounterId;
 use nicfw::terms::Direction;
 
 use crate::device::{Buffers, ModelCore, ModelFunction};
+use crate::engines::batch::BatchEngine;
 use crate::engines::rules::{Decision, Engine, EngineConfig, Judgement, Override, ProbeLimit, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mac::Port;
@@ -58,6 +59,8 @@ impl ModelConfig {
 /// All state of an adapter.
 pub(crate) struct State {
     pub mc: Mc,
+    /// Judges many frames by the engine of `mc`.
+    pub batch: BatchEngine,
     /// Where frames go that leave by a wire.
     pub wires: BTreeMap<u32, Wire>,
     /// Memory of the functions that drivers in this process have, by their numbers.
@@ -104,7 +107,8 @@ impl Model {
             offline: Offline::No,
         };
         let (wires, buffers, watched) = (BTreeMap::new(), BTreeMap::new(), Watched::default());
-        Self { shared: Arc::new(Mutex::new(State { mc, wires, buffers, watched })) }
+        let batch = BatchEngine::new();
+        Self { shared: Arc::new(Mutex::new(State { mc, batch, wires, buffers, watched })) }
     }
 
     /// A function for a driver, by its number in [`ModelConfig::functions`]; a number that none has is a function that is
@@ -169,12 +173,10 @@ impl Model {
     }
 
     /// Judges frames in one direction at a physical port, as [`Self::judge`] does each, and counts them: see
-    /// [`Engine::judge_all`].
-    ///
-    /// # Panics
-    /// On fewer decisions than frames.
+    /// [`BatchEngine::judge_all`].
     pub fn judge_all(&self, frames: &[Headers], direction: Direction, physical_port: u32, decisions: &mut [Decision]) {
-        lock(&self.shared).mc.engine.judge_all(frames, direction, physical_port, decisions);
+        let State { mc, batch, .. } = &mut *lock(&self.shared);
+        batch.judge_all(&mut mc.engine, frames, direction, physical_port, decisions);
     }
 
     /// A decision of [`Self::judge_all`] in full, until a command changes the tables.

@@ -11,6 +11,7 @@ use nicfw::tables::{
     PortTreeEntry, RuleKey, Side, Sizes, SubnetId, SubnetMap,
 };
 use nicfw::terms::{Direction, Flow, Packet, Verdict};
+use nicfw_model::engines::batch::BatchEngine;
 use nicfw_model::engines::rules::{By, Decided, Decision, Engine, EngineConfig, Entry, Snapshot};
 use nicfw_model::packet::{Headers, parse};
 use proptest::prelude::*;
@@ -256,7 +257,7 @@ fn image(tables: &Snapshot, maps: &Maps, sizes: &Sizes) -> Image {
 
 /// All readings of the tables agree about these packets. `maps` where they are what the tables hold.
 fn agree(
-    engine: &mut Engine,
+    (engine, batch): (&mut Engine, &mut BatchEngine),
     maps: Option<&Maps>,
     order: &[MatchFields],
     packets: &[(Packet, Shape)],
@@ -264,13 +265,13 @@ fn agree(
     let (tables, config) = (engine.snapshot(), engine.config().clone());
     let headers: Vec<Headers> = packets.iter().map(|(packet, shape)| parse(&frame(packet, *shape)).unwrap()).collect();
     for direction in [Direction::Rx, Direction::Tx] {
-        let mut batch = vec![Decision { verdict: Verdict::Deny, by: Decided::Override }; headers.len()];
-        engine.judge_all(&headers, direction, PORT, &mut batch);
+        let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::Override }; headers.len()];
+        batch.judge_all(engine, &headers, direction, PORT, &mut decisions);
         let flows: Vec<Flow> = packets.iter().map(|(packet, _)| packet.judged(direction, PORT)).collect();
         let by_image = maps.filter(|_| config.profile.opposite.is_empty());
         let by_image = by_image.map(|maps| image(&tables, maps, &config.sizes).judge_all(&flows, &config.profile, 0));
         for (at, (packet, _)) in packets.iter().enumerate() {
-            let judgement = engine.judgement(batch[at]);
+            let judgement = engine.judgement(decisions[at]);
             prop_assert_eq!(judgement, engine.judge(&headers[at], direction, PORT), "alone: {:?}", packet);
             let entry = match judgement.by {
                 By::Entry(key) => Some(key),
@@ -301,7 +302,7 @@ proptest! {
         let mut config = EngineConfig::profile0();
         config.profile.order = LookupOrder::Ranked(order.clone());
         config.profile.opposite = opposite;
-        let mut engine = Engine::new(config.clone());
+        let (mut engine, mut batch) = (Engine::new(config.clone()), BatchEngine::new());
         write_maps(&mut engine, &first, &config.sizes);
         let (mut maps, mut committed) = (Some(first), None);
         for change in changes {
@@ -330,8 +331,8 @@ proptest! {
                     maps = committed.clone();
                 }
             }
-            agree(&mut engine, maps.as_ref(), &order, packets.get(..5).unwrap_or(&packets))?;
+            agree((&mut engine, &mut batch), maps.as_ref(), &order, packets.get(..5).unwrap_or(&packets))?;
         }
-        agree(&mut engine, maps.as_ref(), &order, &packets)?;
+        agree((&mut engine, &mut batch), maps.as_ref(), &order, &packets)?;
     }
 }

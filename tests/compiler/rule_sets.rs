@@ -18,6 +18,7 @@ use nicfw::policy::import::{Format, Settings, import};
 use nicfw::policy::{Binding, Document, Policy, SharedList};
 use nicfw::tables::{CompileError, Compiled, LookupOrder, MatchFields, Table, Target};
 use nicfw::terms::{Direction, Flow, IpFlow, MacAddr, Ports, Verdict};
+use nicfw_model::engines::batch::BatchEngine;
 use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::Headers;
 
@@ -255,6 +256,7 @@ impl Tally {
     fn compare(&mut self, set: &Set, compiled: &Compiled, containers: &[&Container]) {
         let is_loaded = compiled.image().rules.len() <= MODEL;
         let mut engine = is_loaded.then(|| engine(compiled.image(), compiled.target(), 0));
+        let mut batch = BatchEngine::new();
         self.entries = self.entries.max(compiled.image().rules.len());
         for direction in [Direction::Rx, Direction::Tx] {
             let is_about = |probe: &&Probe| containers.iter().any(|of| of.ip == probe.local(direction));
@@ -264,7 +266,7 @@ impl Tally {
             let judged = compiled.image().judge_all(&flows, &compiled.target().profile, 0);
             let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::NoMatch }; frames.len()];
             if let Some(engine) = &mut engine {
-                engine.judge_all(&frames, direction, 0, &mut decisions);
+                batch.judge_all(engine, &frames, direction, 0, &mut decisions);
             }
             for (at, (probe, flow)) in probes.into_iter().zip(&flows).enumerate() {
                 let expected = probe.expected();

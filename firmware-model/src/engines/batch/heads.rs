@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use nicfw::tables::{MatchFields, RuleKey};
 use nicfw::terms::MacAddr;
 
-use super::packed::Mark;
+use super::mark::Mark;
 use crate::engines::rules::row::{Field, Row};
 use crate::engines::rules::table::RuleTable;
 use crate::engines::rules::values::{Candidates, Column, NO_VLAN, Values};
@@ -42,7 +42,7 @@ struct Head {
 
 /// All of them.
 #[derive(Debug)]
-pub(in crate::engines) struct Heads {
+pub(super) struct Heads {
     /// By number from 1.
     heads: Vec<Head>,
     /// By number of an address, and of a MAC: the head that was last added.
@@ -54,21 +54,22 @@ pub(in crate::engines) struct Heads {
     /// Of tags.
     vlan_mask: u32,
     /// The number of the head that shows an address and a MAC that no entry names; 0 for none.
-    nobody: u16,
+    unnamed: u16,
     /// What it shows beside them.
     untagged: (u64, u32),
     /// That head's candidates look at nothing but the local side and the physical port.
-    strange: bool,
+    is_simple: bool,
 }
 
 /// What a frame is whose local side entries do not name as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engines) enum Nobody {
-    /// No entry names its address or its MAC, and nothing else makes a difference: see [`Heads::stranger`].
-    Stranger,
-    /// The first of these, but other fields make a difference.
+pub(super) enum Unnamed {
+    /// No entry names its address or its MAC, and nothing else makes a difference: see [`Heads::unnamed_head`].
+    Simple,
+    /// No entry names its address or its MAC, but other fields make a difference.
     Head(Mark),
-    Somebody,
+    /// Entries name its address or its MAC, or it shows something else beside them than the unnamed head.
+    NamedInPart,
 }
 
 impl Heads {
@@ -84,9 +85,9 @@ impl Heads {
             slots: vec![Slot::default(); 2],
             mac_mask: 0,
             vlan_mask: 0,
-            nobody: 0,
+            unnamed: 0,
             untagged: (0, 0),
-            strange: false,
+            is_simple: false,
         }
     }
 
@@ -111,7 +112,7 @@ impl Heads {
         let shown = Shown { mac, ip: 0, vlans };
         let [_, _, ether_types, outer, inner] = columns;
         let numbers = [0, 0, ether_types.word(ETHER_IPV4), outer.word(NO_VLAN), inner.word(NO_VLAN)];
-        heads.nobody = u16::try_from(heads.heads.len() + 1).unwrap_or(0);
+        heads.unnamed = u16::try_from(heads.heads.len() + 1).unwrap_or(0);
         heads.heads.push(Head { numbers, shown, candidates: 0, next: [0; 2] });
         heads
     }
@@ -179,12 +180,12 @@ impl Heads {
 
     /// Makes the heads known to [`Self::get`]. `beyond` are the combinations that look at more than a local side.
     pub fn settle(&mut self, beyond: Candidates) {
-        self.strange = self.stranger().candidates & beyond == 0;
+        self.is_simple = self.unnamed_head().candidates & beyond == 0;
         let size = (self.heads.len() * 4).next_power_of_two().max(2);
         self.slots.clear();
         self.slots.resize(size, Slot::default());
         for (number, head) in (1..).zip(&self.heads) {
-            if number == u64::from(self.nobody) {
+            if number == u64::from(self.unnamed) {
                 continue;
             }
             let mut at = self.home(head.shown.ip);
@@ -216,9 +217,7 @@ impl Heads {
             at = (at + 1) & (self.slots.len() - 1);
         }
     }
-}
 
-impl Heads {
     /// MAC, ether type and tags of a frame, as far as combinations look at them.
     #[inline]
     fn beside(&self, headers: &Headers, mac: MacAddr) -> (u64, u32) {
@@ -232,20 +231,20 @@ impl Heads {
     }
 
     /// The head of frames whose address and MAC no entry names.
-    pub fn stranger(&self) -> Mark {
-        let head = usize::from(self.nobody).checked_sub(1).map(|at| &self.heads[at]);
-        head.map_or(Mark::default(), |head| Mark { key: self.nobody.into(), candidates: head.candidates })
+    pub fn unnamed_head(&self) -> Mark {
+        let head = usize::from(self.unnamed).checked_sub(1).map(|at| &self.heads[at]);
+        head.map_or(Mark::default(), |head| Mark { key: self.unnamed.into(), candidates: head.candidates })
     }
 
     /// What a frame is of which [`Self::get`] knows nothing.
     #[inline(never)]
-    pub fn nobody(&self, values: &Values, headers: &Headers, mac: MacAddr, ip: u32) -> Nobody {
-        let shown = self.nobody != 0 && self.beside(headers, MacAddr([0; 6])) == self.untagged;
+    pub fn unnamed(&self, values: &Values, headers: &Headers, mac: MacAddr, ip: u32) -> Unnamed {
+        let shown = self.unnamed != 0 && self.beside(headers, MacAddr([0; 6])) == self.untagged;
         let named = values.column(Field::LocalIp).v4(ip) | values.column(Field::LocalMac).mac(mac) != 0;
         match shown && !named {
-            true if self.strange => Nobody::Stranger,
-            true => Nobody::Head(self.stranger()),
-            false => Nobody::Somebody,
+            true if self.is_simple => Unnamed::Simple,
+            true => Unnamed::Head(self.unnamed_head()),
+            false => Unnamed::NamedInPart,
         }
     }
 }

@@ -17,110 +17,33 @@ use std::net::IpAddr;
 use nicfw::tables::{CounterId, MatchFields};
 use nicfw::terms::{Direction, Verdict};
 
-use super::heads::{Heads, Nobody};
+use super::frames::{BATCH, Batch};
+use super::heads::{Heads, Unnamed};
+use super::mark::Mark;
 use crate::engines::rules::flat::{NO_PORT, PortClass, Ports, Subnets};
-use crate::engines::rules::index::EntryId;
+use crate::engines::rules::pass::{Found, Pass, count};
 use crate::engines::rules::row::{Field, Row};
 use crate::engines::rules::table::RuleTable;
 use crate::engines::rules::values::{Candidates, Column, NO_PROTO, Values};
-use crate::engines::rules::{Decided, Decision};
+use crate::engines::rules::{Decision, EntryId};
 use crate::packet::Headers;
 
-/// Frames that go through a step together.
-pub(in crate::engines) const BATCH: usize = 32;
-
-/// What one field of a frame adds: its bits of the key, and the combinations that know its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::engines) struct Mark {
-    pub key: u64,
-    pub candidates: Candidates,
+/// Where what was found is written.
+struct Outcome<'a> {
+    decisions: &'a mut [Decision],
+    /// By counter.
+    counts: &'a mut [u64],
+    /// Where nothing was found.
+    no_match: Verdict,
 }
 
-impl Mark {
-    /// A field that makes no difference.
-    const ANY: Self = Self { key: 0, candidates: Candidates::MAX };
-
+impl Outcome<'_> {
+    /// Writes what decides about a frame, and counts it.
     #[inline]
-    fn meet(&mut self, other: Self) {
-        self.key |= other.key;
-        self.candidates &= other.candidates;
-    }
-}
-
-/// Frames of a batch with a local side that entries name, one behind the other, and what the later steps look at.
-#[derive(Debug)]
-pub(in crate::engines) struct Batch {
-    keys: [u64; BATCH],
-    candidates: [Candidates; BATCH],
-    remotes: [u32; BATCH],
-    /// Or [`NO_PORT`].
-    local_ports: [u32; BATCH],
-    remote_ports: [u32; BATCH],
-    /// Or [`NO_PROTO`].
-    protos: [u16; BATCH],
-    /// Where they stand.
-    places: [usize; BATCH],
-    len: usize,
-    /// Where the frames stand of which neither address nor MAC nor anything else makes a difference.
-    strangers: Places,
-    /// Where those stand that are not judged here.
-    pub others: Places,
-}
-
-/// Places of frames.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engines) struct Places {
-    places: [usize; BATCH],
-    len: usize,
-}
-
-impl Places {
-    const NONE: Self = Self { places: [0; BATCH], len: 0 };
-    /// Those of a whole batch.
-    pub const ALL: Self = {
-        let mut all = Self::NONE;
-        while all.len < BATCH {
-            all.places[all.len] = all.len;
-            all.len += 1;
-        }
-        all
-    };
-
-    #[inline]
-    fn push(&mut self, place: usize) {
-        self.places[self.len & (BATCH - 1)] = place;
-        self.len += 1;
-    }
-
-    #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = usize> {
-        self.places.iter().take(self.len).copied()
-    }
-}
-
-impl Batch {
-    pub fn new() -> Self {
-        Self {
-            keys: [0; BATCH],
-            candidates: [0; BATCH],
-            remotes: [0; BATCH],
-            local_ports: [0; BATCH],
-            remote_ports: [0; BATCH],
-            protos: [0; BATCH],
-            places: [0; BATCH],
-            len: 0,
-            strangers: Places::NONE,
-            others: Places::NONE,
-        }
-    }
-
-    /// Adds to each frame what one of its fields tells.
-    #[inline]
-    fn meet(&mut self, mark: impl Fn(&Self, usize) -> Mark) {
-        for at in 0..self.len.min(BATCH) {
-            let mark = mark(self, at);
-            self.keys[at] |= mark.key;
-            self.candidates[at] &= mark.candidates;
+    fn put(&mut self, at: usize, found: Found) {
+        let decided = count(self.counts, self.no_match, found);
+        if let Some(decision) = self.decisions.get_mut(at) {
+            *decision = decided;
         }
     }
 }
@@ -214,7 +137,7 @@ impl Slot {
 
 /// See the module.
 #[derive(Debug)]
-pub(in crate::engines) struct Packed {
+pub(super) struct Packed {
     heads: Heads,
     layout: Layout,
     fields: MatchFields,
@@ -236,46 +159,6 @@ pub(in crate::engines) struct Packed {
     slots: Vec<Slot>,
 }
 
-/// The tables beside which frames are judged.
-#[derive(Clone, Copy)]
-pub(in crate::engines) struct Maps<'a> {
-    pub values: &'a Values,
-    pub subnets: &'a Subnets,
-    pub local_ports: &'a Ports,
-    pub remote_ports: &'a Ports,
-}
-
-/// What decides about a frame, if anything does.
-pub(in crate::engines) type Found = Option<(EntryId, Verdict, CounterId)>;
-
-/// Where what was found is written.
-pub(in crate::engines) struct Outcome<'a> {
-    pub decisions: &'a mut [Decision],
-    /// By counter.
-    pub counts: &'a mut [u64],
-    /// Where nothing was found.
-    pub no_match: Verdict,
-}
-
-impl Outcome<'_> {
-    /// Writes what decides about a frame, and counts it.
-    #[inline]
-    pub fn put(&mut self, at: usize, found: Found) {
-        let (verdict, by) = match found {
-            Some((id, verdict, counter)) => {
-                if let Some(count) = self.counts.get_mut(counter.0 as usize) {
-                    *count = count.wrapping_add(1);
-                }
-                (verdict, Decided::Entry(id))
-            }
-            None => (self.no_match, Decided::NoMatch),
-        };
-        if let Some(decision) = self.decisions.get_mut(at) {
-            *decision = Decision { verdict, by };
-        }
-    }
-}
-
 impl Packed {
     pub fn new() -> Self {
         Self {
@@ -294,10 +177,11 @@ impl Packed {
     }
 
     /// Made anew from the tables.
-    pub fn refresh(&mut self, rules: &RuleTable, maps: &Maps<'_>) {
+    pub fn refresh(&mut self, pass: &Pass<'_>) {
+        let (rules, values) = (pass.rules, pass.rules.values());
         self.fields = rules.fields();
         self.heads = Heads::new(rules, self.fields);
-        match Layout::new(self.heads.len() + 1, self.fields, maps.values) {
+        match Layout::new(self.heads.len() + 1, self.fields, values) {
             Some(layout) if self.heads.len() > 0 => self.layout = layout,
             _ => return self.heads = Heads::none(),
         }
@@ -305,19 +189,19 @@ impl Packed {
             return self.heads = Heads::none();
         }
         let layout = &self.layout;
-        let proto = maps.values.column(Field::IpProto);
+        let proto = values.column(Field::IpProto);
         refill(&mut self.protos, (0..=NO_PROTO).map(|value| layout.mark(Field::IpProto, proto, proto.word(value))));
         for (marks, field) in [
             (&mut self.remote_ips, Field::RemoteIp),
             (&mut self.subnets, Field::RemoteSubnet),
             (&mut self.remote_macs, Field::RemoteMac),
         ] {
-            let column = maps.values.column(field);
+            let column = values.column(field);
             refill(marks, (0..).take(column.len()).map(|number| layout.mark(field, column, number)));
         }
         for (marks, ports, exact, range) in [
-            (&mut self.local_ports, maps.local_ports, Field::LocalPort, Field::LocalPortrange),
-            (&mut self.remote_ports, maps.remote_ports, Field::RemotePort, Field::RemotePortrange),
+            (&mut self.local_ports, pass.lookup.local_ports(), Field::LocalPort, Field::LocalPortrange),
+            (&mut self.remote_ports, pass.lookup.remote_ports(), Field::RemotePort, Field::RemotePortrange),
         ] {
             let looked_at = self.fields.intersects(exact.bit() | range.bit());
             let mark = |class: &PortClass| match looked_at {
@@ -384,39 +268,40 @@ impl Packed {
     #[inline(never)]
     pub fn decide<const LOCAL_IS_DESTINATION: bool>(
         &self,
-        maps: &Maps<'_>,
+        pass: &mut Pass<'_>,
         frames: &[Headers],
-        (direction, physical_port): (Direction, u32),
         batch: &mut Batch,
-        outcome: &mut Outcome<'_>,
+        decisions: &mut [Decision],
     ) {
-        (batch.strangers.len, batch.others.len) = (0, 0);
-        look::<LOCAL_IS_DESTINATION>(&self.heads, maps.values, frames, batch);
+        let (values, lookup) = (pass.rules.values(), pass.lookup);
+        look::<LOCAL_IS_DESTINATION>(&self.heads, values, frames, batch);
         let looks_at = |fields: MatchFields| self.fields.intersects(fields);
-        by_proto_and_port(batch, &self.protos, maps.local_ports, &self.local_ports);
+        by_proto_and_port(batch, &self.protos, lookup.local_ports(), &self.local_ports);
         if looks_at(MatchFields::REMOTE_SUBNET_ID) {
-            by_subnet(batch, maps.subnets, &self.subnets);
+            by_subnet(batch, lookup.subnets(), &self.subnets);
         }
         if looks_at(MatchFields::REMOTE_IP) {
-            by_address(batch, maps.values.column(Field::RemoteIp), &self.remote_ips);
+            by_address(batch, values.column(Field::RemoteIp), &self.remote_ips);
         }
         if looks_at(MatchFields::REMOTE_PORT | MatchFields::REMOTE_PORTRANGE_ID) {
-            by_remote_port(batch, maps.remote_ports, &self.remote_ports);
+            by_remote_port(batch, lookup.remote_ports(), &self.remote_ports);
         }
         if looks_at(MatchFields::REMOTE_MAC) {
-            let column = maps.values.column(Field::RemoteMac);
+            let column = values.column(Field::RemoteMac);
             by_mac::<LOCAL_IS_DESTINATION>(batch, frames, column, &self.remote_macs);
         }
-        let mut stranger = self.heads.stranger();
+        let mut unnamed = self.heads.unnamed_head();
         if looks_at(MatchFields::PHYSICAL_PORT) {
-            let column = maps.values.column(Field::PhysicalPort);
-            let here = self.layout.mark(Field::PhysicalPort, column, column.port(physical_port));
+            let column = values.column(Field::PhysicalPort);
+            let here = self.layout.mark(Field::PhysicalPort, column, column.port(pass.physical_port));
             batch.meet(|_, _| here);
-            stranger.meet(here);
+            unnamed.meet(here);
         }
-        self.settle(batch, direction, outcome);
-        if batch.strangers.len > 0 {
-            self.settle_strangers(batch, stranger, direction, outcome);
+        let direction = pass.direction;
+        let mut outcome = Outcome { decisions, counts: &mut *pass.counts, no_match: pass.no_match };
+        self.settle(batch, direction, &mut outcome);
+        if !batch.simple.is_empty() {
+            self.settle_simple(batch, unnamed, direction, &mut outcome);
         }
     }
 
@@ -429,11 +314,11 @@ impl Packed {
         }
     }
 
-    /// Looks up what all strangers meet.
+    /// Looks up what all simple frames meet.
     #[inline(never)]
-    fn settle_strangers(&self, batch: &Batch, mark: Mark, direction: Direction, outcome: &mut Outcome<'_>) {
+    fn settle_simple(&self, batch: &Batch, mark: Mark, direction: Direction, outcome: &mut Outcome<'_>) {
         let found = self.first(mark, direction);
-        batch.strangers.iter().for_each(|place| outcome.put(place, found));
+        batch.simple.iter().for_each(|place| outcome.put(place, found));
     }
 
     /// The first entry with a verdict, in lookup order.
@@ -475,9 +360,10 @@ impl Packed {
     }
 }
 
-/// Collects the frames with a local side that entries name, the strangers and the others.
+/// Collects the frames with a local side that entries name, the simple ones and the others.
 #[inline(never)]
 fn look<const LOCAL_IS_DESTINATION: bool>(heads: &Heads, values: &Values, frames: &[Headers], batch: &mut Batch) {
+    batch.clear();
     let mut len = 0;
     for (place, headers) in frames.iter().enumerate() {
         let Some(ip) = &headers.ip else {
@@ -492,13 +378,13 @@ fn look<const LOCAL_IS_DESTINATION: bool>(heads: &Heads, values: &Values, frames
             if LOCAL_IS_DESTINATION { ((headers.dst_mac, dst), src) } else { ((headers.src_mac, src), dst) };
         let mark = match heads.get(headers, mac, local.to_bits()) {
             Some(mark) => mark,
-            None => match heads.nobody(values, headers, mac, local.to_bits()) {
-                Nobody::Stranger => {
-                    batch.strangers.push(place);
+            None => match heads.unnamed(values, headers, mac, local.to_bits()) {
+                Unnamed::Simple => {
+                    batch.simple.push(place);
                     continue;
                 }
-                Nobody::Head(mark) => mark,
-                Nobody::Somebody => {
+                Unnamed::Head(mark) => mark,
+                Unnamed::NamedInPart => {
                     batch.others.push(place);
                     continue;
                 }

@@ -3,11 +3,11 @@
 use nicfw::tables::CounterId;
 use nicfw::terms::Direction;
 
-use super::Refused;
+use super::refused::Refused;
 
 /// The counters that are allocated. What is counted stands beside them, so that counting asks nothing.
 #[derive(Debug, Clone, Default)]
-pub(in crate::engines) struct Counters {
+pub(super) struct Counters {
     /// By id, from 0, though none is given that number: how many entries use it, if it is allocated.
     users: Vec<Option<u32>>,
     /// Transmitted frames, by id.

@@ -3,8 +3,6 @@
 //!
 //! Made from the words of `maps.rs` when a frame is to be judged after a map has changed.
 
-use std::ops::RangeInclusive;
-
 use nicfw::tables::{Assumption, EngineProfile, Sizes};
 
 use super::maps::{PortTree, Trie, Word};
@@ -70,7 +68,7 @@ impl Subnets {
     }
 
     /// A trie as it was written.
-    pub fn new(trie: &Trie, values: &Values, profile: &EngineProfile, sizes: &Sizes) -> Self {
+    pub(super) fn new(trie: &Trie, values: &Values, profile: &EngineProfile, sizes: &Sizes) -> Self {
         let mut flat = Self::none();
         let Some(digit) = Trie::digit(sizes) else { return flat };
         flat.reversed = (!profile.holds(Assumption::TrieMsbFirst)).then_some(digit);
@@ -193,7 +191,7 @@ impl Ports {
     }
 
     /// A tree as it was written, and the ports that entries name beside it.
-    pub fn map(&mut self, tree: &PortTree, values: &Values, profile: &EngineProfile) {
+    pub(super) fn map(&mut self, tree: &PortTree, values: &Values, profile: &EngineProfile) {
         self.class.clear();
         self.class.resize(1 << 16, 0);
         let class = |range| PortClass { range, ..PortClass::default() };
@@ -238,9 +236,6 @@ impl Ports {
         &self.classes
     }
 }
-
-/// Ports of one leaf.
-pub(in crate::engines) type Leaf = (RangeInclusive<u16>, u16);
 
 #[cfg(test)]
 mod tests {

@@ -4,24 +4,8 @@
 use nicfw::tables::CounterId;
 use nicfw::terms::{Direction, Verdict};
 
+use super::entry::{Entry, EntryId};
 use super::row::Row;
-use super::table::Entry;
-
-/// Names an entry until the table changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EntryId(u16);
-
-impl EntryId {
-    /// By its place among the entries.
-    pub(in crate::engines) fn at(place: u16) -> Self {
-        Self(place)
-    }
-
-    /// Its place among the entries.
-    pub(in crate::engines) fn place(self) -> usize {
-        usize::from(self.0)
-    }
-}
 
 /// What a lookup wants of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +82,7 @@ impl Index {
             if (slot.tag == tag) | (slot.place == 0) {
                 let place = slot.place.checked_sub(1)?;
                 if self.rows.get(usize::from(place)).is_some_and(|known| known.is(row)) {
-                    return Some(EntryId(place));
+                    return Some(EntryId::at(place));
                 }
             }
             at = self.wrapped(at + 1);
@@ -143,7 +127,7 @@ impl Index {
         }
         self.slots[hole] = Slot::default();
         if let Some(last) = self.slot_of(self.rows.len() - 1) {
-            self.slots[last].place = id.0 + 1;
+            self.slots[last].place = id.number();
         }
         self.rows.swap_remove(id.place());
         self.hits.swap_remove(id.place());

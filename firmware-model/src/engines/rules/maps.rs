@@ -1,17 +1,21 @@
 //! The maps that turn a remote address or a port into an id, as the commands wrote them: words. `flat.rs` makes of them what
 //! frames are judged by.
 
+use std::ops::RangeInclusive;
+
 use nicfw::tables::{Assumption, EngineProfile, PortTreeEntry, Sizes};
 
-use super::Refused;
-use super::flat::Leaf;
+use super::refused::Refused;
 
 /// BRANCH_KEY of a leaf.
 const LEAF: u16 = 0xffff;
 
+/// Ports of one leaf.
+pub(super) type Leaf = (RangeInclusive<u16>, u16);
+
 /// The subnet trie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::engines) struct Trie {
+pub(super) struct Trie {
     nodes: Vec<Option<Box<[u16]>>>,
 }
 
@@ -50,7 +54,7 @@ impl Trie {
 
 /// What a word of a node says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engines) enum Word {
+pub(super) enum Word {
     /// A subnet id.
     Id(u16),
     /// The node with the next bits.
@@ -75,7 +79,7 @@ fn is_entry(sizes: &Sizes, word: u16) -> bool {
 
 /// One port-range tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::engines) struct PortTree {
+pub(super) struct PortTree {
     entries: Option<Box<[PortTreeEntry]>>,
 }
 

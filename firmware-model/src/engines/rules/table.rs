@@ -5,12 +5,14 @@
 
 use std::collections::HashMap;
 
-use nicfw::tables::{Action, Assumption, CounterId, EngineProfile, LookupOrder, MatchFields, RuleKey};
+use nicfw::tables::{Action, Assumption, CounterId, LookupOrder, MatchFields, RuleKey};
 use nicfw::terms::{Direction, Verdict};
 
-use super::Refused;
+use super::config::{EngineConfig, ProbeLimit};
+use super::entry::{Entry, EntryId};
 use super::hash::Fnv;
-use super::index::{EntryId, Hit, Index};
+use super::index::{Hit, Index};
+use super::refused::Refused;
 use super::row::{Field, Row};
 use super::values::{Candidates, Values};
 
@@ -19,19 +21,6 @@ use super::values::{Candidates, Values};
 pub const MOST_ENTRIES: usize = 16_000;
 /// Combinations that the model takes: one bit each.
 pub const MOST_COMBINATIONS: usize = 64;
-
-/// One entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// What it does to received frames.
-    pub rx: Action,
-    /// What it does to transmitted frames.
-    pub tx: Action,
-    /// Its counter pair.
-    pub counter: Option<CounterId>,
-    /// Number of the function that wrote it last.
-    pub writer: usize,
-}
 
 /// Where a combination stands in the lookup order: smaller is earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,56 +41,42 @@ struct Combination {
     entries: u32,
 }
 
-/// How the hash behind the table gives up: at most so many entries in one bucket of so many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProbeLimit {
-    /// Number of buckets.
-    pub buckets: u64,
-    /// Entries that one bucket takes.
-    pub depth: u32,
+/// Where a combination stands, by what is assumed.
+fn rank(config: &EngineConfig, fields: MatchFields) -> Rank {
+    let shuffled = Fnv::new().u64(config.seed).u64(fields.bits().into()).finish();
+    let base = MatchFields::BASE.contains(fields);
+    if base && !config.profile.holds(Assumption::BaseRanksLowest) {
+        return Rank::BaseFirst(shuffled);
+    }
+    match &config.profile.order {
+        LookupOrder::Unordered if base => Rank::Base(shuffled),
+        LookupOrder::Unordered => Rank::Above(shuffled),
+        LookupOrder::Ranked(list) => match list.iter().position(|ranked| *ranked == fields) {
+            Some(at) => Rank::Above(at.try_into().unwrap_or(u64::MAX)),
+            None if base => Rank::Base(shuffled),
+            None => Rank::Never,
+        },
+    }
 }
 
-/// What limits the table and orders its lookups.
-pub(in crate::engines) struct Rules<'a> {
-    pub profile: &'a EngineProfile,
-    pub probe: Option<ProbeLimit>,
-    pub seed: u64,
+/// The hash bucket of a key.
+fn bucket(config: &EngineConfig, probe: ProbeLimit, key: &RuleKey) -> u64 {
+    use std::hash::Hash;
+    let mut hash = Fnv::new().u64(config.seed);
+    key.hash(&mut hash);
+    hash.finish() % probe.buckets.max(1)
 }
 
-impl Rules<'_> {
-    fn rank(&self, fields: MatchFields) -> Rank {
-        let shuffled = Fnv::new().u64(self.seed).u64(fields.bits().into()).finish();
-        let base = MatchFields::BASE.contains(fields);
-        if base && !self.profile.holds(Assumption::BaseRanksLowest) {
-            return Rank::BaseFirst(shuffled);
-        }
-        match &self.profile.order {
-            LookupOrder::Unordered if base => Rank::Base(shuffled),
-            LookupOrder::Unordered => Rank::Above(shuffled),
-            LookupOrder::Ranked(list) => match list.iter().position(|ranked| *ranked == fields) {
-                Some(at) => Rank::Above(at.try_into().unwrap_or(u64::MAX)),
-                None if base => Rank::Base(shuffled),
-                None => Rank::Never,
-            },
-        }
-    }
+/// Entries that the table takes.
+fn capacity(config: &EngineConfig) -> usize {
+    let all = usize::try_from(config.profile.rules).unwrap_or(usize::MAX);
+    let all = if config.profile.holds(Assumption::TableSizes) { all } else { all / 2 };
+    all.min(MOST_ENTRIES)
+}
 
-    fn bucket(&self, probe: ProbeLimit, key: &RuleKey) -> u64 {
-        use std::hash::Hash;
-        let mut hash = Fnv::new().u64(self.seed);
-        key.hash(&mut hash);
-        hash.finish() % probe.buckets.max(1)
-    }
-
-    fn capacity(&self) -> usize {
-        let all = usize::try_from(self.profile.rules).unwrap_or(usize::MAX);
-        let all = if self.profile.holds(Assumption::TableSizes) { all } else { all / 2 };
-        all.min(MOST_ENTRIES)
-    }
-
-    fn combinations(&self) -> usize {
-        usize::try_from(self.profile.combinations).unwrap_or(usize::MAX).min(MOST_COMBINATIONS)
-    }
+/// Combinations that the table takes.
+fn combinations(config: &EngineConfig) -> usize {
+    usize::try_from(config.profile.combinations).unwrap_or(usize::MAX).min(MOST_COMBINATIONS)
 }
 
 /// How lookups go on: assumptions A9 and A10.
@@ -169,10 +144,10 @@ impl RuleTable {
     }
 
     /// Counts the entries of each hash bucket anew, after a change of the limits.
-    pub fn recount(&mut self, rules: &Rules<'_>) {
+    pub fn recount(&mut self, config: &EngineConfig) {
         self.buckets.clear();
-        let Some(probe) = rules.probe else { return };
-        let buckets: Vec<u64> = self.iter().map(|(key, _)| rules.bucket(probe, key)).collect();
+        let Some(probe) = config.probe_limit else { return };
+        let buckets: Vec<u64> = self.iter().map(|(key, _)| bucket(config, probe, key)).collect();
         buckets.into_iter().for_each(|bucket| *self.buckets.entry(bucket).or_default() += 1);
     }
 
@@ -231,16 +206,16 @@ impl RuleTable {
     }
 
     /// Writes the entry of a key; an entry without an action is freed.
-    pub fn set(&mut self, rules: &Rules<'_>, key: RuleKey, entry: Entry) -> Result<(), Refused> {
+    pub fn set(&mut self, config: &EngineConfig, key: RuleKey, entry: Entry) -> Result<(), Refused> {
         let known = self.find(&key);
         if entry.rx == Action::None && entry.tx == Action::None {
             if let Some(id) = known {
-                self.free(rules, id);
+                self.free(config, id);
             }
             return Ok(());
         }
         if let Some((id, stored)) = known.and_then(|id| Some((id, self.stored.get_mut(id.place())?))) {
-            if !rules.profile.holds(Assumption::SetReplaces) {
+            if !config.profile.holds(Assumption::SetReplaces) {
                 return Err(Refused::Exists);
             }
             stored.entry = entry;
@@ -248,18 +223,18 @@ impl RuleTable {
             self.stale = true;
             return Ok(());
         }
-        self.make_room(rules, &key)?;
+        self.make_room(config, &key)?;
         self.insert(Stored { key, entry })
     }
 
-    fn make_room(&mut self, rules: &Rules<'_>, key: &RuleKey) -> Result<(), Refused> {
+    fn make_room(&mut self, config: &EngineConfig, key: &RuleKey) -> Result<(), Refused> {
         let fields = key.fields();
         let at = self.combinations.iter().position(|combination| combination.fields == fields);
-        if self.stored.len() >= rules.capacity() || (at.is_none() && self.combinations.len() >= rules.combinations()) {
+        if self.stored.len() >= capacity(config) || (at.is_none() && self.combinations.len() >= combinations(config)) {
             return Err(Refused::Full);
         }
-        if let Some(probe) = rules.probe {
-            let used = self.buckets.entry(rules.bucket(probe, key)).or_default();
+        if let Some(probe) = config.probe_limit {
+            let used = self.buckets.entry(bucket(config, probe, key)).or_default();
             if *used >= probe.depth {
                 return Err(Refused::Full);
             }
@@ -268,7 +243,7 @@ impl RuleTable {
         match at.and_then(|at| self.combinations.get_mut(at)) {
             Some(combination) => combination.entries += 1,
             None => {
-                let rank = rules.rank(fields);
+                let rank = rank(config, fields);
                 let at = self.combinations.partition_point(|other| other.rank < rank);
                 let mask = Row::mask(fields);
                 self.combinations.insert(at, Combination { rank, fields, mask, entries: 1 });
@@ -297,7 +272,7 @@ impl RuleTable {
         self.stale = true;
     }
 
-    fn free(&mut self, rules: &Rules<'_>, id: EntryId) {
+    fn free(&mut self, config: &EngineConfig, id: EntryId) {
         let Some(Stored { key, .. }) = self.stored.get(id.place()).copied() else { return };
         self.index.swap_remove(id);
         self.stored.swap_remove(id.place());
@@ -308,8 +283,8 @@ impl RuleTable {
             }
         }
         self.combinations.retain(|combination| combination.entries > 0);
-        if let Some(probe) = rules.probe
-            && let Some(used) = self.buckets.get_mut(&rules.bucket(probe, &key))
+        if let Some(probe) = config.probe_limit
+            && let Some(used) = self.buckets.get_mut(&bucket(config, probe, &key))
         {
             *used = used.saturating_sub(1);
         }
@@ -318,11 +293,11 @@ impl RuleTable {
     }
 
     /// Drops the entries that `keep` refuses.
-    pub fn retain(&mut self, rules: &Rules<'_>, keep: impl Fn(&RuleKey, &Entry) -> bool) {
+    pub fn retain(&mut self, config: &EngineConfig, keep: impl Fn(&RuleKey, &Entry) -> bool) {
         let gone: Vec<RuleKey> = self.iter().filter(|(key, entry)| !keep(key, entry)).map(|(key, _)| *key).collect();
         for key in gone {
             if let Some(id) = self.find(&key) {
-                self.free(rules, id);
+                self.free(config, id);
             }
         }
     }
