@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, thread};
 
 use nicfw::MacAddr;
-use nicfw::device::vfio_user::server::Listener;
+use nicfw_model::serve::Listener;
 use nicfw_model::{FunctionConfig, Model, ModelConfig, serve};
 
 /// What an example prints; it must end with success.

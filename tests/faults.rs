@@ -12,7 +12,6 @@ use nicfw::adapter::{AttachError, AttachOptions};
 use nicfw::bar::Mmio;
 use nicfw::clock::VirtualClock;
 use nicfw::device::vfio_user::VfioUser;
-use nicfw::device::vfio_user::server::{Function, Host, MAX_FILES, Session, Shape};
 use nicfw::device::{Device, PciId};
 use nicfw::dma::{DmaBuf, Iova};
 use nicfw::error::{AdapterState, Error};
@@ -23,6 +22,7 @@ use nicfw::tables::{Action, Compiled, RuleKey, TableOp, Target};
 use nicfw::terms::MacAddr;
 use nicfw_model::engines::rules::Override;
 use nicfw_model::serve::over_socket;
+use nicfw_model::serve::{Function, Host, MAX_FILES, Session, Shape};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 const POLICY: &str = r#"nicfw: 1

@@ -5,7 +5,6 @@ use std::ffi::{CString, c_int};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{ptr, thread};
 
-use nicfw::device::vfio_user::server::Listener;
 use nicfw::{CounterId, Direction, MacAddr, Verdict};
 use nicfw_capi::adapter::{nicfw_adapter_close, nicfw_adapter_open};
 use nicfw_capi::change::{nicfw_adapter_adopt, nicfw_adapter_read_counters};
@@ -13,6 +12,7 @@ use nicfw_capi::compiled::{nicfw_adapter_compile, nicfw_compiled_free};
 use nicfw_capi::list::{nicfw_list_free, nicfw_list_length, nicfw_list_number};
 use nicfw_capi::policy::{nicfw_policy_free, nicfw_policy_parse};
 use nicfw_capi::{nicfw_error, nicfw_field, nicfw_leave};
+use nicfw_model::serve::Listener;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 /// The demo's policy: a web shop and its database.

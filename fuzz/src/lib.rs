@@ -58,7 +58,7 @@ targets! {
     policy_text: "src/policy/text/parse/mod.rs parse";
     table_op: "src/adapter/rules/decode.rs decode";
     vfio_user_client: "src/device/vfio_user/client.rs over";
-    vfio_user_server: "src/device/vfio_user/server/mod.rs start";
+    vfio_user_server: "firmware-model/src/serve/session.rs start";
     vfio_user_version: "src/device/vfio_user/capabilities.rs parse";
 }
 

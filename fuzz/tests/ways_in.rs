@@ -40,7 +40,7 @@ fn rust_files(path: &Path) -> Vec<PathBuf> {
 
 /// Files that only tests compile.
 fn is_for_tests(path: &str) -> bool {
-    ["tests", "fake", "toy"].iter().any(|word| path.trim_end_matches(".rs").ends_with(word)) || path.contains("/tests/")
+    ["tests", "fake"].iter().any(|word| path.trim_end_matches(".rs").ends_with(word)) || path.contains("/tests/")
 }
 
 /// The code in front of a file's tests, without comments, in one line.

@@ -12,11 +12,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nicfw::clock::SystemClock;
-use nicfw::device::vfio_user::server::Listener;
 use nicfw::firewall::{Adopt, Firewall};
 use nicfw::journal::{FileStore, Journal};
 use nicfw::tables::Compiled;
 use nicfw::terms::MacAddr;
+use nicfw_model::serve::Listener;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 

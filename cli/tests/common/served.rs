@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use nicfw::device::vfio_user::server::Listener;
 use nicfw::terms::{Direction, MacAddr, Verdict};
+use nicfw_model::serve::Listener;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use serde_json::Value;
 

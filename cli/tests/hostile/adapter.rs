@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nicfw::device::vfio_user::server::Listener;
 use nicfw::terms::MacAddr;
+use nicfw_model::serve::Listener;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 /// It stops being served on drop.

@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use nicfw::adapter::{Adapter, AttachOptions};
 use nicfw::clock::{Clock, SystemClock};
-use nicfw::device::vfio_user::server::Session;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::mcdi::wire::McErrno;
 use nicfw::tables::{Action, Compiled, TableOp};
@@ -29,6 +28,7 @@ use nicfw_capi::{
     nicfw_plan, nicfw_policy, nicfw_report, nicfw_state,
 };
 use nicfw_model::fault::{Fault, FaultKind};
+use nicfw_model::serve::Session;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use crate::documents::pool;

@@ -9,8 +9,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::serve::{Function, Host, RegionShape, Shape};
 use nicfw::bar::Mmio;
-use nicfw::device::vfio_user::server::{Function, Host, RegionShape, Shape};
 use nicfw::device::vfio_user::wire::{irq, region};
 use nicfw::dma::DmaSpace;
 
@@ -201,7 +201,8 @@ fn write_registers(registers: &dyn Mmio, offset: u64, from: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nicfw::device::vfio_user::{VfioUser, server::Session};
+    use crate::serve::Session;
+    use nicfw::device::vfio_user::VfioUser;
     use nicfw::device::{Device, PciId};
     use nicfw::dma::Iova;
     use std::os::unix::net::UnixStream;

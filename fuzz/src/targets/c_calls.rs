@@ -11,7 +11,6 @@ use std::ptr;
 use std::thread::{self, JoinHandle};
 
 use arbitrary::{Result, Unstructured};
-use nicfw::device::vfio_user::server::Session;
 use nicfw::terms::MacAddr;
 use nicfw_capi::adapter::*;
 use nicfw_capi::builder::*;
@@ -21,6 +20,7 @@ use nicfw_capi::compiled::*;
 use nicfw_capi::list::*;
 use nicfw_capi::policy::*;
 use nicfw_capi::*;
+use nicfw_model::serve::Session;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 /// Calls of one input.

@@ -3,9 +3,9 @@
 use std::os::unix::net::UnixStream;
 
 use arbitrary::Unstructured;
-use nicfw::device::vfio_user::server::{Function, Session};
 use nicfw::regs::ef10;
 use nicfw::terms::MacAddr;
+use nicfw_model::serve::{Function, Session};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use super::model_mcdi::Host;

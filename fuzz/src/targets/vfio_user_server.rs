@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use nicfw::device::vfio_user::server::Session;
 use nicfw::device::vfio_user::socket::{Socket, SocketError};
 use nicfw::device::vfio_user::wire::{Command, DmaMap, HEADER_LEN, Header};
 use nicfw::dma::MappedMem;
 use nicfw::terms::MacAddr;
+use nicfw_model::serve::Session;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use zerocopy::IntoBytes;
 

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use nicfw::device::vfio_user::server::Listener;
 use nicfw_cli::model_args::Arguments;
+use nicfw_model::serve::Listener;
 use nicfw_model::serve::serve;
 use nicfw_model::{FunctionConfig, Model, ModelConfig, factory_mac};
 use wire::Cable;

@@ -13,8 +13,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-use super::super::wire::{DMA_READABLE, DMA_UNMAP_ALL, DMA_WRITEABLE, DmaMap, DmaUnmap, Errno};
-use crate::dma::{DmaFault, DmaSpace, Iova, MapError, MappedMem};
+use nicfw::device::vfio_user::wire::{DMA_READABLE, DMA_UNMAP_ALL, DMA_WRITEABLE, DmaMap, DmaUnmap, Errno};
+use nicfw::dma::{DmaFault, DmaSpace, Iova, MapError, MappedMem};
 
 /// Most windows at one time (`max_dma_maps`). A vIOMMU makes one for each page that a driver has mapped.
 pub const MAX_WINDOWS: usize = 65_535;

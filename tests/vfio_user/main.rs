@@ -1,4 +1,9 @@
-//! What a driver sees when the adapter on the other end of a socket goes wrong: named errors, nothing believed.
+//! Both sides of a vfio-user socket: against each other, by their bytes, and what a driver sees when the adapter on the other
+//! end goes wrong: named errors, nothing believed.
+
+mod client;
+mod server;
+mod toy;
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -9,10 +14,10 @@ use nicfw::Adapter;
 use nicfw::adapter::AttachOptions;
 use nicfw::clock::VirtualClock;
 use nicfw::device::vfio_user::VfioUser;
-use nicfw::device::vfio_user::server::Session;
 use nicfw::tables::{Action, RuleKey, TableOp};
 use nicfw::terms::MacAddr;
 use nicfw_model::mc::Held;
+use nicfw_model::serve::Session;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 /// A model with one privileged function, a driver attached to it over a socket, and a handle that cuts the connection.

@@ -2,29 +2,31 @@
 
 use std::os::fd::OwnedFd;
 
-use super::server::{Function, Host, RegionShape, Shape, SharedRegion};
-use super::wire::{irq, region};
-use crate::dma::{DmaSpace, Iova};
+use nicfw::device::vfio_user::wire::{irq, region};
+use nicfw::dma::{DmaSpace, Iova};
+use nicfw_model::serve::{Function, Host, RegionShape, Shape, SharedRegion};
 
 /// A function of registers that remember, with a doorbell: writing an IOVA to BAR 2 offset 0x200 makes it add one to the
 /// dword there and raise vector 0.
 #[derive(Default)]
-pub(super) struct Toy {
-    pub(super) regs: Vec<u8>,
+pub struct Toy {
+    pub regs: Vec<u8>,
     /// Low byte of the command register.
-    pub(super) command: u8,
-    pub(super) host: Option<Host>,
-    pub(super) calls: Vec<String>,
+    pub command: u8,
+    pub host: Option<Host>,
+    pub calls: Vec<String>,
+    /// Windows of the client's memory at the last reset.
+    pub windows: usize,
     /// Lets the second half of the registers be mapped from this file.
-    pub(super) registers: Option<OwnedFd>,
-    pub(super) shared: Option<OwnedFd>,
+    pub registers: Option<OwnedFd>,
+    pub shared: Option<OwnedFd>,
 }
 
 const BAR: u32 = 2;
 const DOORBELL: u64 = 0x200;
 
 impl Toy {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self { regs: vec![0; 0x1000], ..Self::default() }
     }
 
@@ -95,6 +97,7 @@ impl Function for Toy {
     }
     fn reset(&mut self) {
         self.calls.push("reset".to_owned());
+        self.windows = self.host.as_ref().map_or(0, |host| host.memory.windows());
         self.command = 0;
     }
 }

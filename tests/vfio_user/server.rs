@@ -1,11 +1,19 @@
 //! The server from outside: bytes in, bytes out. The vectors are typed from the specification's tables.
 
-use super::super::toy::Toy;
-use super::*;
-use crate::device::Interrupt;
-use crate::dma::{DmaSpace, Iova, MappedMem};
-use proptest::prelude::*;
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use nicfw::device::Interrupt;
+use nicfw::device::vfio_user::socket::{Socket, SocketError};
+use nicfw::device::vfio_user::wire;
+use nicfw::dma::{DmaSpace, Iova, MappedMem};
+use nicfw_model::serve::{BindError, Listener, Session};
+use proptest::prelude::*;
+use zerocopy::FromBytes;
+
+use crate::toy::Toy;
 
 /// A session on one end, plain bytes on the other.
 struct Bench {

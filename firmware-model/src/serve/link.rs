@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use log::warn;
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::super::capabilities::Capabilities;
-use super::super::socket::{Message, Socket, SocketError};
-use super::super::wire::{Command, DmaAccess, ERROR, Errno, HEADER_LEN, Header, MAX_DATA, TYPE_COMMAND};
 use super::memory::Courier;
-use crate::dma::{DmaFault, Iova};
+use nicfw::device::vfio_user::capabilities::Capabilities;
+use nicfw::device::vfio_user::socket::{Message, Socket, SocketError};
+use nicfw::device::vfio_user::wire::{Command, DmaAccess, ERROR, Errno, HEADER_LEN, Header, MAX_DATA, TYPE_COMMAND};
+use nicfw::dma::{DmaFault, Iova};
 
 /// How long the client may take to answer a `DMA_READ` or `DMA_WRITE`.
 const DMA_REPLY: Duration = Duration::from_secs(2);
@@ -174,7 +174,7 @@ pub(super) fn reply(command: &Header, flags: u32, error: Errno) -> Header {
         id: command.id,
         command: command.command,
         size: u32::try_from(HEADER_LEN).unwrap_or(u32::MAX).into(),
-        flags: (super::super::wire::TYPE_REPLY | flags).into(),
+        flags: (nicfw::device::vfio_user::wire::TYPE_REPLY | flags).into(),
         error: error.0.into(),
     }
 }

@@ -1,4 +1,4 @@
-//! The server's side: gives a [`Function`] to a client, such as QEMU's `vfio-user-pci`.
+//! The server's side of vfio-user: gives a [`Function`] to a client, such as QEMU's `vfio-user-pci`.
 //!
 //! One [`Session`] is one client from its version message to its hang-up. Every command is checked here, against the
 //! [`Shape`] of the function, before the function sees anything: it is asked only for naturally aligned accesses of 1, 2,
@@ -9,12 +9,7 @@
 //! memory. The exception: a client that shares its memory without a single descriptor gets the reply to a write first, as
 //! it does not answer DMA messages while it waits.
 
-mod irqs;
-mod link;
-mod listener;
-mod memory;
-
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,73 +17,17 @@ use std::time::Duration;
 use log::{debug, trace, warn};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-pub use irqs::Irqs;
-pub use listener::{BindError, Listener};
-pub use memory::{ClientMemory, MAX_FILES, MAX_WINDOWS};
+use nicfw::device::vfio_user::capabilities::Capabilities;
+use nicfw::device::vfio_user::socket::{Message, Socket, SocketError};
+use nicfw::device::vfio_user::wire::{self, Command, Errno, MAX_DATA, MAX_FDS, irq, region};
 
-use super::capabilities::Capabilities;
-use super::socket::{Message, Socket, SocketError};
-use super::wire::{self, Command, Errno, MAX_DATA, MAX_FDS, irq, region};
-use link::Link;
+use super::function::{Function, Host, RegionShape, Shape};
+use super::irqs::Irqs;
+use super::link::{self, Link};
+use super::memory::{ClientMemory, MAX_WINDOWS};
 
 /// Most bytes of a message that a log line shows.
 const TRACED: usize = 48;
-
-/// A PCI function to be served. Called by one thread at a time.
-pub trait Function {
-    /// Regions and interrupts. Asked once a session.
-    fn shape(&self) -> Shape;
-    /// A client is there: its memory, and where to raise interrupts.
-    fn attach(&mut self, host: Host);
-    /// The client is gone: its memory has no windows any more, and nobody hears interrupts. The function keeps its state.
-    fn detach(&mut self);
-    /// Reads 1, 2, 4 or 8 bytes at a multiple of their number inside `region`.
-    fn read(&mut self, region: u32, offset: u64, into: &mut [u8]);
-    /// Writes 1, 2, 4 or 8 bytes at a multiple of their number inside `region`.
-    fn write(&mut self, region: u32, offset: u64, from: &[u8]);
-    /// Resets the function, as FLR does.
-    fn reset(&mut self);
-    /// The client connected or disconnected interrupt vectors: what is pending can be raised again.
-    fn irqs_changed(&mut self) {}
-}
-
-/// What a client brings.
-#[derive(Debug, Clone)]
-pub struct Host {
-    /// Its memory.
-    pub memory: Arc<ClientMemory>,
-    /// The interrupt vectors, those of [`Shape::irqs`].
-    pub irqs: Arc<Irqs>,
-}
-
-/// What a function consists of.
-#[derive(Debug, Default)]
-pub struct Shape {
-    /// Regions by index (`wire::region`): the BARs, the ROM, the configuration space. `None` for one that is not there.
-    pub regions: [Option<RegionShape>; region::COUNT as usize],
-    /// Vectors by interrupt type (`wire::irq`).
-    pub irqs: [u32; irq::COUNT as usize],
-}
-
-/// One region of a function.
-#[derive(Debug)]
-pub struct RegionShape {
-    /// Length in bytes.
-    pub size: u64,
-    /// Whether it may be written.
-    pub writable: bool,
-    /// The parts that the client may map instead of sending messages.
-    pub shared: Option<SharedRegion>,
-}
-
-/// The parts of a region that the client may map. Stores there reach the server without a message: it has to look.
-#[derive(Debug)]
-pub struct SharedRegion {
-    /// A file in which the region begins at offset 0.
-    pub file: OwnedFd,
-    /// Offset and length of each part, page-aligned, in ascending order.
-    pub areas: Vec<(u64, u64)>,
-}
 
 /// One client of one function.
 #[derive(Debug)]
@@ -429,6 +368,3 @@ fn pieces(offset: u64, count: usize) -> impl Iterator<Item = (u64, usize, usize)
         Some((at, done - width, width))
     })
 }
-
-#[cfg(test)]
-mod tests;

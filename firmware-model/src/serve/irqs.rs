@@ -8,7 +8,7 @@ use log::warn;
 use rustix::fs::OFlags;
 use zerocopy::FromBytes;
 
-use super::super::wire::{self, Errno, IrqSet, irq};
+use nicfw::device::vfio_user::wire::{self, Errno, IrqSet, irq};
 
 /// Every vector of one function. Shared with the function, which raises them from any thread.
 #[derive(Debug)]
@@ -181,7 +181,7 @@ impl fmt::Display for Irqs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::interrupt::Interrupt;
+    use nicfw::device::Interrupt;
     use std::os::fd::AsFd;
     use zerocopy::IntoBytes;
 

@@ -1,7 +1,4 @@
-//! The model's functions behind vfio-user sockets: for `nicfw` without QEMU, and for QEMU itself.
-//!
-//! One socket is one function; a driver that leaves and comes back finds the function as it was. Each socket is served by
-//! a thread of its own, so that a client that misbehaves holds up nobody else.
+//! The functions of a [`Model`] behind sockets.
 
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +6,13 @@ use std::time::Duration;
 use std::{io, thread};
 
 use log::{info, warn};
-use nicfw::device::vfio_user::server::{Function, Listener, Session};
 use nicfw::device::vfio_user::socket::SocketError;
 use nicfw::device::vfio_user::{VfioUser, VfioUserError};
 
-use crate::Model;
+use super::function::Function;
+use super::listener::Listener;
+use super::session::Session;
+use crate::model::Model;
 
 /// How often a server looks whether it shall stop.
 const LOOK: Duration = Duration::from_millis(100);
