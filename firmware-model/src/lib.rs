@@ -6,7 +6,7 @@
 //! [`EngineProfile`](nicfw::tables::EngineProfile), whose assumptions can be turned into their opposites.
 //!
 //! ```text
-//! driver -> device (registers, DMA) -> mc (commands, privileges, faults) -> engine (tables)
+//! driver -> device (registers, DMA) -> mc (commands, privileges, faults) -> engines (tables)
 //! driver in another process, or QEMU -> serve (vfio-user) -> pci (configuration space, MSI-X) -> device
 //! frame  -> packet (parser) -> pipeline (steer, judge, deliver) -> ports (TAP, pcap, memory)
 //!                                                               -> vnic (queues in the driver's memory)
@@ -39,14 +39,18 @@ pub mod ports;
 pub mod serve;
 pub mod tally;
 
+mod crossing;
 mod device;
 mod mac;
+mod memory;
 mod model;
 mod pipeline;
+mod state;
 mod steer;
 mod vnic;
 
+pub use crossing::{Crossing, Judged, Place};
 pub use device::{ModelCore, ModelFunction};
 pub use mc::{FunctionConfig, factory_mac};
-pub use model::{Model, ModelConfig, Wire};
-pub use pipeline::{Crossing, Judged, Place};
+pub use model::{Model, ModelConfig};
+pub use state::Wire;

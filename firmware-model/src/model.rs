@@ -1,20 +1,22 @@
 //! The adapter as a whole: functions for drivers, ports for frames, and the test bench's view of the inside.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use nicfw::tables::CounterId;
 use nicfw::terms::Direction;
 
-use crate::device::{Buffers, ModelCore, ModelFunction};
+use crate::crossing::{Crossing, Place};
+use crate::device::{ModelCore, ModelFunction};
 use crate::engines::batch::BatchEngine;
 use crate::engines::rules::{Decision, Engine, EngineConfig, Judgement, Override, ProbeLimit, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mac::Port;
-use crate::mc::{FirmwareVariant, Function, FunctionConfig, Held, Mc, Offline, Switching};
+use crate::mc::{FirmwareVariant, Function, FunctionConfig, Holdings, Mc, Offline, Switching};
 use crate::packet::{Headers, Runt, parse};
 use crate::pci::endpoint::Endpoint;
-use crate::pipeline::{self, Crossing, Place};
+use crate::pipeline;
+use crate::state::{Shared, State, Wire, lock};
 use crate::tally::{Flow, FlowId, Tallies, Watched};
 
 /// What an adapter is made of.
@@ -54,29 +56,6 @@ impl ModelConfig {
             tx_mac_filtering: false,
         }
     }
-}
-
-/// All state of an adapter.
-pub(crate) struct State {
-    pub mc: Mc,
-    /// Judges many frames by the engine of `mc`.
-    pub batch: BatchEngine,
-    /// Where frames go that leave by a wire.
-    pub wires: BTreeMap<u32, Wire>,
-    /// Memory of the functions that drivers in this process have, by their numbers.
-    pub buffers: BTreeMap<usize, Arc<Buffers>>,
-    /// Flows whose judgements are counted.
-    pub watched: Watched,
-}
-
-/// What takes the frames that leave by a wire. It is called while the adapter stands still, so it must not wait.
-pub type Wire = Box<dyn FnMut(&[u8]) + Send>;
-
-pub(crate) type Shared = Mutex<State>;
-
-/// A panic elsewhere does not make the adapter unreadable.
-pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, State> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An adapter. Cloning gives another handle to the same one.
@@ -236,7 +215,7 @@ impl Model {
 
     /// What a function holds of the adapter; nothing if there is no such function.
     #[must_use]
-    pub fn held(&self, function: usize) -> Held {
+    pub fn held(&self, function: usize) -> Holdings {
         lock(&self.shared).mc.functions.get(function).map(Function::held).unwrap_or_default()
     }
 

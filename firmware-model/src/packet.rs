@@ -18,6 +18,9 @@ const ETHER_IPV6: u16 = 0x86dd;
 /// Ether type of ARP.
 pub const ETHER_ARP: u16 = 0x0806;
 
+/// Longest frame that the adapter takes: of one that comes from outside the rest is cut, one that a driver sends is refused.
+pub const FRAME_MAX: usize = 16 * 1024;
+
 const VLAN_ID: u16 = 0x0fff;
 /// Bytes up to the end of an IPv6 header behind two tags. The adapter pads a host's short frame with zeros (to 60 bytes), so
 /// a header that is cut reaches the wire whole: it has to be judged as it will be there.

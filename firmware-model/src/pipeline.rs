@@ -1,49 +1,19 @@
 //! The way of a frame through the adapter: steer, judge, deliver.
 //!
-//! From the host: refused if the adapter filters by MAC and it is not the sender's; judged on TX; then to the functions at the same port that the destination MAC means, or to the wire, or
-//! (a group) to both; for functions it is judged once more, on RX. From the wire: steered first, as a receive filter would,
-//! and judged on RX only if a function is meant. A frame for several functions is judged once and then copied.
+//! From the host: refused if the adapter filters by MAC and it is not the sender's; judged on TX; then to the functions at the
+//! same port that the destination MAC means, or to the wire, or (a group) to both; for functions it is judged once more, on RX.
+//! From the wire: steered first, as a receive filter would, and judged on RX only if a function is meant. A frame for several
+//! functions is judged once and then copied.
 
 use nicfw::terms::{Direction, Verdict};
 
-use crate::engines::rules::Judgement;
+use crate::crossing::{Crossing, Judged, Place};
 use crate::mac::Counters;
 use crate::mc::{Function, Mc, Offline};
-use crate::model::State;
 use crate::packet::{Headers, parse};
+use crate::state::State;
 use crate::steer::{Recipient, Scope};
 use crate::vnic::{Sent, fill_checksums};
-
-/// Where a frame enters or leaves the adapter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
-    /// The wire of a physical port, from 0.
-    Wire(u32),
-    /// The host's side of a function, by its number.
-    Host(usize),
-}
-
-/// One judgement of a frame on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Judged {
-    /// TX for the sender, RX for the receiver.
-    pub direction: Direction,
-    /// Physical port.
-    pub physical_port: u32,
-    /// What the engine said.
-    pub judgement: Judgement,
-}
-
-/// What became of a frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Crossing {
-    /// What the parser saw.
-    pub headers: Headers,
-    /// The judgements, in their order; none if nobody on the host is meant.
-    pub judgements: Vec<Judged>,
-    /// Where the frame comes out.
-    pub delivered: Vec<Place>,
-}
 
 /// A function that is meant, and the queues that its filters choose; `None` where no driver has a vadaptor.
 struct Receiver {

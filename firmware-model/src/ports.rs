@@ -9,11 +9,9 @@ use std::time::Duration;
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapPacket, PcapReader, PcapWriter};
 
-use crate::pipeline::{Crossing, Place};
-use crate::{Model, packet};
-
-/// Longest frame that a port takes from outside; a longer one is cut.
-pub const FRAME_MAX: usize = 16 * 1024;
+use crate::crossing::{Crossing, Place};
+use crate::model::Model;
+use crate::packet::{self, FRAME_MAX};
 
 /// One end of the adapter: a wire, or the host's side of a function.
 pub trait Port: Send {

@@ -49,7 +49,7 @@ targets! {
     import_nft: "src/policy/import/mod.rs import";
     journal: "src/journal/hash.rs Head" "src/journal/hash.rs new" "src/journal/header.rs decode";
     mcdi_reply: "src/mcdi/channel.rs open" "src/mcdi/wire/mod.rs zero_extended";
-    model_mcdi: "firmware-model/src/mc/mod.rs take" "firmware-model/src/mc/mod.rs answered"
+    model_mcdi: "firmware-model/src/mc/requests.rs take" "firmware-model/src/mc/requests.rs answered"
         "firmware-model/src/vnic/mod.rs receive" "firmware-model/src/vnic/rx.rs receive";
     model_pci: "firmware-model/src/pci/config_space.rs write" "firmware-model/src/pci/msix.rs write";
     names: "src/terms/mac.rs MacAddr" "src/device/address.rs PciAddress" "src/device/locator.rs Locator" "src/policy/questions/lint/finding.rs Date"

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// A place in the list of modules.
@@ -226,8 +226,17 @@ impl Seen {
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;
-        for token in tokens {
+        let mut tokens = tokens.into_iter().peekable();
+        while let Some(token) = tokens.next() {
             match token {
+                TokenTree::Ident(word) if word == "pub" => {
+                    self.keep(&mut path);
+                    // What stands behind it in parentheses says who sees the item.
+                    tokens.next_if(
+                        |next| matches!(next, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis),
+                    );
+                    colons = 0;
+                }
                 TokenTree::Ident(word) => {
                     if colons != 2 {
                         self.keep(&mut path);

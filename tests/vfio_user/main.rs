@@ -16,7 +16,7 @@ use nicfw::clock::VirtualClock;
 use nicfw::device::vfio_user::VfioUser;
 use nicfw::tables::{Action, RuleKey, TableOp};
 use nicfw::terms::MacAddr;
-use nicfw_model::mc::Held;
+use nicfw_model::mc::Holdings;
 use nicfw_model::serve::Session;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
@@ -91,5 +91,5 @@ fn replies_come_by_interrupt_and_nothing_is_left_behind() {
     adapter.execute(&deny(2)).unwrap();
     assert!(adapter.has_interrupts());
     adapter.detach().unwrap();
-    assert_eq!(model.held(0), Held::default());
+    assert_eq!(model.held(0), Holdings::default());
 }

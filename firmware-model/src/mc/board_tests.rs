@@ -1,9 +1,10 @@
 //! Requests and answers of the commands about the board, typed from the public header `efx_regs_mcdi.h`.
 
 use super::tests::{done, failed, mc, v2};
-use super::*;
-use crate::model::{Model, ModelConfig};
-use crate::pipeline::Place;
+use nicfw::terms::MacAddr;
+
+use super::{Answer, FunctionConfig, factory_mac};
+use crate::{Model, ModelConfig, Place};
 
 fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()

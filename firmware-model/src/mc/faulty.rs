@@ -1,20 +1,11 @@
 //! Commands that go wrong as they are told.
 
-use nicfw::mcdi::wire::Cmd;
+use nicfw::mcdi::wire::{Cmd, Header, MAX_PAYLOAD, Status};
 
-use super::{Answer, Header, MAX_PAYLOAD, Mc, Status, done, rebooted, respond};
+use super::answer::{Answer, done, rebooted, respond};
+use super::completions::Completions;
+use super::controller::Mc;
 use crate::fault::FaultKind;
-
-/// Answers of a function that are kept for faults.
-#[derive(Debug, Default)]
-pub(super) struct Completions {
-    /// The one before.
-    last: Option<Vec<u8>>,
-    /// One that comes in the place of the next.
-    next: Option<Vec<u8>>,
-    /// Whether that next one is the next to come: not the one that it was kept at.
-    due: bool,
-}
 
 fn bytes_of(answer: Answer) -> Option<Vec<u8>> {
     match answer {

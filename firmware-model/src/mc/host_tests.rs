@@ -1,7 +1,7 @@
 //! Requests and answers of the commands that drivers of host queues send, typed from ef10.md 5 and 6 and the public header.
 
 use super::tests::{done, failed, mc, v2};
-use super::*;
+use super::{Answer, FirmwareVariant, Mc};
 use proptest::prelude::*;
 
 /// EVB_PORT_ID_ASSIGNED.

@@ -1,7 +1,14 @@
 //! Requests and answers as bytes, typed from ef10.md 4, 5 and 7.
 
-use super::*;
-use crate::engines::rules::EngineConfig;
+use nicfw::mcdi::wire::{Cmd, MAX_PAYLOAD};
+use nicfw::terms::MacAddr;
+
+use super::command::Command;
+use super::commands::{OF_EVERY_VARIANT, OF_THE_RULES_ENGINE};
+use super::{Answer, FirmwareVariant, Function, FunctionConfig, Mc, Offline, Switching, words};
+use crate::engines::rules::{Engine, EngineConfig};
+use crate::fault::Faults;
+use crate::mac::Port;
 
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
@@ -28,7 +35,7 @@ pub(super) fn mc() -> Mc {
 
 /// Every command that the model knows.
 pub(super) fn all() -> impl Iterator<Item = &'static Command> {
-    COMMANDS.into_iter().chain([rules::COMMANDS]).flatten()
+    OF_EVERY_VARIANT.into_iter().chain(OF_THE_RULES_ENGINE).flatten()
 }
 
 /// A v2 request with NEWEPOCH and sequence number 5: CODE 0x7f, RESYNC; EXTENDED_CMD, ACTUAL_LEN.

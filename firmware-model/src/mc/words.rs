@@ -271,12 +271,12 @@ mod tests {
     #[test]
     fn places_come_from_the_table() {
         let sources = [
-            include_str!("board.rs"),
-            include_str!("evb.rs"),
-            include_str!("health.rs"),
-            include_str!("port.rs"),
-            include_str!("queues.rs"),
-            include_str!("vadaptor.rs"),
+            include_str!("commands/board.rs"),
+            include_str!("commands/evb.rs"),
+            include_str!("commands/health.rs"),
+            include_str!("commands/port.rs"),
+            include_str!("commands/queues.rs"),
+            include_str!("commands/vadaptor.rs"),
         ];
         let calls = [".u32(", ".u64(", ".be16(", ".quads(", ".bytes("];
         for line in sources.into_iter().flat_map(str::lines) {

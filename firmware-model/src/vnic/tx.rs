@@ -4,7 +4,7 @@ use nicfw::dma::{DmaFault, DmaSpace, Iova};
 
 use super::event::TxError;
 use super::ring::Ring;
-use crate::ports::FRAME_MAX;
+use crate::packet::FRAME_MAX;
 
 /// Bit 63: the descriptor is an option.
 const OPTION: u64 = 1 << 63;

@@ -1,7 +1,8 @@
 //! Captures, as `nicfw replay` reads them and as a port of the model plays them.
 
 use nicfw_cli::capture;
-use nicfw_model::ports::{FRAME_MAX, PcapPort, Port};
+use nicfw_model::packet::FRAME_MAX;
+use nicfw_model::ports::{PcapPort, Port};
 
 /// Frames of one capture that are looked at further.
 const FRAMES: usize = 64;

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use nicfw::mcdi::wire::{Cmd, McErrno};
 use nicfw::terms::MacAddr;
 
-use super::message::In;
-use super::words::{self as w, port::ASSIGNED, vport_type::NORMAL, vswitch_type::VEB};
-use super::{Command, Function, GENERAL, Mc, Reply};
+use crate::mc::command::{Command, GENERAL, Reply};
+use crate::mc::controller::Mc;
+use crate::mc::message::In;
+use crate::mc::words::{self as w, port::ASSIGNED, vport_type::NORMAL, vswitch_type::VEB};
 
 /// EVB_PORT_ID of the first vport, and how many a vswitch has at most. The model's own choice.
 const FIRST_VPORT: u32 = 0x0300_0000;
@@ -34,48 +35,9 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { cmd: Cmd::VPORT_GET_MAC_ADDRESSES, privilege: GENERAL, request: (4, 1020), run: Mc::vport_get_mac_addresses },
 ];
 
-/// The vswitch of a function, if there is one, with its vports by their ids.
-#[derive(Debug, Default)]
-pub(crate) struct Bridge {
-    vports: Option<BTreeMap<u32, Vec<MacAddr>>>,
-}
-
-impl Bridge {
-    /// Whether this is the function's own port or one of its vports.
-    pub fn check_port(&self, port: u32) -> Result<(), McErrno> {
-        let is_vport = self.vports.as_ref().is_some_and(|vports| vports.contains_key(&port));
-        if port == ASSIGNED || is_vport { Ok(()) } else { Err(McErrno::NO_EVB_PORT) }
-    }
-
-    /// The first MAC of a vport.
-    pub fn mac_of(&self, port: u32) -> Option<MacAddr> {
-        self.vports.as_ref()?.get(&port)?.first().copied()
-    }
-
-    /// Whether a vport has the MAC.
-    pub fn has_mac(&self, mac: MacAddr) -> bool {
-        self.vports.iter().flat_map(BTreeMap::values).flatten().any(|held| *held == mac)
-    }
-
-    fn vports(&mut self) -> Result<&mut BTreeMap<u32, Vec<MacAddr>>, McErrno> {
-        self.vports.as_mut().ok_or(McErrno::NO_VSWITCH)
-    }
-
-    fn macs(&mut self, port: u32) -> Result<&mut Vec<MacAddr>, McErrno> {
-        self.vports.as_mut().and_then(|vports| vports.get_mut(&port)).ok_or(McErrno::NO_EVB_PORT)
-    }
-}
-
 /// A vswitch is made on the function's own port and nowhere else.
 fn check_assigned(port: u32) -> Result<(), McErrno> {
     if port == ASSIGNED { Ok(()) } else { Err(McErrno::NO_EVB_PORT) }
-}
-
-impl Function {
-    /// Whether its vadaptor is on this port.
-    fn uses(&self, port: u32) -> bool {
-        self.vadaptor.is_some_and(|vadaptor| vadaptor.port == port)
-    }
 }
 
 impl Mc {
@@ -152,7 +114,7 @@ impl Mc {
         );
         let own = self.own(function)?;
         own.bridge.macs(port)?;
-        let mac = super::vadaptor::mac_to_take(own, mac)?;
+        let mac = own.mac_to_take(mac)?;
         let macs = own.bridge.macs(port)?;
         if macs.contains(&mac) {
             return Err(McErrno::EEXIST);

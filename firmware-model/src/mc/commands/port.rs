@@ -3,10 +3,12 @@
 use nicfw::dma::Iova;
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 
-use super::message::{In, Out};
-use super::words as w;
-use super::{Command, GENERAL, Mc, Reply};
 use crate::mac::{self, CAPABILITIES, STATISTICS};
+use crate::mc::command::{Command, GENERAL, Reply};
+use crate::mc::controller::Mc;
+use crate::mc::function::Periodic;
+use crate::mc::message::{In, Out};
+use crate::mc::words as w;
 use crate::vnic::{link_changed, statistics};
 
 /// Speed of a link that is up, in Mbit/s.
@@ -25,16 +27,6 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { cmd: Cmd::SET_MAC, privilege: GENERAL, request: (28, 1020), run: Mc::set_mac },
     Command { cmd: Cmd::MAC_STATS, privilege: GENERAL, request: (20, 1020), run: Mc::mac_stats },
 ];
-
-/// Statistics that are written to memory again and again.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Periodic {
-    address: u64,
-    period_ms: u32,
-    /// Time since the last one.
-    waited_ms: u32,
-    event: bool,
-}
 
 impl Mc {
     fn get_phy_cfg(&mut self, _: usize, _: &[u8]) -> Reply {

@@ -5,11 +5,12 @@
 
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 
-use super::function::VERSION;
-use super::message::{In, Out};
-use super::words as w;
-use super::{Command, GENERAL, Mc, Reply};
-use crate::device::VECTORS;
+use super::adapter::VERSION;
+use crate::mc::command::{Command, GENERAL, Reply};
+use crate::mc::controller::{Mc, Offline};
+use crate::mc::function::VECTORS;
+use crate::mc::message::{In, Out};
+use crate::mc::words as w;
 
 /// Length of GET_BOARD_CFG_OUT with the fewest firmware subtypes, in bytes.
 const BOARD_CFG_LEN: usize = 96;
@@ -31,16 +32,6 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { cmd: Cmd::ENABLE_OFFLINE_BIST, privilege: Privileges::ADMIN_TSA_UNBOUND, request: (0, 1020), run: Mc::enable_offline_bist },
     Command { cmd: Cmd::GET_PORT_MODES, privilege: GENERAL, request: (0, 1020), run: Mc::get_port_modes },
 ];
-
-/// Self-tests that stop the traffic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Offline {
-    /// Not prepared: traffic passes.
-    #[default]
-    No,
-    /// Prepared, or one is done: nothing passes until the MC reboots. What was started last, by its TYPE.
-    Testing(Option<u32>),
-}
 
 impl Mc {
     /// No offset to boot from: from the primary image.

@@ -16,9 +16,9 @@ use nicfw::terms::MacAddr;
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::function::request;
-use super::{Command, Mc, Reply};
 use crate::engines::rules::{Entry, Override, Refused};
+use crate::mc::command::{Command, Reply, request};
+use crate::mc::controller::Mc;
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[

@@ -2,12 +2,14 @@
 //!
 //! A vadaptor is on the function's own port, or on one of its vports.
 
-use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
+use nicfw::mcdi::wire::{Cmd, McErrno};
 use nicfw::terms::MacAddr;
 
-use super::message::{In, Out};
-use super::words::{self as w, filter_op as op, port::ASSIGNED};
-use super::{Command, Function, GENERAL, Mc, Reply};
+use crate::mc::command::{Command, GENERAL, Reply};
+use crate::mc::controller::Mc;
+use crate::mc::function::{Function, Vadaptor};
+use crate::mc::message::{In, Out};
+use crate::mc::words::{self as w, filter_op as op};
 use crate::steer::{Dest, INDIRECTIONS, MATCHES, Match, Spec, rss_flags};
 
 #[rustfmt::skip]
@@ -28,77 +30,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { cmd: Cmd::RSS_CONTEXT_GET_FLAGS, privilege: GENERAL, request: (4, 1020), run: Mc::rss_context_get_flags },
 ];
 
-/// The link of a function to its port.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Vadaptor {
-    pub mac: MacAddr,
-    /// EVB_PORT_ID that it is on.
-    pub port: u32,
-    /// PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED.
-    permit_set_mac: bool,
-}
-
-impl Function {
-    /// The vadaptor, or the error that tells that there is none.
-    pub(super) fn vadaptor(&self, port: u32) -> Result<Vadaptor, McErrno> {
-        self.bridge.check_port(port)?;
-        self.vadaptor.filter(|vadaptor| vadaptor.port == port).ok_or(McErrno::NO_VADAPTOR)
-    }
-
-    /// The vadaptor that a queue or a filter needs: the function's own port gets one by its first use where no driver asked
-    /// for any. An inference: iPXE never asks, and receives.
-    fn vadaptor_to_use(&self, port: u32) -> Result<Vadaptor, McErrno> {
-        if port == ASSIGNED && self.vadaptor.is_none() {
-            return Ok(Vadaptor { mac: self.config.mac, port, permit_set_mac: false });
-        }
-        self.vadaptor(port)
-    }
-
-    /// Whether the adapter takes frames of this MAC from the function where it filters by MAC (ef10.md 4.9).
-    pub fn may_send_as(&self, mac: MacAddr) -> bool {
-        let own = self.vadaptor.map_or(self.config.mac, |vadaptor| vadaptor.mac);
-        let foreign = Privileges::MAC_SPOOFING_TX | Privileges::MAC_SPOOFING;
-        mac == own || self.bridge.has_mac(mac) || self.config.privileges.intersects(foreign)
-    }
-
-    /// What a function lacks the privilege for gets EPERM (ef10.md 6.4).
-    fn allow(&self, any: Privileges) -> Result<(), McErrno> {
-        if self.config.privileges.intersects(any) { Ok(()) } else { Err(McErrno::EPERM) }
-    }
-
-    /// Whether a filter asks for traffic that the function may see.
-    fn check_spec(&self, spec: &Spec, own: MacAddr) -> Result<(), McErrno> {
-        let dst = MacAddr(spec.dst_mac);
-        if spec.fields.contains(Match::UNKNOWN_UCAST_DST) {
-            self.allow(Privileges::PROMISCUOUS)
-        } else if spec.fields.contains(Match::UNKNOWN_MCAST_DST) {
-            self.allow(Privileges::ALL_MULTICAST)
-        } else if !spec.fields.contains(Match::DST_MAC) {
-            Ok(())
-        } else if dst.0 == [0xff; 6] {
-            self.allow(Privileges::BROADCAST)
-        } else if dst.is_group() {
-            self.allow(Privileges::MULTICAST)
-        } else if dst == own || self.bridge.has_mac(dst) {
-            self.allow(Privileges::UNICAST)
-        } else {
-            self.allow(Privileges::INSECURE_FILTERS)
-        }
-    }
-}
-
 impl Mc {
-    pub(super) fn own(&mut self, function: usize) -> Result<&mut Function, McErrno> {
-        self.functions.get_mut(function).ok_or(McErrno::ENOENT)
-    }
-
-    /// The function, with a vadaptor on this port.
-    pub(super) fn with_vadaptor(&mut self, function: usize, port: u32) -> Result<&mut Function, McErrno> {
-        let own = self.own(function)?;
-        own.vadaptor = Some(own.vadaptor_to_use(port)?);
-        Ok(own)
-    }
-
     /// A second one gets EEXIST; tags to insert or strip are refused: no document tells the codes.
     fn vadaptor_alloc(&mut self, function: usize, payload: &[u8]) -> Reply {
         use w::vadaptor_alloc_in_bits::FLAG_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED;
@@ -115,7 +47,7 @@ impl Mc {
         let mac = match MacAddr(ask.bytes(w::vadaptor_alloc_in::MACADDR)) {
             MacAddr([0, 0, 0, 0, 0, 0]) => own.bridge.mac_of(port).unwrap_or(own.config.mac),
             mac if mac == own.config.mac => mac,
-            mac => mac_to_take(own, mac)?,
+            mac => own.mac_to_take(mac)?,
         };
         let permit_set_mac =
             ask.u32(w::vadaptor_alloc_in::FLAGS) & 1 << FLAG_PERMIT_SET_MAC_WHEN_FILTERS_INSTALLED != 0;
@@ -138,7 +70,7 @@ impl Mc {
     fn vadaptor_set_mac(&mut self, function: usize, payload: &[u8]) -> Reply {
         let own = self.own(function)?;
         let vadaptor = own.vadaptor(In(payload).u32(w::vadaptor_set_mac_in::UPSTREAM_PORT_ID))?;
-        let mac = mac_to_take(own, MacAddr(In(payload).bytes(w::vadaptor_set_mac_in::MACADDR)))?;
+        let mac = own.mac_to_take(MacAddr(In(payload).bytes(w::vadaptor_set_mac_in::MACADDR)))?;
         if own.steering.has_filters() && !vadaptor.permit_set_mac {
             return Err(McErrno::FILTERS_PRESENT);
         }
@@ -269,17 +201,6 @@ impl Mc {
             self.own(function)?.steering.context(In(payload).u32(w::rss_context_get_flags_in::RSS_CONTEXT_ID))?;
         Ok(Out::new(8).u32(w::rss_context_get_flags_out::FLAGS, context.flags).done())
     }
-}
-
-/// A MAC that the function may take in place of its own.
-pub(super) fn mac_to_take(own: &Function, mac: MacAddr) -> Result<MacAddr, McErrno> {
-    if mac.is_group() || mac.0 == [0; 6] {
-        return Err(McErrno::EINVAL);
-    }
-    if mac != own.config.mac {
-        own.allow(Privileges::CHANGE_MAC | Privileges::MAC_SPOOFING)?;
-    }
-    Ok(mac)
 }
 
 /// The match of a FILTER_OP; a field that is not named must not matter, so it is zero. Fields of encapsulated frames and

@@ -2,13 +2,13 @@
 
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 
-use super::message::{In, Out};
-use super::words as w;
-use super::{Command, GENERAL, Mc, Reply};
+use crate::mc::command::{Command, GENERAL, Reply};
+use crate::mc::controller::Mc;
+use crate::mc::function::MAX_VIS;
+use crate::mc::message::{In, Out};
+use crate::mc::words as w;
 use crate::vnic::{Checksums, Ring, Rxq, RxqConfig, Txq, software, start_up};
 
-/// VIs of a function at most: as many as its BAR has windows.
-pub(crate) const MAX_VIS: u32 = 128;
 /// Sizes of rings in entries (ef10.md 3.1, Medford).
 const EVQ_SIZES: (u32, u32) = (512, 32_768);
 const RXQ_SIZES: (u32, u32) = (512, 4096);

@@ -2,9 +2,10 @@
 
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 
-use super::message::{In, Out};
-use super::words as w;
-use super::{Command, GENERAL, Mc, Reply};
+use crate::mc::command::{Command, GENERAL, Reply};
+use crate::mc::controller::Mc;
+use crate::mc::message::{In, Out};
+use crate::mc::words as w;
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[
