@@ -11,7 +11,6 @@ use nicfw::error::AdapterState;
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 use nicfw::tables::{Action, CounterId, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp};
 use nicfw::terms::MacAddr;
-use nicfw_model::engines::rules::Override as ModelOverride;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::mc::{FirmwareVariant, Switching};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
@@ -224,17 +223,12 @@ fn the_version_depends_on_content_alone() {
 #[test]
 fn the_override_is_set_and_lost_in_a_reboot() {
     let (model, mut adapter) = attached();
-    for (state, seen) in [
-        (Override::Block, ModelOverride::Block),
-        (Override::Allow, ModelOverride::Allow),
-        (Override::None, ModelOverride::None),
-        (Override::Block, ModelOverride::Block),
-    ] {
+    for state in [Override::Block, Override::Allow, Override::None, Override::Block] {
         adapter.set_override(state).unwrap();
-        assert_eq!(model.overridden(), seen);
+        assert_eq!(model.overridden(), state);
     }
     model.reboot();
-    assert_eq!(model.overridden(), ModelOverride::None);
+    assert_eq!(model.overridden(), Override::None);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nicfw::Adapter;
-use nicfw::adapter::{AttachError, AttachOptions};
+use nicfw::adapter::{AttachError, AttachOptions, Override};
 use nicfw::bar::Mmio;
 use nicfw::clock::VirtualClock;
 use nicfw::device::vfio_user::VfioUser;
@@ -20,7 +20,6 @@ use nicfw::policy::Document;
 use nicfw::regs::ef10;
 use nicfw::tables::{Action, Compiled, RuleKey, TableOp, Target};
 use nicfw::terms::MacAddr;
-use nicfw_model::engines::rules::Override;
 use nicfw_model::serve::over_socket;
 use nicfw_model::serve::{Function, Host, MAX_FILES, Session, Shape};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};

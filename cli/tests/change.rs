@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use common::{Ran, golden, nicfw};
 use nicfw::Adapter;
+use nicfw::adapter::Override;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
 use nicfw::journal::{Event, FileStore, Journal};
 use nicfw::mcdi::wire::Cmd;
 use nicfw::tables::{Action, TableOp};
 use nicfw::terms::Verdict;
-use nicfw_model::engines::rules::Override;
 use nicfw_model::fault::{Fault, FaultKind};
 use serde_json::Value;
 use served::{SHOP, Served, without_versions};

@@ -12,10 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{golden, nicfw};
+use nicfw::adapter::Override;
 use nicfw::device::Locator;
 use nicfw::mcdi::wire::{Cmd, McErrno};
 use nicfw::terms::Verdict;
-use nicfw_model::engines::rules::Override;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::mc::FirmwareVariant;
 use serde_json::Value;

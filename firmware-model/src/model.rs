@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use nicfw::adapter::Override;
 use nicfw::tables::CounterId;
 use nicfw::terms::Direction;
 
 use crate::crossing::{Crossing, Place};
 use crate::device::{ModelCore, ModelFunction};
 use crate::engines::batch::BatchEngine;
-use crate::engines::rules::{Decision, Engine, EngineConfig, Judgement, Override, ProbeLimit, Snapshot};
+use crate::engines::rules::{Decision, Engine, EngineConfig, Judgement, ProbeLimit, Snapshot};
 use crate::fault::{Fault, Faults};
 use crate::mac::Port;
 use crate::mc::{FirmwareVariant, Function, FunctionConfig, Holdings, Mc, Offline, Switching};

@@ -1,10 +1,11 @@
 //! Judges many frames by the tables of an engine.
 
+use nicfw::adapter::Override;
 use nicfw::terms::Direction;
 
 use super::frames::{BATCH, Batch};
 use super::packed::Packed;
-use crate::engines::rules::{Decision, Engine, Override};
+use crate::engines::rules::{Decision, Engine};
 use crate::packet::Headers;
 
 /// Judges many frames at once by the tables of an [`Engine`]. It keeps nothing but a copy of these, made for speed.

@@ -1,12 +1,13 @@
 //! The engine: what commands do to its tables, and the judgement of one frame.
 
+use nicfw::adapter::Override;
 use nicfw::tables::{Assumption, CounterId, PortTreeEntry, RuleKey};
 use nicfw::terms::Direction;
 
 use super::config::{EngineConfig, ProbeLimit};
 use super::counters::Counters;
 use super::entry::Entry;
-use super::judgement::{By, Decided, Decision, Judgement, Override};
+use super::judgement::{By, Decided, Decision, Judgement};
 use super::lookup::{Lookup, Map};
 use super::pass::Pass;
 use super::refused::Refused;

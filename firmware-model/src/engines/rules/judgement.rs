@@ -5,18 +5,6 @@ use nicfw::terms::Verdict;
 
 use super::entry::EntryId;
 
-/// STATE of TSA_RULESET_OVERRIDE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Override {
-    /// The rules decide.
-    #[default]
-    None,
-    /// Everything but ARP is dropped.
-    Block,
-    /// Everything passes.
-    Allow,
-}
-
 /// What became of a frame in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Judgement {

@@ -30,6 +30,6 @@ pub(in crate::engines) mod values;
 pub use config::{EngineConfig, ProbeLimit};
 pub use engine::Engine;
 pub use entry::{Entry, EntryId};
-pub use judgement::{By, Decided, Decision, Judgement, Override};
+pub use judgement::{By, Decided, Decision, Judgement};
 pub use refused::Refused;
 pub use snapshot::Snapshot;

@@ -10,13 +10,14 @@
 
 use std::net::IpAddr;
 
+use nicfw::adapter::Override;
 use nicfw::tables::{Assumption, CounterId};
 use nicfw::terms::{Direction, MacAddr, Verdict};
 
 use super::config::EngineConfig;
 use super::entry::EntryId;
 use super::flat::{NO_PORT, Ports};
-use super::judgement::{Decided, Decision, Override};
+use super::judgement::{Decided, Decision};
 use super::lookup::Lookup;
 use super::row::{Field, Row};
 use super::table::{RuleTable, Walk};

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use nicfw::adapter::Override;
 use nicfw::mcdi::wire::{
     ACTION_BLACKLIST, ACTION_NONE, ACTION_SAMPLE, ACTION_UNCHANGED, ACTION_WHITELIST, ALL_PHYSICAL_PORTS, CACHE_COMMIT,
     CACHE_GET_CACHED_VERSION, CACHE_INVALIDATE, CACHE_ROLLBACK, CACHE_VALID, COUNTER_HW, COUNTER_NONE, COUNTER_SW_AUTO,
@@ -16,7 +17,7 @@ use nicfw::terms::MacAddr;
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::engines::rules::{Entry, Override, Refused};
+use crate::engines::rules::{Entry, Refused};
 use crate::mc::command::{Command, Reply, request};
 use crate::mc::controller::Mc;
 
