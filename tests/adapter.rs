@@ -11,6 +11,7 @@ use nicfw::error::AdapterState;
 use nicfw::mcdi::wire::{Cmd, McErrno, Privileges};
 use nicfw::tables::{Action, CounterId, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp};
 use nicfw::terms::MacAddr;
+use nicfw_model::engines::rules::Entry;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::mc::{FirmwareVariant, Switching};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
@@ -43,6 +44,11 @@ fn allow_https() -> RuleKey {
         local_port: Some(443),
         ..RuleKey::default()
     }
+}
+
+/// An entry without a counter, as the model holds it.
+fn held(rx: Action, tx: Action) -> Entry {
+    Entry { rx, tx, counter: None }
 }
 
 fn set(key: RuleKey, rx: Action, tx: Action) -> TableOp {
@@ -134,9 +140,9 @@ fn every_table_operation_arrives() {
     }
     let tables = model.snapshot();
     let rules = [
-        (base, (DENY, DENY, None)),
-        (by_id, (ALLOW, Action::None, None)),
-        (remote, (Action::None, Action::Allow { sample: true }, None)),
+        (base, held(DENY, DENY)),
+        (by_id, held(ALLOW, Action::None)),
+        (remote, held(Action::None, Action::Allow { sample: true })),
     ];
     assert_eq!(tables.rules, rules.into());
     assert_eq!(tables.subnet_nodes, [node]);
@@ -272,7 +278,7 @@ fn an_unknown_outcome_is_told_and_recovered_from() {
         assert_eq!(model.commands_executed(), executed, "{kind:?}: sent before recovery");
         adapter.recover().unwrap();
         adapter.execute(&set(allow_https(), DENY, DENY)).unwrap();
-        assert_eq!(model.snapshot().rules[&allow_https()], (DENY, DENY, None), "{kind:?}");
+        assert_eq!(model.snapshot().rules[&allow_https()], held(DENY, DENY), "{kind:?}");
     }
 }
 

@@ -15,8 +15,9 @@ use nicfw::error::AdapterState;
 use nicfw::firewall::{Adopt, ApplyCause, Firewall, Settings};
 use nicfw::mcdi::wire::{Cmd, McErrno};
 use nicfw::policy::Document;
-use nicfw::tables::{Compiled, CounterId, CounterValue, Image, TableOp, Target};
+use nicfw::tables::{Compiled, CounterId, CounterValue, Image, ImageEntry, TableOp, Target};
 use nicfw::terms::{Direction, IpHeader, MacAddr, Packet, Verdict};
+use nicfw_model::engines::rules::Entry;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use watched::{Watched, watched};
@@ -196,8 +197,8 @@ impl Bench {
         let sizes = self.old.target().sizes;
         // The model gives counter pairs in rising order from 1.
         let counter = |id: Option<CounterId>| id.map(|id| CounterId(id.0 + 1));
-        let rules = image.rules.iter().map(|(key, e)| (*key, (e.rx.action, e.tx.action, counter(e.counter)))).collect();
-        assert_eq!(snapshot.rules, rules);
+        let held = |e: &ImageEntry| Entry { rx: e.rx.action, tx: e.tx.action, counter: counter(e.counter) };
+        assert_eq!(snapshot.rules, image.rules.iter().map(|(key, entry)| (*key, held(entry))).collect());
         for node in image.subnets.iter().flat_map(|map| &map.nodes) {
             assert!(snapshot.subnet_nodes.contains(node), "{node:?}");
         }

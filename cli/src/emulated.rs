@@ -14,7 +14,7 @@ use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::policy::Document;
 use nicfw::tables::{Action, Compiled, CounterId, CounterValue, Image, Target};
 use nicfw::terms::{Direction, MacAddr, Verdict};
-use nicfw_model::engines::rules::{Decided, Decision, Snapshot};
+use nicfw_model::engines::rules::{Decided, Decision, Entry, Snapshot};
 use nicfw_model::packet::Headers;
 use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
@@ -167,7 +167,7 @@ impl Emulated {
         for (key, entry) in &image.rules {
             match held.rules.get(key) {
                 None => drift.push(format!("entry {key} is gone")),
-                Some((rx, tx, counter)) => {
+                Some(Entry { rx, tx, counter }) => {
                     let (asked, there) = ((entry.rx.action, entry.tx.action), (*rx, *tx));
                     if asked != there || entry.counter.is_some() != counter.is_some() {
                         drift.push(format!("entry {key} is rx {rx:?}, tx {tx:?}"));
@@ -175,7 +175,7 @@ impl Emulated {
                 }
             }
         }
-        let actions = |(rx, tx, _): &(Action, Action, Option<CounterId>)| *rx != Action::None || *tx != Action::None;
+        let actions = |entry: &Entry| entry.rx != Action::None || entry.tx != Action::None;
         let beside = held.rules.iter().filter(|(key, entry)| actions(entry) && !image.rules.contains_key(key));
         drift.extend(beside.map(|(key, _)| format!("entry {key} is there unasked")));
         let sizes = &compiled.target().sizes;

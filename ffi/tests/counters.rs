@@ -99,7 +99,7 @@ fn eighty_programs_in_a_row_count_as_the_first_did() {
         stop.store(true, Ordering::Relaxed);
         server.join().unwrap().unwrap();
         let tables = model.snapshot();
-        let used = tables.rules.values().filter_map(|(_, _, counter)| *counter);
+        let used = tables.rules.values().filter_map(|entry| entry.counter);
         let used = used.collect::<std::collections::BTreeSet<_>>().len();
         assert!(used > 10, "the policy has something to count: {used}");
         for (frames, ((counters, received), pairs)) in (1..).zip(lives) {

@@ -198,7 +198,7 @@ impl Literal<'_> {
         for fields in self.order.iter().filter(|fields| used.contains(fields)) {
             let key = only(&all, *fields);
             match self.tables.rules.get(&key).filter(|_| key.fields() == *fields) {
-                Some((rx, tx, _)) => match if direction == Direction::Rx { rx } else { tx }.verdict() {
+                Some(entry) => match if direction == Direction::Rx { entry.rx } else { entry.tx }.verdict() {
                     Some(verdict) => return (verdict, Some(key)),
                     None if !holds(Assumption::NoneIsAbsent) => break,
                     None => {}
@@ -245,10 +245,9 @@ fn write_maps(engine: &mut Engine, maps: &Maps, sizes: &Sizes) {
 
 fn image(tables: &Snapshot, maps: &Maps, sizes: &Sizes) -> Image {
     let side = |action| Side { action, origins: Vec::new() };
-    let entry =
-        |(rx, tx, counter): &(Action, Action, _)| ImageEntry { rx: side(*rx), tx: side(*tx), counter: *counter };
+    let entry = |entry: &Entry| ImageEntry { rx: side(entry.rx), tx: side(entry.tx), counter: entry.counter };
     Image {
-        rules: tables.rules.iter().map(|(key, actions)| (*key, entry(actions))).collect(),
+        rules: tables.rules.iter().map(|(key, held)| (*key, entry(held))).collect(),
         subnets: Some(Arc::new(maps.subnets(sizes))),
         remote_ports: Some(Arc::new(maps.ports(0, sizes))),
         local_ports: Some(Arc::new(maps.ports(1, sizes))),
@@ -309,13 +308,13 @@ proptest! {
             match change {
                 Change::Set(key, rx, tx) => {
                     // An id of a map that a reboot took away is refused, and then nothing changes.
-                    let _ = engine.set_rule(key, Entry { rx, tx, counter: None, writer: 0 });
+                    let _ = engine.set_rule(key, Entry { rx, tx, counter: None }, 0);
                 }
                 Change::Free(which) => {
                     let rules = engine.snapshot().rules;
                     if let Some(key) = (!rules.is_empty()).then(|| rules.keys().nth(which.index(rules.len()))).flatten() {
-                        let none = Entry { rx: Action::None, tx: Action::None, counter: None, writer: 0 };
-                        engine.set_rule(*key, none).unwrap();
+                        let none = Entry { rx: Action::None, tx: Action::None, counter: None };
+                        engine.set_rule(*key, none, 0).unwrap();
                     }
                 }
                 Change::Maps(next) => {

@@ -111,8 +111,8 @@ pub fn engine(image: &Image, target: &Target, seed: u64) -> Engine {
         engine.set_local_ports(&map.tree(&target.sizes).unwrap()).unwrap();
     }
     for (key, entry) in &image.rules {
-        let entry = Entry { rx: entry.rx.action, tx: entry.tx.action, counter: None, writer: 0 };
-        engine.set_rule(*key, entry).unwrap();
+        let entry = Entry { rx: entry.rx.action, tx: entry.tx.action, counter: None };
+        engine.set_rule(*key, entry, 0).unwrap();
     }
     engine
 }

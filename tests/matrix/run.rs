@@ -274,7 +274,7 @@ fn finish(world: &mut World<'_>) -> Result<(), Broken> {
     let snapshot = world.model.snapshot();
     let same = image.rules.len() == snapshot.rules.len()
         && image.rules.iter().all(|(key, entry)| {
-            snapshot.rules.get(key).is_some_and(|is| (is.0, is.1) == (entry.rx.action, entry.tx.action))
+            snapshot.rules.get(key).is_some_and(|is| (is.rx, is.tx) == (entry.rx.action, entry.tx.action))
         });
     if same { Ok(()) } else { broken(5, "the tables hold other entries than the image") }
 }

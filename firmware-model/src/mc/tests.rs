@@ -212,7 +212,8 @@ fn unchanged_keeps_the_other_direction() {
     rule[80..84].copy_from_slice(&[0xff; 4]);
     rule[84] = 1;
     mc.take(0, &v2(0x10f, &rule));
-    let actions: Vec<_> = mc.engine.snapshot().rules.values().map(|(rx, tx, _)| (rx.verdict(), tx.verdict())).collect();
+    let actions: Vec<_> =
+        mc.engine.snapshot().rules.values().map(|entry| (entry.rx.verdict(), entry.tx.verdict())).collect();
     use nicfw::terms::Verdict::{Allow, Deny};
     assert_eq!(actions, [(Some(Allow), Some(Deny))]);
 }

@@ -93,7 +93,7 @@ pub fn run(data: &[u8]) {
 fn check(firewall: &Firewall<Adapter>, model: &Model) {
     let asked = firewall.image().rules.iter().map(|(key, entry)| (*key, (entry.rx.action, entry.tx.action)));
     let held = model.snapshot().rules;
-    let held = held.iter().map(|(key, (rx, tx, _))| (*key, (*rx, *tx)));
+    let held = held.iter().map(|(key, entry)| (*key, (entry.rx, entry.tx)));
     assert_eq!(held.collect::<BTreeMap<_, _>>(), asked.collect());
 }
 

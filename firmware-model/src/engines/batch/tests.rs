@@ -109,9 +109,9 @@ fn change() -> impl Strategy<Value = Change> {
 fn carry_out(engine: &mut Engine, change: &Change) {
     match change {
         Change::Set(key, rx, tx, counter) => {
-            let entry = Entry { rx: *rx, tx: *tx, counter: counter.map(CounterId), writer: 0 };
+            let entry = Entry { rx: *rx, tx: *tx, counter: counter.map(CounterId) };
             // What a full table refuses changes nothing, here and there.
-            let _ = engine.set_rule(*key, entry);
+            let _ = engine.set_rule(*key, entry, 0);
         }
         Change::Subnets(root) => engine.set_subnet_node(0, root).unwrap(),
         Change::Ports(key, low, high) => {
@@ -172,7 +172,7 @@ fn one_batch_serves_several_engines() {
         let mut engine = engine(&[], 0);
         let deny = Action::Deny { sample: false };
         let key = RuleKey { local_ip: Some(local_ip.parse().unwrap()), ..RuleKey::default() };
-        engine.set_rule(key, Entry { rx: deny, tx: deny, counter: None, writer: 0 }).unwrap();
+        engine.set_rule(key, Entry { rx: deny, tx: deny, counter: None }, 0).unwrap();
         engine
     };
     let (src, dst) = ("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap());

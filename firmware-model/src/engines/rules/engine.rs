@@ -86,13 +86,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refused`]; the tables are as before.
-    pub fn set_rule(&mut self, key: RuleKey, entry: Entry) -> Result<(), Refused> {
+    pub fn set_rule(&mut self, key: RuleKey, entry: Entry, writer: usize) -> Result<(), Refused> {
         self.check_ids(&key)?;
         if entry.counter.is_some_and(|id| !self.counters.is_allocated(id)) {
             return Err(Refused::Unknown);
         }
         let before = self.tables.rules.get(&key).and_then(|entry| entry.counter);
-        self.tables.rules.set(&self.config, key, entry)?;
+        self.tables.rules.set(&self.config, key, entry, writer)?;
         let after = self.tables.rules.get(&key).and_then(|entry| entry.counter);
         self.counters.change_user(before, after);
         self.writes += 1;
@@ -272,7 +272,7 @@ impl Engine {
     /// What a reset or detach of a function does to the rules it wrote: nothing, if assumption A12 holds.
     pub fn function_reset(&mut self, writer: usize) {
         if !self.config.profile.holds(Assumption::RulesSurviveReset) {
-            self.tables.rules.retain(&self.config, |_, entry| entry.writer != writer);
+            self.tables.rules.retain(&self.config, |_, wrote| wrote != writer);
             self.recount_all_users();
         }
     }

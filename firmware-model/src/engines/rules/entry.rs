@@ -2,8 +2,8 @@
 
 use nicfw::tables::{Action, CounterId};
 
-/// One entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an entry does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// What it does to received frames.
     pub rx: Action,
@@ -11,8 +11,6 @@ pub struct Entry {
     pub tx: Action,
     /// Its counter pair.
     pub counter: Option<CounterId>,
-    /// Number of the function that wrote it last.
-    pub writer: usize,
 }
 
 /// Names an entry until the table changes.

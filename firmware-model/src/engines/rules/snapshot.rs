@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nicfw::tables::{Action, CounterId, PortTreeEntry, RuleKey, SubnetNode};
+use nicfw::tables::{PortTreeEntry, RuleKey, SubnetNode};
+
+use super::entry::Entry;
 
 /// The content of all tables: the model's read-back, which no adapter offers. For tests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// Entries: actions for received and for transmitted frames, and the counter.
-    pub rules: BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>,
+    /// Entries.
+    pub rules: BTreeMap<RuleKey, Entry>,
     /// Nodes of the subnet trie that were written, by rising id.
     pub subnet_nodes: Vec<SubnetNode>,
     /// Remote port-range tree, once written.
@@ -20,7 +22,7 @@ pub struct Snapshot {
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (key, (rx, tx, counter)) in &self.rules {
+        for (key, Entry { rx, tx, counter }) in &self.rules {
             writeln!(f, "{key}: rx {rx:?}, tx {tx:?}, counter {counter:?}")?;
         }
         for node in &self.subnet_nodes {

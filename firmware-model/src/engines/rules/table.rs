@@ -91,6 +91,8 @@ pub(in crate::engines) struct Walk {
 struct Stored {
     key: RuleKey,
     entry: Entry,
+    /// Number of the function that wrote it last.
+    writer: usize,
 }
 
 /// An entry of a combination that is looked up.
@@ -206,7 +208,7 @@ impl RuleTable {
     }
 
     /// Writes the entry of a key; an entry without an action is freed.
-    pub fn set(&mut self, config: &EngineConfig, key: RuleKey, entry: Entry) -> Result<(), Refused> {
+    pub fn set(&mut self, config: &EngineConfig, key: RuleKey, entry: Entry, writer: usize) -> Result<(), Refused> {
         let known = self.find(&key);
         if entry.rx == Action::None && entry.tx == Action::None {
             if let Some(id) = known {
@@ -218,13 +220,13 @@ impl RuleTable {
             if !config.profile.holds(Assumption::SetReplaces) {
                 return Err(Refused::Exists);
             }
-            stored.entry = entry;
+            (stored.entry, stored.writer) = (entry, writer);
             self.index.set(id, Hit::of(&entry));
             self.stale = true;
             return Ok(());
         }
         self.make_room(config, &key)?;
-        self.insert(Stored { key, entry })
+        self.insert(Stored { key, entry, writer })
     }
 
     fn make_room(&mut self, config: &EngineConfig, key: &RuleKey) -> Result<(), Refused> {
@@ -292,9 +294,10 @@ impl RuleTable {
         self.stale = true;
     }
 
-    /// Drops the entries that `keep` refuses.
-    pub fn retain(&mut self, config: &EngineConfig, keep: impl Fn(&RuleKey, &Entry) -> bool) {
-        let gone: Vec<RuleKey> = self.iter().filter(|(key, entry)| !keep(key, entry)).map(|(key, _)| *key).collect();
+    /// Drops the entries that `keep` refuses, by their key and by the number of the function that wrote them last.
+    pub fn retain(&mut self, config: &EngineConfig, keep: impl Fn(&RuleKey, usize) -> bool) {
+        let gone = self.stored.iter().filter(|stored| !keep(&stored.key, stored.writer));
+        let gone: Vec<RuleKey> = gone.map(|stored| stored.key).collect();
         for key in gone {
             if let Some(id) = self.find(&key) {
                 self.free(config, id);

@@ -18,7 +18,7 @@ pub(super) struct Tables {
 
 impl Tables {
     pub fn snapshot(&self) -> Snapshot {
-        let rules = self.rules.iter().map(|(key, entry)| (*key, (entry.rx, entry.tx, entry.counter)));
+        let rules = self.rules.iter().map(|(key, entry)| (*key, *entry));
         let node = |(id, entries): (u32, &[u16])| SubnetNode { id, entries: entries.to_vec() };
         Snapshot {
             rules: rules.collect(),

@@ -150,7 +150,7 @@ impl Mc {
             COUNTER_SW_AUTO => self.engine.alloc_counters(1)?.first().copied(),
             id => Some(CounterId(id)),
         };
-        if let Err(refused) = self.engine.set_rule(key, Entry { rx, tx, counter, writer: function }) {
+        if let Err(refused) = self.engine.set_rule(key, Entry { rx, tx, counter }, function) {
             if rule.counter_id.get() == COUNTER_SW_AUTO {
                 self.engine.free_counters(counter.as_slice())?;
             }
