@@ -1,9 +1,8 @@
 //! What becomes of a frame on its way through the adapter.
 
-use nicfw::terms::Direction;
+use nicfw::terms::{Direction, Packet};
 
 use crate::engines::rules::Judgement;
-use crate::packet::Headers;
 
 /// Where a frame enters or leaves the adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +28,7 @@ pub struct Judged {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crossing {
     /// What the parser saw.
-    pub headers: Headers,
+    pub packet: Packet,
     /// The judgements, in their order; none if nobody on the host is meant.
     pub judgements: Vec<Judged>,
     /// Where the frame comes out.

@@ -3,8 +3,9 @@
 //! Names and places of the counters are those of the public header `efx_regs_mcdi.h` (`MC_CMD_MAC_*`), the first
 //! generation of them: 97 words. What a model without a real wire cannot count stays zero.
 
+use nicfw::terms::Packet;
+
 use crate::mc::words::{get_link_out_bits as link, mac as at, phy_bits as phy};
-use crate::packet::Headers;
 
 /// Words of the statistics block (MC_CMD_MAC_NSTATS).
 pub(crate) const STATISTICS: usize = at::NSTATS;
@@ -22,9 +23,9 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     /// Counts a frame.
-    pub fn count(&mut self, headers: &Headers, len: usize) {
+    pub fn count(&mut self, packet: &Packet, len: usize) {
         let bytes = u64::try_from(len).unwrap_or(0) + FCS;
-        let cast = match headers.dst_mac {
+        let cast = match packet.dst_mac {
             mac if mac.0 == [0xff; 6] => 2,
             mac if mac.is_group() => 1,
             _ => 0,
@@ -128,7 +129,7 @@ mod tests {
         for (first, len) in [(0x02, 60), (0x02, 1514), (0x01, 61), (0xff, 2000)] {
             let mut frame = vec![first; len];
             frame[12..14].fill(0);
-            port.rx.count(&parse(&frame).unwrap(), len);
+            port.rx.count(&parse(&frame).unwrap().packet, len);
         }
         let words = block(&port, &Counters { tx: port.rx, rx: Traffic::default() }, 3, 9);
         let expected = [

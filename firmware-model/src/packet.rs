@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nicfw::terms::MacAddr;
+use nicfw::terms::{IpHeader, MacAddr, Packet};
 
 const TAG_8021Q: u16 = 0x8100;
 const TAG_8021AD: u16 = 0x88a8;
@@ -28,34 +28,13 @@ const SHORTEST: usize = 14 + 2 * 4 + 40;
 /// IPv6 extension headers that the parser walks through.
 const MAX_EXTENSIONS: usize = 8;
 
-/// The fields that entries match, not yet oriented. A field that the frame does not show is absent.
+/// What the parser sees of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Headers {
-    /// Destination MAC.
-    pub dst_mac: MacAddr,
-    /// Source MAC.
-    pub src_mac: MacAddr,
-    /// VLAN id of the first tag.
-    pub outer_vlan: Option<u16>,
-    /// VLAN id of the second tag.
-    pub inner_vlan: Option<u16>,
-    /// The two bytes behind the tags: ether type, or length of an 802.3 frame. A third tag's type stands here as it is.
-    pub ether_type: u16,
-    /// The IP header, if the frame has one where the parser looks.
-    pub ip: Option<Ip>,
-}
-
-/// The fields of an IP header, and of what is behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ip {
-    /// Source address.
-    pub src: IpAddr,
-    /// Destination address, of the same family.
-    pub dst: IpAddr,
-    /// Protocol behind the IPv6 extension headers; absent when the chain cannot be followed to its end.
-    pub proto: Option<u8>,
-    /// Source and destination port of TCP, UDP and SCTP; absent in a fragment that is not the first (assumption A7).
-    pub ports: Option<(u16, u16)>,
+    /// The fields that entries match, not yet oriented. A field that the frame does not show is absent: the protocol of IPv6 when
+    /// the chain of extension headers cannot be followed to its end, ports in a fragment that is not the first (assumption A7). Of
+    /// three tags, the third one's type stands as the ether type.
+    pub packet: Packet,
     /// The two words where ports would stand, whatever stands there: for the opposite of assumption A7.
     pub(crate) raw_ports: Option<(u16, u16)>,
 }
@@ -127,7 +106,9 @@ fn read(frame: &Frame<'_>) -> Option<Headers> {
         ETHER_IPV6 => ipv6(payload),
         _ => None,
     };
-    Some(Headers { dst_mac, src_mac, outer_vlan, inner_vlan, ether_type, ip })
+    let (ip, raw_ports) = (ip.map(|ip| ip.header), ip.and_then(|ip| ip.raw_ports));
+    let packet = Packet { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip };
+    Some(Headers { packet, raw_ports })
 }
 
 /// A frame as far as it was captured.
@@ -205,6 +186,13 @@ impl Part<'_> {
     fn first(self, len: usize) -> Self {
         Self { end: self.end.min(self.start + len), ..self }
     }
+}
+
+/// An IP header, and the words behind it.
+#[derive(Clone, Copy)]
+struct Ip {
+    header: IpHeader,
+    raw_ports: Option<(u16, u16)>,
 }
 
 fn ipv4(packet: Part<'_>) -> Option<Ip> {
@@ -285,7 +273,7 @@ impl Ip {
             // What stands there decides nothing but where assumption A7 is turned round.
             body.frame.missed.set(missed);
         }
-        Self { src, dst, proto, ports: raw_ports.filter(|_| !later), raw_ports }
+        Self { header: IpHeader { src, dst, proto, ports: raw_ports.filter(|_| !later) }, raw_ports }
     }
 }
 
@@ -310,8 +298,8 @@ mod tests {
         header
     }
 
-    fn ip(parts: &[&[u8]]) -> Option<Ip> {
-        parse(&frame(parts)).unwrap().ip
+    fn ip(parts: &[&[u8]]) -> Option<IpHeader> {
+        parse(&frame(parts)).unwrap().packet.ip
     }
 
     const PORTS: [u8; 8] = [0x01, 0xbb, 0x00, 0x50, 0, 8, 0, 0];
@@ -375,8 +363,7 @@ mod tests {
                 if captured < looked_at {
                     assert_eq!(read, Err(Unread::Cut { captured, len: whole.len() }), "{name}, {captured} bytes");
                 } else {
-                    let seen = |headers: Headers| (Headers { ip: None, ..headers }, headers.ip.map(Ip::without_raw));
-                    assert_eq!(read.map(seen), Ok(seen(expected)), "{name}, {captured} bytes");
+                    assert_eq!(read.map(|read| read.packet), Ok(expected.packet), "{name}, {captured} bytes");
                 }
             }
         }
@@ -384,12 +371,6 @@ mod tests {
 
     fn tags() -> [u8; 8] {
         [0x88, 0xa8, 0, 7, 0x81, 0, 0, 9]
-    }
-
-    impl Ip {
-        fn without_raw(self) -> Self {
-            Self { raw_ports: None, ..self }
-        }
     }
 
     #[test]
@@ -414,12 +395,12 @@ mod tests {
     fn a_cut_header_shows_the_addresses_that_it_has() {
         let whole = frame(&[&[8, 0], &v4(0x45, 20, 0, 17)]);
         for len in 30..=whole.len() {
-            let ip = parse(&whole[..len]).unwrap().ip;
+            let ip = parse(&whole[..len]).unwrap().packet.ip;
             assert_eq!(ip.map(|ip| ip.src), Some(IpAddr::from([10, 0, 0, 1])), "IPv4, {len} bytes");
         }
         let whole = frame(&[&tags(), &v6(59, &[])]);
         for len in 46..=whole.len() {
-            let ip = parse(&whole[..len]).unwrap().ip;
+            let ip = parse(&whole[..len]).unwrap().packet.ip;
             assert_eq!(ip.map(|ip| ip.src), Some(IpAddr::from([0xfe; 16])), "IPv6, {len} bytes");
         }
     }
@@ -432,11 +413,11 @@ mod tests {
     #[test]
     fn two_tags_are_read_and_a_third_hides_the_rest() {
         let two = frame(&[&[0x88, 0xa8, 0x20, 7, 0x81, 0, 0, 9, 8, 0], &v4(0x45, 28, 0, 17), &PORTS]);
-        let two = parse(&two).unwrap();
+        let two = parse(&two).unwrap().packet;
         assert_eq!((two.outer_vlan, two.inner_vlan, two.ether_type), (Some(7), Some(9), 0x0800));
         assert!(two.ip.is_some());
         let three = frame(&[&[0x81, 0, 0, 7, 0x81, 0, 0, 9, 0x81, 0, 0, 1, 8, 0], &v4(0x45, 28, 0, 17), &PORTS]);
-        let three = parse(&three).unwrap();
+        let three = parse(&three).unwrap().packet;
         assert_eq!((three.ether_type, three.ip), (0x8100, None));
     }
 
@@ -496,8 +477,7 @@ mod tests {
             if let Ok(read) = parse_captured(&whole[..captured], whole.len()) {
                 whole[captured..].fill(other);
                 let there = parse(&whole).unwrap();
-                prop_assert_eq!(read.ip.map(Ip::without_raw), there.ip.map(Ip::without_raw));
-                prop_assert_eq!(Headers { ip: None, ..read }, Headers { ip: None, ..there });
+                prop_assert_eq!(read.packet, there.packet);
             }
         }
 
@@ -506,7 +486,7 @@ mod tests {
             let mut bytes = frame(&[&[8, 0], &v4(0x45, 60, 0, 6), &[0; 46]]);
             bytes[at] = value;
             bytes.truncate(cut.max(34));
-            prop_assert_eq!(parse(&bytes).unwrap().ip.map(|ip| ip.dst), Some(IpAddr::from([10, 0, 0, 2])));
+            prop_assert_eq!(parse(&bytes).unwrap().packet.ip.map(|ip| ip.dst), Some(IpAddr::from([10, 0, 0, 2])));
         }
 
         /// A well-formed frame reads as a third party's parser reads it.
@@ -522,7 +502,7 @@ mod tests {
                 (Some(id), false) => builder.single_vlan(id).ipv4(src, dst, 9).udp(ports.0, ports.1).write(&mut out, &[]),
             };
             written.unwrap();
-            let headers = parse(&out).unwrap();
+            let headers = parse(&out).unwrap().packet;
             prop_assert_eq!((headers.src_mac.0, headers.dst_mac.0), ([2; 6], [4; 6]));
             prop_assert_eq!(headers.outer_vlan, vlan.map(|id| id.value()));
             let ip = headers.ip.unwrap();

@@ -5,7 +5,7 @@
 //! From the wire: steered first, as a receive filter would, and judged on RX only if a function is meant. A frame for several
 //! functions is judged once and then copied.
 
-use nicfw::terms::{Direction, Verdict};
+use nicfw::terms::{Direction, Packet, Verdict};
 
 use crate::crossing::{Crossing, Judged, Place};
 use crate::mac::Counters;
@@ -29,7 +29,8 @@ pub(crate) fn carry(state: &mut State, from: Place, headers: Headers, frame: &[u
 }
 
 fn cross(state: &mut State, from: Place, headers: Headers, frame: &[u8]) -> Crossing {
-    let mut crossing = Crossing { headers, judgements: Vec::new(), delivered: Vec::new() };
+    let packet = headers.packet;
+    let mut crossing = Crossing { packet, judgements: Vec::new(), delivered: Vec::new() };
     let mc = &mut state.mc;
     if mc.offline != Offline::No {
         return crossing;
@@ -42,29 +43,29 @@ fn cross(state: &mut State, from: Place, headers: Headers, frame: &[u8]) -> Cros
         },
         Place::Wire(_) => return crossing,
     };
-    if sender.is_none() && !count(mc, port, |counters| counters.rx.count(&headers, frame.len())) {
+    if sender.is_none() && !count(mc, port, |counters| counters.rx.count(&packet, frame.len())) {
         return crossing;
     }
-    let may_send = |index: usize| mc.functions.get(index).is_none_or(|own| own.may_send_as(headers.src_mac));
+    let may_send = |index: usize| mc.functions.get(index).is_none_or(|own| own.may_send_as(packet.src_mac));
     if mc.tx_mac_filtering && !sender.is_none_or(may_send) {
         return crossing;
     }
-    if sender.is_some() && !passes(mc, &mut crossing, Direction::Tx, port) {
+    if sender.is_some() && !passes(mc, &mut crossing, &headers, Direction::Tx, port) {
         return crossing;
     }
-    let (receivers, named) = receivers(mc, &headers, port, sender);
-    if sender.is_some() && (headers.dst_mac.is_group() || !named) {
+    let (receivers, named) = receivers(mc, &packet, port, sender);
+    if sender.is_some() && (packet.dst_mac.is_group() || !named) {
         crossing.delivered.push(Place::Wire(port));
-        if count(mc, port, |counters| counters.tx.count(&headers, frame.len()))
+        if count(mc, port, |counters| counters.tx.count(&packet, frame.len()))
             && let Some(wire) = state.wires.get_mut(&port)
         {
             wire(frame);
         }
     }
     let mc = &mut state.mc;
-    if !receivers.is_empty() && passes(mc, &mut crossing, Direction::Rx, port) {
+    if !receivers.is_empty() && passes(mc, &mut crossing, &headers, Direction::Rx, port) {
         for receiver in receivers {
-            if deliver(mc, &receiver, &headers, frame) {
+            if deliver(mc, &receiver, &packet, frame) {
                 crossing.delivered.push(Place::Host(receiver.function));
             }
         }
@@ -82,15 +83,15 @@ fn count(mc: &mut Mc, port: u32, count: impl FnOnce(&mut Counters)) -> bool {
 
 /// The functions that are meant, and whether any of them has named the destination. What filters for unknown
 /// destinations take is what nobody has named (ef10.md 6.1).
-fn receivers(mc: &Mc, headers: &Headers, port: u32, sender: Option<usize>) -> (Vec<Receiver>, bool) {
-    let group = headers.dst_mac.is_group();
+fn receivers(mc: &Mc, packet: &Packet, port: u32, sender: Option<usize>) -> (Vec<Receiver>, bool) {
+    let group = packet.dst_mac.is_group();
     let here = |scope: Scope| {
         let functions = mc.functions.iter().enumerate();
         let here = functions.filter(move |(index, own)| own.config.port == port && !own.gone && Some(*index) != sender);
         let receiver = move |(function, own): (usize, &Function)| {
             let queues = match own.vadaptor {
-                Some(vadaptor) => Some(own.steering.find(headers, vadaptor.mac, scope)?),
-                None if group || own.config.mac == headers.dst_mac => None,
+                Some(vadaptor) => Some(own.steering.find(packet, vadaptor.mac, scope)?),
+                None if group || own.config.mac == packet.dst_mac => None,
                 None => return None,
             };
             Some(Receiver { function, queues })
@@ -107,11 +108,11 @@ fn receivers(mc: &Mc, headers: &Headers, port: u32, sender: Option<usize>) -> (V
 }
 
 /// Puts a frame into a function's queues; `false` when none took it.
-fn deliver(mc: &mut Mc, receiver: &Receiver, headers: &Headers, frame: &[u8]) -> bool {
+fn deliver(mc: &mut Mc, receiver: &Receiver, packet: &Packet, frame: &[u8]) -> bool {
     let (Some(own), Some(queues)) = (mc.functions.get_mut(receiver.function), &receiver.queues) else { return true };
-    let taken = queues.iter().filter(|to| own.vnic.receive(to.queue, frame, headers, to.hash)).count();
+    let taken = queues.iter().filter(|to| own.vnic.receive(to.queue, frame, packet, to.hash)).count();
     if taken > 0 {
-        own.counters.rx.count(headers, frame.len());
+        own.counters.rx.count(packet, frame.len());
     }
     taken > 0
 }
@@ -123,9 +124,9 @@ pub(crate) fn transmit(state: &mut State, function: usize, queue: u32) {
         let Sent { mut frame, checksums, last: descriptor } = sent;
         last = Some(descriptor);
         let Ok(headers) = parse(&frame) else { continue };
-        fill_checksums(&mut frame, &headers, checksums.ip, checksums.segment);
+        fill_checksums(&mut frame, &headers.packet, checksums.ip, checksums.segment);
         if let Some(own) = state.mc.functions.get_mut(function) {
-            own.counters.tx.count(&headers, frame.len());
+            own.counters.tx.count(&headers.packet, frame.len());
         }
         carry(state, Place::Host(function), headers, &frame);
     }
@@ -134,8 +135,8 @@ pub(crate) fn transmit(state: &mut State, function: usize, queue: u32) {
     }
 }
 
-fn passes(mc: &mut Mc, crossing: &mut Crossing, direction: Direction, physical_port: u32) -> bool {
-    let judgement = mc.engine.judge(&crossing.headers, direction, physical_port);
+fn passes(mc: &mut Mc, crossing: &mut Crossing, headers: &Headers, direction: Direction, physical_port: u32) -> bool {
+    let judgement = mc.engine.judge(headers, direction, physical_port);
     crossing.judgements.push(Judged { direction, physical_port, judgement });
     judgement.verdict == Verdict::Allow
 }

@@ -9,10 +9,9 @@ use std::net::IpAddr;
 
 use bitflags::bitflags;
 use nicfw::mcdi::wire::McErrno;
-use nicfw::terms::MacAddr;
+use nicfw::terms::{IpHeader, MacAddr, Packet};
 
 use crate::mc::words::filter_op_ext_in_bits as at;
-use crate::packet::{Headers, Ip};
 use crate::vnic::toeplitz;
 
 /// Filters of a function at most. The capacity of the hardware is not published.
@@ -82,36 +81,36 @@ pub(crate) struct Spec {
 
 impl Spec {
     /// The values that a frame has in these fields; `None` if it lacks one.
-    fn of(fields: Match, headers: &Headers) -> Option<Self> {
-        let group = headers.dst_mac.is_group();
+    fn of(fields: Match, packet: &Packet) -> Option<Self> {
+        let group = packet.dst_mac.is_group();
         let unknown = fields & UNKNOWN;
         if unknown == Match::UNKNOWN_MCAST_DST && !group || unknown == Match::UNKNOWN_UCAST_DST && group {
             return None;
         }
-        let ip = |field, take: fn(&Ip) -> IpAddr| match fields.contains(field) {
-            true => headers.ip.as_ref().map(|ip| octets(take(ip))),
+        let ip = |field, take: fn(&IpHeader) -> IpAddr| match fields.contains(field) {
+            true => packet.ip.as_ref().map(|ip| octets(take(ip))),
             false => Some([0; 16]),
         };
         let port = |field, take: fn((u16, u16)) -> u16| match fields.contains(field) {
-            true => headers.ip.as_ref().and_then(|ip| ip.ports).map(take),
+            true => packet.ip.as_ref().and_then(|ip| ip.ports).map(take),
             false => Some(0),
         };
         let mac = |field, mac: MacAddr| if fields.contains(field) { mac.0 } else { [0; 6] };
         // A frame without a tag has the VLAN id 0.
         let word = |field, value: u16| if fields.contains(field) { value } else { 0 };
         let proto = match fields.contains(Match::IP_PROTO) {
-            true => headers.ip.as_ref()?.proto?.into(),
+            true => packet.ip.as_ref()?.proto?.into(),
             false => 0,
         };
         Some(Self {
             fields,
-            src_mac: mac(Match::SRC_MAC, headers.src_mac),
+            src_mac: mac(Match::SRC_MAC, packet.src_mac),
             src_port: port(Match::SRC_PORT, |(src, _)| src)?,
-            dst_mac: mac(Match::DST_MAC, headers.dst_mac),
+            dst_mac: mac(Match::DST_MAC, packet.dst_mac),
             dst_port: port(Match::DST_PORT, |(_, dst)| dst)?,
-            ether_type: word(Match::ETHER_TYPE, headers.ether_type),
-            inner_vlan: word(Match::INNER_VLAN, headers.inner_vlan.unwrap_or(0)),
-            outer_vlan: word(Match::OUTER_VLAN, headers.outer_vlan.unwrap_or(0)),
+            ether_type: word(Match::ETHER_TYPE, packet.ether_type),
+            inner_vlan: word(Match::INNER_VLAN, packet.inner_vlan.unwrap_or(0)),
+            outer_vlan: word(Match::OUTER_VLAN, packet.outer_vlan.unwrap_or(0)),
             ip_proto: proto,
             src_ip: ip(Match::SRC_IP, |ip| ip.src)?,
             dst_ip: ip(Match::DST_IP, |ip| ip.dst)?,
@@ -164,8 +163,8 @@ pub(crate) mod rss_flags {
 
 impl RssContext {
     /// The hash of a frame, zero where the flags exclude it.
-    fn hash(&self, headers: &Headers) -> u32 {
-        let Some(ip) = &headers.ip else { return 0 };
+    fn hash(&self, packet: &Packet) -> u32 {
+        let Some(ip) = &packet.ip else { return 0 };
         let (addresses, tcp) =
             if ip.src.is_ipv4() { (rss_flags::IPV4, rss_flags::TCPV4) } else { (rss_flags::IPV6, rss_flags::TCPV6) };
         let ports = self.flags & tcp != 0 && ip.proto == Some(6) && ip.ports.is_some();
@@ -293,20 +292,20 @@ impl Steering {
     }
 
     /// Whether a filter names the frame's destination MAC.
-    fn names_mac(&self, headers: &Headers) -> bool {
+    fn names_mac(&self, packet: &Packet) -> bool {
         let mut named = [Match::DST_MAC, Match::DST_MAC.union(Match::OUTER_VLAN)].into_iter();
-        named.any(|fields| Spec::of(fields, headers).is_some_and(|spec| self.by_spec.contains_key(&spec)))
+        named.any(|fields| Spec::of(fields, packet).is_some_and(|spec| self.by_spec.contains_key(&spec)))
     }
 
     /// Where a frame goes; `None` when no filter of this scope wants it. The filters of a function without the frame's
     /// destination MAC hold only for frames that are meant for it: for its MAC, `own`, or one that another filter names, as a
     /// container's MACVLAN has it.
-    pub fn find(&self, headers: &Headers, own: MacAddr, scope: Scope) -> Option<Vec<Recipient>> {
-        let promiscuous = scope == Scope::Unknown && !headers.dst_mac.is_group() && {
-            let unknown = Spec::of(Match::UNKNOWN_UCAST_DST, headers);
+    pub fn find(&self, packet: &Packet, own: MacAddr, scope: Scope) -> Option<Vec<Recipient>> {
+        let promiscuous = scope == Scope::Unknown && !packet.dst_mac.is_group() && {
+            let unknown = Spec::of(Match::UNKNOWN_UCAST_DST, packet);
             unknown.is_some_and(|spec| self.by_spec.contains_key(&spec))
         };
-        let meant = promiscuous || headers.dst_mac == own || headers.dst_mac.is_group() || self.names_mac(headers);
+        let meant = promiscuous || packet.dst_mac == own || packet.dst_mac.is_group() || self.names_mac(packet);
         let usable = |fields: &Match| {
             let named = fields.contains(Match::DST_MAC);
             let unknown = fields.intersects(UNKNOWN);
@@ -315,11 +314,11 @@ impl Steering {
         let found = MATCHES
             .iter()
             .filter(|fields| usable(fields))
-            .find_map(|fields| Spec::of(*fields, headers).and_then(|spec| self.by_spec.get(&spec)))?;
+            .find_map(|fields| Spec::of(*fields, packet).and_then(|spec| self.by_spec.get(&spec)))?;
         let mut recipients: Vec<Recipient> = Vec::new();
         for handle in found {
             let Some((_, Dest::Queue { first, context })) = self.filters.get(handle) else { continue };
-            let recipient = self.spread(*first, *context, headers);
+            let recipient = self.spread(*first, *context, packet);
             // A queue gets one copy, however many filters name it.
             if !recipients.iter().any(|other| other.queue == recipient.queue) {
                 recipients.push(recipient);
@@ -328,11 +327,11 @@ impl Steering {
         Some(recipients)
     }
 
-    fn spread(&self, first: u32, context: Option<u32>, headers: &Headers) -> Recipient {
+    fn spread(&self, first: u32, context: Option<u32>, packet: &Packet) -> Recipient {
         let Some(context) = context.and_then(|id| self.contexts.get(&id)) else {
             return Recipient { queue: first, hash: 0 };
         };
-        let hash = context.hash(headers);
+        let hash = context.hash(packet);
         let slot = usize::try_from(hash).unwrap_or(0) % INDIRECTIONS;
         let offset = context.table.get(slot).copied().unwrap_or(0);
         Recipient { queue: first.saturating_add(offset.into()), hash }
@@ -372,15 +371,15 @@ mod tests {
         Dest::Queue { first, context: None }
     }
 
-    fn frame(dst: MacAddr, port: u16) -> Headers {
+    fn frame(dst: MacAddr, port: u16) -> Packet {
         let mut bytes = Vec::new();
         let builder = etherparse::PacketBuilder::ethernet2([4; 6], dst.0).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
         builder.tcp(1000, port, 1, 1).write(&mut bytes, &[]).unwrap();
-        parse(&bytes).unwrap()
+        parse(&bytes).unwrap().packet
     }
 
-    fn queues(steering: &Steering, headers: &Headers, scope: Scope) -> Option<Vec<u32>> {
-        let found = steering.find(headers, OWN, scope)?;
+    fn queues(steering: &Steering, packet: &Packet, scope: Scope) -> Option<Vec<u32>> {
+        let found = steering.find(packet, OWN, scope)?;
         Some(found.iter().map(|recipient| recipient.queue).collect())
     }
 

@@ -5,10 +5,9 @@
 
 use std::net::IpAddr;
 
-use nicfw::terms::{Direction, Verdict};
+use nicfw::terms::{Direction, IpHeader, Packet, Verdict};
 
 use crate::crossing::{Crossing, Judged};
-use crate::packet::{Headers, Ip};
 
 /// One end of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +36,8 @@ pub struct Flow {
 impl Flow {
     /// Whether a frame is one of it, as the parser sees the frame.
     #[must_use]
-    pub fn has(&self, headers: &Headers) -> bool {
-        let Some(Ip { src, dst, proto, ports, .. }) = headers.ip else { return false };
+    pub fn has(&self, packet: &Packet) -> bool {
+        let Some(IpHeader { src, dst, proto, ports }) = packet.ip else { return false };
         let (from, to) = ports.unzip();
         let [one, other] = self.ends;
         let is = |from_end: End, to_end: End| from_end.is(src, from) && to_end.is(dst, to);
@@ -83,7 +82,7 @@ impl Watched {
     }
 
     pub fn count(&mut self, crossing: &Crossing) {
-        for (_, tallies) in self.0.iter_mut().filter(|(flow, _)| flow.has(&crossing.headers)) {
+        for (_, tallies) in self.0.iter_mut().filter(|(flow, _)| flow.has(&crossing.packet)) {
             for Judged { direction, judgement, .. } in &crossing.judgements {
                 let side = match direction {
                     Direction::Rx => &mut tallies.rx,

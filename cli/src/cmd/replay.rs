@@ -15,7 +15,6 @@ use crate::emulated::Emulated;
 use crate::failure::{Exit, Failure};
 use crate::judge::{Judgement, JudgementReport, judge, sides};
 use crate::output::{Progress, Report, json_line, table, text};
-use crate::packets::seen;
 use crate::{input, words};
 
 /// A MAC for stations that neither the capture nor the policy names (RFC 7042, 2.1.2: set aside for documentation).
@@ -104,7 +103,7 @@ fn play(adapter: &Emulated, mut frames: Vec<Frame>, progress: &mut Progress) -> 
 
 fn judged(compiled: &Compiled, frames: Vec<Frame>) -> Vec<Played> {
     let packets: Vec<Option<Packet>> =
-        frames.iter().map(|frame| frame.headers.ok().flatten().as_ref().map(seen)).collect();
+        frames.iter().map(|frame| frame.headers.ok().flatten().map(|headers| headers.packet)).collect();
     let sides_of = |packet: &Option<Packet>| packet.map(|packet| (packet, sides(compiled, &packet)));
     let judged = packets.iter().filter_map(sides_of);
     let flows: Vec<Flow> =
@@ -146,9 +145,10 @@ pub fn unjudged(frames: &[Played]) -> Option<String> {
 /// Gives a frame of a capture without MACs those of the bindings.
 fn give_macs(frame: &mut Frame, compiled: &Compiled) {
     let Ok(Some(headers)) = &mut frame.headers else { return };
-    let Some(ip) = headers.ip else { return };
+    let packet = &mut headers.packet;
+    let Some(ip) = packet.ip else { return };
     let of = |ip| compiled.document().binding_of(ip).map_or(SOME_STATION, |(_, binding)| binding.mac);
-    (headers.dst_mac, headers.src_mac) = (of(ip.dst), of(ip.src));
+    (packet.dst_mac, packet.src_mac) = (of(ip.dst), of(ip.src));
 }
 
 fn word(verdict: Option<Verdict>) -> &'static str {

@@ -23,8 +23,8 @@ use std::sync::Arc;
 use nicfw::dma::DmaSpace;
 use nicfw::mcdi::wire::McErrno;
 use nicfw::regs::ef10;
+use nicfw::terms::Packet;
 
-use crate::packet::Headers;
 use crate::pci::endpoint::Interrupts;
 
 pub(crate) use event::{
@@ -226,12 +226,12 @@ impl Vnic {
     }
 
     /// Puts a frame into a receive queue. `false` when it is lost: no queue, no buffers, no room for its events.
-    pub fn receive(&mut self, queue: u32, frame: &[u8], headers: &Headers, hash: u32) -> bool {
+    pub fn receive(&mut self, queue: u32, frame: &[u8], packet: &Packet, hash: u32) -> bool {
         let Some(memory) = self.host.memory.clone() else { return false };
         let Some(rxq) = self.rxqs.get_mut(&queue) else { return false };
         let evq = rxq.evq;
         let room = self.evqs.get(&evq).map_or(0, |evq| evq.room(&*memory));
-        match rxq.receive(&*memory, frame, hash, offload::classify(frame, headers), room) {
+        match rxq.receive(&*memory, frame, hash, offload::classify(frame, packet), room) {
             Received::Events(events) => {
                 events.into_iter().for_each(|event| self.notify(evq, event));
                 true

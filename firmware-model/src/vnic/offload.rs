@@ -5,8 +5,9 @@
 
 use std::net::IpAddr;
 
+use nicfw::terms::{IpHeader, Packet};
+
 use super::event::RxClass;
-use crate::packet::{Headers, Ip};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -26,7 +27,7 @@ mod l3 {
 }
 
 /// Where the IP packet of a frame lies, and what is in it.
-struct Packet {
+struct IpPlace {
     /// Offset of the IP header.
     ip: usize,
     /// Offset and length of the TCP or UDP segment, if the packet holds a whole one.
@@ -35,17 +36,17 @@ struct Packet {
 }
 
 /// Offset behind the Ethernet header and up to two tags.
-fn payload_at(headers: &Headers) -> usize {
-    14 + 4 * usize::from(headers.outer_vlan.is_some()) + 4 * usize::from(headers.inner_vlan.is_some())
+fn payload_at(packet: &Packet) -> usize {
+    14 + 4 * usize::from(packet.outer_vlan.is_some()) + 4 * usize::from(packet.inner_vlan.is_some())
 }
 
 fn word(frame: &[u8], at: usize) -> Option<u16> {
     frame.get(at..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
-fn locate(frame: &[u8], headers: &Headers) -> Option<Packet> {
-    let at = payload_at(headers);
-    let ip = headers.ip.as_ref()?;
+fn locate(frame: &[u8], packet: &Packet) -> Option<IpPlace> {
+    let at = payload_at(packet);
+    let ip = packet.ip.as_ref()?;
     let l4 = ip.proto.filter(|proto| matches!(*proto, TCP | UDP));
     let (start, end, fragment) = match ip.src {
         IpAddr::V4(_) => {
@@ -64,7 +65,7 @@ fn locate(frame: &[u8], headers: &Headers) -> Option<Packet> {
     };
     let shortest = if l4 == Some(TCP) { 20 } else { 8 };
     let whole = |start: usize| end <= frame.len() && start + shortest <= end && !fragment && l4.is_some();
-    Some(Packet { ip: at, segment: start.filter(|start| whole(*start)).map(|start| (start, end - start)), fragment })
+    Some(IpPlace { ip: at, segment: start.filter(|start| whole(*start)).map(|start| (start, end - start)), fragment })
 }
 
 /// Adds the 16-bit words of `bytes` to a one's complement sum; an odd byte is a word's high half.
@@ -82,7 +83,7 @@ fn fold(mut sum: u64) -> u16 {
 }
 
 /// One's complement sum over a segment and its pseudo-header: all ones for a segment whose checksum is right.
-fn segment_sum(frame: &[u8], ip: &Ip, (start, length): (usize, usize)) -> Option<u16> {
+fn segment_sum(frame: &[u8], ip: &IpHeader, (start, length): (usize, usize)) -> Option<u16> {
     let proto = ip.proto?;
     let mut sum = match (ip.src, ip.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => add(add(0, &src.octets()), &dst.octets()),
@@ -100,23 +101,23 @@ fn header_sum(frame: &[u8], at: usize) -> Option<u16> {
 }
 
 /// What a receive event says about a frame.
-pub(crate) fn classify(frame: &[u8], headers: &Headers) -> RxClass {
+pub(crate) fn classify(frame: &[u8], packet: &Packet) -> RxClass {
     let mut class = RxClass {
-        group: headers.dst_mac.is_group(),
-        tags: u8::from(headers.outer_vlan.is_some()) + u8::from(headers.inner_vlan.is_some()),
+        group: packet.dst_mac.is_group(),
+        tags: u8::from(packet.outer_vlan.is_some()) + u8::from(packet.inner_vlan.is_some()),
         ..RxClass::default()
     };
-    let packet = locate(frame, headers);
-    class.l3 = match (headers.ether_type, &packet) {
-        (ETHER_IPV4, Some(packet)) => {
-            if packet.fragment {
+    let place = locate(frame, packet);
+    class.l3 = match (packet.ether_type, &place) {
+        (ETHER_IPV4, Some(place)) => {
+            if place.fragment {
                 l3::IPV4_FRAGMENT
             } else {
                 l3::IPV4
             }
         }
-        (ETHER_IPV6, Some(packet)) => {
-            if packet.fragment {
+        (ETHER_IPV6, Some(place)) => {
+            if place.fragment {
                 l3::IPV6_FRAGMENT
             } else {
                 l3::IPV6
@@ -126,9 +127,9 @@ pub(crate) fn classify(frame: &[u8], headers: &Headers) -> RxClass {
         (ETHER_FCOE, _) => l3::FCOE,
         _ => 0,
     };
-    let (Some(packet), Some(ip)) = (packet, &headers.ip) else { return class };
-    class.bad_ip = ip.src.is_ipv4() && header_sum(frame, packet.ip) != Some(0xffff);
-    if let Some((start, length)) = packet.segment {
+    let (Some(place), Some(ip)) = (place, &packet.ip) else { return class };
+    class.bad_ip = ip.src.is_ipv4() && header_sum(frame, place.ip) != Some(0xffff);
+    if let Some((start, length)) = place.segment {
         let unchecked = ip.proto == Some(UDP) && ip.src.is_ipv4() && word(frame, start + 6) == Some(0);
         class.l4 = if ip.proto == Some(TCP) { 1 } else { 2 };
         class.bad_l4 = !unchecked && segment_sum(frame, ip, (start, length)) != Some(0xffff);
@@ -137,12 +138,12 @@ pub(crate) fn classify(frame: &[u8], headers: &Headers) -> RxClass {
 }
 
 /// Writes the checksums that the queue's options ask for: the IPv4 header's, and that of a whole TCP or UDP segment.
-pub(crate) fn fill_checksums(frame: &mut [u8], headers: &Headers, ip_header: bool, segment: bool) {
-    let (Some(packet), Some(ip)) = (locate(frame, headers), &headers.ip) else { return };
+pub(crate) fn fill_checksums(frame: &mut [u8], packet: &Packet, ip_header: bool, segment: bool) {
+    let (Some(place), Some(ip)) = (locate(frame, packet), &packet.ip) else { return };
     if ip_header && ip.src.is_ipv4() {
-        put(frame, packet.ip + 10, |frame| header_sum(frame, packet.ip), false);
+        put(frame, place.ip + 10, |frame| header_sum(frame, place.ip), false);
     }
-    if let (true, Some((start, length))) = (segment, packet.segment) {
+    if let (true, Some((start, length))) = (segment, place.segment) {
         let at = start + if ip.proto == Some(TCP) { 16 } else { 6 };
         put(frame, at, |frame| segment_sum(frame, ip, (start, length)), ip.proto == Some(UDP));
     }
@@ -166,7 +167,7 @@ fn write_at(frame: &mut [u8], at: usize, value: u16) {
 }
 
 /// The Toeplitz hash over addresses and, for TCP with `ports`, ports; `None` for a frame that is not IP.
-pub(crate) fn toeplitz(key: &[u8; 40], ip: &Ip, ports: bool) -> u32 {
+pub(crate) fn toeplitz(key: &[u8; 40], ip: &IpHeader, ports: bool) -> u32 {
     let mut input = Vec::with_capacity(36);
     match (ip.src, ip.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => input.extend(src.octets().into_iter().chain(dst.octets())),
@@ -203,7 +204,7 @@ mod tests {
         0xbe, 0xac, 0x01, 0xfa,
     ];
 
-    fn ip(src: &str, dst: &str, ports: (u16, u16)) -> Ip {
+    fn ip(src: &str, dst: &str, ports: (u16, u16)) -> IpHeader {
         let (src, dst): (IpAddr, IpAddr) = (src.parse().unwrap(), dst.parse().unwrap());
         let (a, b) = match (src, dst) {
             (IpAddr::V4(a), IpAddr::V4(b)) => (a.octets(), b.octets()),
@@ -221,7 +222,7 @@ mod tests {
             let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv6(a.octets(), b.octets(), 9);
             builder.tcp(ports.0, ports.1, 1, 1).write(&mut frame, &[]).unwrap();
         }
-        parse(&frame).unwrap().ip.unwrap()
+        parse(&frame).unwrap().packet.ip.unwrap()
     }
 
     #[test]
@@ -250,29 +251,29 @@ mod tests {
         #[test]
         fn checksums_are_those_of_a_third_party(tcp: bool, v6: bool, payload in prop::collection::vec(any::<u8>(), 0..300)) {
             let right = frame(tcp, v6, &payload);
-            let headers = parse(&right).unwrap();
-            let class = classify(&right, &headers);
+            let packet = parse(&right).unwrap().packet;
+            let class = classify(&right, &packet);
             prop_assert_eq!((class.l3, class.l4), (if v6 { 2 } else { 1 }, if tcp { 1 } else { 2 }));
             prop_assert!(!class.bad_ip && !class.bad_l4);
             let mut filled = right.clone();
             let at = if v6 { 54 } else { 34 } + if tcp { 16 } else { 6 };
             filled[at] ^= 0x55;
-            prop_assert!(classify(&filled, &headers).bad_l4);
+            prop_assert!(classify(&filled, &packet).bad_l4);
             if !v6 {
                 filled[24] ^= 0x55;
-                prop_assert!(classify(&filled, &headers).bad_ip);
+                prop_assert!(classify(&filled, &packet).bad_ip);
             }
-            fill_checksums(&mut filled, &headers, true, true);
+            fill_checksums(&mut filled, &packet, true, true);
             prop_assert_eq!(filled, right);
         }
 
         #[test]
         fn any_frame_is_taken(mut bytes in prop::collection::vec(any::<u8>(), 14..120), v4: bool) {
             bytes[12..14].copy_from_slice(if v4 { &[8, 0] } else { &[0x86, 0xdd] });
-            let headers = parse(&bytes).unwrap();
-            classify(&bytes, &headers);
+            let packet = parse(&bytes).unwrap().packet;
+            classify(&bytes, &packet);
             let before = bytes.len();
-            fill_checksums(&mut bytes, &headers, true, true);
+            fill_checksums(&mut bytes, &packet, true, true);
             prop_assert_eq!(bytes.len(), before);
         }
     }
@@ -281,11 +282,11 @@ mod tests {
     fn fragments_and_arp_have_their_class() {
         let mut fragment = frame(false, false, &[0; 30]);
         fragment[20] |= 0x20;
-        let class = classify(&fragment, &parse(&fragment).unwrap());
+        let class = classify(&fragment, &parse(&fragment).unwrap().packet);
         assert_eq!((class.l3, class.l4, class.bad_ip, class.bad_l4), (4, 0, true, false));
         let mut arp = vec![0xff; 60];
         arp[12..14].copy_from_slice(&[0x08, 0x06]);
-        let class = classify(&arp, &parse(&arp).unwrap());
+        let class = classify(&arp, &parse(&arp).unwrap().packet);
         assert_eq!((class.l3, class.group), (5, true));
     }
 
@@ -293,6 +294,6 @@ mod tests {
     fn a_udp_checksum_of_zero_is_none() {
         let mut bytes = frame(false, false, &[1, 2, 3]);
         bytes[40..42].fill(0);
-        assert!(!classify(&bytes, &parse(&bytes).unwrap()).bad_l4);
+        assert!(!classify(&bytes, &parse(&bytes).unwrap().packet).bad_l4);
     }
 }

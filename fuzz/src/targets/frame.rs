@@ -9,7 +9,7 @@ use nicfw::clock::VirtualClock;
 use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::policy::Document;
 use nicfw::tables::Compiled;
-use nicfw::terms::{Direction, IpHeader, MacAddr, Packet};
+use nicfw::terms::{Direction, MacAddr};
 use nicfw_model::packet::{Headers, parse, parse_captured};
 use nicfw_model::{FunctionConfig, Model, ModelConfig, Place};
 
@@ -41,9 +41,7 @@ impl Bench {
         if let Ok(headers) = parse_captured(&frame[..captured], frame.len()) {
             assert_eq!(Ok(headers), parse(frame), "of {captured} captured bytes");
         }
-        let Ok(Headers { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip }) = parse(frame) else { return };
-        let ip = ip.map(|ip| IpHeader { src: ip.src, dst: ip.dst, proto: ip.proto, ports: ip.ports });
-        let packet = Packet { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip };
+        let Ok(Headers { packet, .. }) = parse(frame) else { return };
         for direction in [Direction::Rx, Direction::Tx] {
             let judged = self.model.judge(frame, direction, 0).map(|judgement| judgement.verdict);
             assert_eq!(

@@ -4,13 +4,13 @@
 use std::net::IpAddr;
 
 use nicfw::tables::{MatchFields, RuleKey};
-use nicfw::terms::MacAddr;
+use nicfw::terms::{MacAddr, Packet};
 
 use super::mark::Mark;
 use crate::engines::rules::row::{Field, Row};
 use crate::engines::rules::table::RuleTable;
 use crate::engines::rules::values::{Candidates, Column, NO_VLAN, Values};
-use crate::packet::{ETHER_IPV4, Headers};
+use crate::packet::ETHER_IPV4;
 
 /// A local side: what no combination looks at is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -203,8 +203,8 @@ impl Heads {
 
     /// The number of a frame's local side and its candidates, if entries name such a side.
     #[inline]
-    pub fn get(&self, headers: &Headers, mac: MacAddr, ip: u32) -> Option<Mark> {
-        let (mac, vlans) = self.beside(headers, mac);
+    pub fn get(&self, packet: &Packet, mac: MacAddr, ip: u32) -> Option<Mark> {
+        let (mac, vlans) = self.beside(packet, mac);
         let mut at = self.home(ip);
         loop {
             let slot = &self.slots[at];
@@ -220,12 +220,12 @@ impl Heads {
 
     /// MAC, ether type and tags of a frame, as far as combinations look at them.
     #[inline]
-    fn beside(&self, headers: &Headers, mac: MacAddr) -> (u64, u32) {
-        let mac = with_type(mac, headers.ether_type) & self.mac_mask;
+    fn beside(&self, packet: &Packet, mac: MacAddr) -> (u64, u32) {
+        let mac = with_type(mac, packet.ether_type) & self.mac_mask;
         let vlans = if self.vlan_mask == 0 {
             0
         } else {
-            both([headers.outer_vlan, headers.inner_vlan].map(|tag| tag.unwrap_or(NO_VLAN))) & self.vlan_mask
+            both([packet.outer_vlan, packet.inner_vlan].map(|tag| tag.unwrap_or(NO_VLAN))) & self.vlan_mask
         };
         (mac, vlans)
     }
@@ -238,8 +238,8 @@ impl Heads {
 
     /// What a frame is of which [`Self::get`] knows nothing.
     #[inline(never)]
-    pub fn unnamed(&self, values: &Values, headers: &Headers, mac: MacAddr, ip: u32) -> Unnamed {
-        let shown = self.unnamed != 0 && self.beside(headers, MacAddr([0; 6])) == self.untagged;
+    pub fn unnamed(&self, values: &Values, packet: &Packet, mac: MacAddr, ip: u32) -> Unnamed {
+        let shown = self.unnamed != 0 && self.beside(packet, MacAddr([0; 6])) == self.untagged;
         let named = values.column(Field::LocalIp).v4(ip) | values.column(Field::LocalMac).mac(mac) != 0;
         match shown && !named {
             true if self.is_simple => Unnamed::Simple,

@@ -365,8 +365,8 @@ impl Packed {
 fn look<const LOCAL_IS_DESTINATION: bool>(heads: &Heads, values: &Values, frames: &[Headers], batch: &mut Batch) {
     batch.clear();
     let mut len = 0;
-    for (place, headers) in frames.iter().enumerate() {
-        let Some(ip) = &headers.ip else {
+    for (place, Headers { packet, .. }) in frames.iter().enumerate() {
+        let Some(ip) = &packet.ip else {
             batch.others.push(place);
             continue;
         };
@@ -375,10 +375,10 @@ fn look<const LOCAL_IS_DESTINATION: bool>(heads: &Heads, values: &Values, frames
             continue;
         };
         let ((mac, local), remote) =
-            if LOCAL_IS_DESTINATION { ((headers.dst_mac, dst), src) } else { ((headers.src_mac, src), dst) };
-        let mark = match heads.get(headers, mac, local.to_bits()) {
+            if LOCAL_IS_DESTINATION { ((packet.dst_mac, dst), src) } else { ((packet.src_mac, src), dst) };
+        let mark = match heads.get(packet, mac, local.to_bits()) {
             Some(mark) => mark,
-            None => match heads.unnamed(values, headers, mac, local.to_bits()) {
+            None => match heads.unnamed(values, packet, mac, local.to_bits()) {
                 Unnamed::Simple => {
                     batch.simple.push(place);
                     continue;
@@ -434,8 +434,8 @@ fn by_remote_port(batch: &mut Batch, ports: &Ports, marks: &[Mark]) {
 #[inline(never)]
 fn by_mac<const LOCAL_IS_DESTINATION: bool>(batch: &mut Batch, frames: &[Headers], column: &Column, marks: &[Mark]) {
     batch.meet(|batch, at| {
-        let headers = &frames[batch.places[at]];
-        let mac = if LOCAL_IS_DESTINATION { headers.src_mac } else { headers.dst_mac };
+        let packet = &frames[batch.places[at]].packet;
+        let mac = if LOCAL_IS_DESTINATION { packet.src_mac } else { packet.dst_mac };
         marks[usize::from(column.mac(mac))]
     });
 }

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use nicfw::tables::{Action, Assumption, CounterId, PortRangeId, PortTreeEntry, RuleKey, SubnetId};
-use nicfw::terms::{Direction, MacAddr, Verdict};
+use nicfw::terms::{Direction, IpHeader, MacAddr, Packet, Verdict};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::BatchEngine;
 use crate::engines::rules::{By, Decided, Decision, Engine, EngineConfig, Entry};
-use crate::packet::{Headers, Ip};
+use crate::packet::Headers;
 
 const COUNTERS: u32 = 3;
 
@@ -72,17 +72,16 @@ fn headers() -> impl Strategy<Value = Headers> {
     let packet = (pair, proto, ports).prop_map(|((src, dst), proto, ports)| {
         let has_ports = matches!(proto, Some(6 | 17));
         let raw_ports = has_ports.then_some(ports.unwrap_or((53, 80)));
-        Ip { src, dst, proto, ports: ports.filter(|_| has_ports), raw_ports }
+        (IpHeader { src, dst, proto, ports: ports.filter(|_| has_ports) }, raw_ports)
     });
     let vlans = (prop::option::weighted(0.2, 1..3u16), prop::option::weighted(0.1, 1..3u16));
-    (mac(), mac(), vlans, prop::option::weighted(0.9, packet)).prop_map(|(src_mac, dst_mac, vlans, ip)| Headers {
-        dst_mac,
-        src_mac,
-        outer_vlan: vlans.0,
-        inner_vlan: vlans.1,
-        ether_type: ip.map_or(0x0806, |ip| if ip.src.is_ipv4() { 0x0800 } else { 0x86dd }),
-        ip,
-    })
+    (mac(), mac(), vlans, prop::option::weighted(0.9, packet)).prop_map(
+        |(src_mac, dst_mac, (outer_vlan, inner_vlan), ip)| {
+            let (ip, raw_ports) = (ip.map(|(ip, _)| ip), ip.and_then(|(_, raw_ports)| raw_ports));
+            let ether_type = ip.map_or(0x0806, |ip| if ip.src.is_ipv4() { 0x0800 } else { 0x86dd });
+            Headers { packet: Packet { src_mac, dst_mac, outer_vlan, inner_vlan, ether_type, ip }, raw_ports }
+        },
+    )
 }
 
 #[derive(Debug, Clone)]
@@ -176,14 +175,15 @@ fn one_batch_serves_several_engines() {
         engine
     };
     let (src, dst) = ("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap());
-    let frame = Headers {
+    let packet = Packet {
         dst_mac: MacAddr([2, 0, 0, 0, 0, 1]),
         src_mac: MacAddr([2, 0, 0, 0, 0, 2]),
         outer_vlan: None,
         inner_vlan: None,
         ether_type: 0x0800,
-        ip: Some(Ip { src, dst, proto: Some(1), ports: None, raw_ports: None }),
+        ip: Some(IpHeader { src, dst, proto: Some(1), ports: None }),
     };
+    let frame = Headers { packet, raw_ports: None };
     let (mut ours, mut theirs, mut batch) = (deny("10.0.0.1"), deny("10.0.0.2"), BatchEngine::new());
     for _ in 0..2 {
         for (engine, verdict) in [(&mut ours, Verdict::Deny), (&mut theirs, Verdict::Allow)] {

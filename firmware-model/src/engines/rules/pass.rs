@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use nicfw::adapter::Override;
 use nicfw::tables::{Assumption, CounterId};
-use nicfw::terms::{Direction, MacAddr, Verdict};
+use nicfw::terms::{Direction, IpHeader, MacAddr, Packet, Verdict};
 
 use super::config::EngineConfig;
 use super::entry::EntryId;
@@ -22,7 +22,7 @@ use super::lookup::Lookup;
 use super::row::{Field, Row};
 use super::table::{RuleTable, Walk};
 use super::values::{Candidates, Column, NO_PROTO, NO_VLAN};
-use crate::packet::{ETHER_ARP, Headers, Ip};
+use crate::packet::{ETHER_ARP, Headers};
 
 /// What decides about a frame, if any entry does.
 pub(in crate::engines) type Found = Option<(EntryId, Verdict, CounterId)>;
@@ -82,11 +82,11 @@ impl<'a> Pass<'a> {
     /// Decides about a frame, and counts it.
     pub fn decide(&mut self, headers: &Headers) -> Decision {
         if self.overridden != Override::None {
-            let blocked = self.overridden == Override::Block && headers.ether_type != ETHER_ARP;
+            let blocked = self.overridden == Override::Block && headers.packet.ether_type != ETHER_ARP;
             let verdict = if blocked { Verdict::Deny } else { Verdict::Allow };
             return Decision { verdict, by: Decided::Override };
         }
-        if headers.ip.is_none() && !self.non_ip_is_judged {
+        if headers.packet.ip.is_none() && !self.non_ip_is_judged {
             return Decision { verdict: Verdict::Allow, by: Decided::NotJudged };
         }
         let (row, candidates) =
@@ -100,7 +100,7 @@ impl<'a> Pass<'a> {
     fn seen<const LOCAL_IS_DESTINATION: bool>(&self, headers: &Headers) -> (Row, Candidates) {
         let sight = Sight::of::<LOCAL_IS_DESTINATION>(headers, self.later_has_ports);
         let mut seen = (Row::default(), self.lookup.candidates());
-        self.put(&mut seen, Field::LocalIp, |column| sight.local.number(column, headers));
+        self.put(&mut seen, Field::LocalIp, |column| sight.local.number(column, &headers.packet));
         self.put(&mut seen, Field::LocalMac, |column| column.mac(sight.local_mac));
         if seen.1 == 0 {
             // An address and a MAC that no entry names, mostly: nothing else can make a difference.
@@ -108,7 +108,7 @@ impl<'a> Pass<'a> {
         }
         self.put(&mut seen, Field::EtherType, |column| column.word(sight.ether_type));
         self.put(&mut seen, Field::IpProto, |column| column.word(sight.ip_proto));
-        self.put(&mut seen, Field::RemoteIp, |column| sight.remote.number(column, headers));
+        self.put(&mut seen, Field::RemoteIp, |column| sight.remote.number(column, &headers.packet));
         self.put(&mut seen, Field::RemoteSubnet, |_| match sight.remote {
             Addr::V4(four) => u16::try_from(self.lookup.subnets().number(four)).unwrap_or(0),
             _ => 0,
@@ -156,7 +156,7 @@ pub(in crate::engines) fn count(counts: &mut [u64], no_match: Verdict, found: Fo
     Decision { verdict, by: Decided::Entry(id) }
 }
 
-/// An address: what is not IPv4 is looked up in the headers.
+/// An address: what is not IPv4 is looked up in the packet.
 #[derive(Debug, Clone, Copy, Default)]
 enum Addr {
     #[default]
@@ -176,8 +176,8 @@ impl Addr {
     }
 
     #[inline]
-    fn number(self, column: &Column, headers: &Headers) -> u16 {
-        let wide = |of: fn(&Ip) -> &IpAddr| headers.ip.as_ref().map_or(0, |ip| column.ip(of(ip)));
+    fn number(self, column: &Column, packet: &Packet) -> u16 {
+        let wide = |of: fn(&IpHeader) -> &IpAddr| packet.ip.as_ref().map_or(0, |ip| column.ip(of(ip)));
         match self {
             Self::V4(four) => column.v4(four),
             Self::None => 0,
@@ -206,22 +206,23 @@ struct Sight {
 impl Sight {
     #[inline]
     fn of<const LOCAL_IS_DESTINATION: bool>(headers: &Headers, later_has_ports: bool) -> Self {
+        let packet = &headers.packet;
         let (mut src, mut dst) = (Addr::None, Addr::None);
         let (mut ip_proto, mut src_port, mut dst_port) = (NO_PROTO, NO_PORT, NO_PORT);
-        if let Some(ip) = &headers.ip {
+        if let Some(ip) = &packet.ip {
             (src, dst) = (Addr::of(&ip.src, Addr::Src), Addr::of(&ip.dst, Addr::Dst));
             ip_proto = ip.proto.map_or(NO_PROTO, u16::from);
-            if let Some(ports) = if later_has_ports { ip.raw_ports } else { ip.ports } {
+            if let Some(ports) = if later_has_ports { headers.raw_ports } else { ip.ports } {
                 (src_port, dst_port) = (ports.0.into(), ports.1.into());
             }
         }
         let ((local_mac, remote_mac), (local, remote), (local_port, remote_port)) = if LOCAL_IS_DESTINATION {
-            ((headers.dst_mac, headers.src_mac), (dst, src), (dst_port, src_port))
+            ((packet.dst_mac, packet.src_mac), (dst, src), (dst_port, src_port))
         } else {
-            ((headers.src_mac, headers.dst_mac), (src, dst), (src_port, dst_port))
+            ((packet.src_mac, packet.dst_mac), (src, dst), (src_port, dst_port))
         };
-        let (outer_vlan, inner_vlan) = (headers.outer_vlan.unwrap_or(NO_VLAN), headers.inner_vlan.unwrap_or(NO_VLAN));
-        let ether_type = headers.ether_type;
+        let (outer_vlan, inner_vlan) = (packet.outer_vlan.unwrap_or(NO_VLAN), packet.inner_vlan.unwrap_or(NO_VLAN));
+        let ether_type = packet.ether_type;
         Self {
             local_mac,
             remote_mac,
