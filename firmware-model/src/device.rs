@@ -18,9 +18,6 @@ use crate::pci::endpoint::{Core, Interrupts, MSIX_LEN};
 use crate::pipeline::transmit;
 use crate::state::{Shared, lock};
 
-/// Solarflare Medford, physical and virtual function (ef10.md 1.1).
-const PF_ID: PciId = PciId { vendor: 0x1924, device: 0x0a03 };
-const VF_ID: PciId = PciId { vendor: 0x1924, device: 0x1a03 };
 /// Length of a VI's window (VI_WINDOW_MODE 0), and of the memory BAR: one window for each VI that a function can have.
 const WINDOW_LEN: usize = 8192;
 const BAR_LEN: usize = MAX_VIS as usize * WINDOW_LEN;
@@ -64,18 +61,18 @@ impl ModelCore {
     fn pci_id(&self) -> PciId {
         let virtual_function =
             lock(&self.shared).mc.functions.get(self.index).is_some_and(|own| own.config.vf.is_some());
-        if virtual_function { VF_ID } else { PF_ID }
+        if virtual_function { PciId::SFC9220_VF } else { PciId::SFC9220 }
     }
 
     /// What the function looks like on the bus: registers in BAR 2 beside an I/O BAR 0, those of a virtual function in BAR 0
     /// (ef10.md 1.2).
     #[must_use]
     pub fn identity(&self) -> Identity {
-        let PciId { vendor, device } = self.pci_id();
-        let (io, registers, msix) = if device == VF_ID.device { (None, 0, 2) } else { (Some((0, IO_LEN)), 2, 4) };
+        let id = self.pci_id();
+        let (io, registers, msix) = if id == PciId::SFC9220_VF { (None, 0, 2) } else { (Some((0, IO_LEN)), 2, 4) };
         Identity {
-            vendor,
-            device,
+            vendor: id.vendor,
+            device: id.device,
             subsystem: BOARD,
             io,
             registers: (registers, BAR_LEN as u64),

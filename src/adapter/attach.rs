@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::AdapterInfo;
 use super::info::FirmwareVariant;
-use crate::device::PciId;
+use crate::device::{Model, PciId};
 use crate::error::MCDI_TIMEOUT;
 use crate::mcdi::cmd::function::{Capabilities, FunctionId};
 use crate::mcdi::cmd::{counters, function, ruleset};
@@ -108,13 +108,8 @@ pub(super) struct Attached {
     pub target: Target,
 }
 
-/// Physical and virtual functions of SFN8000 (Medford) and X2 (Medford2); ef10.md 1.1.
-const KNOWN_DEVICES: [u16; 4] = [0x0a03, 0x1a03, 0x0b03, 0x1b03];
-const SOLARFLARE: u16 = 0x1924;
-
 pub(super) fn check_id(id: PciId) -> Result<(), AttachError> {
-    let known = id.vendor == SOLARFLARE && KNOWN_DEVICES.contains(&id.device);
-    if known { Ok(()) } else { Err(AttachError::UnknownDevice { id }) }
+    if Model::of(id).is_some_and(Model::attaches) { Ok(()) } else { Err(AttachError::UnknownDevice { id }) }
 }
 
 /// Attaches. After an error the function is as it was found, unless a variant was switched.
