@@ -98,6 +98,16 @@ fn show() {
 fn info() {
     let json = both("info", &["info"], 0);
     assert_eq!((&json[0]["emulated"], &json[0]["rules"]), (&Value::from(true), &Value::from(8192)));
+    // What would refute an assumption is said in the words of the documents.
+    let table = include_str!("../../docs/assumptions.md");
+    let assumptions = json[0]["assumptions"].as_array().unwrap();
+    assert_eq!(assumptions.len(), 14);
+    for line in assumptions {
+        let number = line["assumption"].as_str().unwrap().split(' ').next().unwrap();
+        let cell = format!("| {} |", line["refuted_by"].as_str().unwrap());
+        let row = table.lines().find(|row| row.starts_with(&format!("| {number} |"))).unwrap();
+        assert!(row.ends_with(&cell), "the row of {number} is to end with {cell}");
+    }
 }
 
 #[test]

@@ -64,37 +64,6 @@ impl Assumption {
         Self::VersionIsContent,
         Self::RebootClearsCounters,
     ];
-
-    /// The first measurement on a real card that would refute the assumption.
-    #[must_use]
-    pub fn refuted_by(self) -> &'static str {
-        match self {
-            Self::BaseRanksLowest => {
-                "deny by LOCAL_IP alone, allow by LOCAL_IP and ETHER_TYPE: a frame that matches both is dropped"
-            }
-            Self::LocalIsHostSide => "deny RX by LOCAL_IP = A: a received frame with destination A still arrives",
-            Self::NoMatchAccepts => "with all rules reset, a frame that no entry matches is dropped",
-            Self::TrieMsbFirst => {
-                "16 entries a node, and a root whose entry 0 alone has an id of its own: 1.0.0.1 does not get it"
-            }
-            Self::PortTreeHeapOrder => {
-                "a tree of three entries with key 100 and two ids: ports 100 and 101 get one id, or each the other's"
-            }
-            Self::TableSizes => {
-                "distinct keys are inserted until ENOSPC: it comes before the size that the profile names"
-            }
-            Self::LaterFragmentHasNoPorts => "an allow by ports admits the second fragment of a datagram",
-            Self::NonIpIsJudged => "deny by LOCAL_MAC: an ARP frame of that MAC still passes",
-            Self::NoneIsAbsent => "an entry with RX NONE beside a base deny: a frame that matches both passes",
-            Self::MissGoesOn => {
-                "two combinations in use: an entry in one of them decides no frame that the other misses"
-            }
-            Self::SetReplaces => "allow, then deny with the same key: frames still pass, or the command fails",
-            Self::RulesSurviveReset => "deny, then FLR of the function that wrote it: frames pass",
-            Self::VersionIsContent => "add and take back an entry: the version hash differs from the one before",
-            Self::RebootClearsCounters => "count, reboot the MC, read: the counter is not zero",
-        }
-    }
 }
 
 /// How the rules engine is assumed to work.
@@ -112,8 +81,6 @@ pub struct EngineProfile {
     pub counters: u32,
     /// Combinations of match fields in use at a time (A6).
     pub combinations: u32,
-    /// Assumptions whose opposite the firmware model shows. Empty but in tests of the assumptions themselves.
-    pub opposite: Vec<Assumption>,
 }
 
 impl EngineProfile {
@@ -127,7 +94,6 @@ impl EngineProfile {
             rules: 8192,
             counters: 1024,
             combinations: 24,
-            opposite: Vec::new(),
         }
     }
 
@@ -135,12 +101,6 @@ impl EngineProfile {
     #[must_use]
     pub fn for_version(rules_version: u32) -> Option<Self> {
         (rules_version == 0).then(Self::profile0)
-    }
-
-    /// True unless the model was told to show the opposite.
-    #[must_use]
-    pub fn holds(&self, assumption: Assumption) -> bool {
-        !self.opposite.contains(&assumption)
     }
 }
 

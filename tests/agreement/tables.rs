@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use nicfw::tables::{
-    Action, Assumption, EngineProfile, Image, ImageEntry, LookupOrder, MatchFields, PortMap, PortRangeId,
-    PortTreeEntry, RuleKey, Side, Sizes, SubnetId, SubnetMap,
+    Action, Assumption, Image, ImageEntry, LookupOrder, MatchFields, PortMap, PortRangeId, PortTreeEntry, RuleKey,
+    Side, Sizes, SubnetId, SubnetMap,
 };
 use nicfw::terms::{Direction, Flow, Packet, Verdict};
 use nicfw_model::engines::batch::BatchEngine;
@@ -174,13 +174,13 @@ fn shown(flow: &Flow, hidden: Option<u16>) -> RuleKey {
 /// The tables, read literally.
 struct Literal<'a> {
     tables: &'a Snapshot,
-    profile: &'a EngineProfile,
+    config: &'a EngineConfig,
     order: &'a [MatchFields],
 }
 
 impl Literal<'_> {
     fn judge(&self, packet: &Packet, direction: Direction) -> (Verdict, Option<RuleKey>) {
-        let holds = |assumption| self.profile.holds(assumption);
+        let holds = |assumption| self.config.holds(assumption);
         if packet.ip.is_none() && !holds(Assumption::NonIpIsJudged) {
             return (Verdict::Allow, None);
         }
@@ -213,7 +213,7 @@ impl Literal<'_> {
     fn subnet(&self, addr: u32) -> Option<u16> {
         let mut node = 0;
         for level in 0..8 {
-            let level = if self.profile.holds(Assumption::TrieMsbFirst) { 7 - level } else { level };
+            let level = if self.config.holds(Assumption::TrieMsbFirst) { 7 - level } else { level };
             let entries = &self.tables.subnet_nodes.iter().find(|known| known.id == node)?.entries;
             let word = entries[(addr >> (4 * level) & 0xf) as usize];
             if word >= 56_000 {
@@ -229,7 +229,7 @@ impl Literal<'_> {
         let mut at = 0;
         while tree.get(at)?.branch_key != 0xffff {
             let low = port <= tree[at].branch_key;
-            at = 2 * at + if low == self.profile.holds(Assumption::PortTreeHeapOrder) { 1 } else { 2 };
+            at = 2 * at + if low == self.config.holds(Assumption::PortTreeHeapOrder) { 1 } else { 2 };
         }
         Some(PortRangeId(tree[at].leaf_id))
     }
@@ -267,7 +267,7 @@ fn agree(
         let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::Override }; headers.len()];
         batch.judge_all(engine, &headers, direction, PORT, &mut decisions);
         let flows: Vec<Flow> = packets.iter().map(|(packet, _)| packet.judged(direction, PORT)).collect();
-        let by_image = maps.filter(|_| config.profile.opposite.is_empty());
+        let by_image = maps.filter(|_| config.opposite.is_empty());
         let by_image = by_image.map(|maps| image(&tables, maps, &config.sizes).judge_all(&flows, &config.profile, 0));
         for (at, (packet, _)) in packets.iter().enumerate() {
             let judgement = engine.judgement(decisions[at]);
@@ -276,7 +276,7 @@ fn agree(
                 By::Entry(key) => Some(key),
                 _ => None,
             };
-            let literal = Literal { tables: &tables, profile: &config.profile, order };
+            let literal = Literal { tables: &tables, config: &config, order };
             let ours = (judgement.verdict, entry);
             prop_assert_eq!(ours, literal.judge(packet, direction), "{:?} {:?}", direction, packet);
             if let Some(image) = &by_image {
@@ -300,7 +300,7 @@ proptest! {
     ) {
         let mut config = EngineConfig::profile0();
         config.profile.order = LookupOrder::Ranked(order.clone());
-        config.profile.opposite = opposite;
+        config.opposite = opposite;
         let (mut engine, mut batch) = (Engine::new(config.clone()), BatchEngine::new());
         write_maps(&mut engine, &first, &config.sizes);
         let (mut maps, mut committed) = (Some(first), None);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use nicfw::tables::{Assumption, EngineProfile};
+use nicfw::tables::Assumption;
 use nicfw_model::engines::rules::EngineConfig;
 use nicfw_model::fault::FaultKind;
 
@@ -48,8 +48,8 @@ fn broken(prepared: &[Prepared], assumption: Assumption) -> BTreeMap<u8, u64> {
     for prepared in prepared {
         for wrong in some(prepared) {
             for seed in 0..2 {
-                let profile = EngineProfile { opposite: vec![assumption], ..EngineProfile::profile0() };
-                if let Err(error) = run(prepared, &wrong, EngineConfig { seed, profile, ..EngineConfig::profile0() }) {
+                let config = EngineConfig { seed, opposite: vec![assumption], ..EngineConfig::profile0() };
+                if let Err(error) = run(prepared, &wrong, config) {
                     *out.entry(error.sentence).or_default() += 1;
                 }
             }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use nicfw::adapter::AdapterInfo;
 use nicfw::device::Locator;
-use nicfw::tables::Target;
+use nicfw::tables::{Assumption, Target};
 use nicfw_model::factory_mac;
 use serde::Serialize;
 
@@ -60,14 +60,44 @@ fn elsewhere(locator: &Locator) -> Result<(AdapterInfo, Target, Option<Versions>
     })
 }
 
+/// The first measurement on a real card that would refute an assumption, in the words of docs/assumptions.md.
+fn refuted_by(assumption: Assumption) -> &'static str {
+    match assumption {
+        Assumption::BaseRanksLowest => {
+            "deny by LOCAL_IP alone, allow by LOCAL_IP and ETHER_TYPE: a frame that matches both is dropped"
+        }
+        Assumption::LocalIsHostSide => "deny RX by LOCAL_IP = A: a received frame with destination A still arrives",
+        Assumption::NoMatchAccepts => "with all rules reset, a frame that no entry matches is dropped",
+        Assumption::TrieMsbFirst => {
+            "16 entries a node, and a root whose entry 0 alone has an id of its own: 1.0.0.1 does not get it"
+        }
+        Assumption::PortTreeHeapOrder => {
+            "a tree of three entries with key 100 and two ids: ports 100 and 101 get one id, or each the other's"
+        }
+        Assumption::TableSizes => {
+            "distinct keys are inserted until ENOSPC: it comes before the size that the profile names"
+        }
+        Assumption::LaterFragmentHasNoPorts => "an allow by ports admits the second fragment of a datagram",
+        Assumption::NonIpIsJudged => "deny by LOCAL_MAC: an ARP frame of that MAC still passes",
+        Assumption::NoneIsAbsent => "an entry with RX NONE beside a base deny: a frame that matches both passes",
+        Assumption::MissGoesOn => {
+            "two combinations in use: an entry in one of them decides no frame that the other misses"
+        }
+        Assumption::SetReplaces => "allow, then deny with the same key: frames still pass, or the command fails",
+        Assumption::RulesSurviveReset => "deny, then FLR of the function that wrote it: frames pass",
+        Assumption::VersionIsContent => "add and take back an entry: the version hash differs from the one before",
+        Assumption::RebootClearsCounters => "count, reboot the MC, read: the counter is not zero",
+    }
+}
+
 pub fn run(args: &Info) -> Result<Report, Failure> {
     let locator = args.device.as_ref();
     let (info, Target { profile, sizes, .. }, versions) = locator.map_or_else(emulated, elsewhere)?;
     let ids = |min: u32, max: u32| (max + 1).saturating_sub(min);
     let [a, b, c, d] = info.firmware.version;
-    let assumptions = nicfw::tables::Assumption::ALL.iter().zip(1..).map(|(assumption, number)| AssumptionReport {
+    let assumptions = Assumption::ALL.iter().zip(1..).map(|(assumption, number)| AssumptionReport {
         assumption: format!("A{number} {assumption:?}"),
-        refuted_by: assumption.refuted_by(),
+        refuted_by: refuted_by(*assumption),
     });
     let report = InfoReport {
         emulated: locator.is_none(),

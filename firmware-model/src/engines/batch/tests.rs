@@ -125,7 +125,7 @@ fn carry_out(engine: &mut Engine, change: &Change) {
 
 fn engine(opposite: &[Assumption], seed: u64) -> Engine {
     let mut config = EngineConfig::profile0();
-    config.profile.opposite = opposite.to_vec();
+    config.opposite = opposite.to_vec();
     config.profile.combinations = 64;
     config.seed = seed;
     let mut engine = Engine::new(config);

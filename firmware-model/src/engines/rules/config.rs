@@ -1,12 +1,14 @@
 //! How the engine is assumed to work.
 
-use nicfw::tables::{EngineProfile, Sizes};
+use nicfw::tables::{Assumption, EngineProfile, Sizes};
 
 /// How the engine works and how large it is.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// What is assumed, or its opposite.
+    /// What is assumed.
     pub profile: EngineProfile,
+    /// Assumptions of which the engine shows the opposite.
+    pub opposite: Vec<Assumption>,
     /// Sizes of the maps.
     pub sizes: Sizes,
     /// How the hash behind the rule table gives up before the table is full; `None` = it does not.
@@ -23,11 +25,18 @@ impl EngineConfig {
     pub fn profile0() -> Self {
         Self {
             profile: EngineProfile::profile0(),
+            opposite: Vec::new(),
             sizes: Sizes::profile0(),
             probe_limit: None,
             counter_width: 48,
             seed: 0,
         }
+    }
+
+    /// Whether the engine is as assumed.
+    #[must_use]
+    pub fn holds(&self, assumption: Assumption) -> bool {
+        !self.opposite.contains(&assumption)
     }
 }
 

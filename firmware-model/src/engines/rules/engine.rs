@@ -226,7 +226,7 @@ impl Engine {
     /// Version hash of the active tables.
     #[must_use]
     pub fn version(&self) -> [u8; 16] {
-        let writes = if self.config.profile.holds(Assumption::VersionIsContent) { 0 } else { self.writes };
+        let writes = if self.config.holds(Assumption::VersionIsContent) { 0 } else { self.writes };
         self.tables.hash(writes)
     }
 
@@ -262,7 +262,7 @@ impl Engine {
     pub fn reboot(&mut self) {
         self.tables = self.cache.clone().unwrap_or_default();
         self.lookup.forget_all();
-        if self.config.profile.holds(Assumption::RebootClearsCounters) {
+        if self.config.holds(Assumption::RebootClearsCounters) {
             self.overridden = Override::None;
             self.counters.clear();
         }
@@ -271,7 +271,7 @@ impl Engine {
 
     /// What a reset or detach of a function does to the rules it wrote: nothing, if assumption A12 holds.
     pub fn function_reset(&mut self, writer: usize) {
-        if !self.config.profile.holds(Assumption::RulesSurviveReset) {
+        if !self.config.holds(Assumption::RulesSurviveReset) {
             self.tables.rules.retain(&self.config, |_, wrote| wrote != writer);
             self.recount_all_users();
         }

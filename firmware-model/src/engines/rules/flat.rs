@@ -3,8 +3,9 @@
 //!
 //! Made from the words of `maps.rs` when a frame is to be judged after a map has changed.
 
-use nicfw::tables::{Assumption, EngineProfile, Sizes};
+use nicfw::tables::Assumption;
 
+use super::config::EngineConfig;
 use super::maps::{PortTree, Trie, Word};
 use super::row::Field;
 use super::values::{Candidates, Values};
@@ -68,10 +69,11 @@ impl Subnets {
     }
 
     /// A trie as it was written.
-    pub(super) fn new(trie: &Trie, values: &Values, profile: &EngineProfile, sizes: &Sizes) -> Self {
+    pub(super) fn new(trie: &Trie, values: &Values, config: &EngineConfig) -> Self {
         let mut flat = Self::none();
+        let sizes = &config.sizes;
         let Some(digit) = Trie::digit(sizes) else { return flat };
-        flat.reversed = (!profile.holds(Assumption::TrieMsbFirst)).then_some(digit);
+        flat.reversed = (!config.holds(Assumption::TrieMsbFirst)).then_some(digit);
         let column = values.column(Field::RemoteSubnet);
         let cell = |word: &u16| match Word::of(sizes, *word) {
             Word::Id(id) => Cell::Number(column.word(id)),
@@ -191,13 +193,13 @@ impl Ports {
     }
 
     /// A tree as it was written, and the ports that entries name beside it.
-    pub(super) fn map(&mut self, tree: &PortTree, values: &Values, profile: &EngineProfile) {
+    pub(super) fn map(&mut self, tree: &PortTree, values: &Values, config: &EngineConfig) {
         self.class.clear();
         self.class.resize(1 << 16, 0);
         let class = |range| PortClass { range, ..PortClass::default() };
         // A class a number: class 0 is that of ports without a number.
         self.classes = (0..).take(values.column(self.range).len()).map(class).collect();
-        for (ports, id) in tree.leaves(profile) {
+        for (ports, id) in tree.leaves(config) {
             let range = values.column(self.range).word(id);
             let ports = usize::from(*ports.start())..=usize::from(*ports.end());
             self.class.get_mut(ports).unwrap_or_default().fill(range);
@@ -239,14 +241,14 @@ impl Ports {
 
 #[cfg(test)]
 mod tests {
-    use nicfw::tables::{PortRangeId, PortTreeEntry, RuleKey, SubnetId};
+    use nicfw::tables::{PortRangeId, PortTreeEntry, RuleKey, Sizes, SubnetId};
 
     use super::*;
 
     const LEAF: u16 = 0xffff;
 
-    fn opposite(assumption: Assumption) -> EngineProfile {
-        EngineProfile { opposite: vec![assumption], ..EngineProfile::profile0() }
+    fn opposite(assumption: Assumption) -> EngineConfig {
+        EngineConfig { opposite: vec![assumption], ..EngineConfig::profile0() }
     }
 
     /// Numbers 1, 2, 3 for ids 56000, 56001, 56002.
@@ -258,15 +260,16 @@ mod tests {
         values
     }
 
-    fn number(trie: &Trie, profile: &EngineProfile, sizes: &Sizes, addr: [u8; 4]) -> u32 {
-        Subnets::new(trie, &three_subnets(), profile, sizes).number(u32::from_be_bytes(addr))
+    fn number(trie: &Trie, config: &EngineConfig, addr: [u8; 4]) -> u32 {
+        Subnets::new(trie, &three_subnets(), config).number(u32::from_be_bytes(addr))
     }
 
     #[test]
     fn the_trie_takes_four_bits_a_level() {
-        let (sizes, profile) = (Sizes::profile0(), EngineProfile::profile0());
+        let config = EngineConfig::profile0();
+        let sizes = config.sizes;
         let mut trie = Trie::default();
-        assert_eq!(number(&trie, &profile, &sizes, [0; 4]), 0);
+        assert_eq!(number(&trie, &config, [0; 4]), 0);
         let mut root = [56_000; 16];
         root[0] = 16;
         let mut second = [56_001; 16];
@@ -274,11 +277,11 @@ mod tests {
         trie.set(&sizes, 1, &second).unwrap();
         assert!(!trie.is_set());
         trie.set(&sizes, 0, &root).unwrap();
-        assert_eq!(number(&trie, &profile, &sizes, [10, 1, 2, 3]), 3);
-        assert_eq!(number(&trie, &profile, &sizes, [11, 1, 2, 3]), 2);
-        assert_eq!(number(&trie, &profile, &sizes, [192, 0, 2, 1]), 1);
+        assert_eq!(number(&trie, &config, [10, 1, 2, 3]), 3);
+        assert_eq!(number(&trie, &config, [11, 1, 2, 3]), 2);
+        assert_eq!(number(&trie, &config, [192, 0, 2, 1]), 1);
         let lsb = opposite(Assumption::TrieMsbFirst);
-        assert_eq!(number(&trie, &lsb, &sizes, [10, 0, 0, 0xa0]), 3);
+        assert_eq!(number(&trie, &lsb, [10, 0, 0, 0xa0]), 3);
     }
 
     /// A single address below every width of node.
@@ -295,26 +298,28 @@ mod tests {
                 node[digit as usize] = if last { 56_002 } else { u16::try_from((level + 1) << bits).unwrap() };
                 trie.set(&sizes, level, &node).unwrap();
             }
-            let profile = EngineProfile::profile0();
-            let flat = Subnets::new(&trie, &three_subnets(), &profile, &sizes);
+            let config = EngineConfig { sizes, ..EngineConfig::profile0() };
+            let flat = Subnets::new(&trie, &three_subnets(), &config);
             assert_eq!([addr, addr ^ 1, addr ^ 1 << 15, 0].map(|addr| flat.number(addr)), [3, 2, 2, 2], "{bits} bits");
         }
     }
 
     #[test]
     fn a_trie_that_points_in_circles_has_no_id() {
-        let (sizes, profile) = (Sizes::profile0(), EngineProfile::profile0());
+        let config = EngineConfig::profile0();
+        let sizes = config.sizes;
         let mut trie = Trie::default();
         trie.set(&sizes, 0, &[0; 16]).unwrap();
-        assert_eq!(number(&trie, &profile, &sizes, [10, 0, 0, 1]), 0);
+        assert_eq!(number(&trie, &config, [10, 0, 0, 1]), 0);
     }
 
     #[test]
     fn a_node_that_nobody_wrote_has_no_ids() {
-        let (sizes, profile) = (Sizes::profile0(), EngineProfile::profile0());
+        let config = EngineConfig::profile0();
+        let sizes = config.sizes;
         let mut trie = Trie::default();
         trie.set(&sizes, 0, &[160; 16]).unwrap();
-        assert_eq!(number(&trie, &profile, &sizes, [10, 0, 0, 1]), 0);
+        assert_eq!(number(&trie, &config, [10, 0, 0, 1]), 0);
     }
 
     #[test]
@@ -337,16 +342,16 @@ mod tests {
         }
         values.number(&RuleKey { local_port: Some(150), ..RuleKey::default() }).unwrap();
         let mut ports = Ports::none(Field::LocalPort, Field::LocalPortrange);
-        let mut classes = |tree: &PortTree, profile: &EngineProfile, at: [u32; 7]| {
-            ports.map(tree, &values, profile);
+        let mut classes = |tree: &PortTree, config: &EngineConfig, at: [u32; 7]| {
+            ports.map(tree, &values, config);
             at.map(|port| (ports.get(port).range, ports.get(port).exact))
         };
-        let profile = EngineProfile::profile0();
+        let config = EngineConfig::profile0();
         let at = [0, 100, 101, 150, 200, 201, 65_535];
         let expected = [(1, 0), (1, 0), (2, 0), (2, 1), (2, 0), (3, 0), (3, 0)];
-        assert_eq!(classes(&tree, &profile, at), expected);
+        assert_eq!(classes(&tree, &config, at), expected);
         assert_eq!(classes(&tree, &opposite(Assumption::PortTreeHeapOrder), at)[1], (3, 0));
         tree.set(&Sizes::profile0(), &[entry(100, 0), entry(LEAF, 1)]).unwrap();
-        assert_eq!(classes(&tree, &profile, at)[2], (0, 0), "the walk leaves the tree");
+        assert_eq!(classes(&tree, &config, at)[2], (0, 0), "the walk leaves the tree");
     }
 }

@@ -98,7 +98,7 @@ impl Lookup {
         if self.fields.contains(MatchFields::REMOTE_SUBNET_ID)
             && self.subnets.take_stale(versions(Field::RemoteSubnet, Field::RemoteSubnet))
         {
-            self.subnets.map = Subnets::new(&tables.subnets, values, &config.profile, &config.sizes);
+            self.subnets.map = Subnets::new(&tables.subnets, values, config);
         }
         let mut changed = learnt;
         for (ports, tree, exact, range) in [
@@ -110,7 +110,7 @@ impl Lookup {
             }
             let stale = ports.take_stale(versions(exact, range));
             if stale {
-                ports.map.map(tree, values, &config.profile);
+                ports.map.map(tree, values, config);
             }
             if stale || learnt {
                 ports.map.learn(values);

@@ -3,8 +3,9 @@
 
 use std::ops::RangeInclusive;
 
-use nicfw::tables::{Assumption, EngineProfile, PortTreeEntry, Sizes};
+use nicfw::tables::{Assumption, PortTreeEntry, Sizes};
 
+use super::config::EngineConfig;
 use super::refused::Refused;
 
 /// BRANCH_KEY of a leaf.
@@ -102,9 +103,9 @@ impl PortTree {
     }
 
     /// The leaves that a walk can reach, with their ports and ids. A walk that leaves the tree finds no id.
-    pub fn leaves(&self, profile: &EngineProfile) -> Vec<Leaf> {
+    pub fn leaves(&self, config: &EngineConfig) -> Vec<Leaf> {
         let mut leaves = Vec::new();
-        let low_first = profile.holds(Assumption::PortTreeHeapOrder);
+        let low_first = config.holds(Assumption::PortTreeHeapOrder);
         self.descend(0, 0, u16::MAX, low_first, &mut leaves);
         leaves
     }

@@ -54,9 +54,8 @@ impl<'a> Pass<'a> {
         counts: &'a mut [u64],
         at: (Direction, u32),
     ) -> Self {
-        let profile = &config.profile;
         let (direction, physical_port) = at;
-        let no_match = match (profile.no_match, profile.holds(Assumption::NoMatchAccepts)) {
+        let no_match = match (config.profile.no_match, config.holds(Assumption::NoMatchAccepts)) {
             (verdict, true) => verdict,
             (Verdict::Allow, false) => Verdict::Deny,
             (Verdict::Deny, false) => Verdict::Allow,
@@ -69,12 +68,12 @@ impl<'a> Pass<'a> {
             physical_port,
             overridden,
             walk: Walk {
-                none_is_absent: profile.holds(Assumption::NoneIsAbsent),
-                miss_goes_on: profile.holds(Assumption::MissGoesOn),
+                none_is_absent: config.holds(Assumption::NoneIsAbsent),
+                miss_goes_on: config.holds(Assumption::MissGoesOn),
             },
-            local_is_destination: (direction == Direction::Rx) == profile.holds(Assumption::LocalIsHostSide),
-            later_has_ports: !profile.holds(Assumption::LaterFragmentHasNoPorts),
-            non_ip_is_judged: profile.holds(Assumption::NonIpIsJudged),
+            local_is_destination: (direction == Direction::Rx) == config.holds(Assumption::LocalIsHostSide),
+            later_has_ports: !config.holds(Assumption::LaterFragmentHasNoPorts),
+            non_ip_is_judged: config.holds(Assumption::NonIpIsJudged),
             no_match,
         }
     }

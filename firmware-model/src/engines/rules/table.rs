@@ -45,7 +45,7 @@ struct Combination {
 fn rank(config: &EngineConfig, fields: MatchFields) -> Rank {
     let shuffled = Fnv::new().u64(config.seed).u64(fields.bits().into()).finish();
     let base = MatchFields::BASE.contains(fields);
-    if base && !config.profile.holds(Assumption::BaseRanksLowest) {
+    if base && !config.holds(Assumption::BaseRanksLowest) {
         return Rank::BaseFirst(shuffled);
     }
     match &config.profile.order {
@@ -70,7 +70,7 @@ fn bucket(config: &EngineConfig, probe: ProbeLimit, key: &RuleKey) -> u64 {
 /// Entries that the table takes.
 fn capacity(config: &EngineConfig) -> usize {
     let all = usize::try_from(config.profile.rules).unwrap_or(usize::MAX);
-    let all = if config.profile.holds(Assumption::TableSizes) { all } else { all / 2 };
+    let all = if config.holds(Assumption::TableSizes) { all } else { all / 2 };
     all.min(MOST_ENTRIES)
 }
 
@@ -217,7 +217,7 @@ impl RuleTable {
             return Ok(());
         }
         if let Some((id, stored)) = known.and_then(|id| Some((id, self.stored.get_mut(id.place())?))) {
-            if !config.profile.holds(Assumption::SetReplaces) {
+            if !config.holds(Assumption::SetReplaces) {
                 return Err(Refused::Exists);
             }
             (stored.entry, stored.writer) = (entry, writer);
