@@ -32,6 +32,14 @@ pub struct AdapterInfo {
     pub counter_width: u32,
 }
 
+impl AdapterInfo {
+    /// The name by which a journal knows the adapter: PCI ids and Ethernet address, as in `1924:0a03 02:00:00:00:00:01`.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        format!("{} {}", self.pci_id, self.mac)
+    }
+}
+
 /// Firmware of the two datapaths (RX_DPCPU_FW_ID and TX_DPCPU_FW_ID, ef10.md 5.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FirmwareVariant {

@@ -25,7 +25,7 @@ use super::error::{AttachError, PollError, Refused};
 use super::held::{Held, Source};
 use super::machine::Failure;
 use super::script::{Item, Load, Script, block_again};
-use super::state::{Cache, Doubt};
+use super::state::{Cache, Doubt, FirewallId};
 use super::{AdoptError, ApplyCause, ApplyError, Engine, Firewall, Report, Settings};
 use crate::adapter::RulesetVersion;
 use crate::clock::Clock;
@@ -151,6 +151,7 @@ impl<E: Engine> Firewall<E> {
         let believed = status.confirm.filter(|_| !journal.is_ahead_of(clock.wall()));
         let confirm_by = believed.map(|open| clock.now().saturating_add(open.by.since(journal.date(clock.wall()))));
         Self {
+            id: FirewallId::next(),
             target: engine.target().clone(),
             held,
             generation: status.change.unwrap_or_default(),

@@ -9,7 +9,7 @@ use super::drive::Task;
 use super::error::ConfirmError;
 use super::held::{Held, Source};
 use super::report::Reserved;
-use super::state::Doubt;
+use super::state::{Doubt, FirewallId};
 use super::{ApplyCause, ApplyError, Engine, Firewall, Report};
 use crate::adapter::RulesetVersion;
 use crate::clock::Timestamp;
@@ -33,6 +33,8 @@ pub struct Change {
     /// It is taken back unless [`Firewall::confirm`] comes within this time.
     pub confirm_within: Option<Duration>,
     kind: Kind,
+    /// Who planned it.
+    firewall: FirewallId,
     generation: u64,
     goal: Held,
 }
@@ -75,8 +77,17 @@ impl<E: Engine> Firewall<E> {
             .flatten()
             .collect();
         let closed_meanwhile = who.into_iter().collect();
-        let (reserves, generation) = (goal.newly_reserved(&self.held), self.generation);
-        Ok(Change { plan, closed_meanwhile, reserves, why, confirm_within: None, kind, generation, goal })
+        Ok(Change {
+            plan,
+            closed_meanwhile,
+            reserves: goal.newly_reserved(&self.held),
+            why,
+            confirm_within: None,
+            kind,
+            firewall: self.id,
+            generation: self.generation,
+            goal,
+        })
     }
 
     /// Carries out a change. It takes effect completely or not at all.
@@ -110,6 +121,9 @@ impl<E: Engine> Firewall<E> {
     fn check(&self, change: &Change) -> Result<(), ApplyError> {
         if self.doubt.is_some() {
             return Err(ApplyError { state: AdapterState::Unknown, ..ApplyError::unsent(ApplyCause::Unrecovered) });
+        }
+        if change.firewall != self.id {
+            return Err(ApplyError::unsent(ApplyCause::Elsewhere));
         }
         if change.generation != self.generation {
             let (planned, current) = (change.generation, self.generation);

@@ -12,6 +12,42 @@ use crate::policy::{Origin, ParseErrors};
 use crate::tables::plan::PlanError;
 use crate::tables::{CompileError, MapError};
 
+/// Why a session cannot do what it is asked for. Nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The adapter is at hand, and no firewall drives it.
+    #[error("nobody drives the adapter yet: resume, or adopt it")]
+    NotRunning,
+    /// The adapter went with a panic.
+    #[error("the adapter was lost in an internal error while it changed hands: close the session and open the adapter again")]
+    Lost,
+    /// The adapter was left.
+    #[error("the session with the adapter is closed")]
+    Closed,
+}
+
+/// Why an adapter could not be left as told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaveError {
+    /// The session has no adapter. Nothing was sent.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The journal did not take the record. Nothing was sent.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A command failed. If `blocked`, the adapter drops all traffic until somebody leaves it otherwise or adopts it.
+    #[error("the adapter could not be left as told; {}", outlook(*.blocked, .source))]
+    Command {
+        /// The override is BLOCK.
+        blocked: bool,
+        /// How.
+        #[source]
+        source: AdapterError,
+    },
+}
+
 /// A change that did not take place as planned.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", said(.cause, .state))]
@@ -56,6 +92,9 @@ pub enum ApplyCause {
         /// Generation of the tables.
         current: u64,
     },
+    /// The plan was made for another adapter, or before this one was taken over again.
+    #[error("the plan was made for another adapter, or before this one was taken over again: plan again")]
+    Elsewhere,
     /// An earlier change ended in an unknown state.
     #[error("an earlier change left the adapter in an unknown state: recover first")]
     Unrecovered,
@@ -152,6 +191,9 @@ pub enum ConfirmError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuditError {
+    /// The session has no adapter. Nothing was sent.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The adapter does not tell.
     #[error("the adapter does not tell what it holds")]
     Adapter(#[from] AdapterError),
@@ -182,6 +224,9 @@ pub enum PollError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttachError {
+    /// The session has no adapter. Nothing was sent.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The journal has no record of this adapter's tables.
     #[error("the journal knows nothing of what the adapter holds: adopt it")]
     New,
@@ -292,6 +337,9 @@ impl<E, X: std::error::Error> std::error::Error for Refused<E, X> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdoptError {
+    /// The session has no adapter. Nothing was sent.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The document was compiled for another adapter. Nothing was sent.
     #[error("the policy was compiled for an adapter with other tables or firmware: compile it for this one")]
     Target,

@@ -5,6 +5,8 @@
 //! writes how it ended. [`Firewall::attach`] goes on from there in the next process; where no journal knows what the adapter
 //! holds, [`Firewall::adopt`] drops it, under an override that blocks all traffic meanwhile.
 //!
+//! A [`Session`] is one life of an adapter with its journal, from opening to leaving: what a program keeps of each adapter.
+//!
 //! # What a failure leaves
 //! Never "partly". A refused command is undone with all before it: *unchanged*. Where undoing is refused too, the bindings
 //! concerned lose all their allows: *closed*. A command without an answer may have taken effect or not: *unknown*, and
@@ -44,6 +46,7 @@ mod observed;
 mod report;
 mod reserve;
 mod script;
+pub mod session;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -54,10 +57,11 @@ pub use change::Change;
 pub use counters::Count;
 pub use engine::Engine;
 pub use error::{
-    AdoptError, ApplyCause, ApplyError, AttachError, AuditError, ConfirmError, Holding, PollError, Refused,
-    ReserveError, WithdrawError,
+    AdoptError, ApplyCause, ApplyError, AttachError, AuditError, ConfirmError, Holding, LeaveError, PollError, Refused,
+    ReserveError, SessionError, WithdrawError,
 };
 pub use observed::{Call, Observed, Observer};
 pub use report::{Report, Reserved, Settings, StillHeld};
+pub use session::{Leave, Session, SessionState};
 pub use state::Firewall;
 pub use watch::{Audit, Look, Poll, Tables, look};

@@ -12,10 +12,13 @@ use crate::tables::{CompileError, Compiled, Image, OriginId, RuleKey, Target};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The firewall of one adapter.
 pub struct Firewall<E> {
+    /// Tells its changes from those of others.
+    pub(super) id: FirewallId,
     pub(super) hands: Hands<E>,
     /// What the held image was made for.
     pub(super) target: Target,
@@ -32,6 +35,18 @@ pub struct Firewall<E> {
     /// When a change of this process has to be confirmed, by the clock that nobody sets.
     pub(super) confirm_by: Option<Duration>,
     pub(super) cache: Cache,
+}
+
+/// Names one firewall of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FirewallId(u64);
+
+impl FirewallId {
+    /// Another one than any before.
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// Which entries may be other than [`Held`] says.
