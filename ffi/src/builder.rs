@@ -9,7 +9,7 @@ use nicfw::policy::{Document, DocumentBuilder, RuleBuilder};
 
 use crate::call::{free, run};
 use crate::failure::{Failure, Result};
-use crate::handle::{self, lock};
+use crate::handle::{self, Handle, lock};
 use crate::memory::Memory;
 use crate::nicfw_code::NICFW_E_ORDER;
 use crate::spec::{addresses, binding_of_c, ranges, rule_of_c, verdict_of_c};
@@ -21,6 +21,10 @@ use crate::{nicfw_builder, nicfw_policy};
 pub struct Builder {
     document: DocumentBuilder,
     policies: Vec<(String, Vec<RuleBuilder>)>,
+}
+
+impl Handle for nicfw_builder {
+    type Shared = Arc<Mutex<Builder>>;
 }
 
 impl Builder {

@@ -6,7 +6,7 @@ use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::failure::{Failure, Result};
-use crate::handle::{self, Kind};
+use crate::handle::{self, Handle};
 use crate::memory::{Memory, Out};
 use crate::nicfw_code::{NICFW_E_CALLBACK, NICFW_E_INTERNAL, NICFW_OK};
 use crate::process;
@@ -61,7 +61,7 @@ pub fn is_outside() -> bool {
     IN_CALLBACK.get()
 }
 
-impl<K: Kind> Out<'_, *mut K> {
+impl<K: Handle> Out<'_, *mut K> {
     /// Gives an object a handle and hands it out.
     pub fn give(self, object: K::Shared) -> Result<()> {
         self.put(handle::insert(object)?);
@@ -70,6 +70,6 @@ impl<K: Kind> Out<'_, *mut K> {
 }
 
 /// Ends a handle; NULL is none, and fine.
-pub fn free<K: Kind>(memory: Memory<'_>, token: *mut K, error: *mut nicfw_error) -> c_int {
+pub fn free<K: Handle>(memory: Memory<'_>, token: *mut K, error: *mut nicfw_error) -> c_int {
     run(memory, error, |_| if token.is_null() { Ok(()) } else { handle::remove(token).map(drop) })
 }

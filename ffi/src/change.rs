@@ -1,5 +1,5 @@
 //! What changes an adapter: adopt, reserve, plan, apply, release, recover.
-#![expect(unsafe_code, reason = "exports functions, and calls one of the caller's")]
+#![expect(unsafe_code, reason = "exports functions")]
 
 use std::ffi::{c_char, c_int, c_void};
 use std::net::IpAddr;
@@ -8,46 +8,26 @@ use std::sync::Arc;
 use nicfw::MacAddr;
 use nicfw::firewall::Report;
 
-use crate::call::{free, outside, run};
+use crate::call::{free, run};
 use crate::failure::{Failure, Result};
 use crate::handle::{self, lock};
 use crate::items::{self, Item};
 use crate::memory::Memory;
 use crate::nicfw_code::NICFW_E_ARGUMENT;
+use crate::progress::{Progress, nicfw_progress};
 use crate::spec::address;
 use crate::types::{nicfw_addr, nicfw_error, nicfw_plan_info, nicfw_report};
 use crate::{nicfw_adapter, nicfw_compiled, nicfw_list, nicfw_plan};
-
-/// Is told that `done` of `total` commands of a change were carried out; not called while commands are taken back.
-///
-/// The thread that applies the change calls it. It must not call the library.
-pub type nicfw_progress = Option<unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64)>;
-
-/// A callback of the caller, and how far the change has come.
-pub(crate) struct Progress {
-    callback: unsafe extern "C" fn(*mut c_void, u64, u64),
-    /// An address that only the callback knows what to do with.
-    user: usize,
-    done: u64,
-    total: u64,
-}
-
-impl Progress {
-    pub(crate) fn step(&mut self) {
-        self.done += 1;
-        let user = std::ptr::with_exposed_provenance_mut(self.user);
-        // SAFETY: the caller promised that the function takes this as long as the change is being applied.
-        outside(|| unsafe { (self.callback)(user, self.done, self.total) });
-    }
-}
 
 /// Takes over the adapter with a policy that was compiled for it, or takes it over again.
 ///
 /// The tables of an adapter cannot be read back. So what they hold is dropped: all traffic of the adapter is blocked, its
 /// rules are reset, the policy is loaded, and then the policy decides. Counters begin at zero.
 ///
-/// If this fails, the adapter handle may only be closed; `err->state` says whether the adapter drops all traffic.
-/// Only `NICFW_E_FIT` with a policy that was compiled for other tables leaves everything as it was.
+/// What the handle had bound or reserved before stays closed until `nicfw_adapter_release`, unless the policy binds it.
+///
+/// `NICFW_E_FIT` for a policy that was compiled for other tables leaves everything as it was. If this fails otherwise, no
+/// policy is adopted: `err->state` says whether the adapter drops all traffic, and the handle may adopt again or be closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nicfw_adapter_adopt(
     adapter: *mut nicfw_adapter,
@@ -166,7 +146,7 @@ pub unsafe extern "C" fn nicfw_adapter_apply(
         let nic = handle::get(adapter)?;
         let plan = handle::get(plan)?;
         let total = plan.change.plan.steps.len() as u64;
-        let progress = progress.map(|callback| Progress { callback, user: user.expose_provenance(), done: 0, total });
+        let progress = progress.map(|callback| Progress::new(callback, user, total));
         let report = lock(&nic)?.apply(&plan, progress)?;
         if let Some(place) = place {
             place.put(report_to_c(&report));

@@ -10,7 +10,7 @@ use nicfw::tables::Compiled;
 
 use crate::call::{free, run};
 use crate::failure::{Failure, Result};
-use crate::handle::{self, lock};
+use crate::handle::{self, Handle, lock};
 use crate::items::{self, Item};
 use crate::memory::Memory;
 use crate::nicfw_code::NICFW_E_NOT_FOUND;
@@ -18,6 +18,10 @@ use crate::spec::packet_of_c;
 use crate::target::target_of_c;
 use crate::types::{nicfw_error, nicfw_packet, nicfw_target};
 use crate::{nicfw_adapter, nicfw_compiled, nicfw_list, nicfw_policy};
+
+impl Handle for nicfw_compiled {
+    type Shared = Arc<Compiled>;
+}
 
 /// Compiles a policy for an adapter. Pure: nothing is sent.
 ///

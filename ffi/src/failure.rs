@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nicfw::adapter::{AdapterError, AttachError, McdiError};
 use nicfw::device::{OpenError, ProbeError};
 use nicfw::error::AdapterState;
-use nicfw::firewall::{AdoptError, ApplyCause, ApplyError, AuditError, ReserveError};
+use nicfw::firewall::{AdoptError, ApplyCause, ApplyError, AuditError, LeaveError, ReserveError, SessionError};
 use nicfw::policy::{DateError, FlowTextError, Origin, ParseErrors};
 use nicfw::tables::CompileError;
 use nicfw::tables::plan::PlanError;
@@ -88,6 +88,11 @@ impl Failure {
             AdapterState::Unknown => NICFW_STATE_UNKNOWN,
         };
         self
+    }
+
+    /// The adapter drops all traffic, or else holds what the command left that failed.
+    fn blocked(self, blocked: bool, otherwise: &AdapterState) -> Self {
+        if blocked { Self { state: NICFW_STATE_BLOCKED, ..self } } else { self.state(otherwise) }
     }
 
     fn origin(mut self, origin: Option<&Arc<Origin>>) -> Self {
@@ -221,26 +226,48 @@ impl From<AdapterError> for Failure {
     }
 }
 
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::NotRunning => {
+                Self::new(NICFW_E_ORDER, "no policy was adopted yet: nicfw_adapter_adopt comes first")
+            }
+            SessionError::Closed => Self::new(NICFW_E_HANDLE, "the handle of the adapter was closed meanwhile"),
+            error => Self::of(NICFW_E_ORDER, &error),
+        }
+    }
+}
+
+impl From<LeaveError> for Failure {
+    fn from(error: LeaveError) -> Self {
+        let failure = Self::of(NICFW_E_ADAPTER, &error);
+        match error {
+            LeaveError::Session(error) => error.into(),
+            LeaveError::Command { blocked, source } => failure.blocked(blocked, &source.state()),
+            _ => failure,
+        }
+    }
+}
+
 impl From<AdoptError> for Failure {
     fn from(error: AdoptError) -> Self {
         let code = match &error {
+            AdoptError::Session(error) => return (*error).into(),
             AdoptError::Command { .. } | AdoptError::Journal { .. } => NICFW_E_ADAPTER,
             _ => NICFW_E_FIT,
         };
-        let mut failure = Self::of(code, &error);
-        if let AdoptError::Command { blocked, source } = &error {
-            failure = failure.state(&source.state());
-            if *blocked {
-                failure.state = NICFW_STATE_BLOCKED;
-            }
+        let failure = Self::of(code, &error);
+        match &error {
+            AdoptError::Command { blocked, source } => failure.blocked(*blocked, &source.state()),
+            _ => failure,
         }
-        failure
     }
 }
 
 impl From<AuditError> for Failure {
     fn from(error: AuditError) -> Self {
         match error {
+            AuditError::Session(error) => error.into(),
             AuditError::Adapter(error) => error.into(),
             error => Self::of(NICFW_E_ADAPTER, &error),
         }
@@ -260,7 +287,7 @@ impl From<PlanError> for Failure {
 impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
         let code = match &error.cause {
-            ApplyCause::Stale { .. } => NICFW_E_STALE,
+            ApplyCause::Stale { .. } | ApplyCause::Elsewhere => NICFW_E_STALE,
             ApplyCause::Foreign { .. } => NICFW_E_FOREIGN,
             ApplyCause::Unrecovered | ApplyCause::Recover(_) => NICFW_E_RECOVER,
             ApplyCause::TargetChanged | ApplyCause::Map(_) | ApplyCause::Plan(_) => NICFW_E_FIT,

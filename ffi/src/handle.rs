@@ -4,16 +4,11 @@
 //! whose object is gone gets another generation, so a token that was closed names nothing for ever, and nothing that C does
 //! with a token reaches memory. Objects are shared: one that is closed while another thread uses it ends with that use.
 
+use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::{Arc, LockResult, Mutex, PoisonError};
+use std::sync::{LockResult, Mutex, PoisonError};
 
-use nicfw::policy::Document;
-use nicfw::tables::Compiled;
-
-use crate::builder::Builder;
 use crate::failure::{Failure, Result};
-use crate::items::Item;
-use crate::nic::{HeldPlan, Nic};
 use crate::nicfw_code::{NICFW_E_HANDLE, NICFW_E_INTERNAL, NICFW_E_LIMIT};
 
 /// Bits of a token that number the place.
@@ -51,42 +46,24 @@ pub struct nicfw_list {
     _opaque: [u8; 0],
 }
 
-/// What a place of the table holds.
-#[derive(Clone)]
-pub enum Object {
-    Adapter(Arc<Mutex<Nic>>),
-    Policy(Arc<Document>),
-    Builder(Arc<Mutex<Builder>>),
-    Compiled(Arc<Compiled>),
-    Plan(Arc<HeldPlan>),
-    List(Arc<[Item]>),
-}
-
-/// A type of handle and the object behind it.
+/// A type of handle.
 pub trait Kind {
-    /// What the table shares out.
-    type Shared: Clone;
     /// Top byte of its tokens. With the highest bit set no token is an address that a program can have.
     const KIND: u8;
     const NAME: &'static str;
-    fn wrap(shared: Self::Shared) -> Object;
-    fn unwrap(object: &Object) -> Option<&Self::Shared>;
+}
+
+/// What is behind the handles of a kind: said where the object is defined.
+pub trait Handle: Kind {
+    /// What the table shares out.
+    type Shared: Any + Clone + Send + Sync;
 }
 
 macro_rules! kinds {
-    ($($handle:ident, $variant:ident, $shared:ty, $kind:literal, $name:literal;)*) => {
+    ($($handle:ident, $kind:literal, $name:literal;)*) => {
         $(impl Kind for $handle {
-            type Shared = $shared;
             const KIND: u8 = $kind;
             const NAME: &'static str = $name;
-
-            fn wrap(shared: Self::Shared) -> Object {
-                Object::$variant(shared)
-            }
-
-            fn unwrap(object: &Object) -> Option<&Self::Shared> {
-                if let Object::$variant(shared) = object { Some(shared) } else { None }
-            }
         })*
 
         fn kind_name(kind: u8) -> Option<&'static str> {
@@ -98,18 +75,25 @@ macro_rules! kinds {
     };
 }
 kinds! {
-    nicfw_adapter, Adapter, Arc<Mutex<Nic>>, 0xa1, "an adapter";
-    nicfw_policy, Policy, Arc<Document>, 0xa2, "a policy";
-    nicfw_builder, Builder, Arc<Mutex<Builder>>, 0xa3, "a builder";
-    nicfw_compiled, Compiled, Arc<Compiled>, 0xa4, "a compiled policy";
-    nicfw_plan, Plan, Arc<HeldPlan>, 0xa5, "a plan";
-    nicfw_list, List, Arc<[Item]>, 0xa6, "a list";
+    nicfw_adapter, 0xa1, "an adapter";
+    nicfw_policy, 0xa2, "a policy";
+    nicfw_builder, 0xa3, "a builder";
+    nicfw_compiled, 0xa4, "a compiled policy";
+    nicfw_plan, 0xa5, "a plan";
+    nicfw_list, 0xa6, "a list";
 }
 
 #[derive(Default)]
 struct Place {
     generation: u32,
-    object: Option<Object>,
+    /// What the handle's kind shares out.
+    object: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Place {
+    fn shared<K: Handle>(&self) -> Option<K::Shared> {
+        self.object.as_ref()?.downcast_ref().cloned()
+    }
 }
 
 struct Table {
@@ -126,7 +110,7 @@ fn table<T>(locked: LockResult<T>) -> T {
 }
 
 /// Gives an object a place and returns its token.
-pub fn insert<K: Kind>(shared: K::Shared) -> Result<*mut K> {
+pub fn insert<K: Handle>(shared: K::Shared) -> Result<*mut K> {
     let mut table = table(TABLE.lock());
     let at = match table.free.pop_front() {
         Some(at) => at,
@@ -138,26 +122,26 @@ pub fn insert<K: Kind>(shared: K::Shared) -> Result<*mut K> {
     };
     let place = table.places.get_mut(at).ok_or_else(Failure::internal)?;
     place.generation += 1;
-    place.object = Some(K::wrap(shared));
+    place.object = Some(Box::new(shared));
     let token = u64::from(K::KIND) << (PLACE_BITS + GENERATION_BITS) | u64::from(place.generation) << PLACE_BITS;
     let address = usize::try_from(token).map_err(|_| Failure::internal())? | at;
     Ok(std::ptr::without_provenance_mut(address))
 }
 
 /// The object of a token.
-pub fn get<K: Kind>(token: *const K) -> Result<K::Shared> {
+pub fn get<K: Handle>(token: *const K) -> Result<K::Shared> {
     let table = table(TABLE.lock());
     let (at, generation) = split(token)?;
     let place = table.places.get(at).filter(|place| place.generation == generation);
-    place.and_then(|place| K::unwrap(place.object.as_ref()?)).cloned().ok_or_else(closed::<K>)
+    place.and_then(Place::shared::<K>).ok_or_else(closed::<K>)
 }
 
 /// Ends a token and returns its object. Whoever uses the object at this time keeps it as long.
-pub fn remove<K: Kind>(token: *const K) -> Result<K::Shared> {
+pub fn remove<K: Handle>(token: *const K) -> Result<K::Shared> {
     let mut table = table(TABLE.lock());
     let (at, generation) = split(token)?;
     let place = table.places.get_mut(at).filter(|place| place.generation == generation).ok_or_else(closed::<K>)?;
-    let shared = place.object.as_ref().and_then(K::unwrap).cloned().ok_or_else(closed::<K>)?;
+    let shared = place.shared::<K>().ok_or_else(closed::<K>)?;
     place.object = None;
     // A place that has used up its generations rests for ever, so that no token comes twice.
     if generation < u32::MAX {
@@ -194,6 +178,8 @@ pub fn lock<T>(object: &Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn list() -> *mut nicfw_list {

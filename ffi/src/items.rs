@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use nicfw::device::{Suitability, Verdict as Usable};
-use nicfw::firewall::{Count, Firewall};
+use nicfw::firewall::{Count, Engine, Firewall};
 use nicfw::journal::Addresses;
 use nicfw::policy::{Binding, Difference, Document, Finding, Nearest, Opening, Origin, ParseError};
 use nicfw::tables::HowManyMore;
@@ -14,9 +14,9 @@ use nicfw::tables::{Explanation, Table, Usage};
 use nicfw::terms::Flow;
 use nicfw::{Direction, RuleKey, TableOp, Verdict};
 
-use crate::nic::Watched;
+use crate::handle::Handle;
 use crate::nicfw_field::{self, *};
-use crate::{nicfw_direction, nicfw_phase, nicfw_suitability, nicfw_table, nicfw_verdict};
+use crate::{nicfw_direction, nicfw_list, nicfw_phase, nicfw_suitability, nicfw_table, nicfw_verdict};
 
 /// What an item holds for one field.
 #[derive(Debug, Clone)]
@@ -32,6 +32,10 @@ enum Held {
 pub enum Value<'a> {
     Number(u64),
     Text(Cow<'a, str>),
+}
+
+impl Handle for nicfw_list {
+    type Shared = Arc<[Item]>;
 }
 
 /// One item of a list.
@@ -178,7 +182,7 @@ pub fn usage(usage: &Usage) -> Item {
         .texts(NICFW_FIELD_BY_CONTAINER, users(&usage.by_binding))
 }
 
-pub fn count(count: &Count, firewall: &Firewall<Watched>) -> Item {
+pub fn count(count: &Count, firewall: &Firewall<impl Engine>) -> Item {
     let origin = count.origins.first().and_then(|id| firewall.origin(*id));
     let by = origin.map_or_else(String::new, |origin| format!(" ({origin})"));
     Item::new(format!("counter {}{by}: {} received, {} transmitted", count.counter.0, count.total.rx, count.total.tx))

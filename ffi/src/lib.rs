@@ -35,10 +35,12 @@ mod nic;
 pub mod policy;
 pub mod probe;
 mod process;
+mod progress;
 mod spec;
 mod target;
 mod types;
 pub mod version;
 
 pub use handle::{nicfw_adapter, nicfw_builder, nicfw_compiled, nicfw_list, nicfw_plan, nicfw_policy};
+pub use progress::nicfw_progress;
 pub use types::*;

@@ -1,140 +1,89 @@
-//! What stands behind an adapter handle: the adapter alone until a policy is adopted, its firewall from then on.
+//! What stands behind an adapter handle: a session with the adapter, with a journal that ends with the handle.
 
 use std::result::Result;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use nicfw::adapter::{AdapterInfo, AttachOptions, McdiError, Override};
+use nicfw::adapter::{AdapterInfo, AttachOptions, McdiError};
 use nicfw::clock::{Clock, SystemClock};
 use nicfw::device::Device;
-use nicfw::firewall::{Adopt, Call, Change, Firewall, Observed, Observer, Report, Settings};
+use nicfw::firewall::{
+    Call, Change, Firewall, Leave, LeaveError, Observed, Observer, Report, Session, SessionError, Settings,
+};
+use nicfw::journal::Journal;
 use nicfw::policy::Document;
 use nicfw::tables::Compiled;
 use nicfw::{Adapter, Target};
 
-use crate::change::Progress;
 use crate::failure::Failure;
+use crate::handle::Handle;
 use crate::items::{self, Item};
-use crate::nicfw_code::{NICFW_E_HANDLE, NICFW_E_NOT_FOUND, NICFW_E_ORDER, NICFW_E_STALE};
-use crate::nicfw_leave;
+use crate::nicfw_code::NICFW_E_NOT_FOUND;
+use crate::progress::Progress;
+use crate::{nicfw_adapter, nicfw_leave, nicfw_plan};
 
 /// An adapter behind a handle.
 pub struct Nic {
-    state: State,
-    clock: Arc<dyn Clock>,
-    settings: Settings,
-    /// Tells plans for this handle from plans for others.
-    id: u64,
+    session: Session<Watched>,
     /// What was adopted or applied last.
     compiled: Option<Arc<Compiled>>,
 }
 
-enum State {
-    Attached(Box<Watched>),
-    Running(Box<Firewall<Watched>>),
-    /// Taking over has failed and took the adapter with it.
-    Lost,
-    /// The handle was closed while somebody waited for the adapter.
-    Closed,
+impl Handle for nicfw_adapter {
+    type Shared = Arc<Mutex<Nic>>;
 }
 
-/// A plan, and whose it is.
+/// A plan, and what it was made of.
 pub struct HeldPlan {
     pub change: Change,
     compiled: Arc<Compiled>,
-    nic: u64,
 }
 
-fn not_adopted() -> Failure {
-    Failure::new(NICFW_E_ORDER, "no policy was adopted yet: nicfw_adapter_adopt comes first")
-}
-
-fn closed() -> Failure {
-    Failure::new(NICFW_E_HANDLE, "the handle of the adapter was closed meanwhile")
-}
-
-fn lost() -> Failure {
-    Failure::new(
-        NICFW_E_ORDER,
-        "taking over the adapter has failed: close the handle, open the adapter and adopt again",
-    )
+impl Handle for nicfw_plan {
+    type Shared = Arc<HeldPlan>;
 }
 
 impl Nic {
     pub fn attach(device: Box<dyn Device>, options: AttachOptions, settings: Settings) -> Result<Self, Failure> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let adapter = Adapter::from_device(device, clock.clone(), options)?;
-        let state = State::Attached(Box::new(Observed::new(adapter, Watch::default())));
-        Ok(Self { state, clock, settings, id: NEXT.fetch_add(1, Ordering::Relaxed), compiled: None })
-    }
-
-    fn watched(&mut self) -> Result<&mut Watched, Failure> {
-        match &mut self.state {
-            State::Attached(watched) => Ok(watched),
-            State::Running(firewall) => Ok(firewall.engine()),
-            State::Lost => Err(lost()),
-            State::Closed => Err(closed()),
-        }
+        let watched = Observed::new(adapter, Watch::default());
+        Ok(Self { session: Session::new(watched, Journal::in_memory(), clock, settings), compiled: None })
     }
 
     pub fn adapter(&mut self) -> Result<&mut Adapter, Failure> {
-        self.watched().map(|watched| &mut watched.engine)
+        Ok(&mut self.session.engine()?.engine)
     }
 
     pub fn info(&mut self) -> Result<AdapterInfo, Failure> {
         self.adapter().map(|adapter| adapter.info().clone())
     }
 
-    pub fn target(&mut self) -> Result<Target, Failure> {
-        self.adapter().map(|adapter| adapter.target().clone())
+    pub fn target(&self) -> Result<Target, Failure> {
+        Ok(self.session.target()?.clone())
     }
 
     /// Entries that the rule table holds by this handle; `None` before a policy is adopted.
     pub fn entries(&self) -> Option<usize> {
-        if let State::Running(firewall) = &self.state { Some(firewall.image().rules.len()) } else { None }
+        self.session.firewall().ok().map(|firewall| firewall.image().rules.len())
     }
 
     pub fn firewall(&mut self) -> Result<&mut Firewall<Watched>, Failure> {
-        match &mut self.state {
-            State::Running(firewall) => Ok(firewall),
-            State::Attached(_) => Err(not_adopted()),
-            State::Lost => Err(lost()),
-            State::Closed => Err(closed()),
-        }
+        Ok(self.session.firewall_mut()?)
     }
 
     /// Takes over the adapter, or takes it over again.
     pub fn adopt(&mut self, compiled: Arc<Compiled>) -> Result<(), Failure> {
-        if self.target()? != *compiled.target() {
-            return Err(nicfw::firewall::AdoptError::Target.into());
-        }
-        let watched = match std::mem::replace(&mut self.state, State::Lost) {
-            State::Attached(watched) => *watched,
-            State::Running(firewall) => firewall.detach().0,
-            State::Lost => return Err(lost()),
-            State::Closed => return Err(closed()),
-        };
-        match Firewall::adopt(watched, Adopt::of(&compiled), self.clock.clone(), self.settings) {
-            Ok(firewall) => self.state = State::Running(Box::new(firewall)),
-            Err(refused) => {
-                self.state = State::Attached(Box::new(refused.engine));
-                return Err(refused.error.into());
-            }
-        }
+        self.session.adopt(&compiled, "nicfw_adapter_adopt")?;
         self.compiled = Some(compiled);
         Ok(())
     }
 
-    pub fn plan(&mut self, compiled: Arc<Compiled>, reason: &str) -> Result<HeldPlan, Failure> {
-        let change = self.firewall()?.plan(&compiled, reason)?;
-        Ok(HeldPlan { change, compiled, nic: self.id })
+    pub fn plan(&self, compiled: Arc<Compiled>, reason: &str) -> Result<HeldPlan, Failure> {
+        let change = self.session.firewall()?.plan(&compiled, reason)?;
+        Ok(HeldPlan { change, compiled })
     }
 
     pub fn apply(&mut self, plan: &HeldPlan, progress: Option<Progress>) -> Result<Report, Failure> {
-        if plan.nic != self.id {
-            return Err(Failure::new(NICFW_E_STALE, "the plan was made for another adapter handle: plan again"));
-        }
         let firewall = self.firewall()?;
         firewall.engine().observer.progress = progress;
         let result = firewall.apply(plan.change.clone());
@@ -159,42 +108,39 @@ impl Nic {
         Ok(counts.iter().map(|count| items::count(count, firewall)).collect())
     }
 
-    pub fn containers(&mut self) -> Result<Vec<Item>, Failure> {
-        let firewall = self.firewall()?;
+    pub fn containers(&self) -> Result<Vec<Item>, Failure> {
+        let firewall = self.session.firewall()?;
         let document = firewall.document();
         let bound = document.bindings.iter().map(|binding| items::binding(document, binding));
         Ok(bound.chain(firewall.reserved().map(items::reserved)).collect())
     }
 
-    pub fn document(&mut self) -> Result<Document, Failure> {
-        self.firewall().map(|firewall| firewall.document().clone())
+    pub fn document(&self) -> Result<Document, Failure> {
+        Ok(self.session.firewall()?.document().clone())
     }
 
     /// What was adopted or applied last.
-    pub fn compiled(&mut self) -> Result<Arc<Compiled>, Failure> {
-        self.firewall()?;
-        self.compiled.clone().ok_or_else(not_adopted)
+    pub fn compiled(&self) -> Result<Arc<Compiled>, Failure> {
+        self.session.firewall()?;
+        self.compiled.clone().ok_or_else(|| SessionError::NotRunning.into())
     }
 
-    /// Lets go of the adapter.
+    /// Lets go of the adapter, whatever is returned.
     pub fn close(&mut self, leave: nicfw_leave) -> Result<(), Failure> {
-        let mut adapter = match std::mem::replace(&mut self.state, State::Closed) {
-            State::Attached(watched) => watched.engine,
-            State::Running(firewall) => firewall.detach().0.engine,
-            State::Lost | State::Closed => return Ok(()),
+        let how = match leave {
+            nicfw_leave::NICFW_LEAVE_RULES => Leave::Rules,
+            nicfw_leave::NICFW_LEAVE_BLOCKED => Leave::Blocked,
+            nicfw_leave::NICFW_LEAVE_EMPTY => Leave::Empty,
         };
-        match leave {
-            nicfw_leave::NICFW_LEAVE_RULES => {}
-            nicfw_leave::NICFW_LEAVE_BLOCKED => adapter.set_override(Override::Block)?,
-            // It opens last, so that what fails in between leaves the adapter closed.
-            nicfw_leave::NICFW_LEAVE_EMPTY => {
-                adapter.set_override(Override::Block)?;
-                adapter.reset_rules()?;
-                adapter.commit_cache()?;
-                adapter.set_override(Override::None)?;
+        match self.session.leave(how, "nicfw_adapter_close") {
+            Ok(watched) => Ok(watched.engine.detach()?),
+            // There is nothing to let go of.
+            Err(LeaveError::Session(_)) => Ok(()),
+            Err(error) => {
+                drop(self.session.close());
+                Err(error.into())
             }
         }
-        Ok(adapter.detach()?)
     }
 }
 

@@ -12,12 +12,16 @@ use nicfw::text::escaped;
 
 use crate::call::{free, run};
 use crate::failure::{Failure, Result};
-use crate::handle;
+use crate::handle::{self, Handle};
 use crate::items::{self, Item};
 use crate::memory::Memory;
 use crate::nicfw_code::NICFW_E_IO;
 use crate::types::nicfw_error;
 use crate::{nicfw_list, nicfw_policy};
+
+impl Handle for nicfw_policy {
+    type Shared = Arc<Document>;
+}
 
 /// Reads a policy from text. `name` stands in errors and origins, where a file's name would.
 ///

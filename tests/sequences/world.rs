@@ -6,14 +6,14 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use nicfw::adapter::{Adapter, AttachOptions, Override};
+use nicfw::adapter::{Adapter, AttachOptions};
 use nicfw::clock::{Clock, Timestamp, VirtualClock};
 use nicfw::error::AdapterState;
 use nicfw::firewall::{
-    Adopt, AdoptError, ApplyCause, ApplyError, AttachError, Firewall, PollError, Recovery, Refused, ReserveError,
-    Settings, WithdrawError,
+    Adopt, AdoptError, ApplyCause, ApplyError, AttachError, Firewall, Leave, LeaveError, PollError, Recovery,
+    ReserveError, Session, Settings, WithdrawError,
 };
-use nicfw::journal::{self, Event, Journal, JournalError, Left, MemoryStore, Why};
+use nicfw::journal::{self, Journal, JournalError, MemoryStore, Why};
 use nicfw::mcdi::wire::McErrno;
 use nicfw::tables::{Action, Compiled, TableOp};
 use nicfw::terms::{MacAddr, Verdict};
@@ -27,8 +27,6 @@ use crate::oracle::{Oracle, Time, Trouble};
 use crate::probes::{ip, mac, passing, probes};
 use crate::step::{Foreign, Holds, Reason, Said, Step, Told, Wrong};
 
-const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";
-
 pub struct World {
     pub model: Model,
     pub tally: Tally,
@@ -38,7 +36,7 @@ pub struct World {
     /// Bytes that are on the disk, of those that were not made durable, when the fuse has burnt down.
     torn: usize,
     scene: Rc<RefCell<Scene>>,
-    firewall: Option<Firewall<Eye>>,
+    session: Option<Session<Eye>>,
     copy: Option<Vec<u8>>,
     oracle: Oracle,
     compiled: &'static [Compiled],
@@ -81,7 +79,7 @@ impl World {
             fuse: Fuse::default(),
             torn: 0,
             scene: Rc::new(RefCell::new(scene)),
-            firewall: None,
+            session: None,
             copy: None,
             oracle,
             compiled,
@@ -99,7 +97,7 @@ impl World {
     /// # Errors
     /// The sentence that does not hold.
     pub fn step(&mut self, step: &Step) -> Result<(), String> {
-        if step.needs_process() && self.firewall.is_none() {
+        if step.needs_process() && self.session.is_none() {
             self.one(&Step::Start)?;
         }
         self.one(step)
@@ -158,7 +156,7 @@ impl World {
     fn dies(&mut self, torn: usize) {
         self.tally.deaths += 1;
         self.fuse.blow();
-        self.firewall = None;
+        self.session = None;
         self.fuse = Fuse::default();
         self.store = self.store.after_crash(torn);
     }
@@ -209,11 +207,11 @@ impl World {
                 self.arm(*wrong);
                 Said::done()
             }
-            step => match self.firewall.take() {
+            step => match self.session.take() {
                 None => Said::Nothing,
-                Some(mut firewall) => {
-                    let said = self.call(&mut firewall, step);
-                    self.firewall = Some(firewall);
+                Some(mut session) => {
+                    let said = self.call(session.firewall_mut().expect("it runs"), step);
+                    self.session = Some(session);
                     said
                 }
             },
@@ -251,103 +249,86 @@ impl World {
     }
 
     fn stop(&mut self) {
-        if let Some(firewall) = self.firewall.take() {
-            let (engine, _) = firewall.detach();
+        if let Some(eye) = self.session.take().and_then(|mut session| session.close()) {
             // The rules stay, whether or not the adapter hears of it.
-            let _ = engine.into_adapter().detach();
+            let _ = eye.into_adapter().detach();
         }
     }
 
-    fn open(&mut self) -> Result<(Eye, Journal), Said> {
+    fn open(&mut self) -> Result<Session<Eye>, Said> {
         self.stop();
         let adapter =
             attach_function(&self.model, 0, &self.clock).map_err(|e| Said::refused(Reason::Other, chain(&*e)))?;
+        let name = adapter.info().identity();
         let eye = Eye::new(adapter, self.fuse.clone(), self.scene.clone());
         let store = Mortal { store: self.store.clone(), fuse: self.fuse.clone() };
-        let journal = Journal::open(Box::new(store), ADAPTER, None);
-        journal.map(|journal| (eye, journal)).map_err(|e| Said::refused(Reason::Other, chain(&e)))
+        let journal =
+            Journal::open(Box::new(store), &name, None).map_err(|e| Said::refused(Reason::Other, chain(&e)))?;
+        Ok(Session::new(eye, journal, self.clock.clone(), Settings::default()))
     }
 
     fn start(&mut self) -> Said {
-        let (eye, journal) = match self.open() {
+        let mut session = match self.open() {
             Ok(opened) => opened,
             Err(said) => return said,
         };
-        match Firewall::attach(eye, journal, self.clock.clone(), Settings::default()) {
-            Ok((firewall, recovery)) => {
-                self.firewall = Some(firewall);
-                let Recovery { rolled_back, .. } = recovery;
+        match session.resume() {
+            Ok(Recovery { rolled_back, .. }) => {
+                self.session = Some(session);
                 Said::Done(Told { rolled_back: Some(rolled_back.is_some()), ..Told::default() })
             }
-            Err(refused) => {
-                let reason = match &refused.error {
+            Err(error) => {
+                let reason = match &error {
                     AttachError::New | AttachError::Left { .. } => Reason::Unknown,
                     AttachError::Foreign { .. } => Reason::Foreign,
                     error => reason(error),
                 };
-                Said::Refused { reason, state: Holds::Unchanged, text: chain(&refused.error) }
+                Said::Refused { reason, state: Holds::Unchanged, text: chain(&error) }
             }
         }
     }
 
     fn adopt(&mut self, policy: usize) -> Said {
-        let (eye, journal) = match self.open() {
-            Ok(opened) => opened,
-            Err(said) => return said,
-        };
-        let adopt = Adopt::of(&self.compiled[policy]).journal(journal).why(Why::new("ann", "taken over"));
-        self.loaded(Firewall::adopt(eye, adopt, self.clock.clone(), Settings::default()))
+        let compiled = &self.compiled[policy];
+        self.loaded(|session| session.adopt(compiled, Why::new("ann", "taken over")))
     }
 
     fn repair(&mut self) -> Said {
-        let (eye, journal) = match self.open() {
+        self.loaded(|session| session.repair("put right"))
+    }
+
+    fn loaded(&mut self, load: impl FnOnce(&mut Session<Eye>) -> Result<(), AdoptError>) -> Said {
+        let mut session = match self.open() {
             Ok(opened) => opened,
             Err(said) => return said,
         };
-        self.loaded(Firewall::repair(eye, journal, "put right", self.clock.clone(), Settings::default()))
-    }
-
-    fn loaded(&mut self, loaded: Result<Firewall<Eye>, Box<Refused<Eye, AdoptError>>>) -> Said {
-        match loaded {
-            Ok(firewall) => {
-                let change = firewall.journal().status().change;
-                self.firewall = Some(firewall);
+        match load(&mut session) {
+            Ok(()) => {
+                let change = session.journal().expect("it runs").status().change;
+                self.session = Some(session);
                 Said::Done(Told { change, ..Told::default() })
             }
-            Err(refused) => {
-                let reason = match &refused.error {
+            Err(error) => {
+                let reason = match &error {
                     AdoptError::Unknown => Reason::Unknown,
                     error => reason(error),
                 };
-                Said::Refused { reason, state: Holds::Unchanged, text: chain(&refused.error) }
+                Said::Refused { reason, state: Holds::Unchanged, text: chain(&error) }
             }
         }
     }
 
-    /// As `nicfw detach` does it.
     fn leave(&mut self, open: bool) -> Said {
-        let (eye, mut journal) = match self.open() {
+        let mut session = match self.open() {
             Ok(opened) => opened,
             Err(said) => return said,
         };
-        let how = if open { Left::Empty } else { Left::Blocked };
-        let at = self.clock.wall().max(journal.status().last_at);
-        if let Err(error) = journal.append(at, Event::Left { how, why: Why::from("it goes") }) {
-            return Said::refused(Reason::Other, chain(&error));
-        }
-        let mut adapter = eye.into_adapter();
-        let mut leave = || {
-            adapter.set_override(Override::Block)?;
-            if open {
-                adapter.reset_rules()?;
-                adapter.commit_cache()?;
-                adapter.set_override(Override::None)?;
+        match session.leave(if open { Leave::Empty } else { Leave::Blocked }, "it goes") {
+            Ok(_) => Said::done(),
+            Err(LeaveError::Command { source, .. }) => {
+                Said::Refused { reason: Reason::Other, state: Holds::Unknown, text: chain(&source) }
             }
-            Ok::<_, nicfw::adapter::AdapterError>(())
-        };
-        match leave() {
-            Ok(()) => Said::done(),
-            Err(error) => Said::Refused { reason: Reason::Other, state: Holds::Unknown, text: chain(&error) },
+            Err(error) => Said::refused(Reason::Other, chain(&error)),
         }
     }
 

@@ -85,8 +85,8 @@ impl World {
             Step::Poll => Step::Audit,
             step => step.clone(),
         };
-        if matches!(step, Step::Adopt { .. }) {
-            // The journal of a handle begins anew with each adoption.
+        if self.open.is_none() {
+            // The journal ends with its handle.
             self.oracle.forgets();
         }
         let before = self.time();
@@ -105,7 +105,7 @@ impl World {
             println!("{step:?}: {said:?}");
         }
         let held = self.oracle.after(&step, &said, seen, (before, after), Trouble { armed, rebooted });
-        if self.open.as_ref().is_none_or(|open| !open.adopted) {
+        if self.open.is_none() {
             self.oracle.forgets();
         }
         held.map_err(|broken| format!("{step:?}\n  {broken}"))
