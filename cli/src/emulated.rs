@@ -10,7 +10,8 @@ use nicfw::Adapter;
 use nicfw::adapter::{AdapterInfo, AttachOptions};
 use nicfw::clock::{Clock, VirtualClock};
 use nicfw::device::Device;
-use nicfw::firewall::{Adopt, Firewall, Settings};
+use nicfw::firewall::{Session, Settings};
+use nicfw::journal::Journal;
 use nicfw::policy::Document;
 use nicfw::tables::{Action, Compiled, CounterId, CounterValue, Image, Target};
 use nicfw::terms::{Direction, MacAddr, Verdict};
@@ -39,13 +40,9 @@ pub struct Loaded {
 pub struct Emulated {
     model: Model,
     target: Target,
-    state: State,
-}
-
-enum State {
-    /// `None` only while the adapter changes hands, or after it was refused.
-    Attached(Option<Box<Adapter>>),
-    Running(Box<Firewall<Adapter>>, Box<Compiled>),
+    session: Session<Adapter>,
+    /// What was loaded last.
+    compiled: Option<Compiled>,
 }
 
 impl Emulated {
@@ -86,9 +83,11 @@ impl Emulated {
         config.engine.seed = seed;
         let model = Model::new(config);
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new());
-        let adapter = Adapter::from_device(reach(&model)?, clock, AttachOptions::default()).map_err(Failure::usage)?;
+        let adapter =
+            Adapter::from_device(reach(&model)?, clock.clone(), AttachOptions::default()).map_err(Failure::usage)?;
         let target = adapter.target().clone();
-        Ok(Self { model, target, state: State::Attached(Some(Box::new(adapter))) })
+        let session = Session::new(adapter, Journal::in_memory(), clock, Settings::default());
+        Ok(Self { model, target, session, compiled: None })
     }
 
     /// The adapter's cables.
@@ -101,31 +100,19 @@ impl Emulated {
     /// # Errors
     /// The policy does not fit, or the adapter refuses a command.
     pub fn load(&mut self, document: &Document) -> Result<Loaded, Failure> {
-        let previous = match &self.state {
-            State::Running(_, compiled) => Some(&**compiled),
-            State::Attached(_) => None,
-        };
-        let new = Compiled::new(document, &self.target, previous);
+        let new = Compiled::new(document, &self.target, self.compiled.as_ref());
         let new = new.map_err(|error| Failure::refused(&error, document, &self.target))?;
-        match &mut self.state {
-            State::Running(firewall, compiled) => {
-                let change = firewall.plan(&new, "load");
-                let change = change.map_err(|e| Failure::new(Exit::DoesNotFit, e))?;
-                let report = firewall.apply(change).map_err(Failure::usage)?;
-                **compiled = new;
-                Ok(Loaded { commands: report.commands, closed_meanwhile: report.closed_meanwhile })
-            }
-            State::Attached(adapter) => {
-                let adapter =
-                    adapter.take().ok_or_else(|| Failure::usage("the emulated adapter was refused before"))?;
-                let clock = Arc::new(VirtualClock::new());
-                let firewall =
-                    Firewall::adopt(*adapter, Adopt::of(&new), clock, Settings::default()).map_err(Failure::usage)?;
-                let commands = commands_to_load(new.image());
-                self.state = State::Running(Box::new(firewall), Box::new(new));
-                Ok(Loaded { commands, closed_meanwhile: Vec::new() })
-            }
-        }
+        let loaded = if let Ok(firewall) = self.session.firewall_mut() {
+            let change = firewall.plan(&new, "load");
+            let change = change.map_err(|e| Failure::new(Exit::DoesNotFit, e))?;
+            let report = firewall.apply(change).map_err(Failure::usage)?;
+            Loaded { commands: report.commands, closed_meanwhile: report.closed_meanwhile }
+        } else {
+            self.session.adopt(&new, "load").map_err(Failure::usage)?;
+            Loaded { commands: commands_to_load(new.image()), closed_meanwhile: Vec::new() }
+        };
+        self.compiled = Some(new);
+        Ok(loaded)
     }
 
     /// What every counter in use has counted.
@@ -133,7 +120,7 @@ impl Emulated {
     /// # Errors
     /// The adapter refuses to tell.
     pub fn counts(&mut self) -> Result<Counts, Failure> {
-        let State::Running(firewall, _) = &mut self.state else { return Ok(Counts::new()) };
+        let Ok(firewall) = self.session.firewall_mut() else { return Ok(Counts::new()) };
         let counts = firewall.counters().map_err(Failure::usage)?;
         Ok(counts.into_iter().map(|count| (count.counter, count.total)).collect())
     }
@@ -145,10 +132,7 @@ impl Emulated {
 
     /// What is loaded.
     pub fn compiled(&self) -> Option<&Compiled> {
-        match &self.state {
-            State::Running(_, compiled) => Some(compiled),
-            State::Attached(_) => None,
-        }
+        self.compiled.as_ref()
     }
 
     /// The model's own read-back of its tables.
@@ -202,10 +186,7 @@ impl Emulated {
 
     /// What the adapter is.
     pub fn info(&mut self) -> Option<AdapterInfo> {
-        match &mut self.state {
-            State::Attached(adapter) => adapter.as_ref().map(|adapter| adapter.info().clone()),
-            State::Running(firewall, _) => Some(firewall.engine().info().clone()),
-        }
+        self.session.engine().ok().map(|adapter| adapter.info().clone())
     }
 }
 
@@ -251,11 +232,15 @@ mod tests {
         let mut adapter = Emulated::new(&[Party::Host.mac(), Party::Shop.mac(), Party::Db.mac()]).unwrap();
         adapter.load(&policy().unwrap()).unwrap();
         assert_eq!(adapter.drift().unwrap(), Vec::<String>::new());
-        let State::Running(firewall, _) = &mut adapter.state else { panic!("nothing is loaded") };
         let base = RuleKey { local_ip: Some(Party::Shop.v4().into()), ..RuleKey::default() };
         let open = RuleKey { ether_type: Some(0x0800), ..base };
         for (key, action) in [(base, Action::None), (open, Action::Allow { sample: false })] {
-            firewall.engine().execute(&TableOp::SetRule { key, rx: action, tx: action, counter: None }).unwrap();
+            adapter
+                .session
+                .engine()
+                .unwrap()
+                .execute(&TableOp::SetRule { key, rx: action, tx: action, counter: None })
+                .unwrap();
         }
         let drift = adapter.drift().unwrap();
         assert_eq!(drift, [format!("entry {base} is gone"), format!("entry {open} is there unasked")]);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use nicfw::Adapter;
 use nicfw::adapter::AdapterInfo;
-use nicfw::clock::{Clock, SystemClock, Timestamp};
+use nicfw::clock::{SystemClock, Timestamp};
 use nicfw::device::Locator;
-use nicfw::firewall::{Adopt, AdoptError, AttachError, Firewall, Found, Look, Recovery, Refused, Settings, look};
-use nicfw::journal::{Event, FileStore, Journal, JournalError, Key, Left, Why};
+use nicfw::firewall::{self, AdoptError, AttachError, Firewall, Found, Leave, LeaveError, Look, Recovery, Settings};
+use nicfw::journal::{FileStore, Journal, JournalError, Key, Why};
 use nicfw::tables::{Compiled, Target};
 use nicfw::text::escaped;
 
@@ -25,39 +25,68 @@ const LONGEST_KEY: usize = 1 << 16;
 
 /// A firewall that goes on where the last command stopped.
 pub struct Session {
-    pub firewall: Firewall<Adapter>,
-    /// What was found.
-    pub recovery: Recovery,
-    /// The journal's file.
-    pub file: PathBuf,
+    life: Life,
+    place: Place,
+}
+
+/// An adapter and its journal, which knows nothing of what the adapter holds.
+pub struct UnknownAdapter {
+    life: Life,
+    error: AttachError,
+    place: Place,
+}
+
+/// An adapter, and its journal, which cannot be written.
+pub struct ReadOnly {
+    life: Life,
+    place: Place,
+}
+
+type Life = firewall::Session<Adapter>;
+
+/// What there is behind a function.
+pub enum Opened {
+    Session(Session),
+    Unknown(UnknownAdapter),
+    ReadOnly(ReadOnly),
+}
+
+/// Where an adapter and its journal are.
+struct Place {
     locator: Locator,
+    /// The journal's file.
+    file: PathBuf,
+    /// The options by which both are named.
     at: String,
     /// Tells others who has the adapter; `None` if it could not be written.
     note: Option<Note>,
 }
 
-/// An adapter, and its journal, which cannot be written.
-pub struct ReadOnly {
-    adapter: Adapter,
-    journal: Journal,
-    file: PathBuf,
-    locator: Locator,
+impl Place {
+    /// Something failed, of which the adapter says what it holds.
+    fn failed(&self, error: &dyn std::error::Error) -> Failure {
+        failed(&self.locator, error)
+    }
+
+    /// Takes leave of the adapter; its rules stay.
+    fn leave(&self, mut life: Life) -> Result<(), Failure> {
+        match life.close() {
+            Some(adapter) => adapter.detach().map_err(|e| self.failed(&e)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes leave because of something else.
+    fn give_up(&self, life: Life, failure: Failure) -> Failure {
+        match self.leave(life) {
+            Ok(()) => failure,
+            Err(also) => Failure { text: format!("{failure}\n{also}"), ..failure },
+        }
+    }
 }
 
-/// What there is behind a function.
-pub enum Opened {
-    Session(Box<Session>),
-    Stranger(Box<Stranger>),
-    ReadOnly(Box<ReadOnly>),
-}
-
-/// An adapter and its journal, which knows nothing of what the adapter holds.
-pub struct Stranger {
-    refused: Refused<Adapter, AttachError>,
-    file: PathBuf,
-    locator: Locator,
-    at: String,
-    note: Option<Note>,
+fn begin(adapter: Adapter, journal: Journal) -> Life {
+    firewall::Session::new(adapter, journal, Arc::new(SystemClock::new()), Settings::default())
 }
 
 impl Session {
@@ -69,7 +98,7 @@ impl Session {
     pub fn open(at: &Device) -> Result<Self, Failure> {
         match Self::find(&at.device, &at.journal, false)? {
             Ok(session) => Ok(session),
-            Err(stranger) => Err(stranger.leave()),
+            Err(unknown) => Err(unknown.leave()),
         }
     }
 
@@ -78,12 +107,14 @@ impl Session {
         locator: &Locator,
         journal: &JournalFile,
         switch_firmware: bool,
-    ) -> Result<Result<Self, Stranger>, Failure> {
+    ) -> Result<Result<Self, UnknownAdapter>, Failure> {
         let adapter = attach(locator, journal.journal.as_deref(), switch_firmware)?;
         let file = file(journal, adapter.info());
-        let at = options(locator, journal);
         match open(&file, journal, adapter.info()) {
-            Ok(journal) => Ok(Self::go_on(adapter, journal, file, locator, at).map_err(|stranger| *stranger)),
+            Ok(opened) => {
+                let place = place(locator, journal, file);
+                Ok(Self::go_on(begin(adapter, opened), place).map_err(|unknown| *unknown))
+            }
             Err(unopened) => {
                 adapter.detach().map_err(|e| failed(locator, &e))?;
                 Err(unopened.into())
@@ -101,9 +132,10 @@ impl Session {
         let file = file(named, adapter.info());
         let unopened = match open(&file, named, adapter.info()) {
             Ok(journal) => {
-                return Ok(match Self::go_on(adapter, journal, file, locator, options(locator, named)) {
-                    Ok(session) => Opened::Session(Box::new(session)),
-                    Err(stranger) => Opened::Stranger(stranger),
+                let place = place(locator, named, file);
+                return Ok(match Self::go_on(begin(adapter, journal), place) {
+                    Ok(session) => Opened::Session(session),
+                    Err(unknown) => Opened::Unknown(*unknown),
                 });
             }
             Err(unopened) => unopened,
@@ -112,7 +144,7 @@ impl Session {
             let wrong = |e: &dyn std::error::Error| Failure::usage(about(&file, e));
             let (store, key) = (FileStore::read(&file).map_err(|e| wrong(&e))?, key(named)?);
             let journal = Journal::read(Box::new(store), key.as_ref()).map_err(|e| wrong(&e))?;
-            let (journals, adapters) = (journal.adapter().to_owned(), identity(adapter.info()));
+            let (journals, adapters) = (journal.adapter().to_owned(), adapter.info().identity());
             if journals != adapters {
                 return Err(wrong(&JournalError::Foreign { journal: journals, adapter: adapters }));
             }
@@ -121,8 +153,9 @@ impl Session {
         let failure = match &unopened {
             Unopened::Journal(_, JournalError::ReadOnly { .. }) => match read() {
                 Ok(journal) => {
-                    let locator = locator.clone();
-                    return Ok(Opened::ReadOnly(Box::new(ReadOnly { adapter, journal, file, locator })));
+                    let life = begin(adapter, journal);
+                    let place = Place { locator: locator.clone(), file, at: options(locator, named), note: None };
+                    return Ok(Opened::ReadOnly(ReadOnly { life, place }));
                 }
                 Err(failure) => failure,
             },
@@ -132,32 +165,67 @@ impl Session {
         Err(failure)
     }
 
-    fn go_on(
-        adapter: Adapter,
-        journal: Journal,
-        file: PathBuf,
-        locator: &Locator,
-        at: String,
-    ) -> Result<Self, Box<Stranger>> {
-        let note = Note::take(&file, locator).inspect_err(|e| log::warn!("{}: {e}", file.display())).ok();
-        let (clock, locator) = (Arc::new(SystemClock::new()), locator.clone());
-        match Firewall::attach(adapter, journal, clock, Settings::default()) {
-            Ok((firewall, recovery)) => Ok(Self { firewall, recovery, file, locator, at, note }),
-            Err(refused) => Err(Box::new(Stranger { refused: *refused, file, locator, at, note })),
+    fn go_on(mut life: Life, place: Place) -> Result<Self, Box<UnknownAdapter>> {
+        match life.resume() {
+            Ok(_) => Ok(Self { life, place }),
+            Err(error) => Err(Box::new(UnknownAdapter { life, error, place })),
         }
+    }
+
+    /// The firewall of the adapter, for questions.
+    ///
+    /// # Errors
+    /// Nobody drives the adapter yet.
+    pub fn firewall(&self) -> Result<&Firewall<Adapter>, Failure> {
+        self.life.firewall().map_err(|e| self.failed(&e))
+    }
+
+    /// The firewall of the adapter.
+    ///
+    /// # Errors
+    /// Nobody drives the adapter yet.
+    pub fn firewall_mut(&mut self) -> Result<&mut Firewall<Adapter>, Failure> {
+        let Self { life, place } = self;
+        life.firewall_mut().map_err(|e| place.failed(&e))
+    }
+
+    /// What documents are compiled for.
+    ///
+    /// # Errors
+    /// The session has no adapter.
+    pub fn target(&self) -> Result<&Target, Failure> {
+        self.life.target().map_err(|e| self.failed(&e))
+    }
+
+    /// By which `until` is decided.
+    ///
+    /// # Errors
+    /// As [`Session::target`].
+    pub fn date(&self) -> Result<Timestamp, Failure> {
+        self.life.date().map_err(|e| self.failed(&e))
+    }
+
+    /// What was found.
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.life.recovery()
+    }
+
+    /// The journal's file.
+    pub fn file(&self) -> &Path {
+        &self.place.file
     }
 
     /// Tells others what this program does for longer.
     pub fn say(&mut self, doing: &str) {
-        if let Some(Err(error)) = self.note.as_mut().map(|note| note.say(doing)) {
-            log::warn!("{}: {error}", self.file.display());
+        if let Some(Err(error)) = self.place.note.as_mut().map(|note| note.say(doing)) {
+            log::warn!("{}: {error}", self.place.file.display());
         }
     }
 
     /// What was found, if it is worth a line.
     pub fn found(&self) -> Option<String> {
-        let commands = self.recovery.commands;
-        let mut text = match self.recovery.found {
+        let Recovery { found, commands, rolled_back } = self.recovery()?;
+        let mut text = match found {
             Found::Same => None,
             Found::Uncounted => {
                 Some(format!("its management controller has rebooted: counters began anew ({commands} commands)"))
@@ -177,145 +245,45 @@ impl Session {
                 "adoption {change} had not ended: it was completed by {commands} commands, all traffic blocked meanwhile"
             )),
         };
-        if let Some(change) = self.recovery.rolled_back {
+        if let Some(change) = rolled_back {
             let text = text.get_or_insert_default();
             let more = format!("change {change} was not confirmed in time: it is rolled back");
             *text = if text.is_empty() { more } else { format!("{text}; {more}") };
         }
-        text.map(|text| format!("{}: {text}\n", self.locator))
+        text.map(|text| format!("{}: {text}\n", self.place.locator))
     }
 
-    /// As if the journal knew nothing of what the adapter holds: for taking it over again.
-    pub fn forget(self) -> Stranger {
-        let (engine, journal) = self.firewall.detach();
-        Stranger {
-            refused: Refused { error: AttachError::New, engine, journal },
-            file: self.file,
-            locator: self.locator,
-            at: self.at,
-            note: self.note,
-        }
-    }
-
-    /// The function that drives the adapter.
-    pub fn locator(&self) -> &Locator {
-        &self.locator
-    }
-
-    /// The options by which this adapter and its journal are named.
-    pub fn at(&self) -> &str {
-        &self.at
-    }
-
-    /// Something failed, of which the adapter says what it holds.
-    pub fn failed(&self, error: &dyn std::error::Error) -> Failure {
-        failed(&self.locator, error)
-    }
-
-    /// Takes leave of the adapter; its rules stay.
-    ///
-    /// # Errors
-    /// The adapter does not let go.
-    pub fn leave(self) -> Result<(), Failure> {
-        let (adapter, _journal) = self.firewall.detach();
-        adapter.detach().map_err(|e| failed(&self.locator, &e))
-    }
-
-    /// Something failed: takes leave, and says what failed.
-    pub fn fail(self, error: &dyn std::error::Error) -> Failure {
-        let failure = failed(&self.locator, error);
-        match self.leave() {
-            Ok(()) => failure,
-            Err(also) => Failure { text: format!("{failure}\n{also}"), ..failure },
-        }
-    }
-}
-
-impl Stranger {
-    /// What documents are compiled for.
-    pub fn target(&self) -> &Target {
-        self.refused.engine.target()
-    }
-
-    /// The function that drives the adapter.
-    pub fn locator(&self) -> &Locator {
-        &self.locator
-    }
-
-    /// The journal's file.
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-
-    /// Writes down that somebody else has changed the tables, and takes leave.
-    ///
-    /// # Errors
-    /// The journal does not take it, or the adapter does not let go.
-    pub fn record_drift(self) -> Result<(), Failure> {
-        let Self { refused: Refused { error, engine, mut journal }, locator, .. } = self;
-        if let AttachError::Foreign { expected, found, .. } = error {
-            let at = SystemClock::new().wall().max(journal.status().last_at);
-            let known = journal.status().drift.as_ref().is_some_and(|drift| drift.found == found);
-            if !known {
-                journal.append(at, Event::Drift { expected, found }).map_err(|e| failed(&locator, &e))?;
-            }
-        }
-        engine.detach().map_err(|e| failed(&locator, &e))
-    }
-
-    /// By which `until` is decided.
-    pub fn date(&self) -> Timestamp {
-        self.refused.journal.date(SystemClock::new().wall())
-    }
-
-    /// The options by which this adapter and its journal are named.
-    pub fn at(&self) -> &str {
-        &self.at
-    }
-
-    /// Why the journal does not explain what the adapter holds.
-    pub fn error(&self) -> &AttachError {
-        &self.refused.error
-    }
-
-    /// Takes the adapter over.
+    /// Takes the adapter over, whatever it holds.
     ///
     /// # Errors
     /// It could not be loaded; then it may drop all traffic, and that is said with the ways out.
-    pub fn adopt(self, compiled: &Compiled, why: Why) -> Result<Session, Failure> {
-        let Self { refused: Refused { engine, journal, .. }, file, locator, at, note } = self;
-        let adopt = Adopt { compiled, journal, why };
-        let adopted = Firewall::adopt(engine, adopt, Arc::new(SystemClock::new()), Settings::default());
-        Self::loaded(adopted, file, locator, at, note)
+    pub fn adopt(self, compiled: &Compiled, why: Why) -> Result<Self, Failure> {
+        let Self { mut life, place } = self;
+        let adopted = life.adopt(compiled, why);
+        Self::loaded(adopted, life, place)
     }
 
     /// Loads what the journal says.
     ///
     /// # Errors
-    /// As [`Stranger::adopt`].
-    pub fn repair(self, why: Why) -> Result<Session, Failure> {
-        let Self { refused: Refused { engine, journal, .. }, file, locator, at, note } = self;
-        let clock = Arc::new(SystemClock::new());
-        Self::loaded(Firewall::repair(engine, journal, why, clock, Settings::default()), file, locator, at, note)
+    /// As [`Session::adopt`].
+    pub fn repair(self, why: Why) -> Result<Self, Failure> {
+        let Self { mut life, place } = self;
+        let repaired = life.repair(why);
+        Self::loaded(repaired, life, place)
     }
 
-    fn loaded(
-        loaded: Result<Firewall<Adapter>, Box<Refused<Adapter, AdoptError>>>,
-        file: PathBuf,
-        locator: Locator,
-        at: String,
-        note: Option<Note>,
-    ) -> Result<Session, Failure> {
-        let recovery = Recovery { found: Found::Same, commands: 0, rolled_back: None };
+    fn loaded(loaded: Result<(), AdoptError>, life: Life, place: Place) -> Result<Self, Failure> {
         match loaded {
-            Ok(firewall) => Ok(Session { firewall, recovery, file, locator, at, note }),
-            Err(refused) => {
-                let mut failure = failed(&locator, &refused);
+            Ok(()) => Ok(Self { life, place }),
+            Err(error) => {
+                let mut failure = place.failed(&error);
                 // An adapter that drops all traffic stays so: what was loaded does not protect everybody.
-                if matches!(refused.error, AdoptError::Command { blocked: true, .. }) {
+                if matches!(error, AdoptError::Command { blocked: true, .. }) {
                     failure.text += &format!(
-                        ". Apply again; or, to let everything pass: nicfw detach {at} --leave empty \
-                         --reason TEXT"
+                        ". Apply again; or, to let everything pass: nicfw detach {} --leave empty \
+                         --reason TEXT",
+                        place.at
                     );
                 }
                 Err(failure)
@@ -323,35 +291,90 @@ impl Stranger {
         }
     }
 
+    /// The function that drives the adapter.
+    pub fn locator(&self) -> &Locator {
+        &self.place.locator
+    }
+
+    /// The options by which this adapter and its journal are named.
+    pub fn at(&self) -> &str {
+        &self.place.at
+    }
+
+    /// Something failed, of which the adapter says what it holds.
+    pub fn failed(&self, error: &dyn std::error::Error) -> Failure {
+        self.place.failed(error)
+    }
+
+    /// Takes leave of the adapter; its rules stay.
+    ///
+    /// # Errors
+    /// The adapter does not let go.
+    pub fn leave(self) -> Result<(), Failure> {
+        self.place.leave(self.life)
+    }
+
+    /// Something failed: takes leave, and says what failed.
+    pub fn fail(self, error: &dyn std::error::Error) -> Failure {
+        let failure = self.failed(error);
+        self.give_up(failure)
+    }
+
     /// Takes leave of the adapter because of something else.
     pub fn give_up(self, failure: Failure) -> Failure {
-        match self.refused.engine.detach() {
-            Ok(()) => failure,
-            Err(error) => Failure { text: format!("{failure}\n{}", failed(&self.locator, &error)), ..failure },
-        }
+        self.place.give_up(self.life, failure)
+    }
+}
+
+impl UnknownAdapter {
+    /// For taking the adapter over: nobody drives it from here on.
+    pub fn into_session(self) -> Session {
+        Session { life: self.life, place: self.place }
+    }
+
+    /// The journal's file.
+    pub fn file(&self) -> &Path {
+        &self.place.file
+    }
+
+    /// Writes down that somebody else has changed the tables, and takes leave.
+    ///
+    /// # Errors
+    /// The journal does not take it, or the adapter does not let go.
+    pub fn record_drift(mut self) -> Result<(), Failure> {
+        self.life.note_drift(&self.error).map_err(|e| self.place.failed(&e))?;
+        self.place.leave(self.life)
+    }
+
+    /// The options by which this adapter and its journal are named.
+    pub fn at(&self) -> &str {
+        &self.place.at
+    }
+
+    /// Why the journal does not explain what the adapter holds.
+    pub fn error(&self) -> &AttachError {
+        &self.error
     }
 
     /// Takes leave of the adapter, and says why and what the way out is.
     pub fn leave(self) -> Failure {
-        let Self { refused, locator, at, .. } = self;
-        let mut failure = failed(&locator, &refused);
-        let way_out = match refused.error {
+        let Self { life, error, place } = self;
+        let mut failure = place.failed(&error);
+        let way_out = match error {
             AttachError::New | AttachError::Left { .. } | AttachError::Foreign { .. } => {
-                if matches!(refused.error, AttachError::Foreign { .. }) {
+                if matches!(error, AttachError::Foreign { .. }) {
                     failure.exit = Exit::Drift;
                 }
                 format!(
                     ". Nothing was changed. To drop what it holds and load a policy, with all traffic of the adapter blocked \
-                     meanwhile: nicfw apply FILE {at} --adopt --reason TEXT"
+                     meanwhile: nicfw apply FILE {} --adopt --reason TEXT",
+                    place.at
                 )
             }
             _ => String::new(),
         };
         failure.text += &way_out;
-        if let Err(error) = refused.engine.detach() {
-            failure.text += &format!("\n{}", failed(&locator, &error));
-        }
-        failure
+        place.give_up(life, failure)
     }
 }
 
@@ -370,9 +393,10 @@ fn file(journal: &JournalFile, info: &AdapterInfo) -> PathBuf {
     journal.journal.clone().unwrap_or_else(|| Path::new(JOURNALS).join(format!("{}.journal", name())))
 }
 
-/// Who a journal is about.
-fn identity(info: &AdapterInfo) -> String {
-    format!("{} {}", info.pci_id, info.mac)
+/// Takes the note of the journal, whose lock is held.
+fn place(locator: &Locator, journal: &JournalFile, file: PathBuf) -> Place {
+    let note = Note::take(&file, locator).inspect_err(|e| log::warn!("{}: {e}", file.display())).ok();
+    Place { locator: locator.clone(), file, at: options(locator, journal), note }
 }
 
 /// Why there is no journal to write.
@@ -408,7 +432,7 @@ fn open(file: &Path, journal: &JournalFile, info: &AdapterInfo) -> Result<Journa
     let key = key(journal).map_err(Unopened::Other)?;
     let wrong = |error| Unopened::Journal(file.to_owned(), error);
     let store = FileStore::open(file).map_err(wrong)?;
-    Journal::open(Box::new(store), &identity(info), key.as_ref()).map_err(wrong)
+    Journal::open(Box::new(store), &info.identity(), key.as_ref()).map_err(wrong)
 }
 
 impl ReadOnly {
@@ -416,27 +440,35 @@ impl ReadOnly {
     ///
     /// # Errors
     /// The adapter does not tell, or does not let go.
-    pub fn compare(mut self) -> Result<(Look, Versions, PathBuf), Failure> {
-        let looked = look(&mut self.adapter, &self.journal, &SystemClock::new()).map_err(|e| failed(&self.locator, &e));
-        let versions = Versions::of(&mut self.adapter).map_err(|e| failed(&self.locator, &e));
-        self.adapter.detach().map_err(|e| failed(&self.locator, &e))?;
-        Ok((looked?, versions?, self.file))
+    pub fn compare(self) -> Result<(Look, Versions, PathBuf), Failure> {
+        let Self { mut life, place } = self;
+        let looked = life.look().map_err(|e| place.failed(&e));
+        let adapter = life.engine().map_err(|e| place.failed(&e))?;
+        let versions = Versions::of(adapter).map_err(|e| place.failed(&e));
+        place.leave(life)?;
+        Ok((looked?, versions?, place.file))
     }
 }
 
-/// Writes down how an adapter is left, if it has a journal.
+/// Leaves an adapter as told: also one of which nothing is known, and one without a journal. Says what it holds then.
 ///
 /// # Errors
-/// The journal cannot be opened or written.
-pub fn record_left(adapter: &Adapter, journal: &JournalFile, how: Left, why: Why) -> Result<Option<PathBuf>, Failure> {
+/// The adapter or its journal cannot be opened, or a command fails, and it is said what the adapter does.
+pub fn leave(locator: &Locator, journal: &JournalFile, how: Leave, why: Why) -> Result<Versions, Failure> {
+    let adapter = attach(locator, journal.journal.as_deref(), false)?;
     let file = file(journal, adapter.info());
-    if !file.exists() {
-        return Ok(None);
-    }
-    let mut opened = open(&file, journal, adapter.info())?;
-    let at = SystemClock::new().wall().max(opened.status().last_at);
-    opened.append(at, Event::Left { how, why }).map_err(|e| Failure::usage(about(&file, &e)))?;
-    Ok(Some(file))
+    // That its rules decide is no news for a journal.
+    let opened = match how {
+        Leave::Blocked | Leave::Empty if file.exists() => open(&file, journal, adapter.info())?,
+        _ => Journal::in_memory(),
+    };
+    let mut adapter = begin(adapter, opened).leave(how, why).map_err(|e| match e {
+        LeaveError::Journal(e) => Failure::usage(about(&file, &e)),
+        e => failed(locator, &e),
+    })?;
+    let versions = Versions::of(&mut adapter).map_err(|e| failed(locator, &e))?;
+    adapter.detach().map_err(|e| failed(locator, &e))?;
+    Ok(versions)
 }
 
 /// The key of a keyed journal.

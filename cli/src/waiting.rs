@@ -103,17 +103,17 @@ pub fn wait(session: &mut Session) -> Result<Ended, Failure> {
         signal_hook::flag::register(signal, Arc::clone(&stopped))?;
     }
     signal_hook::flag::register(SIGHUP, ignored)?;
-    let bell = match Bell::hang(&session.file) {
+    let bell = match Bell::hang(session.file()) {
         Ok(bell) => bell,
         Err(error) => {
             back(session, "nobody could have confirmed it")?;
             return Err(Failure::usage(format!(
                 "{}: {error}; the change is taken back",
-                beside(&session.file).display()
+                beside(session.file()).display()
             )));
         }
     };
-    if let Some(open) = session.firewall.journal().status().confirm {
+    if let Some(open) = session.firewall()?.journal().status().confirm {
         session.say(&format!("nicfw apply waits until {} for nicfw confirm of change {}", open.by, open.change));
     }
     loop {
@@ -122,7 +122,7 @@ pub fn wait(session: &mut Session) -> Result<Ended, Failure> {
             return Ok(Ended::Stopped);
         }
         if let Some(stream) = bell.rings()? {
-            let confirmed = session.firewall.confirm();
+            let confirmed = session.firewall_mut()?.confirm();
             let answer = match &confirmed {
                 Ok(change) => format!("confirmed {change}\n"),
                 Err(error) => format!("{error}\n"),
@@ -135,7 +135,7 @@ pub fn wait(session: &mut Session) -> Result<Ended, Failure> {
                 return Ok(Ended::Confirmed);
             }
         }
-        let poll = session.firewall.poll().map_err(|e| session.failed(&e))?;
+        let poll = session.firewall_mut()?.poll().map_err(|e| session.failed(&e))?;
         if poll.rolled_back.is_some() {
             return Ok(Ended::RolledBack);
         }
@@ -144,9 +144,9 @@ pub fn wait(session: &mut Session) -> Result<Ended, Failure> {
 
 /// Takes the change back before its time.
 fn back(session: &mut Session, why: &str) -> Result<(), Failure> {
-    let Some(open) = session.firewall.journal().status().confirm else { return Ok(()) };
+    let Some(open) = session.firewall()?.journal().status().confirm else { return Ok(()) };
     let why = Why::from(format!("change {}: {why}", open.change));
-    session.firewall.rollback(open.back_to, why).map(drop).map_err(|e| session.failed(&e))
+    session.firewall_mut()?.rollback(open.back_to, why).map(drop).map_err(|e| session.failed(&e))
 }
 
 /// Asks the program that waits. `None` if none does.

@@ -20,7 +20,9 @@ pub enum SessionError {
     #[error("nobody drives the adapter yet: resume, or adopt it")]
     NotRunning,
     /// The adapter went with a panic.
-    #[error("the adapter was lost in an internal error while it changed hands: close the session and open the adapter again")]
+    #[error(
+        "the adapter was lost in an internal error while it changed hands: close the session and open the adapter again"
+    )]
     Lost,
     /// The adapter was left.
     #[error("the session with the adapter is closed")]

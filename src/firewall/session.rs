@@ -233,7 +233,7 @@ impl<E: Engine> Session<E> {
                 self.run(firewall, recovery.clone());
                 Ok(recovery)
             }
-            Err(refused) => Err(self.put_back(refused)),
+            Err(refused) => Err(self.put_back(*refused)),
         }
     }
 
@@ -267,7 +267,7 @@ impl<E: Engine> Session<E> {
                 self.run(firewall, Recovery { found: Found::Same, commands: 0, rolled_back: None });
                 Ok(())
             }
-            Err(refused) => Err(self.put_back(refused)),
+            Err(refused) => Err(self.put_back(*refused)),
         }
     }
 
@@ -360,8 +360,8 @@ impl<E: Engine> Session<E> {
     }
 
     /// Puts adapter and journal back after a failure.
-    fn put_back<X>(&mut self, refused: Box<Refused<E, X>>) -> X {
-        let Refused { error, engine, journal } = *refused;
+    fn put_back<X>(&mut self, refused: Refused<E, X>) -> X {
+        let Refused { error, engine, journal } = refused;
         self.state = State::Opened(Box::new(Opened { engine, journal }));
         error
     }

@@ -19,7 +19,7 @@ use crate::emulated::commands_to_load;
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::output::{Progress, Report};
-use crate::session::{Session, Stranger, why};
+use crate::session::{Session, why};
 use crate::usage::{UsageReport, usage, usage_table};
 use crate::waiting::{self, Ended};
 
@@ -110,10 +110,10 @@ fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &App
     progress.say(&format!("attaching to {locator}"));
     let why = why(args.who.as_deref(), reason, args.ticket.as_deref(), args.approval.as_deref());
     let made = match Session::find(locator, &args.journal, args.switch_firmware)? {
-        Ok(session) if args.adopt => adopted(document, session.forget(), why, &mut progress)?,
+        Ok(session) if args.adopt => adopted(document, session, why, &mut progress)?,
         Ok(session) => changed(document, session, why, args.confirm_within, &mut progress)?,
-        Err(stranger) if args.adopt => adopted(document, stranger, why, &mut progress)?,
-        Err(stranger) => return Err(stranger.leave()),
+        Err(unknown) if args.adopt => adopted(document, unknown.into_session(), why, &mut progress)?,
+        Err(unknown) => return Err(unknown.leave()),
     };
     let Made { mut session, compiled, commands, change, closed_meanwhile, reserves, adopted } = made;
     let confirmation = match args.confirm_within.filter(|_| change.is_some()) {
@@ -125,23 +125,23 @@ fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &App
     };
     // A change that was taken back has left the policy before it.
     let stays = matches!(confirmation, None | Some(Ended::Confirmed));
-    let compiled = if stays { Some(compiled) } else { session.firewall.compiled().ok().flatten() };
-    let counters = session.firewall.counters().map_err(|e| session.failed(&e))?.len();
+    let compiled = if stays { Some(compiled) } else { session.firewall()?.compiled().ok().flatten() };
+    let counters = session.firewall_mut()?.counters().map_err(|e| session.failed(&e))?.len();
     let found = session.found();
-    let adapter = session.firewall.engine();
+    let adapter = session.firewall_mut()?.engine();
     let report = ChangeReport {
         emulated: false,
         device: locator.to_string(),
         adapter: adapter.info().to_string(),
         versions: Versions::of(adapter).map_err(|e| failed(locator, &e))?,
-        journal: input::name(&session.file),
+        journal: input::name(session.file()),
         file: document.name.to_string(),
         reason: reason.to_owned(),
         adopted,
         found,
         change,
-        entries: session.firewall.image().rules.len(),
-        in_force: session.firewall.document().name.to_string(),
+        entries: session.firewall()?.image().rules.len(),
+        in_force: session.firewall()?.document().name.to_string(),
         commands,
         closed_meanwhile,
         reserves: reserves.iter().map(ReservedReport::of).collect(),
@@ -190,7 +190,7 @@ fn changed(
         }
     };
     progress.say(&format!("planning {}", document.name));
-    let change = match session.firewall.plan(&compiled, why) {
+    let change = match session.firewall()?.plan(&compiled, why) {
         Ok(change) => change,
         Err(error) => {
             let failure = session.fail(&error);
@@ -202,7 +202,7 @@ fn changed(
         None => change,
     };
     progress.say(&format!("{}: {} commands", document.name, change.plan.steps.len()));
-    match session.firewall.apply(change) {
+    match session.firewall_mut()?.apply(change) {
         Ok(report) => Ok(Made {
             session,
             compiled,
@@ -218,10 +218,11 @@ fn changed(
 
 /// For the adapter of a session, near to what it holds.
 fn compiled(document: &Document, session: &Session, progress: &mut Progress) -> Result<Compiled, Failure> {
-    let target = session.firewall.target();
+    let firewall = session.firewall()?;
+    let target = firewall.target();
     // Where this program compiles what is held otherwise than the one that loaded it, the plan is longer and as right.
-    let held = session.firewall.compiled().ok().flatten();
-    let wanted = in_force(document, session.firewall.date());
+    let held = firewall.compiled().ok().flatten();
+    let wanted = in_force(document, firewall.date());
     super::common::compiled(&wanted, target, held.as_ref(), progress)
         .map_err(|error| Failure::refused(&error, &wanted, target))
 }
@@ -232,25 +233,26 @@ fn in_force(document: &Document, now: Timestamp) -> Document {
 }
 
 /// Takes the adapter over.
-fn adopted(document: &Document, stranger: Stranger, why: Why, progress: &mut Progress) -> Result<Made, Failure> {
-    let wanted = in_force(document, stranger.date());
-    let compiled = match super::common::compiled(&wanted, stranger.target(), None, progress) {
+fn adopted(document: &Document, session: Session, why: Why, progress: &mut Progress) -> Result<Made, Failure> {
+    let wanted = in_force(document, session.date()?);
+    let target = session.target()?;
+    let compiled = match super::common::compiled(&wanted, target, None, progress) {
         Ok(compiled) => compiled,
         Err(error) => {
-            let refused = Failure::refused(&error, &wanted, stranger.target());
-            return Err(stranger.give_up(refused));
+            let refused = Failure::refused(&error, &wanted, target);
+            return Err(session.give_up(refused));
         }
     };
-    progress.say(&format!("loading {}: all traffic of {} is blocked", document.name, stranger.locator()));
-    let session = stranger.adopt(&compiled, why)?;
-    let commands = commands_to_load(session.firewall.image());
-    let reserved = session.firewall.reserved().map(|(container, addresses)| Reserved {
+    progress.say(&format!("loading {}: all traffic of {} is blocked", document.name, session.locator()));
+    let session = session.adopt(&compiled, why)?;
+    let firewall = session.firewall()?;
+    let commands = commands_to_load(firewall.image());
+    let reserved = firewall.reserved().map(|(container, addresses)| Reserved {
         container: container.to_owned(),
         addresses: addresses.clone(),
         entries: addresses.ips.len() + addresses.macs.len(),
     });
-    let reserves = reserved.collect();
-    let change = session.firewall.journal().status().change;
+    let (reserves, change) = (reserved.collect(), firewall.journal().status().change);
     Ok(Made { session, compiled, commands, change, closed_meanwhile: Vec::new(), reserves, adopted: true })
 }
 

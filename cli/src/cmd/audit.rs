@@ -12,7 +12,7 @@ use crate::attached::{Versions, attached};
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::output::{Progress, Report};
-use crate::session::{Opened, ReadOnly, Session, Stranger, options, why};
+use crate::session::{Opened, ReadOnly, Session, UnknownAdapter, options, why};
 
 /// What no audit finds.
 const UNKNOWABLE: &str = "\
@@ -53,12 +53,10 @@ pub fn run(args: &Audit) -> Result<Report, Failure> {
         return compare(args, expected);
     }
     match Session::look(&args.at)? {
-        Opened::Session(session) => watch(*session, args),
-        Opened::Stranger(stranger) if matches!(stranger.error(), AttachError::Foreign { .. }) => {
-            foreign(*stranger, args)
-        }
-        Opened::Stranger(stranger) => Err(stranger.leave()),
-        Opened::ReadOnly(read_only) => read(*read_only, args),
+        Opened::Session(session) => watch(session, args),
+        Opened::Unknown(unknown) if matches!(unknown.error(), AttachError::Foreign { .. }) => foreign(unknown, args),
+        Opened::Unknown(unknown) => Err(unknown.leave()),
+        Opened::ReadOnly(read_only) => read(read_only, args),
     }
 }
 
@@ -87,12 +85,12 @@ fn compare(args: &Audit, expected: &str) -> Result<Report, Failure> {
 }
 
 /// Somebody else has changed the tables since the last record.
-fn foreign(stranger: Stranger, args: &Audit) -> Result<Report, Failure> {
-    let finding = stranger.error().to_string();
+fn foreign(unknown: UnknownAdapter, args: &Audit) -> Result<Report, Failure> {
+    let finding = unknown.error().to_string();
     let device = args.at.device.to_string();
     let Some(reason) = args.reason.as_deref().filter(|_| args.repair) else {
-        let (journal, at) = (input::name(stranger.file()), stranger.at().to_owned());
-        stranger.record_drift()?;
+        let (journal, at) = (input::name(unknown.file()), unknown.at().to_owned());
+        unknown.record_drift()?;
         let report = AuditReport {
             device,
             journal,
@@ -107,7 +105,7 @@ fn foreign(stranger: Stranger, args: &Audit) -> Result<Report, Failure> {
         };
         return print(&report, args);
     };
-    let session = stranger.repair(why(None, reason, None, None))?;
+    let session = unknown.into_session().repair(why(None, reason, None, None))?;
     finish(session, args, Words { findings: vec![finding], ..Words::default() }, true)
 }
 
@@ -166,7 +164,7 @@ fn watch(mut session: Session, args: &Audit) -> Result<Report, Failure> {
         session.say(&format!("nicfw audit looks every {every} until it is stopped or something is found"));
     }
     loop {
-        let found = session.firewall.poll().map_err(|e| session.failed(&e))?;
+        let found = session.firewall_mut()?.poll().map_err(|e| session.failed(&e))?;
         let mut words = words(&found.audit);
         words.put_right.extend(session.found());
         if let Some(change) = found.rolled_back {
@@ -181,7 +179,7 @@ fn watch(mut session: Session, args: &Audit) -> Result<Report, Failure> {
             }
             _ if args.repair && !found.audit.is_sound() => {
                 let reason = args.reason.as_deref().unwrap_or_default();
-                let session = session.forget().repair(why(None, reason, None, None))?;
+                let session = session.repair(why(None, reason, None, None))?;
                 return finish(session, args, words, true);
             }
             _ => return finish(session, args, words, false),
@@ -220,8 +218,8 @@ fn words(found: &Found) -> Words {
 
 fn finish(mut session: Session, args: &Audit, words: Words, repaired: bool) -> Result<Report, Failure> {
     let Words { findings, put_right, notes } = words;
-    let versions = Some(Versions::of(session.firewall.engine()).map_err(|e| session.failed(&e))?);
-    let (device, journal) = (session.locator().to_string(), input::name(&session.file));
+    let versions = Some(Versions::of(session.firewall_mut()?.engine()).map_err(|e| session.failed(&e))?);
+    let (device, journal) = (session.locator().to_string(), input::name(session.file()));
     let at = session.at().to_owned();
     session.leave()?;
     let (same, waits) = (findings.is_empty() && put_right.is_empty(), Vec::new());

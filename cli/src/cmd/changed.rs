@@ -88,10 +88,10 @@ impl From<firewall::StillHeld> for HeldReport {
 
 /// Takes leave of the adapter and says what was done.
 pub fn report(mut session: Session, changed: Changed, output: Output) -> Result<Report, Failure> {
-    let versions = Versions::of(session.firewall.engine()).map_err(|e| session.failed(&e))?;
+    let versions = Versions::of(session.firewall_mut()?.engine()).map_err(|e| session.failed(&e))?;
     let report = ChangedReport {
         device: session.locator().to_string(),
-        journal: input::name(&session.file),
+        journal: input::name(session.file()),
         found: session.found(),
         change: changed.done.change,
         commands: changed.done.commands,

@@ -30,12 +30,12 @@ pub fn run(args: &Confirm) -> Result<Report, Failure> {
         None => {
             let mut session = Session::open(&args.at)?;
             let found = session.found();
-            if let Some(change) = session.recovery.rolled_back {
+            if let Some(change) = session.recovery().and_then(|recovery| recovery.rolled_back) {
                 let late = format!("{device}: change {change} was not confirmed in time: it is rolled back");
                 session.leave()?;
                 return Err(Failure::usage(late));
             }
-            match session.firewall.confirm() {
+            match session.firewall_mut()?.confirm() {
                 Ok(change) => {
                     session.leave()?;
                     (change, found)

@@ -10,7 +10,7 @@ use crate::session::Session;
 
 pub fn reserve(args: &Reserve) -> Result<Report, Failure> {
     let mut session = Session::open(&args.at)?;
-    match session.firewall.reserve(&args.container, &args.ips, args.mac, args.cause.why()) {
+    match session.firewall_mut()?.reserve(&args.container, &args.ips, args.mac, args.cause.why()) {
         Ok(done) => {
             let container = &args.container;
             let what = if done.open.is_empty() {
@@ -28,7 +28,7 @@ pub fn reserve(args: &Reserve) -> Result<Report, Failure> {
 
 pub fn release(args: &Release) -> Result<Report, Failure> {
     let mut session = Session::open(&args.at)?;
-    match session.firewall.release(&args.container, args.cause.why()) {
+    match session.firewall_mut()?.release(&args.container, args.cause.why()) {
         Ok(Some(done)) => {
             let container = &args.container;
             let mut what = format!("what was reserved for {container} is treated as addresses that nobody bound");

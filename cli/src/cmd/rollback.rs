@@ -8,7 +8,7 @@ use crate::session::Session;
 
 pub fn run(args: &Rollback) -> Result<Report, Failure> {
     let mut session = Session::open(&args.at)?;
-    match session.firewall.rollback(args.to, args.cause.why()) {
+    match session.firewall_mut()?.rollback(args.to, args.cause.why()) {
         Ok(done) => {
             let what = format!("the content of change {} is back", args.to);
             report(session, Changed { what, done, is_reservation: false }, args.output)
