@@ -58,8 +58,12 @@ const LICENSED_UNSAFE: &[&str] = &[
 const LONGEST_FILE: usize = 650;
 
 /// Roots of the crates in which no file uses another in a circle, with the files and the uses that the scan finds at least.
-const WITHOUT_CIRCLES: &[(&str, usize, usize)] =
-    &[("src/lib.rs", 200, 1000), ("firmware-model/src/lib.rs", 70, 250), ("cli/src/lib.rs", 60, 200)];
+const WITHOUT_CIRCLES: &[(&str, usize, usize)] = &[
+    ("src/lib.rs", 200, 1000),
+    ("firmware-model/src/lib.rs", 70, 250),
+    ("cli/src/lib.rs", 60, 200),
+    ("ffi/src/lib.rs", 20, 80),
+];
 
 fn rust_files(dir: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -125,15 +129,6 @@ fn no_file_uses_another_in_a_circle() {
         assert!(circles.is_empty(), "{root}: files that use each other: {circles:#?}");
         println!("{root}: {} files, {edges} uses, no circle", uses.len());
     }
-}
-
-#[test]
-fn no_file_of_the_c_library_uses_another_in_a_circle() {
-    let uses = paths::Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("ffi/src/lib.rs")).uses();
-    let edges: usize = uses.values().map(std::collections::BTreeSet::len).sum();
-    assert!(uses.len() > 20 && edges > 80, "the scan finds {} files and {edges} uses", uses.len());
-    let circles = paths::circles(&uses);
-    assert!(circles.is_empty(), "files that use each other: {circles:#?}");
 }
 
 #[test]
