@@ -3,34 +3,16 @@
 # container's IP. Processor 0 takes the interrupt of queue 0, processor 1 that of queue 1.
 # `tests/qemu/run` compares what the driver did with the adapter's filters with the lines that begin with "ARFS".
 peer=192.0.2.1 stranger=192.0.2.9 own=192.0.2.2 web=192.0.2.10
-fail() {
-    echo "STORY FAILED: $*"
-    ethtool -S "$net" | grep -E 'rfs|rx-'
-    dmesg | tail -40
-    exit 1
-}
-within() {
-    tries=$1
-    shift
-    until "$@" > /dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        usleep 100000
-    done
-}
-inside() { nsenter --net="/proc/$container/ns/net" -- "$@"; }
-peer() {
-    said=$(echo "$*" | nc -w 60 $peer 8002)
-    [ "$(echo "$said" | sed -n 's/^rc=//p')" = 0 ]
-}
+. /tests/common.sh
+details() { ethtool -S "$net" | grep -E 'rfs|rx-'; }
 stat() { ethtool -S "$net" | sed -n "s/^ *$1: //p"; }
 is() { [ "$(stat "$1")" = "$2" ]; }
 grown() { [ "$(stat "$1")" -ge "$2" ]; }
 # The policy holds, whatever queue a frame goes to.
 holds() {
-    peer curl $web 80 $peer || fail "the peer cannot reach what the policy allows: $said"
-    peer curl $web 8080 $peer && fail "the peer reaches port 8080"
-    peer curl $web 80 $stranger && fail "the stranger reaches port 80"
+    ask curl $web 80 $peer || fail "the peer cannot reach what the policy allows: $said"
+    ask curl $web 8080 $peer && fail "the peer reaches port 8080"
+    ask curl $web 80 $stranger && fail "the stranger reaches port 80"
     inside timeout 3 nc $peer 8001 < /etc/passwd && fail "the container reaches port 8001"
     echo "    the policy holds: port 80 from the office; not 8080, not the stranger, not to port 8001"
 }

@@ -3,27 +3,12 @@
 # binds the container's IP to a policy. Behind the wire is a machine with the addresses 192.0.2.1 and 192.0.2.9, which
 # tries things on request. Ends with 0 when every step did what it should.
 peer=192.0.2.1 stranger=192.0.2.9 own=192.0.2.2 web=192.0.2.10
-fail() {
-    echo "STORY FAILED: $*"
-    dmesg | tail -40
-    exit 1
-}
-within() {
-    tries=$1
-    shift
-    until "$@" > /dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        usleep 100000
-    done
-}
-# Runs a command in the container.
-inside() { nsenter --net="/proc/$container/ns/net" -- "$@"; }
-# Asks the machine behind the wire to try something; its words, and whether it came out well.
+. /tests/common.sh
 peer() {
-    said=$(echo "$*" | nc -w 60 $peer 8002)
-    echo "$said" | grep -v '^rc=' | sed 's/^/    /'
-    [ "$(echo "$said" | sed -n 's/^rc=//p')" = 0 ]
+    ask "$@"
+    rc=$?
+    [ -z "$said" ] || echo "$said" | sed 's/^/    /'
+    return $rc
 }
 passes() { peer "$@" || fail "peer cannot: $*"; }
 blocked() { peer "$@" && fail "peer can: $*"; echo "    blocked: $*"; }

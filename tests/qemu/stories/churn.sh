@@ -9,20 +9,9 @@ for word in $(cat /proc/cmdline); do
         seed=*) state=${word#*=} ;;
     esac
 done
-fail() {
-    echo "STORY FAILED: operation $n ($op): $*"
-    dmesg | tail -40
-    exit 1
-}
-within() {
-    tries=$1
-    shift
-    until "$@" > /dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        usleep 20000
-    done
-}
+. /tests/common.sh
+pause=20000
+details() { echo "at operation $n ($op)"; }
 # Sets r to a number below $1 (Knuth's MMIX generator, the high bits).
 draw() {
     state=$((state * 6364136223846793005 + 1442695040888963407))
@@ -30,7 +19,6 @@ draw() {
 }
 up() { ip link set "$net" up && ip addr replace $own/24 dev "$net"; }
 reaches() { within 100 ping -c 1 -W 1 $peer; }
-found() { net=$(ls -d /sys/class/net/*/device 2> /dev/null | cut -d/ -f5) && [ -n "$net" ]; }
 
 modprobe sfc && within 200 found || fail "no interface"
 device=$(readlink -f "/sys/class/net/$net/device")

@@ -6,28 +6,13 @@ peer=192.0.2.1 stranger=192.0.2.9 own=192.0.2.2 app=192.0.2.10
 app_mac=00:0f:53:00:00:01 peer_mac=02:00:00:00:00:fe
 log=/tmp/testpmd.log
 exec 9> /dev/null
-fail() {
-    echo "STORY FAILED: $*"
+. /tests/common.sh
+details() {
     printf 'show port stats 0\nshow fwd stats all\nshow port xstats 0\n' >&9
     sleep 3
     tail -n +20 $log | grep -v ': 0$'
-    dmesg | tail -30
-    exit 1
 }
-within() {
-    tries=$1
-    shift
-    until "$@" > /dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        usleep 100000
-    done
-}
-peer() {
-    said=$(echo "$*" | nc -w 60 $peer 8002)
-    [ "$(echo "$said" | sed -n 's/^rc=//p')" = 0 ] || fail "peer cannot: $*: $said"
-    said=$(echo "$said" | grep -v '^rc=')
-}
+peer() { ask "$@" || fail "peer cannot: $*: $said"; }
 # udp PORT SOURCE WANTED: four datagrams to the application; so many must come back.
 udp() {
     seconds=3

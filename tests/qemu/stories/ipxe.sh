@@ -1,23 +1,6 @@
 # In the guest that iPXE has started (boot.ipxe): the kernel's own driver, sfc, takes the adapter that iPXE left.
 peer=192.0.2.1 own=192.0.2.2
-fail() {
-    echo "STORY FAILED: $*"
-    dmesg | tail -40
-    exit 1
-}
-within() {
-    tries=$1
-    shift
-    until "$@" > /dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        usleep 100000
-    done
-}
-found() {
-    net=$(ls -d /sys/class/net/*/device 2> /dev/null | cut -d/ -f5)
-    [ -n "$net" ]
-}
+. /tests/common.sh
 
 echo "STEP sfc takes the adapter that iPXE had"
 modprobe sfc || fail "modprobe"

@@ -1,15 +1,8 @@
 # In the guest: an operator's way with one adapter, from `nicfw doctor` to `nicfw detach`, through the kernel's VFIO. Each
 # command is a process of its own; between two of them the function is closed, and the kernel resets it. What the policy
 # does to frames is the story `both`. Ends with 0 when every step did what it should.
-fail() {
-    echo "STORY FAILED: $*"
-    dmesg | tail -20
-    exit 1
-}
-for device in /sys/bus/pci/devices/*; do
-    [ "$(cat "$device/vendor")" = 0x1924 ] && function=${device##*/}
-done
-[ -n "$function" ] || fail "no adapter in the guest"
+. /tests/common.sh
+find_function
 
 # Runs the program, prints what it says, and expects an exit code and a text in it.
 expect() {

@@ -1,26 +1,8 @@
 # In the guest: the kernel's own driver, sfc, drives the adapter. The adapter is the model, in a process outside of the
 # guest, and behind its wire is a machine with the address 192.0.2.1. Ends with 0 when every step did what it should.
 peer=192.0.2.1 own=192.0.2.2
-fail() {
-    echo "STORY FAILED: $*"
-    dmesg | tail -40
-    exit 1
-}
+. /tests/common.sh
 
-# Runs a command until it succeeds, at most so many times 0.1 s.
-within() {
-    tries=$1
-    shift
-    until "$@" > /dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        usleep 100000
-    done
-}
-found() {
-    net=$(ls -d /sys/class/net/*/device 2> /dev/null | cut -d/ -f5)
-    [ -n "$net" ]
-}
 link_is() { [ "$(cat "/sys/class/net/$net/carrier")" = "$1" ]; }
 # A counter of the adapter's own, as the driver tells it.
 stat() { ethtool -S "$net" | sed -n "s/^ *$1: //p"; }

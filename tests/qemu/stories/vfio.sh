@@ -1,10 +1,8 @@
 # In the guest: nicfw drives the adapter through /dev/vfio. The adapter is the model, in a process outside of the guest.
 # Ends with 0 when every step did what it should.
-fail() { echo "STORY FAILED: $*"; exit 1; }
-for device in /sys/bus/pci/devices/*; do
-    [ "$(cat "$device/vendor")" = 0x1924 ] && address=${device##*/}
-done
-[ -n "$address" ] || fail "no adapter in the guest"
+. /tests/common.sh
+find_function
+address=$function
 
 unsafe=
 if [ ! -d /sys/class/iommu/dmar0 ]; then
