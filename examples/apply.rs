@@ -14,7 +14,7 @@ use nicfw::Adapter;
 use nicfw::adapter::AttachOptions;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
-use nicfw::firewall::{Adopt, Firewall, Settings};
+use nicfw::firewall::{AttachError, Session, Settings};
 use nicfw::journal::{FileStore, Journal, Why};
 use nicfw::policy::Document;
 use nicfw::tables::Compiled;
@@ -30,21 +30,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", adapter.info());
 
     // One journal for each adapter: it says what the adapter holds, which cannot be read back.
-    let name = format!("{} {}", adapter.info().pci_id, adapter.info().mac);
-    let journal = Journal::open(Box::new(FileStore::open(journal)?), &name, None)?;
+    let journal = Journal::open(Box::new(FileStore::open(journal)?), &adapter.info().identity(), None)?;
     let why = Why::new("example", "the policy of today");
-    if journal.changes().is_empty() {
-        let compiled = Compiled::new(&document, adapter.target(), None)?;
-        // All traffic is blocked while the rules are dropped and loaded. From then on they decide.
-        let adopt = Adopt::of(&compiled).journal(journal).why(why);
-        let firewall = Firewall::adopt(adapter, adopt, clock, Settings::default())?;
-        println!("adopted: {} entries", firewall.image().rules.len());
-        return Ok(());
-    }
-
+    let mut session = Session::new(adapter, journal, clock, Settings::default());
     // Whatever the last process left half done is put right first.
-    let (mut firewall, recovery) = Firewall::attach(adapter, journal, clock, Settings::default())?;
-    println!("found: {:?}", recovery.found);
+    match session.resume() {
+        Ok(recovery) => println!("found: {:?}", recovery.found),
+        Err(AttachError::New) => {
+            let compiled = Compiled::new(&document, session.target()?, None)?;
+            // All traffic is blocked while the rules are dropped and loaded. From then on they decide.
+            session.adopt(&compiled, why)?;
+            println!("adopted: {} entries", session.firewall()?.image().rules.len());
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let firewall = session.firewall_mut()?;
     // From the result before: the work follows the change, and addresses and ports keep their ids.
     let before = firewall.compiled()?;
     let compiled = Compiled::new(&document, firewall.target(), before.as_ref())?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use nicfw::adapter::AttachOptions;
 use nicfw::clock::SystemClock;
-use nicfw::firewall::{Adopt, Firewall, Settings};
-use nicfw::journal::{Journal, Why};
+use nicfw::firewall::{Leave, Session, Settings};
+use nicfw::journal::{Journal, MemoryStore, Why};
 use nicfw::policy::{Document, FlowText};
 use nicfw::tables::Compiled;
 use nicfw::{Adapter, MacAddr};
@@ -38,12 +38,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default())?;
 
     // What the adapter holds is not known: it is dropped, under an override that blocks all traffic meanwhile. A program
-    // that is to find its rules again opens a journal in a file: FileStore::open, Journal::open.
-    let empty = Compiled::new(&Document::parse(EMPTY, "empty.yaml")?, adapter.target(), None)?;
-    let adopt = Adopt::of(&empty).journal(Journal::in_memory()).why(Why::new("agent", "new host"));
-    let mut firewall = Firewall::adopt(adapter, adopt, clock.clone(), Settings::default())?;
+    // that is to find its rules again opens a journal in a file: FileStore::open.
+    let (store, name) = (MemoryStore::new(), adapter.info().identity());
+    let journal = Journal::open(Box::new(store.clone()), &name, None)?;
+    let mut session = Session::new(adapter, journal, clock.clone(), Settings::default());
+    let empty = Compiled::new(&Document::parse(EMPTY, "empty.yaml")?, session.target()?, None)?;
+    session.adopt(&empty, Why::new("agent", "new host"))?;
 
     // The container's address is closed before it starts, and opened by a policy that binds it.
+    let firewall = session.firewall_mut()?;
     firewall.reserve("shop-1", &["10.30.1.17".parse()?], Some("02:00:0a:1e:01:11".parse()?), "it comes")?;
     let document = Document::parse(SHOP, "shop.yaml")?;
     let shop = Compiled::new(&document, firewall.target(), firewall.compiled()?.as_ref())?;
@@ -58,8 +61,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     // The process ends; the adapter goes on judging frames. The next process goes on from the journal.
-    let (adapter, journal) = firewall.detach();
-    let (mut firewall, recovery) = Firewall::attach(adapter, journal, clock, Settings::default())?;
+    let adapter = session.leave(Leave::Rules, "the process ends")?;
+    let journal = Journal::open(Box::new(store), &name, None)?;
+    let mut session = Session::new(adapter, journal, clock, Settings::default());
+    let recovery = session.resume()?;
+    let firewall = session.firewall_mut()?;
     println!("found: {:?}, {} entries", recovery.found, firewall.image().rules.len());
     println!("sound: {}", firewall.audit()?.is_sound());
     Ok(())

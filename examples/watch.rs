@@ -14,7 +14,7 @@ use nicfw::Adapter;
 use nicfw::adapter::AttachOptions;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
-use nicfw::firewall::{Firewall, Settings, Tables};
+use nicfw::firewall::{Session, Settings, Tables};
 use nicfw::journal::{FileStore, Journal};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -25,10 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let Ok(locator) = place.parse::<Locator>();
     let clock = Arc::new(SystemClock::new());
     let adapter = Adapter::from_device(locator.open()?, clock.clone(), AttachOptions::default())?;
-    let name = format!("{} {}", adapter.info().pci_id, adapter.info().mac);
-    let journal = Journal::open(Box::new(FileStore::open(journal)?), &name, None)?;
-    let (mut firewall, recovery) = Firewall::attach(adapter, journal, clock, Settings::default())?;
-    println!("found: {:?}", recovery.found);
+    let journal = Journal::open(Box::new(FileStore::open(journal)?), &adapter.info().identity(), None)?;
+    let mut session = Session::new(adapter, journal, clock, Settings::default());
+    println!("found: {:?}", session.resume()?.found);
+    let firewall = session.firewall_mut()?;
 
     for time in 0..times {
         if time > 0 {

@@ -16,16 +16,16 @@ use serde::Serialize;
 use crate::busy;
 use crate::failure::Failure;
 
-/// Versions of the rules that an adapter holds: the adapter's own hashes.
+/// What tells the content of an adapter's tables: the adapter's own hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Versions {
+pub struct Fingerprints {
     /// Of those that decide.
     pub active: String,
     /// Of those that a reboot of the management controller loads; `None` if that is a default set.
     pub after_reboot: Option<String>,
 }
 
-impl Versions {
+impl Fingerprints {
     /// Asks the adapter.
     ///
     /// # Errors
@@ -37,12 +37,12 @@ impl Versions {
     }
 }
 
-impl fmt::Display for Versions {
+impl fmt::Display for Fingerprints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rules of version {}; a reboot of its management controller loads ", self.active)?;
+        write!(f, "rules with fingerprint {}; a reboot of its management controller loads ", self.active)?;
         match &self.after_reboot {
-            Some(version) if *version == self.active => f.write_str("the same"),
-            Some(version) => write!(f, "version {version}"),
+            Some(fingerprint) if *fingerprint == self.active => f.write_str("the same"),
+            Some(fingerprint) => write!(f, "those with fingerprint {fingerprint}"),
             None => f.write_str("a default set that nobody has described"),
         }
     }

@@ -1,13 +1,30 @@
 //! Entries of the rule table in words.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Subnets;
 use nicfw::tables::{Action, Image, ImageEntry, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap};
 use nicfw::terms::{Interval, IntervalSet, Point};
+use serde::Serialize;
 
 /// Prefixes or port ranges that an id's class is shown by, at most.
 const SHOWN: usize = 3;
+
+/// An entry as JSON: what it matches, in words and field by field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EntryWords {
+    /// As [`matches`] says it.
+    pub text: String,
+    /// The fields that it names, with the adapter's own ids.
+    pub fields: BTreeMap<&'static str, String>,
+}
+
+impl EntryWords {
+    pub fn of(key: &RuleKey, image: &Image) -> Self {
+        Self { text: matches(key, image), fields: key.named_fields().into_iter().collect() }
+    }
+}
 
 /// What an entry matches, the ids of maps followed by what they stand for.
 pub fn matches(key: &RuleKey, image: &Image) -> String {

@@ -8,7 +8,8 @@ use nicfw::tables::{Compiled, CounterId, RuleKey};
 use nicfw::terms::{Direction, Flow, Packet, Verdict};
 use serde::Serialize;
 
-use crate::{entries, words};
+use crate::entries::EntryWords;
+use crate::words;
 
 /// Orders of lookup that are tried to find every entry that may decide a frame.
 const ORDERS: std::ops::Range<u64> = 0..16;
@@ -87,8 +88,8 @@ pub struct JudgementReport {
     pub reason: Option<String>,
     /// The ticket.
     pub ticket: Option<String>,
-    /// The entries that decide it, in words; more than one = whichever base deny is looked up first.
-    pub entries: Vec<String>,
+    /// The entries that decide it; more than one = whichever base deny is looked up first.
+    pub entries: Vec<EntryWords>,
 }
 
 impl JudgementReport {
@@ -103,7 +104,7 @@ impl JudgementReport {
             owner: origin.and_then(|origin| origin.owner.clone()),
             reason: origin.and_then(|origin| origin.reason.clone()),
             ticket: origin.and_then(|origin| origin.ticket.clone()),
-            entries: judgement.entries.iter().map(|(key, _)| entries::matches(key, compiled.image())).collect(),
+            entries: judgement.entries.iter().map(|(key, _)| EntryWords::of(key, compiled.image())).collect(),
         }
     }
 
@@ -111,7 +112,7 @@ impl JudgementReport {
     pub fn entry(&self) -> String {
         match &self.entries[..] {
             [] => "none: what no entry decides passes".to_owned(),
-            entries => entries.join("\nor "),
+            entries => entries.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>().join("\nor "),
         }
     }
 }

@@ -14,7 +14,7 @@ use nicfw::tables::{Compiled, Target};
 use nicfw::text::escaped;
 
 use crate::args::{Cause, Device, JournalFile};
-use crate::attached::{Versions, attach, chain, failed};
+use crate::attached::{Fingerprints, attach, chain, failed};
 use crate::busy::Note;
 use crate::failure::{Exit, Failure};
 use crate::input;
@@ -440,13 +440,13 @@ impl ReadOnly {
     ///
     /// # Errors
     /// The adapter does not tell, or does not let go.
-    pub fn compare(self) -> Result<(Look, Versions, PathBuf), Failure> {
+    pub fn compare(self) -> Result<(Look, Fingerprints, PathBuf), Failure> {
         let Self { mut life, place } = self;
         let looked = life.look().map_err(|e| place.failed(&e));
         let adapter = life.engine().map_err(|e| place.failed(&e))?;
-        let versions = Versions::of(adapter).map_err(|e| place.failed(&e));
+        let fingerprints = Fingerprints::of(adapter).map_err(|e| place.failed(&e));
         place.leave(life)?;
-        Ok((looked?, versions?, place.file))
+        Ok((looked?, fingerprints?, place.file))
     }
 }
 
@@ -454,7 +454,7 @@ impl ReadOnly {
 ///
 /// # Errors
 /// The adapter or its journal cannot be opened, or a command fails, and it is said what the adapter does.
-pub fn leave(locator: &Locator, journal: &JournalFile, how: Leave, why: Why) -> Result<Versions, Failure> {
+pub fn leave(locator: &Locator, journal: &JournalFile, how: Leave, why: Why) -> Result<Fingerprints, Failure> {
     let adapter = attach(locator, journal.journal.as_deref(), false)?;
     let file = file(journal, adapter.info());
     // That its rules decide is no news for a journal.
@@ -466,9 +466,9 @@ pub fn leave(locator: &Locator, journal: &JournalFile, how: Leave, why: Why) -> 
         LeaveError::Journal(e) => Failure::usage(about(&file, &e)),
         e => failed(locator, &e),
     })?;
-    let versions = Versions::of(&mut adapter).map_err(|e| failed(locator, &e))?;
+    let fingerprints = Fingerprints::of(&mut adapter).map_err(|e| failed(locator, &e))?;
     adapter.detach().map_err(|e| failed(locator, &e))?;
-    Ok(versions)
+    Ok(fingerprints)
 }
 
 /// The key of a keyed journal.

@@ -31,13 +31,13 @@ fn apply_loads_the_policy_and_the_rules_stay() {
     assert_eq!(report["entries"], adapter.model.snapshot().rules.len());
     assert_eq!((&report["counters"], &report["counters_missing"]), (&Value::from(20), &Value::from(0)));
     assert_eq!(adapter.model.overridden(), Override::None);
-    let version = report["versions"]["active"].as_str().unwrap();
-    assert_eq!(report["versions"]["after_reboot"], version);
+    let version = report["fingerprints"]["active"].as_str().unwrap();
+    assert_eq!(report["fingerprints"]["after_reboot"], version);
 
     let text = adapter.done(&["audit", "--expect", version]);
     golden("device-audit", &without_versions(&text));
     let info = adapter.done(&["info"]);
-    assert!(info.contains(&format!("rules of version {version}; a reboot")), "{info}");
+    assert!(info.contains(&format!("rules with fingerprint {version}; a reboot")), "{info}");
     adapter.model.reboot();
     assert_eq!(adapter.verdict(22), Verdict::Deny, "the adapter's own copy has them too");
 }
@@ -55,7 +55,7 @@ fn loading_again_and_again_takes_no_more_counters_and_gives_the_same_version() {
     other.alloc_counters(1000).unwrap();
     drop(other);
     let second = load();
-    assert_eq!((&second["counters_missing"], &second["versions"]), (&Value::from(0), &first["versions"]));
+    assert_eq!((&second["counters_missing"], &second["fingerprints"]), (&Value::from(0), &first["fingerprints"]));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_policy_that_does_not_fit_leaves_the_rules_alone() {
 #[test]
 fn rules_that_somebody_else_changed_are_drift() {
     let adapter = Served::new();
-    let version = adapter.json(&["apply", SHOP, "--adopt", "--reason", "CHG-1042"])["versions"]["active"].clone();
+    let version = adapter.json(&["apply", SHOP, "--adopt", "--reason", "CHG-1042"])["fingerprints"]["active"].clone();
     adapter.done(&["detach", "--leave", "empty", "--reason", "INC-7"]);
     let expected = version.as_str().unwrap();
     let ran = adapter.nicfw(&["audit", "--expect", expected, "--json"]);

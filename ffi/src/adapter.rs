@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nicfw::Target;
 use nicfw::adapter::AttachOptions;
 use nicfw::device::vfio::Vfio;
 use nicfw::device::vfio_user::VfioUser;
@@ -16,7 +17,7 @@ use nicfw::device::{Device, Locator, PciAddress};
 use nicfw::firewall::Settings;
 
 use crate::call::run;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, fixed};
 use crate::handle::{self, lock};
 use crate::memory::Memory;
 use crate::nic::Nic;
@@ -106,7 +107,7 @@ pub unsafe extern "C" fn nicfw_adapter_get_info(
             rx_variant: info.variant.rx,
             tx_variant: info.variant.tx,
             firmware_build: info.firmware.build,
-            rules_version: info.rules_version,
+            family_version: info.rules_version,
             physical_function: info.function.pf.into(),
             port: info.port.map_or(-1, |port| i32::try_from(port).unwrap_or(i32::MAX)),
             privileges: info.privileges.bits(),
@@ -118,6 +119,7 @@ pub unsafe extern "C" fn nicfw_adapter_get_info(
             adopted: nic.entries().is_some().into(),
             needs_recovery: nic.adapter()?.needs_recovery().into(),
             entries: nic.entries().unwrap_or(0) as u64,
+            family: fixed(Target::FAMILY),
         });
         Ok(())
     })

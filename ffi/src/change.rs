@@ -9,7 +9,7 @@ use nicfw::MacAddr;
 use nicfw::firewall::Report;
 
 use crate::call::{free, run};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, fixed};
 use crate::handle::{self, lock};
 use crate::items::{self, Item};
 use crate::memory::Memory;
@@ -245,14 +245,13 @@ pub unsafe extern "C" fn nicfw_plan_get_info(
             commands: plan.steps.len() as u64,
             pauses: plan.steps.iter().filter(|step| step.pause_before).count() as u64,
             closed_meanwhile: change.closed_meanwhile.len() as u64,
-            peak_rules: plan.peak_rules as u64,
-            peak_combinations: plan.peak_combinations as u64,
         });
         Ok(())
     })
 }
 
-/// Lists the commands of a plan, in order. Fields: TEXT, PHASE, PAUSE, UNDO (where something takes it back).
+/// Lists the commands of a plan, in order. Fields: TEXT, PHASE, PAUSE, ENTRY and MATCHES (of a command that sets an entry), UNDO
+/// (where something takes it back).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nicfw_plan_list_commands(
     plan: *const nicfw_plan,
@@ -265,6 +264,23 @@ pub unsafe extern "C" fn nicfw_plan_list_commands(
         let commands = memory.out(commands, "commands")?;
         let plan = handle::get(plan)?;
         commands.give(plan.change.plan.steps.iter().map(items::step).collect())
+    })
+}
+
+/// Lists how much of a table is used at the worst moment, of those tables that a change may fill more than the policies before
+/// and after it do. Fields: TEXT, TABLE, USED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nicfw_plan_list_peaks(
+    plan: *const nicfw_plan,
+    tables: *mut *mut nicfw_list,
+    err: *mut nicfw_error,
+) -> c_int {
+    // SAFETY: the caller keeps the header's promises.
+    let memory = unsafe { Memory::new() };
+    run(memory, err, |memory| {
+        let tables = memory.out(tables, "tables")?;
+        let plan = handle::get(plan)?;
+        tables.give(plan.change.plan.peaks().into_iter().map(items::peak).collect())
     })
 }
 
@@ -294,9 +310,9 @@ pub unsafe extern "C" fn nicfw_plan_free(plan: *mut nicfw_plan, err: *mut nicfw_
 }
 
 fn report_to_c(report: &Report) -> nicfw_report {
-    let mut version = [0; 64];
-    let hash = report.version.as_ref().map_or(&[][..], |version| version.as_bytes());
-    let fits = version.get_mut(..hash.len()).map(|place| place.copy_from_slice(hash)).is_some();
+    let mut fingerprint = [0; 64];
+    let hash = report.fingerprint.as_ref().map_or(&[][..], |fingerprint| fingerprint.as_bytes());
+    let fits = fingerprint.get_mut(..hash.len()).map(|place| place.copy_from_slice(hash)).is_some();
     nicfw_report {
         size: 0,
         commands: report.commands as u64,
@@ -304,7 +320,8 @@ fn report_to_c(report: &Report) -> nicfw_report {
         closed_meanwhile: report.closed_meanwhile.len() as u64,
         generation: report.generation,
         cache_behind: report.cache_behind.into(),
-        version_len: if fits { u32::try_from(hash.len()).unwrap_or(0) } else { 0 },
-        version,
+        fingerprint_len: if fits { u32::try_from(hash.len()).unwrap_or(0) } else { 0 },
+        fingerprint,
+        family: fixed(report.family),
     }
 }

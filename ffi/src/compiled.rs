@@ -50,7 +50,7 @@ pub unsafe extern "C" fn nicfw_adapter_compile(
 /// Compiles a policy for tables of these sizes, without an adapter; `target` NULL = those of the first supported adapters.
 /// Otherwise as `nicfw_adapter_compile`.
 ///
-/// Returns `NICFW_E_FIT` also for a RULES_VERSION that nobody has described.
+/// Returns `NICFW_E_FIT` also for a family of tables, or a version of one, that this library does not know.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nicfw_policy_compile(
     policy: *const nicfw_policy,
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn nicfw_compiled_list_openings(
 /// Explains a flow: one item, or two (sent, then received) if it goes from one container to another. `flow` is a text such
 /// as "tcp 10.20.3.4:51000 > 10.30.1.17:443".
 ///
-/// Fields: as `nicfw_policy_decide`, and ENTRY and COUNTER where an entry decides and counts.
+/// Fields: as `nicfw_policy_decide`, and ENTRY, MATCHES and COUNTER where an entry decides and counts.
 ///
 /// Returns `NICFW_E_FLOW` if the text is wrong, or says of neither end that it is here.
 #[unsafe(no_mangle)]

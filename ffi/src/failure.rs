@@ -148,7 +148,7 @@ fn command(error: &McdiError) -> u32 {
 }
 
 /// A text with NUL in `N` bytes, cut between characters where it is too long.
-fn fixed<const N: usize>(text: &str) -> [c_char; N] {
+pub fn fixed<const N: usize>(text: &str) -> [c_char; N] {
     const CUT: &str = "...";
     let (text, end) = if text.len() < N {
         (text, "")

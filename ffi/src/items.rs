@@ -8,23 +8,24 @@ use nicfw::device::{Suitability, Verdict as Usable};
 use nicfw::firewall::{Count, Engine, Firewall};
 use nicfw::journal::Addresses;
 use nicfw::policy::{Binding, Difference, Document, Finding, Nearest, Opening, Origin, ParseError};
-use nicfw::tables::HowManyMore;
-use nicfw::tables::plan::{Phase, Step};
-use nicfw::tables::{Explanation, Table, Usage};
+use nicfw::tables::plan::Step;
+use nicfw::tables::{ChangePhase, Explanation, HowManyMore, Table, Usage};
 use nicfw::terms::Flow;
 use nicfw::{Direction, RuleKey, TableOp, Verdict};
 
 use crate::handle::Handle;
 use crate::nicfw_field::{self, *};
-use crate::{nicfw_direction, nicfw_list, nicfw_phase, nicfw_suitability, nicfw_table, nicfw_verdict};
+use crate::{nicfw_direction, nicfw_list, nicfw_phase, nicfw_suitability, nicfw_verdict};
 
 /// What an item holds for one field.
 #[derive(Debug, Clone)]
 enum Held {
     Number(u64),
     Text(String),
-    /// Put into words only when somebody asks: that takes longer than all the rest.
+    /// What an entry matches. Put into words only when somebody asks: that takes longer than all the rest.
     Key(RuleKey),
+    /// The same, field by field.
+    Fields(RuleKey),
 }
 
 /// What an item says in one field.
@@ -60,6 +61,7 @@ impl Item {
             Some(Held::Number(number)) => Some(Value::Number(*number)),
             Some(Held::Text(text)) => Some(Value::Text(text.into())),
             Some(Held::Key(key)) => Some(Value::Text(key.to_string().into())),
+            Some(Held::Fields(key)) => Some(Value::Text(lines(key).into())),
             None => origin_field(self.origin.as_deref()?, field),
         }
     }
@@ -74,8 +76,9 @@ impl Item {
         self
     }
 
-    fn key(mut self, field: nicfw_field, key: RuleKey) -> Self {
-        self.held.push((field, Held::Key(key)));
+    /// An entry: as one text, and by its fields.
+    fn entry(mut self, key: RuleKey) -> Self {
+        self.held.extend([(NICFW_FIELD_ENTRY, Held::Key(key)), (NICFW_FIELD_MATCHES, Held::Fields(key))]);
         self
     }
 
@@ -92,6 +95,12 @@ impl Item {
     fn origin(self, origin: Option<&Arc<Origin>>) -> Self {
         Self { origin: origin.cloned(), ..self }
     }
+}
+
+/// The fields that an entry matches, one a line.
+fn lines(key: &RuleKey) -> String {
+    let lines: Vec<String> = key.named_fields().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    lines.join("\n")
 }
 
 /// What an origin says in a field.
@@ -132,7 +141,7 @@ pub fn explanation(explanation: Explanation) -> Item {
         .number(NICFW_FIELD_DIRECTION, direction(explanation.flow.direction))
         .origin(explanation.origin.as_ref());
     let Some(entry) = &explanation.entry else { return item };
-    let item = item.key(NICFW_FIELD_ENTRY, entry.key);
+    let item = item.entry(entry.key);
     if let Some(counter) = entry.counter { item.number(NICFW_FIELD_COUNTER, counter.0) } else { item }
 }
 
@@ -155,26 +164,10 @@ pub fn opening(opening: &Opening) -> Item {
     item.maybe(NICFW_FIELD_CONTAINER, opening.container.as_ref())
 }
 
-/// A table as C numbers it.
-fn table(table: Table) -> u64 {
-    let table = match table {
-        Table::Rules => nicfw_table::NICFW_TABLE_RULES,
-        Table::SubnetIds => nicfw_table::NICFW_TABLE_SUBNET_IDS,
-        Table::SubnetNodes => nicfw_table::NICFW_TABLE_SUBNET_NODES,
-        Table::RemotePortIds => nicfw_table::NICFW_TABLE_REMOTE_PORT_IDS,
-        Table::RemotePortTree => nicfw_table::NICFW_TABLE_REMOTE_PORT_TREE,
-        Table::LocalPortIds => nicfw_table::NICFW_TABLE_LOCAL_PORT_IDS,
-        Table::LocalPortTree => nicfw_table::NICFW_TABLE_LOCAL_PORT_TREE,
-        Table::Combinations => nicfw_table::NICFW_TABLE_COMBINATIONS,
-        Table::Counters => nicfw_table::NICFW_TABLE_COUNTERS,
-    };
-    table as u64
-}
-
 pub fn usage(usage: &Usage) -> Item {
     let users = |users: &[(String, u64)]| users.iter().map(|(name, used)| format!("{name} {used}")).collect::<Vec<_>>();
     Item::new(format!("{}: {} of {}", usage.table, usage.needed, usage.available))
-        .number(NICFW_FIELD_TABLE, table(usage.table))
+        .text(NICFW_FIELD_TABLE, usage.table.to_string())
         .number(NICFW_FIELD_USED, usage.used())
         .number(NICFW_FIELD_AVAILABLE, usage.available)
         .number(NICFW_FIELD_MISSING, usage.missing())
@@ -215,17 +208,23 @@ pub fn reserved((container, addresses): (&str, &Addresses)) -> Item {
 }
 
 pub fn step(step: &Step) -> Item {
-    let phase = match step.phase {
-        Phase::Refine => nicfw_phase::NICFW_PHASE_REFINE,
-        Phase::Tighten => nicfw_phase::NICFW_PHASE_TIGHTEN,
-        Phase::Loosen => nicfw_phase::NICFW_PHASE_LOOSEN,
-        Phase::Coarsen => nicfw_phase::NICFW_PHASE_COARSEN,
-        Phase::Retire => nicfw_phase::NICFW_PHASE_RETIRE,
+    let phase = match ChangePhase::from(step.phase) {
+        ChangePhase::Tighten => nicfw_phase::NICFW_PHASE_TIGHTEN,
+        ChangePhase::Loosen => nicfw_phase::NICFW_PHASE_LOOSEN,
+        ChangePhase::Tidy => nicfw_phase::NICFW_PHASE_TIDY,
+        _ => nicfw_phase::NICFW_PHASE_PREPARE,
     };
     let item = Item::new(command(&step.op))
         .number(NICFW_FIELD_PHASE, phase as u64)
         .number(NICFW_FIELD_PAUSE, step.pause_before);
+    let item = if let TableOp::SetRule { key, .. } = step.op { item.entry(key) } else { item };
     if let Some(undo) = &step.undo { item.text(NICFW_FIELD_UNDO, command(undo)) } else { item }
+}
+
+pub fn peak((table, used): (Table, u64)) -> Item {
+    Item::new(format!("{table}: {used} at the worst moment"))
+        .text(NICFW_FIELD_TABLE, table.to_string())
+        .number(NICFW_FIELD_USED, used)
 }
 
 /// A command in words.
@@ -259,7 +258,7 @@ pub fn nearest(nearest: &Nearest, flow: &Flow) -> Item {
 pub fn room(container: &str, more: &HowManyMore) -> Item {
     let ends = more.ends.as_ref().map_or_else(|| "nothing was found to end it".to_owned(), ToString::to_string);
     let item = Item::new(ends).text(NICFW_FIELD_CONTAINER, container).number(NICFW_FIELD_MORE, more.more);
-    if let Some(ends) = more.table() { item.number(NICFW_FIELD_TABLE, table(ends)) } else { item }
+    if let Some(ends) = more.table() { item.text(NICFW_FIELD_TABLE, ends.to_string()) } else { item }
 }
 
 pub fn function(function: &Suitability) -> Item {

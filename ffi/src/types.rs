@@ -220,7 +220,7 @@ pub enum nicfw_field {
     NICFW_FIELD_MAC = 21,
     /// Number: 1 if the policy in force binds the container, 0 if its addresses are kept closed.
     NICFW_FIELD_BOUND = 22,
-    /// Number: a `nicfw_table`.
+    /// Text: a table of the adapter, such as "rules". Which there are depends on the family of the adapter's tables.
     NICFW_FIELD_TABLE = 23,
     /// Number: how much of the table is used.
     NICFW_FIELD_USED = 24,
@@ -258,46 +258,23 @@ pub enum nicfw_field {
     NICFW_FIELD_LINT = 40,
     /// Number: how many more.
     NICFW_FIELD_MORE = 41,
-}
-
-/// A table of the adapter.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum nicfw_table {
-    /// Entries of the rule table.
-    NICFW_TABLE_RULES = 1,
-    /// Ids of the subnet map.
-    NICFW_TABLE_SUBNET_IDS = 2,
-    /// Nodes of the subnet map.
-    NICFW_TABLE_SUBNET_NODES = 3,
-    /// Ids of the remote port-range map.
-    NICFW_TABLE_REMOTE_PORT_IDS = 4,
-    /// Entries of the remote port-range tree.
-    NICFW_TABLE_REMOTE_PORT_TREE = 5,
-    /// Ids of the local port-range map.
-    NICFW_TABLE_LOCAL_PORT_IDS = 6,
-    /// Entries of the local port-range tree.
-    NICFW_TABLE_LOCAL_PORT_TREE = 7,
-    /// Combinations of match fields in use.
-    NICFW_TABLE_COMBINATIONS = 8,
-    /// Counter pairs. Too few are no error: entries go without.
-    NICFW_TABLE_COUNTERS = 9,
+    /// Text: what an entry matches, one field with its value a line, such as "local_ip=10.30.1.17". Which fields there are
+    /// depends on the family of the adapter's tables.
+    NICFW_FIELD_MATCHES = 42,
 }
 
 /// What a command of a plan is for, in the order in which they come.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum nicfw_phase {
-    /// Makes the maps fine enough for old and new policy.
-    NICFW_PHASE_REFINE = 1,
+    /// Makes room for what comes. No verdict changes.
+    NICFW_PHASE_PREPARE = 1,
     /// Takes away what the new policy denies.
     NICFW_PHASE_TIGHTEN = 2,
     /// Gives what only the new policy allows.
     NICFW_PHASE_LOOSEN = 3,
-    /// Brings the maps to those of the new policy.
-    NICFW_PHASE_COARSEN = 4,
-    /// Removes what is out of reach.
-    NICFW_PHASE_RETIRE = 5,
+    /// Removes what nothing reaches any more. No verdict changes.
+    NICFW_PHASE_TIDY = 4,
 }
 
 /// Whether nicfw can use a function, as far as can be told without opening it.
@@ -374,8 +351,8 @@ pub struct nicfw_adapter_info {
     pub tx_variant: u16,
     /// Build time of the firmware, in seconds since 1970 UTC.
     pub firmware_build: u32,
-    /// RULES_VERSION that the adapter reports.
-    pub rules_version: u32,
+    /// Version of the family of its tables, as the adapter reports it (rules: RULES_VERSION).
+    pub family_version: u32,
     /// Number of the physical function.
     pub physical_function: u32,
     /// Its physical port, from 0; -1 = none.
@@ -396,41 +373,45 @@ pub struct nicfw_adapter_info {
     pub adopted: u32,
     /// 1 if nothing but `nicfw_adapter_recover` and `nicfw_adapter_close` is accepted.
     pub needs_recovery: u32,
-    /// Entries in the rule table, as far as they come from this handle.
+    /// Entries in its tables, as far as they come from this handle.
     pub entries: u64,
+    /// Family of its tables, such as "rules".
+    pub family: [c_char; 16],
 }
 
-/// How large an adapter's tables are: what a policy is compiled for. Zero means the default of the first supported
-/// adapters, except in `rules_version`, where 0 is the only version that is known.
+/// One size of an adapter's tables.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct nicfw_size {
+    /// Its name, which ends with NUL.
+    pub name: [c_char; 32],
+    /// How much there is; 0 = the default.
+    pub value: u64,
+}
+
+/// What a policy is compiled for: the family of an adapter's tables, and how large they are. Zero means the default of the
+/// first supported adapters, except in `family_version`, where it is a version like others.
+///
+/// Sizes of the family "rules", the rules engine: rules (entries of the rule table), counters (pairs), combinations (of match
+/// fields that may be in use), subnet_nodes and entries_per_node (2, 4, 16 or 256) of the subnet map, subnet_id_min and
+/// subnet_id_max (its ids), port_tree_entries of a port-range map, portrange_id_min and portrange_id_max (its ids).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct nicfw_target {
     /// Set it to `sizeof(nicfw_target)`.
     pub size: usize,
-    /// RULES_VERSION.
-    pub rules_version: u32,
+    /// Family of the tables, which ends with NUL: "rules", or "" for the same.
+    pub family: [c_char; 16],
+    /// Version of the family (rules: RULES_VERSION). 0 is the only one that is known.
+    pub family_version: u32,
     /// Physical ports.
     pub physical_ports: u32,
-    /// Entries of the rule table.
-    pub rules: u32,
-    /// Counter pairs.
-    pub counters: u32,
-    /// Combinations of match fields that may be in use.
-    pub combinations: u32,
-    /// Nodes of the subnet map.
-    pub subnet_nodes: u32,
-    /// Entries of one node: 2, 4, 16 or 256.
-    pub entries_per_node: u32,
-    /// Smallest id of the subnet map.
-    pub subnet_id_min: u32,
-    /// Largest id of the subnet map.
-    pub subnet_id_max: u32,
-    /// Entries of a port-range tree.
-    pub port_tree_entries: u32,
-    /// Smallest id of a port-range map.
-    pub portrange_id_min: u32,
-    /// Largest id of a port-range map.
-    pub portrange_id_max: u32,
+    /// How many of `sizes` say something.
+    pub sizes_count: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Sizes, each named once, in any order.
+    pub sizes: [nicfw_size; 24],
 }
 
 /// An IP address or a prefix.
@@ -604,10 +585,6 @@ pub struct nicfw_plan_info {
     pub pauses: u64,
     /// Containers whose flows may be denied meanwhile although old and new policy allow them.
     pub closed_meanwhile: u64,
-    /// Entries of the rule table at the peak.
-    pub peak_rules: u64,
-    /// Combinations of match fields at the peak.
-    pub peak_combinations: u64,
 }
 
 /// What a change did.
@@ -626,8 +603,10 @@ pub struct nicfw_report {
     pub generation: u64,
     /// 1 if a reboot of the adapter would load older tables.
     pub cache_behind: u32,
-    /// Bytes of `version`; 0 = it could not be read, or is longer.
-    pub version_len: u32,
-    /// The adapter's hash over its tables.
-    pub version: [u8; 64],
+    /// Bytes of `fingerprint`; 0 = there is none: it could not be read, is longer, or such tables tell none.
+    pub fingerprint_len: u32,
+    /// The adapter's own hash over its tables.
+    pub fingerprint: [u8; 64],
+    /// Family of the tables, such as "rules".
+    pub family: [c_char; 16],
 }

@@ -12,7 +12,7 @@ pub extern "C" fn nicfw_abi_version() -> u32 {
     NICFW_ABI_VERSION
 }
 
-/// The library's version, such as "0.1.0": static text.
+/// The library's version, such as "0.2.0": static text.
 #[unsafe(no_mangle)]
 pub extern "C" fn nicfw_version() -> *const c_char {
     const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {

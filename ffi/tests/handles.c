@@ -73,7 +73,7 @@ int main(int argc, char **argv) {
     EACH(b, nicfw_adapter_audit(h, &drifted, &err));
     EACH(b, nicfw_adapter_commit_cache(h, &err));
     EACH(b, nicfw_adapter_read_counters(h, &out, &err));
-    CHECK(info.vendor == 0 && target.rules == 0 && report.commands == 0 && drifted == 77);
+    CHECK(info.vendor == 0 && target.sizes_count == 0 && report.commands == 0 && drifted == 77);
 
     /* The second and third handle of a call, beside a good first one. */
     adapter = adopted(where_of(argc, argv));
@@ -107,6 +107,7 @@ int main(int argc, char **argv) {
     EACH(b, nicfw_plan_get_info(h, &plan_info, &err));
     EACH(b, nicfw_plan_list_commands(h, &out, &err));
     EACH(b, nicfw_plan_list_closed(h, &out, &err));
+    EACH(b, nicfw_plan_list_peaks(h, &out, &err));
     EACH_END(b, nicfw_plan_free(h, &err));
     CHECK(plan_info.commands == 0);
     OK(nicfw_adapter_close(adapter, NICFW_LEAVE_RULES, &err));
@@ -147,7 +148,7 @@ int main(int argc, char **argv) {
     uint64_t number = 77;
     char text[8] = "keep";
     EACH(b, nicfw_list_length(h, &length, &err));
-    EACH(b, nicfw_list_number(h, 0, NICFW_FIELD_TABLE, &number, &err));
+    EACH(b, nicfw_list_number(h, 0, NICFW_FIELD_USED, &number, &err));
     EACH(b, nicfw_list_text(h, 0, NICFW_FIELD_TEXT, text, sizeof text, &length, &err));
     EACH_END(b, nicfw_list_free(h, &err));
 

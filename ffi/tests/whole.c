@@ -122,6 +122,7 @@ static void what_is_built_is_what_is_written(void) {
     CHECK(length_of(list) == 1 && number_of(list, 0, NICFW_FIELD_VERDICT) == NICFW_ALLOW);
     CHECK(number_of(list, 0, NICFW_FIELD_DIRECTION) == NICFW_IN);
     CHECK(strstr(text_of(list, 0, NICFW_FIELD_ENTRY), "local_ip=10.30.1.17") != NULL);
+    CHECK(strncmp(text_of(list, 0, NICFW_FIELD_MATCHES), "local_ip=10.30.1.17\n", 20) == 0);
     OK(nicfw_list_free(list, &err));
     packet.dst_port = 22;
     OK(nicfw_compiled_explain_packet(by_text, &packet, &list, &err));
@@ -158,7 +159,8 @@ static void what_a_writer_asks(void) {
     OK(nicfw_list_free(list, &err));
     nicfw_target small = NICFW_INIT(nicfw_target);
     nicfw_compiled *made;
-    small.rules = 32;
+    small.sizes[0] = (nicfw_size){"rules", 32};
+    small.sizes_count = 1;
     OK(nicfw_policy_compile(policy, &small, NULL, &made, &err));
     OK(nicfw_compiled_list_usage(made, &list, &err));
     uint64_t used = number_of(list, 0, NICFW_FIELD_USED);
@@ -166,11 +168,18 @@ static void what_a_writer_asks(void) {
     OK(nicfw_compiled_count_more(made, "shop-1", &list, &err));
     uint64_t more = number_of(list, 0, NICFW_FIELD_MORE);
     CHECK(length_of(list) == 1 && more > 0 && more <= 32 - used);
-    CHECK(number_of(list, 0, NICFW_FIELD_TABLE) == NICFW_TABLE_RULES);
+    CHECK(strcmp(text_of(list, 0, NICFW_FIELD_TABLE), "rules") == 0);
     CHECK(strcmp(text_of(list, 0, NICFW_FIELD_CONTAINER), "shop-1") == 0);
     OK(nicfw_list_free(list, &err));
     OK(nicfw_compiled_free(made, &err));
     OK(nicfw_policy_free(policy, &err));
+}
+
+static uint64_t size_of(const nicfw_target *target, const char *name) {
+    for (uint32_t at = 0; at < target->sizes_count; at++)
+        if (strcmp(target->sizes[at].name, name) == 0)
+            return target->sizes[at].value;
+    return 0;
 }
 
 static void the_adapter_follows(nicfw_adapter *nic) {
@@ -185,7 +194,9 @@ static void the_adapter_follows(nicfw_adapter *nic) {
     OK(nicfw_adapter_get_info(nic, &info, &err));
     CHECK(info.vendor == 0x1924 && info.adopted == 1 && info.entries == 0 && info.needs_recovery == 0);
     OK(nicfw_adapter_get_target(nic, &target, &err));
-    CHECK(target.size == sizeof target && target.rules == 8192 && target.entries_per_node == 16);
+    CHECK(target.size == sizeof target && strcmp(target.family, "rules") == 0 && target.sizes_count == 10);
+    CHECK(size_of(&target, "rules") == 8192 && size_of(&target, "entries_per_node") == 16);
+    CHECK(strcmp(info.family, "rules") == 0 && info.family_version == target.family_version);
 
     nicfw_addr ip = {{10, 30, 1, 17}, 4, 32};
     OK(nicfw_adapter_reserve(nic, "shop-1", &ip, 1, (const uint8_t *)"\x02\x00\x0a\x1e\x01\x11", &err));
@@ -204,14 +215,23 @@ static void the_adapter_follows(nicfw_adapter *nic) {
     OK(nicfw_plan_get_info(plan, &plan_info, &err));
     OK(nicfw_plan_list_commands(plan, &list, &err));
     CHECK(plan_info.commands > 0 && length_of(list) == plan_info.commands);
-    CHECK(number_of(list, 0, NICFW_FIELD_PHASE) >= NICFW_PHASE_REFINE && number_of(list, 0, NICFW_FIELD_PAUSE) <= 1);
+    CHECK(number_of(list, 0, NICFW_FIELD_PHASE) >= NICFW_PHASE_PREPARE && number_of(list, 0, NICFW_FIELD_PAUSE) <= 1);
+    size_t last = length_of(list) - 1;
+    CHECK(number_of(list, last, NICFW_FIELD_PHASE) <= NICFW_PHASE_TIDY);
+    for (size_t at = 1; at <= last; at++) /* they come in this order */
+        CHECK(number_of(list, at - 1, NICFW_FIELD_PHASE) <= number_of(list, at, NICFW_FIELD_PHASE));
+    OK(nicfw_list_free(list, &err));
+    OK(nicfw_plan_list_peaks(plan, &list, &err));
+    CHECK(length_of(list) == 2 && strcmp(text_of(list, 0, NICFW_FIELD_TABLE), "rules") == 0);
+    CHECK(number_of(list, 0, NICFW_FIELD_USED) > 0);
     OK(nicfw_list_free(list, &err));
     OK(nicfw_plan_list_closed(plan, &list, &err));
     CHECK(length_of(list) == plan_info.closed_meanwhile);
     OK(nicfw_list_free(list, &err));
     OK(nicfw_adapter_apply(nic, plan, on_step, &steps, &report, &err));
     CHECK(report.commands == plan_info.commands && steps == report.commands && steps_total == steps);
-    CHECK(inner_code == NICFW_E_CALLBACK && report.version_len > 0);
+    CHECK(inner_code == NICFW_E_CALLBACK && report.fingerprint_len > 0);
+    CHECK(strcmp(report.family, "rules") == 0);
     GIVES(NICFW_E_STALE, nicfw_adapter_apply(nic, other, NULL, NULL, &report, &err));
     CHECK(err.state == NICFW_STATE_UNCHANGED);
     OK(nicfw_plan_free(plan, &err));
@@ -221,7 +241,7 @@ static void the_adapter_follows(nicfw_adapter *nic) {
     CHECK(length_of(list) > 0 && number_of(list, 0, NICFW_FIELD_RX_FRAMES) == 0);
     OK(nicfw_list_free(list, &err));
     OK(nicfw_adapter_list_usage(nic, &list, &err));
-    CHECK(length_of(list) == 9 && number_of(list, 0, NICFW_FIELD_TABLE) == NICFW_TABLE_RULES);
+    CHECK(length_of(list) == 9 && strcmp(text_of(list, 0, NICFW_FIELD_TABLE), "rules") == 0);
     CHECK(number_of(list, 0, NICFW_FIELD_AVAILABLE) == 8192 && number_of(list, 0, NICFW_FIELD_USED) > 0);
     CHECK(strncmp(text_of(list, 0, NICFW_FIELD_BY_POLICY), "web ", 4) == 0);
     OK(nicfw_list_free(list, &err));
@@ -256,7 +276,8 @@ static void the_adapter_follows(nicfw_adapter *nic) {
     OK(nicfw_adapter_adopt(nic, dns, &err)); /* once more, with another policy */
     nicfw_compiled *foreign;
     nicfw_target two = NICFW_INIT(nicfw_target);
-    two.subnet_nodes = 8;
+    two.sizes[0] = (nicfw_size){"subnet_nodes", 8};
+    two.sizes_count = 1;
     OK(nicfw_adapter_get_policy(nic, &policy, &err));
     OK(nicfw_policy_compile(policy, &two, NULL, &foreign, &err));
     GIVES(NICFW_E_FIT, nicfw_adapter_adopt(nic, foreign, &err));

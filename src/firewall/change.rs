@@ -17,7 +17,7 @@ use crate::error::AdapterState;
 use crate::journal::{Begin, Delta, Event, Kind, Unconfirmed, Why};
 use crate::policy::{Document, Origin, newly_allows};
 use crate::tables::plan::{Phase, Plan, PlanError, Step};
-use crate::tables::{Compiled, RuleKey, TableOp};
+use crate::tables::{Compiled, RuleKey, TableOp, Target};
 
 /// A planned change. It is good for the content that it was planned for, and for no other.
 #[derive(Debug, Clone)]
@@ -196,7 +196,8 @@ impl<E: Engine> Firewall<E> {
             still_held: Vec::new(),
             generation: self.generation,
             change: None,
-            version: self.version.clone(),
+            family: Target::FAMILY,
+            fingerprint: self.version.clone(),
             cache_behind: self.cache.behind,
         }
     }

@@ -101,11 +101,13 @@ pub enum ApplyCause {
     #[error("an earlier change left the adapter in an unknown state: recover first")]
     Unrecovered,
     /// Somebody else has changed the tables.
-    #[error("the tables were changed by somebody else: version {found}, expected {expected}; attach again with adopt")]
+    #[error(
+        "the tables were changed by somebody else: fingerprint {found}, expected {expected}; attach again with adopt"
+    )]
     Foreign {
-        /// Version after the last change of this firewall.
+        /// Fingerprint after the last change of this firewall.
         expected: RulesetVersion,
-        /// Version that the adapter tells.
+        /// Fingerprint that the adapter tells.
         found: RulesetVersion,
     },
     /// A command of the change failed.
@@ -244,18 +246,18 @@ pub enum AttachError {
     },
     /// The adapter holds what no record explains.
     #[error(
-        "the adapter holds version {found}, which no record explains: by record {record} of {at} it held {}; somebody has \
+        "the adapter has fingerprint {found}, which no record explains: by record {record} of {at} it had {}; somebody has \
          changed the tables since: adopt the adapter",
-        version(.expected)
+        fingerprint(.expected)
     )]
     Foreign {
         /// The last record at which it was as it should be.
         record: u64,
         /// Its date.
         at: Timestamp,
-        /// Version that it had, if it could be read.
+        /// Fingerprint that it had, if it could be read.
         expected: Option<RulesetVersion>,
-        /// Version that the adapter tells.
+        /// Fingerprint that the adapter tells.
         found: RulesetVersion,
     },
     /// The journal's content was made for an adapter with other tables or firmware.
@@ -295,10 +297,8 @@ fn left(how: &Left) -> &'static str {
     }
 }
 
-fn version(version: &Option<RulesetVersion>) -> String {
-    version
-        .as_ref()
-        .map_or_else(|| "a version that could not be read".to_owned(), |version| format!("version {version}"))
+fn fingerprint(fingerprint: &Option<RulesetVersion>) -> String {
+    fingerprint.as_ref().map_or_else(|| "one that could not be read".to_owned(), ToString::to_string)
 }
 
 /// An adapter and its journal, given back because the firewall could not take them.

@@ -40,8 +40,10 @@ pub struct Report {
     pub generation: u64,
     /// Number of the change in the journal: what [`Firewall::rollback`](super::Firewall::rollback) takes.
     pub change: Option<u64>,
+    /// Family of the tables that were changed, as in [`Target::FAMILY`](crate::tables::Target::FAMILY).
+    pub family: &'static str,
     /// The adapter's hash over its tables; `None` if it could not be read.
-    pub version: Option<RulesetVersion>,
+    pub fingerprint: Option<RulesetVersion>,
     /// True if a reboot of the management controller would load older tables: the cache was not committed yet.
     pub cache_behind: bool,
 }

@@ -105,24 +105,7 @@ impl fmt::Display for Explanation {
 impl fmt::Display for RuleKey {
     /// What the key names, as in `local_ip=10.30.1.17 ether_type=0x0800 ip_proto=6 local_portrange=2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut blank = "";
-        let mut field = |name: &str, value: Option<String>| {
-            let Some(value) = value else { return Ok(()) };
-            write!(f, "{}{name}={value}", std::mem::replace(&mut blank, " "))
-        };
-        field("local_ip", self.local_ip.map(|v| v.to_string()))?;
-        field("local_mac", self.local_mac.map(|v| v.to_string()))?;
-        field("physical_port", self.physical_port.map(|v| v.to_string()))?;
-        field("outer_vlan", self.outer_vlan.map(|v| v.to_string()))?;
-        field("inner_vlan", self.inner_vlan.map(|v| v.to_string()))?;
-        field("ether_type", self.ether_type.map(|v| format!("{v:#06x}")))?;
-        field("ip_proto", self.ip_proto.map(|v| v.to_string()))?;
-        field("remote_ip", self.remote_ip.map(|v| v.to_string()))?;
-        field("remote_mac", self.remote_mac.map(|v| v.to_string()))?;
-        field("remote_subnet", self.remote_subnet.map(|v| v.0.to_string()))?;
-        field("remote_port", self.remote_port.map(|v| v.to_string()))?;
-        field("remote_portrange", self.remote_portrange.map(|v| v.0.to_string()))?;
-        field("local_port", self.local_port.map(|v| v.to_string()))?;
-        field("local_portrange", self.local_portrange.map(|v| v.0.to_string()))
+        let words: Vec<String> = self.named_fields().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        f.write_str(&words.join(" "))
     }
 }

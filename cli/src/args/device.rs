@@ -145,8 +145,8 @@ pub struct Release {
 pub struct Audit {
     #[command(flatten)]
     pub at: Device,
-    /// Version of the rules that the adapter should hold; without it the one that the journal says
-    #[arg(long, value_name = "VERSION", value_parser = text, conflicts_with_all = ["repair", "every"])]
+    /// Fingerprint that the adapter should have; without it the one that the journal says
+    #[arg(long, value_name = "FINGERPRINT", value_parser = text, conflicts_with_all = ["repair", "every"])]
     pub expect: Option<String>,
     /// Load what the journal says if the adapter holds anything else, all its traffic blocked meanwhile
     #[arg(long, requires = "reason")]

@@ -8,13 +8,13 @@ use nicfw::device::Locator;
 use nicfw::firewall::Reserved;
 use nicfw::journal::Why;
 use nicfw::policy::{Document, OnExpiry};
-use nicfw::tables::Compiled;
+use nicfw::tables::{Compiled, Target};
 use serde::Serialize;
 
 use super::changed::ReservedReport;
 use super::common::{document, load};
 use crate::args::Apply;
-use crate::attached::{Versions, failed};
+use crate::attached::{Fingerprints, failed};
 use crate::emulated::commands_to_load;
 use crate::failure::{Exit, Failure};
 use crate::input;
@@ -27,6 +27,8 @@ use crate::waiting::{self, Ended};
 struct ApplyReport {
     emulated: bool,
     adapter: String,
+    /// Of the tables, as `rules`.
+    family: &'static str,
     file: String,
     entries: usize,
     commands: usize,
@@ -40,6 +42,8 @@ struct ChangeReport {
     emulated: bool,
     device: String,
     adapter: String,
+    /// Of the tables, as `rules`.
+    family: &'static str,
     journal: String,
     file: String,
     reason: String,
@@ -62,7 +66,7 @@ struct ChangeReport {
     counters: usize,
     /// Entries' counters that the adapter had none left for.
     counters_missing: usize,
-    versions: Versions,
+    fingerprints: Fingerprints,
     usage: Vec<UsageReport>,
 }
 
@@ -79,6 +83,7 @@ fn into_emulated(document: &Document, args: &Apply) -> Result<Report, Failure> {
     let compiled = adapter.compiled().ok_or_else(|| Failure::usage("the emulated adapter holds no policy"))?;
     let report = ApplyReport {
         emulated: true,
+        family: Target::FAMILY,
         file: document.name.to_string(),
         entries: compiled.image().rules.len(),
         commands: loaded.commands,
@@ -131,9 +136,10 @@ fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &App
     let adapter = session.firewall_mut()?.engine();
     let report = ChangeReport {
         emulated: false,
+        family: Target::FAMILY,
         device: locator.to_string(),
         adapter: adapter.info().to_string(),
-        versions: Versions::of(adapter).map_err(|e| failed(locator, &e))?,
+        fingerprints: Fingerprints::of(adapter).map_err(|e| failed(locator, &e))?,
         journal: input::name(session.file()),
         file: document.name.to_string(),
         reason: reason.to_owned(),
@@ -257,7 +263,7 @@ fn adopted(document: &Document, session: Session, why: Why, progress: &mut Progr
 }
 
 fn screen(report: &ChangeReport) -> String {
-    let ChangeReport { device, adapter, file, reason, entries, commands, versions, journal, .. } = report;
+    let ChangeReport { device, adapter, file, reason, entries, commands, fingerprints, journal, .. } = report;
     let counters = match report.counters_missing {
         0 => String::new(),
         missing => format!(
@@ -287,7 +293,7 @@ fn screen(report: &ChangeReport) -> String {
     let reserved: String = report.reserves.iter().map(ReservedReport::text).collect();
     format!(
         "{found}adapter {device}: {adapter}\n{file}: {how} ({number}: {reason}).\n{closed}{reserved}{confirmation}\
-         The adapter holds {versions}.\nHistory: nicfw journal {journal} show\n{counters}\n{}\n",
+         The adapter holds {fingerprints}.\nHistory: nicfw journal {journal} show\n{counters}\n{}\n",
         usage_table(&report.usage)
     )
 }

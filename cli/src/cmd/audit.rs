@@ -8,7 +8,7 @@ use nicfw::text::escaped;
 use serde::Serialize;
 
 use crate::args::Audit;
-use crate::attached::{Versions, attached};
+use crate::attached::{Fingerprints, attached};
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::output::{Progress, Report};
@@ -24,7 +24,7 @@ were taken back between two audits; an override of the rules.
 struct ExpectReport {
     device: String,
     expected: String,
-    found: Versions,
+    found: Fingerprints,
     same: bool,
 }
 
@@ -45,7 +45,7 @@ struct AuditReport {
     /// What is worth knowing and no drift.
     notes: Vec<String>,
     repaired: bool,
-    versions: Option<Versions>,
+    fingerprints: Option<Fingerprints>,
 }
 
 pub fn run(args: &Audit) -> Result<Report, Failure> {
@@ -60,9 +60,9 @@ pub fn run(args: &Audit) -> Result<Report, Failure> {
     }
 }
 
-/// With a version that somebody wrote down.
+/// With a fingerprint that somebody wrote down.
 fn compare(args: &Audit, expected: &str) -> Result<Report, Failure> {
-    let found = attached(&args.at.device, args.at.journal.journal.as_deref(), false, Versions::of)?;
+    let found = attached(&args.at.device, args.at.journal.journal.as_deref(), false, Fingerprints::of)?;
     let same = found.active.eq_ignore_ascii_case(expected);
     let report = ExpectReport { device: args.at.device.to_string(), expected: expected.to_owned(), found, same };
     let exit = if same { Exit::Done } else { Exit::Drift };
@@ -73,7 +73,7 @@ fn compare(args: &Audit, expected: &str) -> Result<Report, Failure> {
         format!("{}: the same: {}\n", report.device, report.found)
     } else {
         format!(
-            "{}: DRIFT: {}; expected version {}\nSomebody has changed the rules. To put a policy in their place: \
+            "{}: DRIFT: {}; expected fingerprint {}\nSomebody has changed the rules. To put a policy in their place: \
              nicfw apply FILE {} --adopt --reason TEXT\n",
             report.device,
             report.found,
@@ -101,7 +101,7 @@ fn foreign(unknown: UnknownAdapter, args: &Audit) -> Result<Report, Failure> {
             waits: Vec::new(),
             notes: Vec::new(),
             repaired: false,
-            versions: None,
+            fingerprints: None,
         };
         return print(&report, args);
     };
@@ -117,7 +117,7 @@ fn read(read_only: ReadOnly, args: &Audit) -> Result<Report, Failure> {
         read_only.compare()?;
         return Err(Failure::usage(text));
     }
-    let (found, versions, file) = read_only.compare()?;
+    let (found, fingerprints, file) = read_only.compare()?;
     let mut words = words(&found.audit);
     words.notes.push("its journal cannot be written: nothing was put right, and nothing noted".to_owned());
     let mut waits = Vec::new();
@@ -144,7 +144,7 @@ fn read(read_only: ReadOnly, args: &Audit) -> Result<Report, Failure> {
         waits,
         notes: words.notes,
         repaired: false,
-        versions: Some(versions),
+        fingerprints: Some(fingerprints),
     };
     print(&report, args)
 }
@@ -193,7 +193,7 @@ fn words(found: &Found) -> Words {
     if let Tables::Drifted { record, since, expected, found } = &found.tables {
         let expected = expected.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         findings.push(format!(
-            "its tables have version {found}, by record {record} of {since} they had {expected}: somebody has changed them \
+            "its tables have fingerprint {found}, by record {record} of {since} they had {expected}: somebody has changed them \
              since, and no record says who"
         ));
     }
@@ -218,12 +218,12 @@ fn words(found: &Found) -> Words {
 
 fn finish(mut session: Session, args: &Audit, words: Words, repaired: bool) -> Result<Report, Failure> {
     let Words { findings, put_right, notes } = words;
-    let versions = Some(Versions::of(session.firewall_mut()?.engine()).map_err(|e| session.failed(&e))?);
+    let fingerprints = Some(Fingerprints::of(session.firewall_mut()?.engine()).map_err(|e| session.failed(&e))?);
     let (device, journal) = (session.locator().to_string(), input::name(session.file()));
     let at = session.at().to_owned();
     session.leave()?;
     let (same, waits) = (findings.is_empty() && put_right.is_empty(), Vec::new());
-    print(&AuditReport { device, journal, at, same, findings, put_right, waits, notes, repaired, versions }, args)
+    print(&AuditReport { device, journal, at, same, findings, put_right, waits, notes, repaired, fingerprints }, args)
 }
 
 fn print(report: &AuditReport, args: &Audit) -> Result<Report, Failure> {
@@ -251,7 +251,7 @@ fn print(report: &AuditReport, args: &Audit) -> Result<Report, Failure> {
     for line in [findings, put_right, waits, notes].into_iter().flatten() {
         text += &format!("  {}\n", escaped(line.trim_end()));
     }
-    text += &report.versions.as_ref().map(|versions| format!("It holds {versions}.\n")).unwrap_or_default();
+    text += &report.fingerprints.as_ref().map(|fingerprints| format!("It holds {fingerprints}.\n")).unwrap_or_default();
     if exit == Exit::Drift {
         text += &format!("To load what the journal says: nicfw audit {at} --repair --reason TEXT\n");
     }

@@ -5,7 +5,7 @@ use nicfw::journal::Addresses;
 use serde::Serialize;
 
 use crate::args::Output;
-use crate::attached::Versions;
+use crate::attached::Fingerprints;
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::output::Report;
@@ -23,6 +23,8 @@ pub struct Changed {
 #[derive(Serialize)]
 struct ChangedReport {
     device: String,
+    /// Of the tables, as `rules`.
+    family: &'static str,
     journal: String,
     /// What was found, if it was not as the journal says.
     found: Option<String>,
@@ -36,7 +38,7 @@ struct ChangedReport {
     open: Vec<HeldReport>,
     /// After `release`: addresses that somebody else holds.
     still_held: Vec<HeldReport>,
-    versions: Versions,
+    fingerprints: Fingerprints,
 }
 
 /// What is reserved for a container.
@@ -88,9 +90,10 @@ impl From<firewall::StillHeld> for HeldReport {
 
 /// Takes leave of the adapter and says what was done.
 pub fn report(mut session: Session, changed: Changed, output: Output) -> Result<Report, Failure> {
-    let versions = Versions::of(session.firewall_mut()?.engine()).map_err(|e| session.failed(&e))?;
+    let fingerprints = Fingerprints::of(session.firewall_mut()?.engine()).map_err(|e| session.failed(&e))?;
     let report = ChangedReport {
         device: session.locator().to_string(),
+        family: changed.done.family,
         journal: input::name(session.file()),
         found: session.found(),
         change: changed.done.change,
@@ -99,13 +102,13 @@ pub fn report(mut session: Session, changed: Changed, output: Output) -> Result<
         reserves: changed.done.reserves.iter().map(ReservedReport::of).collect(),
         open: changed.done.open.into_iter().map(Into::into).collect(),
         still_held: changed.done.still_held.into_iter().map(Into::into).collect(),
-        versions,
+        fingerprints,
     };
     session.leave()?;
     if output.json {
         return Report::json(&report, Exit::Done);
     }
-    let ChangedReport { device, commands, versions, found, .. } = &report;
+    let ChangedReport { device, commands, fingerprints, found, .. } = &report;
     let found = found.as_deref().unwrap_or_default();
     let number = report.change.map_or_else(|| "nothing to change".to_owned(), |change| format!("change {change}"));
     let closed = match &report.closed_meanwhile[..] {
@@ -116,7 +119,7 @@ pub fn report(mut session: Session, changed: Changed, output: Output) -> Result<
     let asked = changed.is_reservation;
     let reserved: String = report.reserves.iter().filter(|_| !asked).map(ReservedReport::text).collect();
     Ok(Report::done(format!(
-        "{found}{device}: {} ({number}, {commands} commands)\n{closed}{reserved}It holds {versions}.\n",
+        "{found}{device}: {} ({number}, {commands} commands)\n{closed}{reserved}It holds {fingerprints}.\n",
         changed.what
     )))
 }

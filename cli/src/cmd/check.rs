@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use nicfw::policy::Document;
+use nicfw::tables::Target;
 use serde::Serialize;
 
 use super::common::{compile, document};
@@ -15,6 +16,8 @@ use crate::usage::{UsageReport, usage, usage_table};
 #[derive(Serialize)]
 struct CheckReport {
     file: String,
+    /// Of the tables that the policy was compiled for, as `rules`.
+    family: &'static str,
     policies: usize,
     rules: usize,
     bindings: usize,
@@ -34,6 +37,7 @@ pub fn run(args: &args::Check) -> Result<Report, Failure> {
     progress.say(&format!("listing what {} leaves open", document.name));
     let report = CheckReport {
         file: document.name.to_string(),
+        family: Target::FAMILY,
         policies: document.policies.len(),
         rules: document.policies.iter().map(|policy| policy.rules.len()).sum(),
         bindings: document.bindings.len(),

@@ -4,7 +4,7 @@ use nicfw::firewall::Leave;
 use serde::Serialize;
 
 use crate::args::{self, Detach};
-use crate::attached::Versions;
+use crate::attached::Fingerprints;
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
 use crate::session;
@@ -15,7 +15,7 @@ struct DetachReport {
     reason: String,
     /// `rules`, `blocked` or `empty`.
     left: &'static str,
-    versions: Versions,
+    fingerprints: Fingerprints,
 }
 
 pub fn run(args: &Detach) -> Result<Report, Failure> {
@@ -24,7 +24,7 @@ pub fn run(args: &Detach) -> Result<Report, Failure> {
         args::Leave::Blocked => Leave::Blocked,
         args::Leave::Empty => Leave::Empty,
     };
-    let versions = session::leave(&args.device, &args.journal, how, session::why(None, &args.reason, None, None))?;
+    let fingerprints = session::leave(&args.device, &args.journal, how, session::why(None, &args.reason, None, None))?;
     let (left, words) = match how {
         Leave::Rules => ("rules", "its rules are untouched"),
         Leave::Blocked => {
@@ -32,10 +32,10 @@ pub fn run(args: &Detach) -> Result<Report, Failure> {
         }
         Leave::Empty => ("empty", "its rules are dropped: everything passes"),
     };
-    let report = DetachReport { device: args.device.to_string(), reason: args.reason.clone(), left, versions };
+    let report = DetachReport { device: args.device.to_string(), reason: args.reason.clone(), left, fingerprints };
     if args.output.json {
         return Report::json(&report, Exit::Done);
     }
-    let DetachReport { device, reason, versions, .. } = &report;
-    Ok(Report::done(format!("{device}: detached ({reason}); {words}\nIt holds {versions}.\n")))
+    let DetachReport { device, reason, fingerprints, .. } = &report;
+    Ok(Report::done(format!("{device}: detached ({reason}); {words}\nIt holds {fingerprints}.\n")))
 }

@@ -9,7 +9,7 @@ use nicfw_model::factory_mac;
 use serde::Serialize;
 
 use crate::args::Info;
-use crate::attached::{Versions, attached};
+use crate::attached::{Fingerprints, attached};
 use crate::emulated::Emulated;
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
@@ -24,20 +24,24 @@ struct InfoReport {
     mac: String,
     firmware: String,
     variant: String,
-    rules_version: u32,
-    rules: u32,
-    combinations: u32,
-    counters: u32,
+    /// Of its tables, as `rules`.
+    family: &'static str,
+    /// Of the family, as the adapter tells it.
+    family_version: u32,
+    physical_ports: u32,
+    /// Of the tables, by the names that the family gives them.
+    sizes: Vec<SizeReport>,
     counter_bits: u32,
-    subnet_nodes: u32,
-    entries_per_node: u32,
-    subnet_ids: u32,
-    port_range_ids: u32,
-    port_tree_entries: u32,
     /// Of the rules that it holds, if it is not emulated in this process.
-    versions: Option<Versions>,
+    fingerprints: Option<Fingerprints>,
     /// Each assumption about the rules engine, and the first measurement on a card that would refute it.
     assumptions: Vec<AssumptionReport>,
+}
+
+#[derive(Serialize)]
+struct SizeReport {
+    name: &'static str,
+    value: u32,
 }
 
 #[derive(Serialize)]
@@ -47,16 +51,16 @@ struct AssumptionReport {
 }
 
 /// An emulated adapter of this process.
-fn emulated() -> Result<(AdapterInfo, Target, Option<Versions>), Failure> {
+fn emulated() -> Result<(AdapterInfo, Target, Option<Fingerprints>), Failure> {
     let mut adapter = Emulated::new(&[factory_mac(1)])?;
     let info = adapter.info().ok_or_else(|| Failure::usage("the emulated adapter tells nothing about itself"))?;
     Ok((info, adapter.target().clone(), None))
 }
 
 /// The adapter behind a function, and what its rules are.
-fn elsewhere(locator: &Locator) -> Result<(AdapterInfo, Target, Option<Versions>), Failure> {
+fn elsewhere(locator: &Locator) -> Result<(AdapterInfo, Target, Option<Fingerprints>), Failure> {
     attached(locator, None, false, |adapter| {
-        Ok((adapter.info().clone(), adapter.target().clone(), Some(Versions::of(adapter)?)))
+        Ok((adapter.info().clone(), adapter.target().clone(), Some(Fingerprints::of(adapter)?)))
     })
 }
 
@@ -92,8 +96,7 @@ fn refuted_by(assumption: Assumption) -> &'static str {
 
 pub fn run(args: &Info) -> Result<Report, Failure> {
     let locator = args.device.as_ref();
-    let (info, Target { profile, sizes, .. }, versions) = locator.map_or_else(emulated, elsewhere)?;
-    let ids = |min: u32, max: u32| (max + 1).saturating_sub(min);
+    let (info, target, fingerprints) = locator.map_or_else(emulated, elsewhere)?;
     let [a, b, c, d] = info.firmware.version;
     let assumptions = Assumption::ALL.iter().zip(1..).map(|(assumption, number)| AssumptionReport {
         assumption: format!("A{number} {assumption:?}"),
@@ -107,36 +110,34 @@ pub fn run(args: &Info) -> Result<Report, Failure> {
         mac: info.mac.to_string(),
         firmware: format!("{a}.{b}.{c}.{d}"),
         variant: info.variant.to_string(),
-        rules_version: info.rules_version,
-        rules: profile.rules,
-        combinations: profile.combinations,
-        counters: info.counters,
+        family: Target::FAMILY,
+        family_version: info.rules_version,
+        physical_ports: target.physical_ports,
+        sizes: target.named_sizes().into_iter().map(|(name, value)| SizeReport { name, value }).collect(),
         counter_bits: info.counter_width,
-        subnet_nodes: sizes.subnet_nodes,
-        entries_per_node: sizes.entries_per_node,
-        subnet_ids: ids(sizes.subnet_id_min, sizes.subnet_id_max),
-        port_range_ids: ids(sizes.portrange_id_min, sizes.portrange_id_max),
-        port_tree_entries: sizes.port_tree_entries,
-        versions,
+        fingerprints,
         assumptions: assumptions.collect(),
     };
     if args.output.json {
         return Report::json(&report, Exit::Done);
     }
-    Ok(Report::done(screen(&report)))
+    Ok(Report::done(screen(&report, &target)))
 }
 
-fn screen(report: &InfoReport) -> String {
+fn screen(report: &InfoReport, Target { profile, sizes, .. }: &Target) -> String {
+    let ids = |min: u32, max: u32| (max + 1).saturating_sub(min);
+    let (subnet_ids, port_ids) =
+        (ids(sizes.subnet_id_min, sizes.subnet_id_max), ids(sizes.portrange_id_min, sizes.portrange_id_max));
     let lines: [(&str, String); 9] = [
         ("function", format!("{} {}, MAC {}", report.pci_id, report.function, report.mac)),
         ("firmware", format!("{}, {}", report.firmware, report.variant)),
-        ("rules version", report.rules_version.to_string()),
-        ("rules", format!("{}, in at most {} combinations of match fields", report.rules, report.combinations)),
-        ("counter pairs", format!("{} of {} bits", report.counters, report.counter_bits)),
-        ("subnet map", format!("{} nodes of {} entries", report.subnet_nodes, report.entries_per_node)),
-        ("subnet ids", report.subnet_ids.to_string()),
-        ("port-range maps", format!("2 trees of {} entries", report.port_tree_entries)),
-        ("port-range ids", format!("{} each", report.port_range_ids)),
+        ("tables", format!("of the family {}, version {}", report.family, report.family_version)),
+        ("rules", format!("{}, in at most {} combinations of match fields", profile.rules, profile.combinations)),
+        ("counter pairs", format!("{} of {} bits", profile.counters, report.counter_bits)),
+        ("subnet map", format!("{} nodes of {} entries", sizes.subnet_nodes, sizes.entries_per_node)),
+        ("subnet ids", subnet_ids.to_string()),
+        ("port-range maps", format!("2 trees of {} entries", sizes.port_tree_entries)),
+        ("port-range ids", format!("{port_ids} each")),
     ];
     let mut text =
         report.device.as_ref().map_or("EMULATED adapter\n".to_owned(), |device| format!("adapter {device}\n"));
@@ -144,8 +145,8 @@ fn screen(report: &InfoReport) -> String {
     for (name, value) in lines {
         let _ = writeln!(text, "  {name:<16} {value}");
     }
-    if let Some(versions) = &report.versions {
-        let _ = writeln!(text, "  {:<16} {versions}", "holds");
+    if let Some(fingerprints) = &report.fingerprints {
+        let _ = writeln!(text, "  {:<16} {fingerprints}", "holds");
     }
     text.push_str("Assumed about its rules engine, and the first measurement on a card that would refute it:\n");
     for line in &report.assumptions {

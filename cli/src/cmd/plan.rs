@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use humantime::format_duration;
 use nicfw::firewall::Settings;
-use nicfw::tables::plan::{Phase, Plan};
-use nicfw::tables::{CompileError, Compiled, Image, Usage};
+use nicfw::tables::plan::Plan;
+use nicfw::tables::{ChangePhase, CompileError, Compiled, Image, Target, Usage};
 use serde::Serialize;
 
 use super::common::{HOST, compile, document};
@@ -22,6 +22,8 @@ const LISTED: usize = 5;
 #[derive(Serialize)]
 struct PlanReport {
     file: String,
+    /// Of the tables, as `rules`.
+    family: &'static str,
     fits: bool,
     /// Why it does not.
     refusal: Option<String>,
@@ -66,16 +68,24 @@ struct ChangeReport {
     /// File that the adapter holds; absent = it is empty.
     from: Option<String>,
     commands: usize,
+    /// Those of each phase: `prepare`, `tighten`, `loosen`, `tidy`.
     by_phase: BTreeMap<&'static str, usize>,
+    /// The same, in order.
+    #[serde(skip)]
+    phases: BTreeMap<ChangePhase, usize>,
     grace_times: usize,
     /// At the latency that was given.
     estimate: Option<Estimate>,
-    /// Entries at the worst moment.
-    peak_rules: usize,
-    /// Combinations of match fields at the worst moment.
-    peak_combinations: usize,
+    /// How much of a table is used at the worst moment.
+    peaks: Vec<PeakReport>,
     /// Containers whose flows may be denied meanwhile although both policies allow them.
     closed_meanwhile: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct PeakReport {
+    table: String,
+    used: u64,
 }
 
 #[derive(Serialize)]
@@ -107,6 +117,7 @@ pub fn run(args: &args::Plan) -> Result<Report, Failure> {
     };
     let report = PlanReport {
         file: document.name.to_string(),
+        family: Target::FAMILY,
         fits: refusal.is_none(),
         refusal: refusal.map(ToString::to_string),
         rewriting: refusal.map(|error| rewriting(error, &document, adapter.target())),
@@ -171,9 +182,9 @@ fn change(before: Option<&Compiled>, after: &Compiled, latency: Option<Duration>
     let empty = Image::default();
     let from = before.map_or(&empty, Compiled::image);
     let plan = Plan::new(from, after.image(), after.target()).map_err(|e| Failure::new(Exit::DoesNotFit, e))?;
-    let mut by_phase = BTreeMap::new();
+    let mut phases = BTreeMap::<ChangePhase, usize>::new();
     for step in &plan.steps {
-        *by_phase.entry(name(step.phase)).or_default() += 1;
+        *phases.entry(step.phase.into()).or_default() += 1;
     }
     let holder = |ip| {
         let holders = [before, Some(after)].into_iter().flatten();
@@ -185,23 +196,13 @@ fn change(before: Option<&Compiled>, after: &Compiled, latency: Option<Duration>
     Ok(ChangeReport {
         from: before.map(|before| before.document().name.to_string()),
         commands: plan.steps.len(),
-        by_phase,
+        by_phase: phases.iter().map(|(phase, count)| (phase.word(), *count)).collect(),
+        phases,
         grace_times: plan.pauses(),
         estimate: latency.map(|latency| estimate(&plan, latency)),
-        peak_rules: plan.peak_rules,
-        peak_combinations: plan.peak_combinations,
+        peaks: plan.peaks().into_iter().map(|(table, used)| PeakReport { table: table.to_string(), used }).collect(),
         closed_meanwhile,
     })
-}
-
-fn name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Refine => "1 refine",
-        Phase::Tighten => "2 tighten",
-        Phase::Loosen => "3 loosen",
-        Phase::Coarsen => "4 coarsen",
-        Phase::Retire => "5 retire",
-    }
 }
 
 fn words(report: &PlanReport, by: By) -> String {
@@ -237,13 +238,10 @@ fn words(report: &PlanReport, by: By) -> String {
 
 fn words_of_change(change: &ChangeReport, out: &mut String) {
     let from = change.from.as_deref().unwrap_or("an empty adapter");
-    let phases: Vec<String> = change.by_phase.iter().map(|(phase, count)| format!("{count} {}", &phase[2..])).collect();
+    let phases: Vec<String> = change.phases.iter().map(|(phase, count)| format!("{count} {}", phase.word())).collect();
     let _ = writeln!(out, "\nFrom {from}: {} commands ({})", change.commands, phases.join(", "));
-    let _ = writeln!(
-        out,
-        "At the worst moment {} entries in {} combinations; grace times: {}",
-        change.peak_rules, change.peak_combinations, change.grace_times
-    );
+    let peaks: Vec<String> = change.peaks.iter().map(|PeakReport { table, used }| format!("{used} {table}")).collect();
+    let _ = writeln!(out, "At the worst moment {}; grace times: {}", peaks.join(", "), change.grace_times);
     if let Some(estimate) = &change.estimate {
         let _ = writeln!(out, "Estimated time {}", estimate.text);
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::common::{compile, document};
 use crate::args::OneFile;
-use crate::entries;
+use crate::entries::{self, EntryWords};
 use crate::failure::{Exit, Failure};
 use crate::output::{Report, table, text};
 use crate::usage::{UsageReport, usage, usage_table};
@@ -20,7 +20,7 @@ struct ShowReport {
 
 #[derive(Serialize)]
 struct EntryReport {
-    matches: String,
+    entry: EntryWords,
     does: String,
     /// Places that asked for it, as `web.yaml:9 CHG-1042`.
     origins: Vec<String>,
@@ -31,7 +31,7 @@ pub fn run(args: &OneFile) -> Result<Report, Failure> {
     let compiled = compile(&document)?;
     let image = compiled.image();
     let entries = image.rules.iter().map(|(key, entry)| EntryReport {
-        matches: entries::matches(key, image),
+        entry: EntryWords::of(key, image),
         does: entries::does(entry),
         origins: origins(&compiled, entry),
     });
@@ -41,7 +41,7 @@ pub fn run(args: &OneFile) -> Result<Report, Failure> {
     }
     let mut table = table(["entry matches", "does", "because of"]);
     for entry in &report.entries {
-        table.add_row([Cell::new(&entry.matches), Cell::new(&entry.does), Cell::new(entry.origins.join("\n"))]);
+        table.add_row([Cell::new(&entry.entry.text), Cell::new(&entry.does), Cell::new(entry.origins.join("\n"))]);
     }
     let (count, entries, usage) = (report.entries.len(), text(&table), usage_table(&report.usage));
     Ok(Report::done(format!("{}: {count} entries\n\n{entries}\n\n{usage}\n", report.file)))

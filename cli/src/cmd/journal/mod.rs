@@ -173,7 +173,7 @@ impl Question<'_> {
                 let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".to_owned());
                 let origins: Vec<_> = entry.origins.iter().map(|origin| escaped(origin)).collect();
                 let because = origins.join("\n");
-                table.add_row([entry.matches.clone(), side(&entry.before), side(&entry.after), because]);
+                table.add_row([entry.entry.text.clone(), side(&entry.before), side(&entry.after), because]);
             }
             let _ = write!(out, "\n{}\n", text(&table));
         }

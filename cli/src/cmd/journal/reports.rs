@@ -13,8 +13,9 @@ use nicfw::text::escaped;
 use serde::Serialize;
 
 use crate::cmd::changed::words;
+use crate::entries::{self, EntryWords};
+use crate::input;
 use crate::output::wrapped;
-use crate::{entries, input};
 
 pub fn entries_counted(count: usize) -> String {
     if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
@@ -126,7 +127,8 @@ pub struct ShowReport {
     document: String,
     change: Option<u64>,
     entries: usize,
-    version: Option<String>,
+    /// The adapter's hash over its tables, by the last record that tells it.
+    fingerprint: Option<String>,
     cache: Option<String>,
     boot: Option<u16>,
     last_at: Option<String>,
@@ -179,7 +181,7 @@ impl ShowReport {
             document: status.content.name.to_string(),
             change: status.change,
             entries: status.content.image.rules.len(),
-            version: status.version.as_ref().map(ToString::to_string),
+            fingerprint: status.version.as_ref().map(ToString::to_string),
             cache: status.cache.as_ref().map(ToString::to_string),
             boot: status.boot,
             last_at: (head.number > 0).then(|| status.last_at.to_string()),
@@ -209,7 +211,7 @@ impl ShowReport {
             Some(change) => say("holds", format!("{}, {} entries, by change {change}", self.document, self.entries)),
             None => say("holds", "nothing that is known".to_owned()),
         }
-        self.version.iter().for_each(|version| say("version", version.clone()));
+        self.fingerprint.iter().for_each(|fingerprint| say("fingerprint", fingerprint.clone()));
         self.cache.iter().for_each(|version| say("after a reboot", version.clone()));
         if let Some(change) = self.pending {
             let why = self.unknown.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -237,7 +239,7 @@ impl ShowReport {
 /// An entry and where it comes from.
 #[derive(Serialize)]
 pub struct EntryReport {
-    matches: String,
+    entry: EntryWords,
     does: String,
     /// Places that asked for it, as `web.yaml:9 CHG-1042`.
     origins: Vec<OriginReport>,
@@ -283,12 +285,12 @@ impl EntryReport {
                 origins.push(origin);
             }
         }
-        let (matches, does) = (entries::matches(key, image), entries::does(&found.entry));
-        Self { matches, does, origins, change: ChangeReport::of(&found.change) }
+        let (entry, does) = (EntryWords::of(key, image), entries::does(&found.entry));
+        Self { entry, does, origins, change: ChangeReport::of(&found.change) }
     }
 
     pub fn text(&self) -> String {
-        let mut out = wrapped(&format!("{}: {}", self.matches, self.does), 0);
+        let mut out = wrapped(&format!("{}: {}", self.entry.text, self.does), 0);
         for origin in &self.origins {
             let _ = write!(out, "\n{}", wrapped(&format!("because of {}", origin.text()), 2));
         }
@@ -311,7 +313,7 @@ pub struct BetweenReport {
 /// An entry at two moments.
 #[derive(Serialize)]
 pub struct ChangedReport {
-    pub matches: String,
+    pub entry: EntryWords,
     pub before: Option<String>,
     pub after: Option<String>,
     pub origins: Vec<String>,
@@ -325,7 +327,7 @@ impl BetweenReport {
         };
         let one = |entry: &ChangedEntry| ChangedReport {
             // Ids mean what the maps of their time say.
-            matches: entries::matches(&entry.key, if entry.after.is_some() { after } else { before }),
+            entry: EntryWords::of(&entry.key, if entry.after.is_some() { after } else { before }),
             before: entry.before.as_ref().map(entries::does),
             after: entry.after.as_ref().map(entries::does),
             origins: entry.origins.iter().map(place).collect(),
