@@ -4,6 +4,8 @@
 //! ([`Image`]) -> [`plan::Plan`], the commands ([`TableOp`]) that lead from one content to another -> whoever sends them.
 //! Beside the way stand what people ask about it: [`Usage`], [`Explanation`], [`Rewriting`].
 
+mod arrange;
+mod base;
 mod classes;
 mod compile;
 mod entry;
@@ -15,22 +17,24 @@ mod image;
 mod judge;
 mod key;
 mod named;
+mod naming;
 mod op;
 mod pages;
+mod parallel;
 pub mod plan;
 mod port_map;
 mod profile;
+mod refuse;
 mod rewrite;
 mod rules;
 mod sizes;
 mod subnet_map;
 mod takes;
+mod units;
+mod usage;
 
 pub use classes::MapError;
-pub use compile::{
-    CompileError, Compiled, CounterSlot, Denied, DeniedBy, GroupsTaken, LargestUser, OriginSource, Progress, Table,
-    Usage,
-};
+pub use compile::{Compiled, CounterSlot, Progress};
 pub use entry::{ImageEntry, OriginId, Side};
 pub use explain::{ExplainedEntry, Explanation};
 pub use how_many_more::HowManyMore;
@@ -41,8 +45,11 @@ pub use named::ChangePhase;
 pub use op::TableOp;
 pub use port_map::{PortMap, PortRangeId, PortTreeEntry};
 pub use profile::{Assumption, EngineProfile, LookupOrder, Target};
+pub use refuse::{CompileError, Denied, DeniedBy, GroupsTaken, LargestUser};
 pub use rewrite::{Edit, Rewriting};
 pub use rules::Rules;
 pub use sizes::Sizes;
 pub use subnet_map::{SubnetId, SubnetMap, SubnetNode};
 pub use takes::FieldError;
+pub use units::origins::OriginSource;
+pub use usage::{Table, Usage};

@@ -221,10 +221,13 @@ const TAKES_BACK: &[(&str, &str)] = &[
     ("firmware-model/src/engines/rules/row.rs", "indexing_slicing"),
     ("firmware-model/src/engines/rules/values.rs", "indexing_slicing"),
     ("src/policy/regions/mod.rs", "indexing_slicing"),
+    ("src/tables/arrange/mod.rs", "indexing_slicing"),
     ("src/tables/compile/mod.rs", "indexing_slicing"),
+    ("src/tables/naming/mod.rs", "indexing_slicing"),
     ("src/tables/pages.rs", "indexing_slicing"),
     ("src/tables/rules.rs", "indexing_slicing"),
     ("src/tables/rules.rs", "expect_used"),
+    ("src/tables/units/mod.rs", "indexing_slicing"),
     ("ffi/src/inject.rs", "panic"),
 ];
 

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use super::compiled::Compiled;
 use super::counters::{Before, Built, Group};
-use super::entries::{at_local, of_fixed};
-use super::parallel;
-use super::refuse::{CompileError, document_origin};
 use super::state::{State, Work};
-use super::units::UnitKey;
 use crate::policy::Document;
+use crate::tables::naming::entries::{at_local, of_fixed};
+use crate::tables::parallel;
+use crate::tables::refuse::{CompileError, document_origin};
 use crate::tables::rules::BlockKey;
+use crate::tables::units::unit::UnitKey;
 use crate::tables::{Image, OriginId, RuleKey, Rules, Target};
 
 /// Local sides whose entries stand in a block, and the number of their binding.

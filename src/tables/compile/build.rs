@@ -3,16 +3,16 @@
 use super::assemble::assemble;
 use super::check::{check, check_changed};
 use super::compiled::Compiled;
-use super::diff::is_same_frame;
-use super::lookups::Lookups;
 use super::progress::Progress;
 use super::prove::Proof;
 use super::prove::named::Named;
 use super::prove::near::Meaning;
 use super::ranked;
-use super::refuse::CompileError;
 use super::state::State;
 use crate::policy::Document;
+use crate::tables::arrange::lookups::Lookups;
+use crate::tables::refuse::CompileError;
+use crate::tables::units::diff::is_same_frame;
 use crate::tables::{LookupOrder, Rules, Target};
 
 impl Compiled {

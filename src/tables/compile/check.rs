@@ -1,8 +1,8 @@
 //! What an adapter refuses whatever the sizes of its tables.
 
-use super::refuse::{CompileError, document_origin};
 use super::state::{State, Work};
 use crate::policy::{Binding, Document, Policy};
+use crate::tables::refuse::{CompileError, document_origin};
 use crate::tables::{LookupOrder, Target};
 use crate::terms::Verdict;
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::counters::CounterSlot;
-use super::origins::{OriginSource, Origins};
 use super::shares::shares;
 use super::state::State;
-use super::usage::Usage;
 use crate::policy::{Difference, Document};
+use crate::tables::units::origins::{OriginSource, Origins};
+use crate::tables::usage::Usage;
 use crate::tables::{CounterId, Image, OriginId, Target};
 
 /// A document compiled for one adapter. A copy costs next to nothing.

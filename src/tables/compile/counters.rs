@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::parallel;
-use super::usage::{Table, Usage, by_size};
 use crate::policy::Document;
 use crate::tables::pages::Pages;
+use crate::tables::parallel;
 use crate::tables::rules::BlockKey;
+use crate::tables::usage::{Table, Usage, by_size};
 use crate::tables::{CounterId, ImageEntry, OriginId, RuleKey, Rules};
 
 /// What one counter pair counts.

@@ -21,36 +21,17 @@
 #![expect(clippy::indexing_slicing, reason = "positions in lists that it makes itself, of a document that was checked")]
 
 mod assemble;
-mod base;
 mod build;
 mod check;
 mod compiled;
 mod counters;
-mod diff;
-mod entries;
-mod ids;
-mod layout;
-mod lookups;
-mod maps;
-mod origins;
-mod paint;
-mod parallel;
-mod pieces;
-mod points;
 mod progress;
 mod prove;
 mod ranked;
-mod refuse;
 mod resume;
-mod sets;
 mod shares;
 mod state;
-mod units;
-mod usage;
 
 pub use self::compiled::Compiled;
 pub use self::counters::CounterSlot;
-pub use self::origins::OriginSource;
 pub use self::progress::Progress;
-pub use self::refuse::{CompileError, Denied, DeniedBy, GroupsTaken, LargestUser};
-pub use self::usage::{Table, Usage};

@@ -37,12 +37,12 @@ pub(super) use self::proof::Proof;
 use self::proof::UNUSED_MACS;
 use self::sides::Sides;
 use super::compiled::Compiled;
-use super::diff::{Kept, compare, same_binding};
-use super::refuse::{CompileError, document_origin};
 use super::state::Work;
-use super::usage::Table;
 use crate::policy::{Binding, Document, Policy};
+use crate::tables::refuse::{CompileError, document_origin};
 use crate::tables::rules::{Block, BlockKey};
+use crate::tables::units::diff::{Kept, compare, same_binding};
+use crate::tables::usage::Table;
 use crate::tables::{Action, Image, PortMap, RuleKey, SubnetMap};
 use crate::terms::{MacAddr, Point};
 

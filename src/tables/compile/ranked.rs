@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::check::check_policy;
-use super::lookups::{Lookups, Order, Way};
-use super::refuse::{CompileError, document_origin};
 use super::state::{State, Work};
 use crate::policy::regions::Cause;
 use crate::policy::{Document, RulePlace};
+use crate::tables::arrange::lookups::{Lookups, Order, Way};
+use crate::tables::refuse::{CompileError, document_origin};
 use crate::tables::{Image, MatchFields, Target};
 
 /// The state for a document under the best way.

@@ -6,10 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::maps::Maps;
-use super::{CompileError, Compiled};
+use super::Compiled;
 use crate::policy::Document;
-use crate::tables::{Image, ImageEntry, PortMap, RuleKey, Target};
+use crate::tables::naming::maps::Maps;
+use crate::tables::{CompileError, Image, ImageEntry, PortMap, RuleKey, Target};
 
 impl Compiled {
     /// The compilation of a document that has this image, to start from where the process that made it is gone.

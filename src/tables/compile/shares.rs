@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::base::of_binding;
-use super::layout::{Layout, SetNumbers};
-use super::pieces::Piece;
-use super::refuse::{CompileError, LargestUser, document_origin};
 use super::state::State;
-use super::units::Unit;
-use super::usage::{Table, Usage, Users, by_size};
 use crate::policy::regions::Cause;
 use crate::policy::{Document, RulePlace};
+use crate::tables::arrange::pieces::Piece;
+use crate::tables::base::of_binding;
+use crate::tables::naming::layout::{Layout, SetNumbers};
+use crate::tables::refuse::{CompileError, LargestUser, document_origin};
+use crate::tables::units::unit::Unit;
+use crate::tables::usage::{Table, Usage, Users, by_size};
 use crate::terms::{Point, Verdict};
 
 /// The shares of policies, rules and bindings in what a layout needs.
@@ -112,7 +112,7 @@ fn distinct<'a>(units: impl Iterator<Item = &'a Unit>) -> Vec<&'a Unit> {
     units.filter(|unit| seen.insert(std::ptr::from_ref(*unit))).collect()
 }
 
-fn intervals<T: Point>(space: &super::sets::Space<T>, places: &BTreeSet<usize>) -> u64 {
+fn intervals<T: Point>(space: &crate::tables::naming::sets::Space<T>, places: &BTreeSet<usize>) -> u64 {
     places.iter().map(|place| space.classes[*place].set.intervals().len() as u64).sum()
 }
 

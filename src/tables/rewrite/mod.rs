@@ -22,7 +22,9 @@ use std::sync::Arc;
 
 pub use self::edit::Edit;
 use self::edits::{Attempt, attempts};
-use super::compile::{CompileError, Compiled, Usage};
+use super::compile::Compiled;
+use super::refuse::CompileError;
+use super::usage::Usage;
 use crate::policy::Difference;
 use crate::policy::regions::Shape;
 use crate::policy::{Document, SharedList};

@@ -57,7 +57,14 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "compile",
         package: Package::Library,
-        paths: &["src/tables/compile", "src/policy/regions"],
+        paths: &[
+            "src/tables/arrange",
+            "src/tables/base.rs",
+            "src/tables/compile",
+            "src/tables/naming",
+            "src/tables/units",
+            "src/policy/regions",
+        ],
         suites: &[unit("tables::"), unit("policy::"), all("compiler"), all("agreement"), all("changes")],
     },
     Room {

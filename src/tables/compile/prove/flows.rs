@@ -19,9 +19,9 @@ use super::task::Task;
 use crate::policy::regions::DIRECTIONS;
 use crate::policy::regions::classes::{Bits, Mask, cut};
 use crate::policy::{Binding, Document, Origin, Proto, Rule, RulePlace};
-use crate::tables::compile::refuse::{CompileError, document_origin};
 use crate::tables::compile::state::State;
-use crate::tables::compile::units::Alone;
+use crate::tables::refuse::{CompileError, document_origin};
+use crate::tables::units::unit::Alone;
 use crate::tables::{LookupOrder, RuleKey, SubnetId};
 use crate::terms::{AddrSet, Direction, Flow, Interval, IntervalSet, IpFlow, MacAddr, Point, Verdict};
 

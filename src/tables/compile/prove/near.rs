@@ -10,8 +10,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::policy::{Proto, Rule};
-use crate::tables::compile::points::Points;
 use crate::tables::judge::lookup_order;
+use crate::tables::naming::points::Points;
 use crate::tables::rules::BlockKey;
 use crate::tables::{Image, ImageEntry, MatchFields, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, Target};
 use crate::terms::{Direction, Interval, MacAddr, Point, PortSet, Ports, Verdict};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::policy::regions::DIRECTIONS;
 use crate::policy::{Document, Origin};
-use crate::tables::compile::base::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6};
-use crate::tables::compile::refuse::CompileError;
+use crate::tables::base::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6};
 use crate::tables::compile::state::State;
+use crate::tables::refuse::CompileError;
 use crate::tables::{Image, Target};
 use crate::terms::{Flow, IpFlow, MacAddr, Verdict};
 

@@ -14,9 +14,9 @@ use super::flows::AddressProof;
 use super::near::{block_of_ip, block_of_mac};
 use super::proof::{Proof, ether_type_of};
 use super::task::Task;
-use crate::tables::compile::parallel;
-use crate::tables::compile::refuse::CompileError;
-use crate::tables::compile::units::Alone;
+use crate::tables::parallel;
+use crate::tables::refuse::CompileError;
+use crate::tables::units::unit::Alone;
 use crate::tables::{Action, ImageEntry, RuleKey};
 use crate::terms::{AddrSet, MacAddr};
 

@@ -10,16 +10,16 @@ use foldhash::HashMapExt;
 use super::{Bound, MOST_ENTRIES, MOST_STEPS, MOST_TIMES, OfBinding, OfPolicy, State, Work, count};
 use crate::policy::regions::Shape;
 use crate::policy::{Binding, Document, Policy, RulePlace};
-use crate::tables::compile::base::{Fixed, local_keys};
-use crate::tables::compile::diff::{Compared, Kept, compare, same_binding};
-use crate::tables::compile::lookups::Way;
-use crate::tables::compile::origins::{Numbers, number};
-use crate::tables::compile::refuse::{CompileError, LargestUser, document_origin};
-use crate::tables::compile::units::{Alone, NO_POLICY, SharedShape, Unit, UnitKey, UnitShape, Used, unbound};
-use crate::tables::compile::usage::Table;
-use crate::tables::compile::{base, parallel};
+use crate::tables::arrange::lookups::Way;
+use crate::tables::base::{Fixed, local_keys};
+use crate::tables::refuse::{CompileError, LargestUser, document_origin};
 use crate::tables::rules::BlockKey;
+use crate::tables::units::diff::{Compared, Kept, compare, same_binding};
+use crate::tables::units::origins::{Numbers, number};
+use crate::tables::units::unit::{Alone, NO_POLICY, SharedShape, Unit, UnitKey, UnitShape, Used, unbound};
+use crate::tables::usage::Table;
 use crate::tables::{MatchFields, RuleKey, Target};
+use crate::tables::{base, parallel};
 
 /// Rules that are worth a thread where they are cut.
 const WORTH: usize = 500;

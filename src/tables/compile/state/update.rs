@@ -2,10 +2,10 @@
 
 use super::{State, Work};
 use crate::policy::Document;
-use crate::tables::compile::base;
-use crate::tables::compile::origins::number;
-use crate::tables::compile::refuse::CompileError;
+use crate::tables::base;
 use crate::tables::compile::shares::does_not_fit;
+use crate::tables::refuse::CompileError;
+use crate::tables::units::origins::number;
 use crate::tables::{Image, Target};
 
 impl State {

@@ -7,19 +7,19 @@ use std::collections::BTreeMap;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::refuse::CompileError;
 use crate::policy::regions::classes::few_points;
 use crate::policy::regions::{Cause, Region, Shape, Wanted, regions_within};
 use crate::policy::{Document, PortPair};
+use crate::tables::refuse::CompileError;
 use crate::terms::{AddrSet, Direction, IntervalSet, Point, Verdict};
 
 /// Single IPv6 addresses that one rule may name.
-pub(super) const MOST_V6: usize = 4096;
+pub(crate) const MOST_V6: usize = 4096;
 
 /// Frames that a group of entries decides alike. Pieces of one shape and direction are disjoint, or one comes before the
 /// other in the order of lookups.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     pub direction: Direction,
     /// `None`: every protocol.
     pub proto: Option<u8>,
@@ -33,7 +33,7 @@ pub(super) struct Piece {
 }
 
 /// The pieces of a shape. `steps` is what the document may still cost.
-pub(super) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
+pub(crate) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
     let regions = regions_within(document, shape, &shape.protocols(document), Wanted::Allowed, steps);
     let regions = regions.ok_or_else(|| CompileError::too_complex(document, shape))?;
     let mut out = Vec::new();

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::refuse::document_origin;
 use crate::policy::{Document, Origin, RulePlace};
 use crate::tables::OriginId;
+use crate::tables::refuse::document_origin;
 
 /// What an [`OriginId`] stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +21,11 @@ pub struct OriginSource {
 }
 
 /// The document as a whole.
-pub(super) const DOCUMENT: OriginId = OriginId(u32::MAX);
+pub(crate) const DOCUMENT: OriginId = OriginId(u32::MAX);
 
 /// The numbers of a policy's rules: `first` and on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     pub first: u32,
     pub room: u32,
 }
@@ -36,17 +36,17 @@ impl Numbers {
     }
 }
 
-pub(super) fn management(at: usize) -> OriginId {
+pub(crate) fn management(at: usize) -> OriginId {
     OriginId(number(at))
 }
 
-pub(super) fn number(len: usize) -> u32 {
+pub(crate) fn number(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// All numbers of an image.
 #[derive(Debug, Clone)]
-pub(super) struct Origins {
+pub(crate) struct Origins {
     document: OriginSource,
     /// By first number: how many, and what the first stands for.
     blocks: Vec<(u32, u32, Block)>,

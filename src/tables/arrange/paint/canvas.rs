@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use crate::tables::compile::lookups::Lookups;
-use crate::tables::compile::pieces::Piece;
+use crate::tables::arrange::lookups::Lookups;
+use crate::tables::arrange::pieces::Piece;
 use crate::terms::{AddrSet, Direction, Verdict};
 
 /// Cells that the frames with ports of one protocol may have.
@@ -44,7 +44,7 @@ pub(super) struct Colour {
 }
 
 /// What pieces are made for.
-pub(in crate::tables::compile) struct Canvas<'a> {
+pub(crate) struct Canvas<'a> {
     pub document: &'a Document,
     pub shape: &'a Shape,
     /// The fields that the local side names.

@@ -2,19 +2,19 @@
 
 use std::net::IpAddr;
 
-use super::base::Fixed;
-use super::layout::Tail;
-use super::origins::{DOCUMENT, Numbers, management};
-use super::pieces::Piece;
-use super::units::{Unit, UnitEntry};
 use crate::policy::regions::{Cause, DIRECTIONS};
 use crate::policy::{Document, RulePlace};
+use crate::tables::arrange::pieces::Piece;
+use crate::tables::base::Fixed;
+use crate::tables::naming::layout::Tail;
+use crate::tables::units::origins::{DOCUMENT, Numbers, management};
+use crate::tables::units::unit::{Unit, UnitEntry};
 use crate::tables::{Action, ImageEntry, OriginId, RuleKey, Side};
 use crate::terms::Verdict;
 
 /// The entries of a unit for one local side, by rising keys, from what its pieces match, in order. `document` has the
 /// unit's policy, and `numbers` are its rules'.
-pub(super) fn of_unit(
+pub(crate) fn of_unit(
     document: &Document,
     numbers: Numbers,
     unit: &Unit,
@@ -51,7 +51,7 @@ fn order(key: &RuleKey) -> (Option<u8>, Option<IpAddr>, u128) {
 }
 
 /// The entry for a local side. `binding`: its number.
-pub(super) fn at_local(entry: &UnitEntry, local: &RuleKey, binding: Option<OriginId>) -> (RuleKey, ImageEntry) {
+pub(crate) fn at_local(entry: &UnitEntry, local: &RuleKey, binding: Option<OriginId>) -> (RuleKey, ImageEntry) {
     let key = RuleKey {
         local_ip: local.local_ip,
         local_mac: local.local_mac,
@@ -72,7 +72,7 @@ pub(super) fn at_local(entry: &UnitEntry, local: &RuleKey, binding: Option<Origi
 }
 
 /// An entry that no rule of a policy makes.
-pub(super) fn of_fixed(fixed: &Fixed) -> ImageEntry {
+pub(crate) fn of_fixed(fixed: &Fixed) -> ImageEntry {
     let action = match fixed.verdict {
         Verdict::Allow => Action::Allow { sample: false },
         Verdict::Deny => Action::Deny { sample: false },

@@ -3,8 +3,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::points::Points;
-use super::sets::Cell;
+use crate::tables::naming::points::Points;
+use crate::tables::naming::sets::Cell;
 use crate::terms::Point;
 
 /// The ids of the classes, in their order. `before` is the previous map, `elsewhere` its id of the points that no set
@@ -12,7 +12,7 @@ use crate::terms::Point;
 ///
 /// Where ids are short, those come back that the previous image used for something else. Where there are too few, the
 /// result is shorter than `classes`.
-pub(super) fn assign<T: Point>(
+pub(crate) fn assign<T: Point>(
     classes: &[Cell<T>],
     before: &[(T, u16)],
     elsewhere: Option<u16>,

@@ -4,7 +4,7 @@ use crate::terms::{Interval, Point};
 
 /// The intervals of each id of a map, in rising order.
 #[derive(Debug, Clone)]
-pub(super) struct Points<T> {
+pub(crate) struct Points<T> {
     /// The least id.
     least: u16,
     /// Where the intervals of each id begin, counted from the least one, and where the last ones end.

@@ -10,21 +10,20 @@ use foldhash::{HashMap, HashMapExt};
 use smallvec::SmallVec;
 
 use crate::policy::regions::classes::size;
+use crate::tables::arrange::lookups::USUAL_LIMIT;
 use crate::terms::{Interval, IntervalSet, Point};
 
-/// Up to how many points a set is named by exact values, where nothing speaks against it.
-pub(super) const USUAL_LIMIT: usize = 1;
 /// All limits that are tried, the usual one first.
 const LIMITS: [usize; 3] = [USUAL_LIMIT, 0, MOST_BY_VALUE];
 /// The largest of them.
-pub(super) const MOST_BY_VALUE: usize = 8;
+pub(crate) const MOST_BY_VALUE: usize = 8;
 
 /// Places or numbers in order: most sets are one class, and most points are in one set or none.
 type Numbers = SmallVec<[u32; 4]>;
 
 /// Points that the same sets hold.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Cell<T> {
+pub(crate) struct Cell<T> {
     pub set: IntervalSet<T>,
     /// No set holds them: no entry names the class.
     pub elsewhere: bool,
@@ -32,7 +31,7 @@ pub(super) struct Cell<T> {
 
 /// The classes of one map, with a limit for exact values.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Space<T> {
+pub(crate) struct Space<T> {
     /// Up to how many points a set is named by exact values.
     pub limit: usize,
     /// By their smallest points.
@@ -45,7 +44,7 @@ pub(super) struct Space<T> {
 
 /// All sets that the pieces of a document have in one field.
 #[derive(Debug, Default)]
-pub(super) struct Sets<T> {
+pub(crate) struct Sets<T> {
     /// In order.
     pub all: Vec<IntervalSet<T>>,
     numbers: HashMap<IntervalSet<T>, u32>,
@@ -198,7 +197,7 @@ fn each_piece<T: Point>(named: &[usize], all: &[IntervalSet<T>], mut see: impl F
 
 /// A list of sets, and how many units have each.
 #[derive(Debug, Clone)]
-pub(super) struct Used<T> {
+pub(crate) struct Used<T> {
     pub sets: Arc<Sets<T>>,
     users: Vec<u32>,
 }
@@ -244,7 +243,7 @@ impl<T: Point + std::hash::Hash> Used<T> {
 }
 
 /// The sets, by their numbers in `now`, whose classes are not what they were under some limit.
-pub(super) fn cut_anew<T: Point + std::hash::Hash>(was: &Sets<T>, now: &Sets<T>) -> HashSet<usize> {
+pub(crate) fn cut_anew<T: Point + std::hash::Hash>(was: &Sets<T>, now: &Sets<T>) -> HashSet<usize> {
     if std::ptr::eq(was, now) {
         return HashSet::new();
     }
@@ -255,7 +254,7 @@ pub(super) fn cut_anew<T: Point + std::hash::Hash>(was: &Sets<T>, now: &Sets<T>)
 }
 
 /// The sets, by their numbers in the second list, whose ids are not what they were.
-pub(super) fn named_anew<T: Point + std::hash::Hash>(
+pub(crate) fn named_anew<T: Point + std::hash::Hash>(
     (was, before): (&Sets<T>, &Space<T>),
     (now, after): (&Sets<T>, &Space<T>),
     ids: [&[u16]; 2],

@@ -87,9 +87,9 @@ impl Usage {
 }
 
 /// Names with what they use, the largest first.
-pub(super) type Users = Vec<(String, u64)>;
+pub(crate) type Users = Vec<(String, u64)>;
 
-pub(super) fn by_size(mut shares: Users) -> Users {
+pub(crate) fn by_size(mut shares: Users) -> Users {
     shares.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
     shares
 }

@@ -16,4 +16,4 @@ mod canvas;
 mod grid;
 mod painter;
 
-pub(super) use self::canvas::Canvas;
+pub(crate) use self::canvas::Canvas;

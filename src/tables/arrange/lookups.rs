@@ -5,15 +5,17 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::base;
-use super::refuse::{CompileError, document_origin};
-use super::sets::USUAL_LIMIT;
 use crate::policy::Document;
+use crate::tables::base;
+use crate::tables::refuse::{CompileError, document_origin};
 use crate::tables::{LookupOrder, MatchFields, Target};
+
+/// Up to how many points a set is named by exact values, where nothing speaks against it.
+pub(crate) const USUAL_LIMIT: usize = 1;
 
 /// How pieces are made of regions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// Allows alone, pairwise disjoint: any order of lookups will do.
     #[default]
     Allows,
@@ -48,7 +50,7 @@ impl Way {
 
 /// How the state of a compilation uses an order of lookups.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Order {
+pub(crate) struct Order {
     pub way: Way,
     /// `None`: nothing is known about the order.
     pub lookups: Option<Arc<Lookups>>,
@@ -69,7 +71,7 @@ impl Order {
 
 /// The places of the lookups that come before the base entries in use: the lower, the earlier.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Lookups(HashMap<MatchFields, u32>);
+pub(crate) struct Lookups(HashMap<MatchFields, u32>);
 
 impl Lookups {
     /// Those of a ranked order; `None` where nothing is known about the order.

@@ -8,8 +8,8 @@ use crate::policy::Proto;
 use crate::policy::regions::classes::{classes, few_points};
 use crate::policy::regions::{Cause, DIRECTIONS, Region, Wanted, regions_within};
 use crate::tables::MatchFields;
-use crate::tables::compile::pieces::{MOST_V6, Piece};
-use crate::tables::compile::refuse::CompileError;
+use crate::tables::arrange::pieces::{MOST_V6, Piece};
+use crate::tables::refuse::CompileError;
 use crate::terms::{AddrSet, Direction, IntervalSet, Verdict};
 
 /// How a protocol's frames without ports are decided, and those with ports.

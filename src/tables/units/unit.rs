@@ -10,26 +10,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::base::unbound_key;
-use super::layout::Count;
-use super::lookups::{Order, Way};
-use super::paint::Canvas;
-use super::pieces::{Piece, pieces};
-use super::refuse::{CompileError, LargestUser};
-use super::usage::Table;
 use crate::policy::regions::classes::few_points;
 use crate::policy::regions::{Cause, Shape};
 use crate::policy::{Document, Policy, RulePlace, SharedList};
+use crate::tables::arrange::lookups::{Order, Way};
+use crate::tables::arrange::paint::Canvas;
+use crate::tables::arrange::pieces::{Piece, pieces};
+use crate::tables::base::unbound_key;
+use crate::tables::naming::layout::Count;
+use crate::tables::refuse::{CompileError, LargestUser};
+use crate::tables::usage::Table;
 use crate::tables::{MatchFields, RuleKey, Side, Target};
 use crate::terms::{AddrSet, Direction, MacAddr};
 
 /// Names a unit: a number that its policy keeps from image to image ([`NO_POLICY`] for addresses that nobody bound), and
 /// its shape.
-pub(super) type UnitKey = (u32, SharedShape);
+pub(crate) type UnitKey = (u32, SharedShape);
 
 /// What a unit is made for: a shape, and how its local side is named.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct UnitShape {
+pub(crate) struct UnitShape {
     pub shape: Shape,
     /// The fields that the local side names, where places of lookups depend on them; else none.
     pub names: MatchFields,
@@ -43,7 +43,7 @@ impl From<Shape> for UnitShape {
 
 /// A shape in one place of memory. What is one is equal without a look inside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct SharedShape(Arc<UnitShape>);
+pub(crate) struct SharedShape(Arc<UnitShape>);
 
 impl SharedShape {
     pub fn new(shape: impl Into<UnitShape>) -> Self {
@@ -83,11 +83,11 @@ impl PartialOrd for SharedShape {
 }
 
 /// In place of a policy's number.
-pub(super) const NO_POLICY: u32 = u32::MAX;
+pub(crate) const NO_POLICY: u32 = u32::MAX;
 
 /// What depends on nothing but a policy, a shape, and what all units share (management rules, ephemeral ports).
 #[derive(Debug)]
-pub(super) struct Unit {
+pub(crate) struct Unit {
     pub policy: Option<Arc<Policy>>,
     pub pieces: Vec<Piece>,
     /// One of its rules samples.
@@ -98,7 +98,7 @@ pub(super) struct Unit {
 
 /// A unit in an image.
 #[derive(Debug, Clone)]
-pub(super) struct Used {
+pub(crate) struct Used {
     pub unit: Arc<Unit>,
     /// How many local sides have it, by the fields that they name.
     pub locals: BTreeMap<MatchFields, u32>,
@@ -110,7 +110,7 @@ pub(super) struct Used {
 
 /// An entry without its local side.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct UnitEntry {
+pub(crate) struct UnitEntry {
     pub key: RuleKey,
     pub rx: Side,
     pub tx: Side,
@@ -120,7 +120,7 @@ pub(super) struct UnitEntry {
 
 /// A document without bindings and with one policy at a time.
 #[derive(Debug)]
-pub(super) struct Alone(Document);
+pub(crate) struct Alone(Document);
 
 impl Alone {
     pub fn of(document: &Document) -> Self {
@@ -191,7 +191,7 @@ impl Unit {
 
 /// The local sides of addresses that management rules name and nobody bound, with their shapes. There is no map of local
 /// addresses: each is an entry.
-pub(super) fn unbound(document: &Document, target: &Target) -> Result<Vec<(RuleKey, Shape)>, CompileError> {
+pub(crate) fn unbound(document: &Document, target: &Target) -> Result<Vec<(RuleKey, Shape)>, CompileError> {
     if !document.management.iter().any(names_unbound) {
         return Ok(Vec::new());
     }
@@ -220,7 +220,7 @@ pub(super) fn unbound(document: &Document, target: &Target) -> Result<Vec<(RuleK
 }
 
 /// True for a rule about addresses of the host itself.
-pub(super) fn names_unbound(management: &crate::policy::Management) -> bool {
+pub(crate) fn names_unbound(management: &crate::policy::Management) -> bool {
     management.rule.local.is_some() && management.mac.is_some()
 }
 

@@ -7,13 +7,13 @@ use crate::policy::{Binding, Document};
 use crate::tables::{RuleKey, Target};
 use crate::terms::{MacAddr, Verdict, solicited_node};
 
-pub(super) const ETHER_TYPE_IPV4: u16 = 0x0800;
+pub(crate) const ETHER_TYPE_IPV4: u16 = 0x0800;
 const ETHER_TYPE_ARP: u16 = 0x0806;
-pub(super) const ETHER_TYPE_IPV6: u16 = 0x86dd;
+pub(crate) const ETHER_TYPE_IPV6: u16 = 0x86dd;
 
 /// An entry that bindings or management rules ask for, or the document as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fixed {
+pub(crate) struct Fixed {
     pub verdict: Verdict,
     /// False: it decides about received frames only.
     pub tx: bool,
@@ -32,7 +32,7 @@ impl Fixed {
 }
 
 /// Those that the document as a whole and its management rules ask for.
-pub(super) fn of_document(document: &Document, target: &Target) -> BTreeMap<RuleKey, Fixed> {
+pub(crate) fn of_document(document: &Document, target: &Target) -> BTreeMap<RuleKey, Fixed> {
     let mut out: BTreeMap<RuleKey, Fixed> = BTreeMap::new();
     if document.unbound != Verdict::Deny {
         return out;
@@ -48,7 +48,7 @@ pub(super) fn of_document(document: &Document, target: &Target) -> BTreeMap<Rule
 }
 
 /// Those that a binding asks for. `closed`: what nobody bound is denied.
-pub(super) fn of_binding(binding: &Binding, closed: bool) -> Vec<(RuleKey, Fixed)> {
+pub(crate) fn of_binding(binding: &Binding, closed: bool) -> Vec<(RuleKey, Fixed)> {
     let ip = |ip| RuleKey { local_ip: Some(ip), ..RuleKey::default() };
     let mut out: Vec<_> = binding.ips.iter().map(|at| (ip(*at), Fixed::new(Verdict::Deny, true))).collect();
     if binding.owns_mac {
@@ -79,7 +79,7 @@ fn received_icmpv6(group: IpAddr) -> RuleKey {
 
 /// The local sides for which the entries of a bound address are made: one for each physical port that it is bound at,
 /// or one where that is any.
-pub(super) fn local_keys(binding: &Binding, ip: IpAddr, target: &Target) -> Vec<RuleKey> {
+pub(crate) fn local_keys(binding: &Binding, ip: IpAddr, target: &Target) -> Vec<RuleKey> {
     let key =
         RuleKey { local_mac: binding.owns_mac.then_some(binding.mac), outer_vlan: binding.vlan, ..address_key(ip) };
     let all = (0..target.physical_ports).all(|port| binding.physical_ports.contains(&port));
@@ -91,7 +91,7 @@ pub(super) fn local_keys(binding: &Binding, ip: IpAddr, target: &Target) -> Vec<
 
 /// The local side of an address that nobody bound: it is the host's with the MAC that management rules name, and with no
 /// other.
-pub(super) fn unbound_key(ip: IpAddr, mac: MacAddr) -> RuleKey {
+pub(crate) fn unbound_key(ip: IpAddr, mac: MacAddr) -> RuleKey {
     RuleKey { local_mac: Some(mac), ..address_key(ip) }
 }
 

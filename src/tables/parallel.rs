@@ -12,7 +12,7 @@ const PARTS: usize = 8;
 
 /// The results of `work` for all items; it has something of its own on each thread, which `own` makes. `worth`: how many
 /// threads it is worth, one for some half a millisecond.
-pub(super) fn map<T: Sync, O, R: Send>(
+pub(crate) fn map<T: Sync, O, R: Send>(
     items: &[T],
     worth: usize,
     own: impl Fn() -> O + Sync,
@@ -55,7 +55,7 @@ fn map_by<T: Sync, O, R: Send>(
 }
 
 /// Does two pieces of work, the first by a thread of its own if they are worth one.
-pub(super) fn beside(worth: bool, aside: impl FnOnce() + Send, here: impl FnOnce()) {
+pub(crate) fn beside(worth: bool, aside: impl FnOnce() + Send, here: impl FnOnce()) {
     if worth && threads() > 1 {
         at_once(aside, here);
     } else {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::units::names_unbound;
 use crate::policy::{Binding, Document};
+use crate::tables::units::unit::names_unbound;
 
 /// What the item of the new list was in the old one, by its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     Equal(usize),
     /// It has the same name.
     Changed(usize),
@@ -17,7 +17,7 @@ pub(super) enum Kept {
 
 /// By the places of the new list. Its beginning is that of the old one, and so is its end.
 #[derive(Debug)]
-pub(super) struct Compared {
+pub(crate) struct Compared {
     /// How many items the old list has.
     old: usize,
     first: usize,
@@ -48,7 +48,7 @@ impl Compared {
 }
 
 /// Compares the beginnings, then the ends, and what is between by name.
-pub(super) fn compare<T, N: std::hash::Hash + Eq>(
+pub(crate) fn compare<T, N: std::hash::Hash + Eq>(
     old: &[Arc<T>],
     new: &[Arc<T>],
     equal: impl Fn(&Arc<T>, &Arc<T>) -> bool,
@@ -72,7 +72,7 @@ pub(super) fn compare<T, N: std::hash::Hash + Eq>(
 }
 
 /// True if two bindings differ in nothing but the place of their policy.
-pub(super) fn same_binding(a: &Binding, b: &Binding) -> bool {
+pub(crate) fn same_binding(a: &Binding, b: &Binding) -> bool {
     let Binding {
         container,
         ips,
@@ -92,7 +92,7 @@ pub(super) fn same_binding(a: &Binding, b: &Binding) -> bool {
 }
 
 /// True if a change of bindings and policies alone can start from what was compiled before.
-pub(super) fn is_same_frame(before: &Document, document: &Document) -> bool {
+pub(crate) fn is_same_frame(before: &Document, document: &Document) -> bool {
     let frame = |document: &Document| (document.unbound, document.multicast, document.ephemeral.clone());
     frame(before) == frame(document)
         && before.management == document.management

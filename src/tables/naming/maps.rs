@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::ids::assign;
-use super::layout::Layout;
-use super::sets::Space;
+use crate::tables::naming::ids::assign;
+use crate::tables::naming::layout::Layout;
+use crate::tables::naming::sets::Space;
 use crate::tables::{Image, MapError, PortMap, PortRangeId, Sizes, SubnetId, SubnetMap};
 
 /// The maps and the ids of the layout's classes.
 #[derive(Debug, Default)]
-pub(super) struct Maps {
+pub(crate) struct Maps {
     /// What the maps were made from; `None` before the first.
     pub layout: Option<Layout>,
     pub subnets: Option<Arc<SubnetMap>>,
@@ -57,7 +57,7 @@ impl Maps {
 /// The trie of a space, made beside the one of the space before it with the same limit, whether its layout is chosen or
 /// not: how many nodes it takes is known only then.
 #[derive(Debug)]
-pub(super) struct Trie {
+pub(crate) struct Trie {
     pub limit: usize,
     pub nodes: u64,
     map: Option<Arc<SubnetMap>>,
@@ -155,7 +155,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tables::compile::sets::Sets;
+    use crate::tables::naming::sets::Sets;
     use crate::terms::{Interval, IntervalSet};
 
     proptest! {

@@ -10,18 +10,18 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::pieces::Piece;
-use super::sets::{Sets, Space};
-use super::usage::Table;
 use crate::policy::PortPair;
 use crate::policy::regions::DIRECTIONS;
 use crate::policy::regions::classes::{few_points, size};
+use crate::tables::arrange::pieces::Piece;
+use crate::tables::naming::sets::{Sets, Space};
+use crate::tables::usage::Table;
 use crate::tables::{MatchFields, PortRangeId, RuleKey, SubnetId, Target};
 use crate::terms::{IntervalSet, Point, PortSet};
 
 /// A value of a match field, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Field<T> {
+pub(crate) enum Field<T> {
     /// The field is not named.
     Any,
     /// A class of the layout, by its place.
@@ -31,7 +31,7 @@ pub(super) enum Field<T> {
 
 /// What an entry matches but for the local side, with classes in place of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     pub proto: Option<u8>,
     pub remote: Field<IpAddr>,
     pub remote_port: Field<u16>,
@@ -40,17 +40,17 @@ pub(super) struct Tail {
 
 /// The sets of all pieces in the fields of the three maps.
 #[derive(Debug, Clone)]
-pub(super) struct AllSets {
+pub(crate) struct AllSets {
     pub remotes: Arc<Sets<u32>>,
     pub remote_ports: Arc<Sets<u16>>,
     pub local_ports: Arc<Sets<u16>>,
 }
 
 /// Of the remote addresses, the remote and the local ports.
-pub(super) type NamedSets<'a> = (Option<&'a IntervalSet<u32>>, Option<&'a PortSet>, Option<&'a PortSet>);
+pub(crate) type NamedSets<'a> = (Option<&'a IntervalSet<u32>>, Option<&'a PortSet>, Option<&'a PortSet>);
 
 /// The sets that entries name where a piece has these.
-pub(super) fn named_sets(piece: &Piece) -> NamedSets<'_> {
+pub(crate) fn named_sets(piece: &Piece) -> NamedSets<'_> {
     let remote = Some(&piece.remote.v4).filter(|set| !set.is_full() && !set.is_empty());
     let Some(PortPair { remote: remote_ports, local }) = &piece.ports else { return (remote, None, None) };
     // An entry must name a port to leave out frames without ports: where both sides are full it names the local one.
@@ -108,14 +108,14 @@ impl AllSets {
 
 /// One way to choose: the classes of the three maps, and what is named by value.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     pub subnets: Arc<Space<u32>>,
     pub remote_ports: Arc<Space<u16>>,
     pub local_ports: Arc<Space<u16>>,
 }
 
 /// The numbers of a piece's sets, in the three maps.
-pub(super) type SetNumbers = [Option<u32>; 3];
+pub(crate) type SetNumbers = [Option<u32>; 3];
 
 /// Values of one field: most pieces have one.
 type Fields<T> = SmallVec<[Field<T>; 4]>;
@@ -171,7 +171,7 @@ impl Tail {
 
 /// What a unit's entries for one local side need.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Count {
+pub(crate) struct Count {
     pub entries: u64,
     /// Combinations of match fields, sorted.
     pub fields: Vec<MatchFields>,

@@ -6,9 +6,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::usage::{Table, Usage};
 use crate::policy::regions::{Cause, Region, Shape};
 use crate::policy::{Document, Origin, PortPair, Proto};
+use crate::tables::usage::{Table, Usage};
 use crate::tables::{FieldError, MapError, MatchFields};
 use crate::terms::{Direction, Flow, Verdict};
 
@@ -284,13 +284,13 @@ fn ipv6_words(groups: &GroupsTaken, reply: bool) -> String {
 }
 
 impl CompileError {
-    pub(super) fn too_complex(document: &Document, shape: &Shape) -> Self {
+    pub(crate) fn too_complex(document: &Document, shape: &Shape) -> Self {
         let last = shape.rules.iter().rev().find_map(|place| document.rule(*place));
         let at = last.map_or_else(|| document_origin(document), |rule| rule.origin.clone());
         Self::TooComplex { at, rules: shape.rules.len() }
     }
 
-    pub(super) fn fragments(document: &Document, allow: &Region, deny: &Region) -> Self {
+    pub(crate) fn fragments(document: &Document, allow: &Region, deny: &Region) -> Self {
         Self::Fragments {
             allow: origin_of(document, &[allow.cause]),
             proto: allow.proto.map_or(Proto::Any, Proto::Is),
@@ -299,7 +299,7 @@ impl CompileError {
         }
     }
 
-    pub(super) fn any_proto(document: &Document, allow: &Region, deny: &Region) -> Self {
+    pub(crate) fn any_proto(document: &Document, allow: &Region, deny: &Region) -> Self {
         Self::AnyProtocol {
             allow: origin_of(document, &[allow.cause]),
             proto: deny.proto.map_or(Proto::Any, Proto::Is),
@@ -309,11 +309,11 @@ impl CompileError {
         }
     }
 
-    pub(super) fn order(document: &Document, causes: &[Cause], proto: Option<u8>, fields: MatchFields) -> Self {
+    pub(crate) fn order(document: &Document, causes: &[Cause], proto: Option<u8>, fields: MatchFields) -> Self {
         Self::Order { at: origin_of(document, causes), proto: proto.map(Proto::Is), fields }
     }
 
-    pub(super) fn ipv6_remote(document: &Document, causes: &[Cause]) -> Self {
+    pub(crate) fn ipv6_remote(document: &Document, causes: &[Cause]) -> Self {
         let any_v6 = |cause: &Cause| match cause {
             Cause::Rule { place, .. } => document.rule(*place).is_some_and(|rule| rule.remote.set.v6.is_full()),
             _ => false,
@@ -330,7 +330,7 @@ impl CompileError {
 }
 
 /// The origin of the document as a whole.
-pub(super) fn document_origin(document: &Document) -> Arc<Origin> {
+pub(crate) fn document_origin(document: &Document) -> Arc<Origin> {
     Arc::new(Origin {
         owner: None,
         reason: None,
