@@ -34,7 +34,7 @@ impl<K: Ord + Clone, V: Clone> Pages<K, V> {
     }
 
     /// The entries whose keys are not below `from`.
-    pub fn starting_at(&self, from: &K) -> impl Iterator<Item = (&K, &V)> {
+    pub fn starting_at<'a>(&'a self, from: &K) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
         let at = self.pages.partition_point(|page| page.last().is_some_and(|(last, _)| last < from));
         let skip = self.pages.get(at).map_or(0, |page| page.partition_point(|(key, _)| key < from));
         self.pages[at..].iter().flat_map(|page| page.iter()).skip(skip).map(|(key, value)| (key, value))

@@ -86,6 +86,22 @@ impl Usage {
     }
 }
 
+/// What an image needs of one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub table: Table,
+    pub needed: u64,
+    /// What there is.
+    pub available: u64,
+}
+
+impl Need {
+    /// What there is too little of.
+    pub fn missing(self) -> u64 {
+        self.needed.saturating_sub(self.available)
+    }
+}
+
 /// Names with what they use, the largest first.
 pub(crate) type Users = Vec<(String, u64)>;
 

@@ -1,8 +1,9 @@
 //! The cells of a shape one by one: combinations of classes that the same rules match. For questions about rules that
 //! decide nothing, which no region names.
 
+use super::budget::Budget;
 use super::classes::{Class, Mask, regroup};
-use super::cutter::{Cutter, Family, spend};
+use super::cutter::{Cutter, Family};
 use super::shape::{DIRECTIONS, Decided, Shape};
 use crate::policy::document::{Document, Proto, Rule};
 use crate::terms::Direction;
@@ -40,38 +41,32 @@ impl Cell<'_> {
     }
 }
 
-/// Shows every cell of a shape that is not empty, within a budget of steps; `None` if that is spent.
+/// Shows every cell of a shape that is not empty, within a budget; `None` if that is spent.
 pub(crate) fn each_cell(
     document: &Document,
     shape: &Shape,
-    steps: &mut u64,
+    budget: &Budget,
     see: &mut dyn FnMut(&Cell<'_>),
 ) -> Option<()> {
     let protocols = shape.protocols(document);
     if shape.v6 {
-        Cutter::<u128>::new(document, shape).each_cell(&protocols, steps, see)
+        Cutter::<u128>::new(document, shape, budget).each_cell(&protocols, see)
     } else {
-        Cutter::<u32>::new(document, shape).each_cell(&protocols, steps, see)
+        Cutter::<u32>::new(document, shape, budget).each_cell(&protocols, see)
     }
 }
 
 impl<T: Family> Cutter<'_, T> {
-    fn each_cell(&self, protocols: &[u8], steps: &mut u64, see: &mut dyn FnMut(&Cell<'_>)) -> Option<()> {
+    fn each_cell(&self, protocols: &[u8], see: &mut dyn FnMut(&Cell<'_>)) -> Option<()> {
         for direction in DIRECTIONS {
             for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
-                self.of_one(direction, proto, steps, see)?;
+                self.of_one(direction, proto, see)?;
             }
         }
         Some(())
     }
 
-    fn of_one(
-        &self,
-        direction: Direction,
-        proto: Option<u8>,
-        steps: &mut u64,
-        see: &mut dyn FnMut(&Cell<'_>),
-    ) -> Option<()> {
+    fn of_one(&self, direction: Direction, proto: Option<u8>, see: &mut dyn FnMut(&Cell<'_>)) -> Option<()> {
         let ported = proto.is_some_and(Proto::has_ports);
         let fits = |rule: &Rule| match rule.proto {
             Proto::Any => ported || rule.ports.is_none(),
@@ -84,14 +79,14 @@ impl<T: Family> Cutter<'_, T> {
             see(&Cell { direction, matching, rules: self.rules.len(), decide: &decide });
         };
         for remote in regroup(&self.remotes, &with_ports) {
-            spend(steps, effort)?;
+            self.budget.spend(effort)?;
             show([&remote.within, &without, &without], false);
             if !ported {
                 continue;
             }
             let (rows, columns) = self.sides(&remote.within.and(&with_ports));
-            spend(steps, (rows.len() + columns.len()) * effort)?;
-            spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
+            self.budget.spend((rows.len() + columns.len()) * effort)?;
+            self.budget.spend(rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
             for row in &rows {
                 for column in &columns {
                     show([&remote.within, &row.within, &column.within], self.is_ephemeral(column));

@@ -1,5 +1,6 @@
 //! Cuts the remote addresses and ports of a shape into classes, and puts together what is decided alike.
 
+use super::budget::Budget;
 use super::found::{self, Found, shown};
 use super::shape::{Cause, DIRECTIONS, Decided, Region, Shape};
 use crate::policy::regions::classes::{Bits, Class, Mask, classes, classes_of_repeated, regroup};
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 /// The regions of a shape: disjoint, and together all IP frames of the family. `protocols` are told apart; they hold at
 /// least those of [`Shape::protocols`].
 pub(crate) fn regions(document: &Document, shape: &Shape, protocols: &[u8]) -> Vec<Region> {
-    regions_within(document, shape, protocols, Wanted::All, &mut u64::MAX.clone()).unwrap_or_default()
+    regions_within(document, shape, protocols, Wanted::All, &Budget::of(u64::MAX)).unwrap_or_default()
 }
 
 /// Which regions are asked for.
@@ -23,25 +24,19 @@ pub(crate) enum Wanted {
     Allowed,
 }
 
-/// As [`regions`], within a budget of steps (some nanoseconds each); `None` if that is spent.
+/// As [`regions`], within a budget; `None` if that is spent.
 pub(crate) fn regions_within(
     document: &Document,
     shape: &Shape,
     protocols: &[u8],
     wanted: Wanted,
-    steps: &mut u64,
+    budget: &Budget,
 ) -> Option<Vec<Region>> {
     if shape.v6 {
-        Cutter::<u128>::new(document, shape).all(protocols, wanted, steps)
+        Cutter::<u128>::new(document, shape, budget).all(protocols, wanted)
     } else {
-        Cutter::<u32>::new(document, shape).all(protocols, wanted, steps)
+        Cutter::<u32>::new(document, shape, budget).all(protocols, wanted)
     }
-}
-
-/// Takes `count` steps from a budget.
-pub(super) fn spend(steps: &mut u64, count: usize) -> Option<()> {
-    *steps = steps.checked_sub(count as u64)?;
-    Some(())
 }
 
 /// The points of one address family.
@@ -77,23 +72,24 @@ pub(super) struct Cutter<'a, T> {
     pub(super) rules: Vec<(RulePlace, &'a Rule)>,
     pub(super) remotes: Vec<Class<T>>,
     pub(super) ephemeral: &'a PortSet,
+    pub(super) budget: &'a Budget,
 }
 
 impl<'a, T: Family> Cutter<'a, T> {
-    pub(super) fn new(document: &'a Document, shape: &'a Shape) -> Self {
+    pub(super) fn new(document: &'a Document, shape: &'a Shape, budget: &'a Budget) -> Self {
         let rules: Vec<_> = shape.rules.iter().filter_map(|place| Some((*place, document.rule(*place)?))).collect();
         let groups = AddrSet::groups();
         let mut remotes: Vec<_> = rules.iter().map(|(_, rule)| T::of(&rule.remote.set)).collect();
         remotes.push(T::of(&groups));
         let remotes = classes_of_repeated(&remotes);
-        Self { shape, remotes, ephemeral: &document.ephemeral, rules }
+        Self { shape, remotes, ephemeral: &document.ephemeral, rules, budget }
     }
 
-    fn all(&self, protocols: &[u8], wanted: Wanted, steps: &mut u64) -> Option<Vec<Region>> {
+    fn all(&self, protocols: &[u8], wanted: Wanted) -> Option<Vec<Region>> {
         let scopes = DIRECTIONS.map(|direction| self.scope(direction, wanted));
         let mut by_direction = [Vec::new(), Vec::new()];
         for proto in protocols.iter().map(|number| Some(*number)).chain([None]) {
-            let found = self.of_protocol(proto, scopes, steps)?;
+            let found = self.of_protocol(proto, scopes)?;
             for ((out, direction), found) in by_direction.iter_mut().zip(DIRECTIONS).zip(found) {
                 found::join(found, |(ports, (verdict, cause)), remote| {
                     let ports = ports.map(|(remote, local)| PortPair { remote, local });
@@ -119,7 +115,7 @@ impl<'a, T: Family> Cutter<'a, T> {
     }
 
     /// What is found for each direction.
-    fn of_protocol(&self, proto: Option<u8>, scopes: [Scope; 2], steps: &mut u64) -> Option<[Found<T>; 2]> {
+    fn of_protocol(&self, proto: Option<u8>, scopes: [Scope; 2]) -> Option<[Found<T>; 2]> {
         let ported = proto.is_some_and(Proto::has_ports);
         let idle = |scope: &Scope| *scope == Scope::Nothing || (*scope == Scope::AllowedPorts && !ported);
         if scopes.iter().all(idle) {
@@ -132,9 +128,9 @@ impl<'a, T: Family> Cutter<'a, T> {
         let (with_ports, without) = (self.mask(fits), self.mask(|rule| fits(rule) && rule.ports.is_none()));
         let mut found = [Found::<T>::new(), Found::new()];
         let effort = with_ports.words() + 16;
-        spend(steps, self.remotes.len() * effort)?;
+        self.budget.spend(self.remotes.len() * effort)?;
         for remote in regroup(&self.remotes, &with_ports) {
-            spend(steps, effort)?;
+            self.budget.spend(effort)?;
             let here: Places = remote.within.iter().filter(|at| *at < self.rules.len()).collect();
             let (mut sides, mut strip) = (None, None);
             for ((found, direction), scope) in found.iter_mut().zip(DIRECTIONS).zip(scopes) {
@@ -154,7 +150,7 @@ impl<'a, T: Family> Cutter<'a, T> {
                 let wanted = |decided: &Decided| scope == Scope::All || decided.0 == Verdict::Allow;
                 if strip.is_none() && self.is_strip(&here) {
                     let cut = self.strip(&here);
-                    spend(steps, (1 + 2 * cut.len()).saturating_mul(effort))?;
+                    self.budget.spend((1 + 2 * cut.len()).saturating_mul(effort))?;
                     strip = Some(cut);
                 }
                 if let Some(strip) = &strip {
@@ -166,8 +162,8 @@ impl<'a, T: Family> Cutter<'a, T> {
                 }
                 if sides.is_none() {
                     let (rows, columns) = self.sides(&remote.within.and(&with_ports));
-                    spend(steps, (rows.len() + columns.len()).saturating_mul(effort))?;
-                    spend(steps, rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
+                    self.budget.spend((rows.len() + columns.len()).saturating_mul(effort))?;
+                    self.budget.spend(rows.len().saturating_mul(columns.len()).saturating_mul(effort))?;
                     sides = Some((rows, columns));
                 }
                 let Some((rows, columns)) = &sides else { continue };

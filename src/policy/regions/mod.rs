@@ -5,12 +5,14 @@
 //! decided alike by the same rule is put together again.
 #![expect(clippy::indexing_slicing, reason = "positions in lists that it makes itself, of a document that was checked")]
 
+mod budget;
 mod cells;
 pub(crate) mod classes;
 mod cutter;
 mod found;
 mod shape;
 
+pub(crate) use self::budget::{Budget, SharedBudget};
 pub(crate) use self::cells::{Cell, each_cell};
 pub(crate) use self::cutter::{Wanted, regions, regions_within};
 pub(crate) use self::shape::{Cause, DIRECTIONS, Region, Shape};

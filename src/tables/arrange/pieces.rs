@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use smallvec::{SmallVec, smallvec};
 
 use crate::policy::regions::classes::few_points;
-use crate::policy::regions::{Cause, Region, Shape, Wanted, regions_within};
+use crate::policy::regions::{Budget, Cause, Region, Shape, Wanted, regions_within};
 use crate::policy::{Document, PortPair};
 use crate::tables::refuse::CompileError;
 use crate::terms::{AddrSet, Direction, IntervalSet, Point, Verdict};
@@ -32,9 +32,9 @@ pub(crate) struct Piece {
     pub causes: SmallVec<[Cause; 1]>,
 }
 
-/// The pieces of a shape. `steps` is what the document may still cost.
-pub(crate) fn pieces(document: &Document, shape: &Shape, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
-    let regions = regions_within(document, shape, &shape.protocols(document), Wanted::Allowed, steps);
+/// The pieces of a shape, within a budget.
+pub(crate) fn pieces(document: &Document, shape: &Shape, budget: &Budget) -> Result<Vec<Piece>, CompileError> {
+    let regions = regions_within(document, shape, &shape.protocols(document), Wanted::Allowed, budget);
     let regions = regions.ok_or_else(|| CompileError::too_complex(document, shape))?;
     let mut out = Vec::new();
     let (rx, tx): (Vec<Region>, Vec<Region>) =

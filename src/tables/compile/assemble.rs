@@ -4,69 +4,34 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::compiled::Compiled;
-use super::counters::{Before, Built, Group};
-use super::state::{State, Work};
+use super::counters::{Before, Built, Counters, Group};
+use super::state::Updated;
 use crate::policy::Document;
-use crate::tables::naming::entries::{at_local, of_fixed};
+use crate::tables::naming::entries::{at_local, of_base};
 use crate::tables::parallel;
 use crate::tables::refuse::{CompileError, document_origin};
 use crate::tables::rules::BlockKey;
+use crate::tables::units::Units;
 use crate::tables::units::unit::UnitKey;
 use crate::tables::{Image, OriginId, RuleKey, Rules, Target};
 
 /// Local sides whose entries stand in a block, and the number of their binding.
 type Locals<'a> = (Vec<&'a (RuleKey, UnitKey)>, Option<u32>);
 
-/// The image, from the entries of the one before it (or none), and the state with its counters; refused where a field of an
-/// entry cannot hold what it is to hold.
-pub(super) fn assemble(
-    mut state: State,
-    work: &Work,
-    document: &Document,
-    target: &Target,
-    rules: Rules,
-    previous: Option<&Compiled>,
-    whole: bool,
-) -> Result<(Image, State), CompileError> {
-    let maps = state.maps.clone();
-    let mut image = Image {
-        rules,
-        subnets: maps.subnets.clone(),
-        remote_ports: maps.remote_ports.clone(),
-        local_ports: maps.local_ports.clone(),
-    };
-    let (built, groups) = Assembly { state: &state, work, document }.blocks(&image.rules);
-    all_taken(&built, &state, document, target)?;
-    let available = target.profile.counters;
-    let before = previous.map(|previous| Before {
-        rules: &previous.image.rules,
-        counters: &previous.state.counters,
-        numbers: whole.then(|| renumbered(previous, &state, document)),
-    });
-    let mut counters = std::mem::take(&mut state.counters);
-    let mut built = built;
-    if !counters.assign(&mut built, &groups, whole, available, before.as_ref()) {
-        // Counters are short: who has one depends on all that could.
-        put(&mut image.rules, built);
-        let (mut all, groups) = Assembly { state: &state, work, document }.all(&image.rules, &work.ended);
-        counters.assign(&mut all, &groups, true, available, before.as_ref());
-        built = all;
-    }
-    put(&mut image.rules, built);
-    state.counters = counters;
-    Ok((image, state))
+/// What an image starts from.
+pub(super) enum Start<'a> {
+    /// Nothing: every block is made. Counters are those of another image where entries count the same.
+    Nothing { previous: Option<&'a Compiled> },
+    /// An image whose other blocks stay.
+    Image { of: &'a Compiled },
 }
 
-/// Asks the target about every key; the refusal names who asked for the entry first.
-fn all_taken(built: &[Built], state: &State, document: &Document, target: &Target) -> Result<(), CompileError> {
-    for (key, entry) in built.iter().flat_map(|(_, block)| block) {
-        let Err(why) = target.takes(key) else { continue };
-        let origins = state.origins(document);
-        let asked = entry.rx.origins.iter().chain(&entry.tx.origins);
-        let at = asked.filter_map(|id| origins.get(*id, document)).map(|of| of.origin).next();
-        return Err(CompileError::NotTaken { at: at.unwrap_or_else(|| document_origin(document)), why });
-    }
-    Ok(())
+/// All that an image is made of.
+pub(super) struct Assembly<'a> {
+    pub document: &'a Document,
+    pub target: &'a Target,
+    pub updated: &'a Updated,
+    pub start: Start<'a>,
 }
 
 fn put(rules: &mut Rules, built: Vec<Built>) {
@@ -75,47 +40,91 @@ fn put(rules: &mut Rules, built: Vec<Built>) {
     }
 }
 
-/// The previous number of each binding's container.
-fn renumbered(previous: &Compiled, state: &State, document: &Document) -> HashMap<u32, u32> {
-    let old = previous.document.bindings.iter().zip(&previous.state.bindings);
-    let by_name: HashMap<&str, u32> = old.map(|(binding, of)| (binding.container.as_str(), of.number)).collect();
-    let new = document.bindings.iter().zip(&state.bindings);
-    new.filter_map(|(binding, of)| Some((of.number, *by_name.get(binding.container.as_str())?))).collect()
-}
-
 /// Blocks that are worth a thread.
 const WORTH: usize = 96;
 
-struct Assembly<'a> {
-    state: &'a State,
-    work: &'a Work,
-    document: &'a Document,
-}
-
 impl<'a> Assembly<'a> {
-    /// The blocks that the work touches, without counters, and the groups of counters that have them.
+    /// The image and its counters.
+    ///
+    /// # Errors
+    /// If a field of an entry cannot hold what it is to hold.
+    pub fn image(&self) -> Result<(Image, Counters), CompileError> {
+        let (whole, previous, rules, mut counters) = match self.start {
+            Start::Nothing { previous } => (true, previous, Rules::new(), Counters::default()),
+            Start::Image { of } => (false, Some(of), of.image.rules.clone(), of.state.counters.clone()),
+        };
+        let maps = self.updated.naming.maps();
+        let mut image = Image {
+            rules,
+            subnets: maps.subnets.clone(),
+            remote_ports: maps.remote_ports.clone(),
+            local_ports: maps.local_ports.clone(),
+        };
+        let (mut built, groups) = self.blocks(&image.rules);
+        self.check_keys(&built)?;
+        let before = previous.map(|previous| Before {
+            rules: &previous.image.rules,
+            counters: &previous.state.counters,
+            numbers: whole.then(|| self.renumbered(previous)),
+        });
+        let available = self.target.profile.counters;
+        if !counters.assign(&mut built, &groups, whole, available, before.as_ref()) {
+            // Counters are short: who has one depends on all that could.
+            put(&mut image.rules, built);
+            let (all, groups) = self.all(&image.rules);
+            built = all;
+            counters.assign(&mut built, &groups, true, available, before.as_ref());
+        }
+        put(&mut image.rules, built);
+        Ok((image, counters))
+    }
+
+    /// Asks the target about every key; the refusal names who asked for the entry first.
+    fn check_keys(&self, built: &[Built]) -> Result<(), CompileError> {
+        for (key, entry) in built.iter().flat_map(|(_, block)| block) {
+            let Err(why) = self.target.takes(key) else { continue };
+            let origins = self.updated.units.origins(self.document);
+            let asked = entry.rx.origins.iter().chain(&entry.tx.origins);
+            let at = asked.filter_map(|id| origins.get(*id, self.document)).map(|of| of.origin).next();
+            return Err(CompileError::NotTaken { at: at.unwrap_or_else(|| document_origin(self.document)), why });
+        }
+        Ok(())
+    }
+
+    /// The previous number of each binding's container.
+    fn renumbered(&self, previous: &Compiled) -> HashMap<u32, u32> {
+        let old = previous.document.bindings.iter().zip(&previous.state.units.bindings);
+        let by_name: HashMap<&str, u32> = old.map(|(binding, of)| (binding.container.as_str(), of.number)).collect();
+        let new = self.document.bindings.iter().zip(&self.updated.units.bindings);
+        new.filter_map(|(binding, of)| Some((of.number, *by_name.get(binding.container.as_str())?))).collect()
+    }
+
+    /// The blocks that are made anew, without counters, and the groups of counters that have them.
     fn blocks(&self, rules: &Rules) -> (Vec<Built>, Vec<(Group, Vec<usize>)>) {
         let mut blocks: BTreeMap<BlockKey, Locals<'a>> = BTreeMap::new();
-        let mut touched = self.work.bindings.clone();
-        let owners: BTreeSet<u32> = self.work.blocks.iter().filter_map(|name| self.owner(*name)).collect();
-        let stands = |at: &usize| self.state.bindings.get(*at).map(|of| of.number);
+        let mut touched = self.updated.dirty.bindings.clone();
+        let owners: BTreeSet<u32> = self.updated.dirty.blocks.iter().filter_map(|name| self.owner(*name)).collect();
+        let stands = |at: &usize| self.updated.units.bindings.get(*at).map(|of| of.number);
         let known: BTreeSet<u32> = touched.iter().filter_map(stands).collect();
         if !owners.is_subset(&known) {
-            touched.extend((0..self.state.bindings.len()).filter(|at| stands(at).is_some_and(|n| owners.contains(&n))));
+            touched.extend(
+                (0..self.updated.units.bindings.len()).filter(|at| stands(at).is_some_and(|n| owners.contains(&n))),
+            );
         }
         for at in touched {
             self.of_binding(at, &mut blocks);
         }
-        if self.work.unbound {
-            for local in self.state.unbound.iter() {
+        if self.updated.dirty.unbound {
+            for local in self.updated.units.unbound.iter() {
                 blocks.entry(BlockKey::of(&local.0)).or_default().0.push(local);
             }
         }
-        for name in &self.work.blocks {
+        for name in &self.updated.dirty.blocks {
             blocks.entry(*name).or_default();
         }
         self.add_common(rules, &mut blocks);
-        let mut groups: BTreeMap<Group, Vec<usize>> = self.work.ended.iter().map(|n| (Some(*n), Vec::new())).collect();
+        let mut groups: BTreeMap<Group, Vec<usize>> =
+            self.updated.dirty.ended.iter().map(|n| (Some(*n), Vec::new())).collect();
         for (at, (name, locals)) in blocks.iter().enumerate() {
             groups.entry(locals.1.or_else(|| self.owner(*name))).or_default().push(at);
         }
@@ -125,8 +134,9 @@ impl<'a> Assembly<'a> {
     }
 
     /// All blocks of an image, and all groups of counters.
-    fn all(&self, rules: &Rules, ended: &[u32]) -> (Vec<Built>, Vec<(Group, Vec<usize>)>) {
-        let bound = self.state.bound.iter();
+    fn all(&self, rules: &Rules) -> (Vec<Built>, Vec<(Group, Vec<usize>)>) {
+        let ended = &self.updated.dirty.ended;
+        let bound = self.updated.units.bound.iter();
         let holders: HashMap<IpAddr, u32> =
             bound.flat_map(|(number, bound)| bound.binding.ips.iter().map(|ip| (*ip, *number))).collect();
         let mut of: HashMap<Group, Vec<usize>> = ended.iter().map(|number| (Some(*number), Vec::new())).collect();
@@ -139,19 +149,19 @@ impl<'a> Assembly<'a> {
             built.push((*name, block));
         }
         // In the order of the document, so that it does not depend on what was before.
-        let order = self.state.bindings.iter().map(|of| Some(of.number)).chain([None]);
+        let order = self.updated.units.bindings.iter().map(|of| Some(of.number)).chain([None]);
         let order = order.chain(ended.iter().map(|number| Some(*number)));
         let groups = order.map(|group| (group, of.remove(&group).unwrap_or_default())).collect();
         (built, groups)
     }
 
     fn of_binding(&self, at: usize, blocks: &mut BTreeMap<BlockKey, Locals<'a>>) {
-        let Some(number) = self.state.bindings.get(at).map(|of| of.number) else { return };
-        let Some(bound) = self.state.bound.get(&number) else { return };
+        let Some(number) = self.updated.units.bindings.get(at).map(|of| of.number) else { return };
+        let Some(bound) = self.updated.units.bound.get(&number) else { return };
         for ip in &bound.binding.ips {
             let key = RuleKey { local_ip: Some(*ip), ..RuleKey::default() };
             let block = blocks.entry(BlockKey::of(&key)).or_default();
-            block.0.extend(State::locals_of(&bound.locals, *ip));
+            block.0.extend(Units::locals_of(&bound.locals, *ip));
             block.1 = Some(number);
         }
         if bound.binding.owns_mac {
@@ -171,7 +181,7 @@ impl<'a> Assembly<'a> {
         for (name, _) in rules.blocks().iter() {
             if self.owner(*name).is_none() && name.ip().is_none_or(|ip| !bound.contains(&ip)) {
                 blocks.entry(*name).or_insert_with(|| {
-                    let here = self.state.unbound.iter().filter(|(local, _)| BlockKey::of(local) == *name);
+                    let here = self.updated.units.unbound.iter().filter(|(local, _)| BlockKey::of(local) == *name);
                     (here.collect(), None)
                 });
             }
@@ -184,16 +194,15 @@ impl<'a> Assembly<'a> {
         if key.local_ip.is_some() || key.local_mac.is_none() {
             return None;
         }
-        self.state.fixed.get(&key)?.bindings.first().copied()
+        self.updated.units.base.get(&key)?.bindings.first().copied()
     }
 
     fn build(&self, name: BlockKey, (locals, number): &Locals<'_>) -> Vec<(RuleKey, crate::tables::ImageEntry)> {
-        let first = name.first();
-        let fixed = self.state.fixed.starting_at(&first).take_while(|(key, _)| BlockKey::of(key) == name);
-        let mut out: Vec<_> = fixed.map(|(key, fixed)| (*key, of_fixed(fixed))).collect();
+        let base = self.updated.units.base.of_block(name);
+        let mut out: Vec<_> = base.map(|(key, base)| (*key, of_base(base))).collect();
         for (local, unit) in locals {
-            let Some(used) = self.state.units.get(unit) else { continue };
-            out.extend(used.entries.iter().map(|entry| at_local(entry, local, number.map(OriginId))));
+            let entries = self.updated.naming.entries(unit).iter();
+            out.extend(entries.map(|entry| at_local(entry, local, number.map(OriginId))));
         }
         if !out.is_sorted_by(|a, b| a.0 < b.0) {
             out.sort_by_key(|entry| entry.0);

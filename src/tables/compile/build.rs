@@ -1,19 +1,27 @@
 //! From a document to what it compiles to, in the whole or from the result before.
 
-use super::assemble::assemble;
+use super::assemble::{Assembly, Start};
 use super::check::{check, check_changed};
 use super::compiled::Compiled;
 use super::progress::Progress;
 use super::prove::Proof;
-use super::prove::named::Named;
-use super::prove::near::Meaning;
+use super::prove::ids::ImageIds;
 use super::ranked;
-use super::state::State;
+use super::state::{Before, State, Updated};
 use crate::policy::Document;
 use crate::tables::arrange::lookups::Lookups;
+use crate::tables::naming::PreviousIds;
 use crate::tables::refuse::CompileError;
 use crate::tables::units::diff::is_same_frame;
-use crate::tables::{LookupOrder, Rules, Target};
+use crate::tables::{LookupOrder, Target};
+
+/// How a compilation is done.
+pub(super) struct Run<'w> {
+    /// False for measurements alone.
+    pub prove: bool,
+    /// Is told what begins.
+    pub watch: &'w mut dyn FnMut(Progress),
+}
 
 impl Compiled {
     /// Compiles a document for an adapter. With the result for the document before it, ids and counters of what stays the
@@ -37,7 +45,7 @@ impl Compiled {
         previous: Option<&Self>,
         watch: &mut dyn FnMut(Progress),
     ) -> Result<Self, CompileError> {
-        Self::prove_if(document, target, previous, (true, watch))
+        Self::build(document, target, previous, &mut Run { prove: true, watch })
     }
 
     /// As [`Self::new`], without the proof: for measurements alone, never to be applied.
@@ -46,14 +54,14 @@ impl Compiled {
     /// As [`Self::new`].
     #[cfg(feature = "raw")]
     pub fn unproved(document: &Document, target: &Target, previous: Option<&Self>) -> Result<Self, CompileError> {
-        Self::prove_if(document, target, previous, (false, &mut |_| ()))
+        Self::build(document, target, previous, &mut Run { prove: false, watch: &mut |_| () })
     }
 
-    fn prove_if(
+    fn build(
         document: &Document,
         target: &Target,
         previous: Option<&Self>,
-        (prove, watch): (bool, &mut dyn FnMut(Progress)),
+        run: &mut Run<'_>,
     ) -> Result<Self, CompileError> {
         // Under a ranked order the best way to use it depends on the whole document.
         let same_frame = |before: &&Self| {
@@ -63,61 +71,66 @@ impl Compiled {
         };
         if let Some(before) = previous.filter(same_frame) {
             // Whatever is refused is refused with what a whole compilation says.
-            if let Ok(after) = before.changed(document, (prove, watch)) {
+            if let Ok(after) = before.changed(document, run) {
                 return Ok(after);
             }
         }
-        Self::whole(document, target, previous, (prove, watch))
+        Self::whole(document, target, previous, run)
     }
 
     pub(super) fn whole(
         document: &Document,
         target: &Target,
         previous: Option<&Self>,
-        (prove, watch): (bool, &mut dyn FnMut(Progress)),
+        run: &mut Run<'_>,
     ) -> Result<Self, CompileError> {
         check(document, target)?;
-        watch(rules_of(document));
+        (run.watch)(rules_of(document));
         // Ids and tries mean nothing in tables of another size.
         let previous = previous.filter(|before| before.target.sizes == target.sizes);
-        let ids = previous.map(|before| (&before.image, before.state.maps.elsewhere));
-        let (state, work) = match Lookups::of(document, target)? {
-            None => State::default().update(None, document, target, ids)?,
-            Some(lookups) => ranked::best(document, target, ids, lookups)?,
+        let ids = previous.map(Self::previous_ids);
+        let updated = match Lookups::of(document, target)? {
+            None => Updated::of(Before::default(), document, target, ids.as_ref())?,
+            Some(lookups) => ranked::best(document, target, ids.as_ref(), lookups)?,
         };
-        watch(Progress::Tables);
-        let (image, mut state) = assemble(state, &work, document, target, Rules::new(), previous, true)?;
-        state.meaning = Meaning::of(&image, &state.meaning);
-        state.named = Named::of(&image, None);
-        let proof = Proof { document, target, image: &image, state: &state };
-        if prove {
-            watch(Progress::Proof { entries: image.rules.len() });
+        (run.watch)(Progress::Tables);
+        let assembly = Assembly { document, target, updated: &updated, start: Start::Nothing { previous } };
+        let (image, counters) = assembly.image()?;
+        let state = State { ids: ImageIds::of(&image, None), units: updated.units, naming: updated.naming, counters };
+        let proof = Proof { document, target, image: &image, units: &state.units, ids: &state.ids };
+        if run.prove {
+            (run.watch)(Progress::Proof { entries: image.rules.len() });
             proof.all()?;
         }
         Ok(Self::of(document, target, image, state))
     }
 
     /// The result for a document that differs in policies and bindings alone.
-    pub(super) fn changed(
-        &self,
-        document: &Document,
-        (prove, watch): (bool, &mut dyn FnMut(Progress)),
-    ) -> Result<Self, CompileError> {
+    fn changed(&self, document: &Document, run: &mut Run<'_>) -> Result<Self, CompileError> {
         let target = &self.target;
-        watch(rules_of(document));
-        let ids = Some((&self.image, self.state.maps.elsewhere));
-        let (state, work) = self.state.clone().update(Some(&self.document), document, target, ids)?;
-        check_changed(document, target, &state, &work)?;
-        watch(Progress::Tables);
-        let (image, mut state) = assemble(state, &work, document, target, self.image.rules.clone(), Some(self), false)?;
-        state.meaning = Meaning::of(&image, &state.meaning);
-        state.named = Named::of(&image, Some((&self.image, &self.state.named)));
-        let proof = Proof { document, target, image: &image, state: &state };
-        if prove {
-            watch(Progress::Proof { entries: image.rules.len() });
-            proof.of(&work, self)?;
+        (run.watch)(rules_of(document));
+        let updated = Updated::of(self.before(), document, target, Some(&self.previous_ids()))?;
+        check_changed(document, target, &updated)?;
+        (run.watch)(Progress::Tables);
+        let assembly = Assembly { document, target, updated: &updated, start: Start::Image { of: self } };
+        let (image, counters) = assembly.image()?;
+        let ids = ImageIds::of(&image, Some((&self.image, &self.state.ids)));
+        let state = State { ids, units: updated.units, naming: updated.naming, counters };
+        let proof = Proof { document, target, image: &image, units: &state.units, ids: &state.ids };
+        if run.prove {
+            (run.watch)(Progress::Proof { entries: image.rules.len() });
+            proof.of(&updated.dirty, self)?;
         }
         Ok(Self::of(document, target, image, state))
+    }
+
+    /// This, for a compilation that starts from it.
+    pub(super) fn before(&self) -> Before<'_> {
+        Before { document: Some(&self.document), units: self.state.units.clone(), naming: self.state.naming.clone() }
+    }
+
+    pub(super) fn previous_ids(&self) -> PreviousIds<'_> {
+        PreviousIds { image: &self.image, rest: self.state.naming.maps().rest }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an adapter refuses whatever the sizes of its tables.
 
-use super::state::{State, Work};
+use super::state::Updated;
 use crate::policy::{Binding, Document, Policy};
 use crate::tables::refuse::{CompileError, document_origin};
 use crate::tables::{LookupOrder, Target};
@@ -18,17 +18,14 @@ pub(super) fn check(document: &Document, target: &Target) -> Result<(), CompileE
     document.policies.iter().try_for_each(|policy| check_policy(policy))
 }
 
-/// As [`check`], of what the work touches.
-pub(super) fn check_changed(
-    document: &Document,
-    target: &Target,
-    state: &State,
-    work: &Work,
-) -> Result<(), CompileError> {
-    let bindings = work.bindings.iter().filter_map(|at| document.bindings.get(*at));
+/// As [`check`], of what changed.
+pub(super) fn check_changed(document: &Document, target: &Target, updated: &Updated) -> Result<(), CompileError> {
+    let bindings = updated.dirty.bindings.iter().filter_map(|at| document.bindings.get(*at));
     bindings.into_iter().try_for_each(|binding| check_binding(binding, target))?;
-    let policies = document.policies.iter().zip(&state.policies);
-    policies.filter(|(_, of)| work.policies.contains(&of.name)).try_for_each(|(policy, _)| check_policy(policy))
+    let policies = document.policies.iter().zip(&updated.units.policies);
+    policies
+        .filter(|(_, of)| updated.dirty.policies.contains(&of.name))
+        .try_for_each(|(policy, _)| check_policy(policy))
 }
 
 fn check_binding(binding: &Binding, target: &Target) -> Result<(), CompileError> {

@@ -34,7 +34,7 @@ impl Compiled {
     #[cfg(feature = "raw")]
     #[must_use]
     pub fn steps(&self) -> u64 {
-        self.state.steps
+        self.state.units.steps
     }
 
     /// The content of every table.
@@ -66,8 +66,10 @@ impl Compiled {
     #[must_use]
     pub fn usage(&self) -> &[Usage] {
         self.usage.get_or_init(|| {
-            let mut usage = shares(&self.document, &self.state).map(|shares| shares.usage()).unwrap_or_default();
-            let numbers: Vec<u32> = self.state.bindings.iter().map(|of| of.number).collect();
+            let mut usage = shares(&self.document, &self.state.units, &self.state.naming)
+                .map(|shares| shares.usage())
+                .unwrap_or_default();
+            let numbers: Vec<u32> = self.state.units.bindings.iter().map(|of| of.number).collect();
             usage.push(self.state.counters.usage(&self.document, &numbers, self.target.profile.counters));
             usage
         })
@@ -76,7 +78,7 @@ impl Compiled {
     /// What an [`OriginId`] of the image stands for.
     #[must_use]
     pub fn origin(&self, id: OriginId) -> Option<OriginSource> {
-        let origins = self.origins.get_or_init(|| self.state.origins(&self.document));
+        let origins = self.origins.get_or_init(|| self.state.units.origins(&self.document));
         origins.get(id, &self.document)
     }
 
@@ -84,7 +86,7 @@ impl Compiled {
     #[must_use]
     pub fn counter_slots(&self) -> &BTreeMap<CounterId, CounterSlot> {
         self.slots.get_or_init(|| {
-            let container = |number| Some(self.state.bound.get(&number)?.binding.container.clone());
+            let container = |number| Some(self.state.units.bound.get(&number)?.binding.container.clone());
             self.state.counters.slots(&self.image.rules, container)
         })
     }

@@ -6,15 +6,17 @@
 //! Document -> units -> regions -> pieces -> layout -> ids, entries, counters -> Image -> proof
 //! ```
 //!
-//! - A [`regions::Shape`] is what a local address takes from its policy; a [`units::Unit`] is made once for all addresses
-//!   that have policy and shape in common.
+//! - A [`Shape`](crate::policy::regions::Shape) is what a local address takes from its policy; a
+//!   [`Unit`](super::units::unit::Unit) is made once for all addresses that have policy and shape in common.
 //! - Its *regions* are disjoint and say for every frame what becomes of it, and why.
-//! - Its *pieces* are the allowed regions as an unordered table can say them; what it cannot say is refused here. Under a
-//!   ranked order they may be denies too, and lie over each other: [`paint`]; [`ranked`] takes the better of both.
-//! - The *layout* chooses for the whole document which addresses and ports are named by value and which by id.
+//! - Its *pieces* are the allowed regions as an unordered table can say them; what it cannot say is refused
+//!   ([`arrange`](super::arrange)). Under a ranked order they may be denies too, and lie over each other; [`ranked`] takes
+//!   the better of both.
+//! - The *layout* chooses for the whole document which addresses and ports are named by value and which by id
+//!   ([`naming`](super::naming)).
 //! - The *proof* compares image and document on at least one frame of every class that either tells apart.
 //! - Where there are many units, blocks or local sides they are shared out among threads, as many as there are cores; the
-//!   result does not depend on that ([`parallel`]).
+//!   result does not depend on that ([`parallel`](super::parallel)).
 //!
 //! Everything is a pure function of document, target and previous result. All of it is kept in a [`state::State`]: a
 //! compilation starts from the one before it and does what the change touches.

@@ -16,9 +16,11 @@
 //! what the compiler believes to have changed.
 
 mod flows;
+mod id_points;
+mod id_users;
+pub(super) mod ids;
 mod maps;
-pub(super) mod named;
-pub(super) mod near;
+mod near;
 
 mod nobody;
 mod proof;
@@ -37,10 +39,10 @@ pub(super) use self::proof::Proof;
 use self::proof::UNUSED_MACS;
 use self::sides::Sides;
 use super::compiled::Compiled;
-use super::state::Work;
 use crate::policy::{Binding, Document, Policy};
 use crate::tables::refuse::{CompileError, document_origin};
 use crate::tables::rules::{Block, BlockKey};
+use crate::tables::units::Dirty;
 use crate::tables::units::diff::{Kept, compare, same_binding};
 use crate::tables::usage::Table;
 use crate::tables::{Action, Image, PortMap, RuleKey, SubnetMap};
@@ -77,9 +79,9 @@ impl Proof<'_> {
 
     /// What the image before it does not prove already. What the compiler believes to have changed is proved whether it did
     /// or not, and does not have to be found.
-    pub fn of(&self, work: &Work, before: &Compiled) -> Result<(), CompileError> {
+    pub fn of(&self, dirty: &Dirty, before: &Compiled) -> Result<(), CompileError> {
         let Difference { mut anew, changed } = self.difference(&before.document);
-        anew.extend(&work.bindings);
+        anew.extend(&dirty.bindings);
         let of_places = |places: &BTreeSet<usize>| -> BTreeSet<IpAddr> {
             let bindings = places.iter().filter_map(|at| self.document.bindings.get(*at));
             bindings.flat_map(|binding| binding.ips.iter().copied()).collect()
@@ -88,7 +90,7 @@ impl Proof<'_> {
         let mut macs: BTreeSet<MacAddr> = changed.iter().map(|binding| binding.mac).collect();
         let groups = changed.iter().flat_map(|binding| groups_of(binding));
         let mut nobodys: BTreeSet<IpAddr> = changed.iter().flat_map(|b| b.ips.iter().copied()).chain(groups).collect();
-        let mut unbound = work.unbound;
+        let mut unbound = dirty.unbound;
         let mut elsewhere: BTreeSet<IpAddr> = BTreeSet::new();
         let same = |a: &Block, b: &Block| Arc::ptr_eq(a, b);
         for (name, was, is) in before.image.rules.blocks().changes(self.image.rules.blocks(), same) {
@@ -173,7 +175,7 @@ impl Proof<'_> {
     }
 
     fn is_of_host(&self, ip: IpAddr) -> bool {
-        !self.state.unbound.is_empty() && self.state.unbound.iter().any(|(local, _)| local.local_ip == Some(ip))
+        !self.units.unbound.is_empty() && self.units.unbound.iter().any(|(local, _)| local.local_ip == Some(ip))
     }
 
     /// The maps, as far as they are not those of the image before.
@@ -223,7 +225,7 @@ impl Proof<'_> {
         }
         let of_ip = |ip: &IpAddr| BlockKey::of(&RuleKey { local_ip: Some(*ip), ..RuleKey::default() });
         let blocks = known.iter().filter_map(|ip| self.image.rules.blocks().get(&of_ip(ip)));
-        self.state.named.elsewhere(&moved, blocks)
+        self.ids.users.elsewhere(&moved, blocks)
     }
 }
 

@@ -3,31 +3,33 @@
 use std::sync::Arc;
 
 use super::check::check_policy;
-use super::state::{State, Work};
+use super::state::{Before, Updated};
 use crate::policy::regions::Cause;
 use crate::policy::{Document, RulePlace};
 use crate::tables::arrange::lookups::{Lookups, Order, Way};
+use crate::tables::naming::PreviousIds;
 use crate::tables::refuse::{CompileError, document_origin};
-use crate::tables::{Image, MatchFields, Target};
+use crate::tables::units::Units;
+use crate::tables::{MatchFields, Target};
 
-/// The state for a document under the best way.
+/// Units and naming of a document under the best way.
 pub(super) fn best(
     document: &Document,
     target: &Target,
-    previous: Option<(&Image, [Option<u16>; 3])>,
+    previous: Option<&PreviousIds<'_>>,
     lookups: Lookups,
-) -> Result<(State, Work), CompileError> {
+) -> Result<Updated, CompileError> {
     let lookups = Arc::new(lookups);
-    let mut best: Option<((u64, u64), (State, Work))> = None;
+    let mut best: Option<([u64; 2], Updated)> = None;
     let mut refusals = Vec::new();
     for way in Way::ALL {
         let order = Order { way, lookups: Some(lookups.clone()) };
         match by(document, target, previous, order) {
-            Ok((state, work)) => {
-                let need = |at: Option<&(_, u64, u64)>| at.map_or(0, |(_, needed, _)| *needed);
-                let rank = (need(state.needs.first()), need(state.needs.last()));
+            Ok(updated) => {
+                let needs = updated.naming.needs();
+                let rank = [needs.first(), needs.last()].map(|need| need.map_or(0, |need| need.needed));
                 if best.as_ref().is_none_or(|(before, _)| rank < *before) {
-                    best = Some((rank, (state, work)));
+                    best = Some((rank, updated));
                 }
             }
             Err(refusal) => refusals.push(refusal),
@@ -45,22 +47,24 @@ pub(super) fn best(
 fn by(
     document: &Document,
     target: &Target,
-    previous: Option<(&Image, [Option<u16>; 3])>,
+    previous: Option<&PreviousIds<'_>>,
     order: Order,
-) -> Result<(State, Work), CompileError> {
+) -> Result<Updated, CompileError> {
     if order.way == Way::Allows {
         document.policies.iter().try_for_each(|policy| check_policy(policy))?;
     }
-    let (state, work) = State::under(order).update(None, document, target, previous)?;
-    match state.combinations().into_iter().find(|fields| !state.order.hears(*fields)) {
-        Some(fields) => Err(not_looked_up(document, &state, fields)),
-        None => Ok((state, work)),
+    let before = Before { units: Units::under(order), ..Before::default() };
+    let updated = Updated::of(before, document, target, previous)?;
+    let used = updated.naming.combinations(&updated.units);
+    match used.into_iter().find(|fields| !updated.units.order.hears(*fields)) {
+        Some(fields) => Err(not_looked_up(document, &updated, fields)),
+        None => Ok(updated),
     }
 }
 
 /// Names the rule that needs a combination.
-fn not_looked_up(document: &Document, state: &State, fields: MatchFields) -> CompileError {
-    let rule = state.rule_naming(fields).and_then(|(policy, cause)| match cause {
+fn not_looked_up(document: &Document, updated: &Updated, fields: MatchFields) -> CompileError {
+    let rule = updated.naming.rule_naming(&updated.units, fields).and_then(|(policy, cause)| match cause {
         Cause::Rule { place: RulePlace::Policy(_, at), .. } => Some(policy?.rules.get(at)?.origin.clone()),
         Cause::Rule { place, .. } => Some(document.rule(place)?.origin.clone()),
         _ => None,

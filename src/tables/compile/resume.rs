@@ -4,11 +4,11 @@
 //! put in their places, found by what each means, and the document is compiled once more beside that.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use super::Compiled;
+use super::build::Run;
+use super::compiled::Compiled;
 use crate::policy::Document;
-use crate::tables::naming::maps::Maps;
+use crate::tables::naming::Naming;
 use crate::tables::{CompileError, Image, ImageEntry, PortMap, RuleKey, Target};
 
 impl Compiled {
@@ -21,7 +21,7 @@ impl Compiled {
     pub fn resume(document: &Document, target: &Target, image: &Image) -> Result<Option<Self>, CompileError> {
         let fresh = Self::new(document, target, None)?;
         let Some(known) = fresh.with_names_of(image) else { return Ok(None) };
-        let resumed = Self::whole(document, target, Some(&known), (true, &mut |_| ()))?;
+        let resumed = Self::whole(document, target, Some(&known), &mut Run { prove: true, watch: &mut |_| () })?;
         Ok(is_same(resumed.image(), image).then_some(resumed))
     }
 
@@ -31,11 +31,11 @@ impl Compiled {
         let counter = |key: &RuleKey| image.rules.get(&names.key(key)?)?.counter.filter(|id| id.0 < available);
         let mut state = self.state.clone();
         state.counters = state.counters.renamed(counter);
-        let [subnets, remote_ports, local_ports] = state.maps.elsewhere;
+        let [subnets, remote_ports, local_ports] = state.naming.maps().rest;
         let of = |names: &HashMap<u16, u16>, id: Option<u16>| names.get(&id?).copied();
-        let elsewhere =
+        let rest =
             [of(&names.subnets, subnets), of(&names.remote_ports, remote_ports), of(&names.local_ports, local_ports)];
-        state.maps = Arc::new(Maps { elsewhere, ..Maps::default() });
+        state.naming = Naming::with_rest(rest);
         Some(Self::of(&self.document, &self.target, image.clone(), state))
     }
 }

@@ -3,22 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::state::State;
 use crate::policy::regions::Cause;
 use crate::policy::{Document, RulePlace};
 use crate::tables::arrange::pieces::Piece;
 use crate::tables::base::of_binding;
+use crate::tables::naming::Naming;
 use crate::tables::naming::layout::{Layout, SetNumbers};
 use crate::tables::refuse::{CompileError, LargestUser, document_origin};
+use crate::tables::units::Units;
 use crate::tables::units::unit::Unit;
-use crate::tables::usage::{Table, Usage, Users, by_size};
+use crate::tables::usage::{Need, Table, Usage, Users, by_size};
 use crate::terms::{Point, Verdict};
 
 /// The shares of policies, rules and bindings in what a layout needs.
 pub(super) struct Shares<'a> {
     pub document: &'a Document,
     pub layout: &'a Layout,
-    pub needs: &'a [(Table, u64, u64)],
+    pub needs: &'a [Need],
     /// The units of the bindings' local sides, by the places of the bindings: unit, and entries for one local side.
     pub units: Vec<Vec<(&'a Unit, u64)>>,
     /// Those of addresses that nobody bound.
@@ -30,7 +31,7 @@ pub(super) struct Shares<'a> {
 impl Shares<'_> {
     /// What the layout needs of every table.
     pub fn usage(&self) -> Vec<Usage> {
-        let one = |&(table, needed, available): &(Table, u64, u64)| {
+        let one = |&Need { table, needed, available }: &Need| {
             let (by_policy, by_binding) = self.of(table);
             Usage { table, needed, available, by_policy, by_binding }
         };
@@ -116,31 +117,31 @@ fn intervals<T: Point>(space: &crate::tables::naming::sets::Space<T>, places: &B
     places.iter().map(|place| space.classes[*place].set.intervals().len() as u64).sum()
 }
 
-/// The shares in what a state needs; `None` before its layout is chosen.
-pub(super) fn shares<'a>(document: &'a Document, state: &'a State) -> Option<Shares<'a>> {
-    let of_unit = |key| Some((&*state.units.get(key)?.unit, state.entries_of(key)));
-    let units = state.bindings.iter().map(|of| {
-        let locals = state.bound.get(&of.number).into_iter().flat_map(|bound| &bound.locals);
+/// The shares in what units need; `None` before a layout is chosen.
+pub(super) fn shares<'a>(document: &'a Document, units: &'a Units, naming: &'a Naming) -> Option<Shares<'a>> {
+    let of_unit = |key| Some((&**units.unit(key)?, naming.entries_of_one(key)));
+    let of_bindings = units.bindings.iter().map(|of| {
+        let locals = units.bound.get(&of.number).into_iter().flat_map(|bound| &bound.locals);
         locals.filter_map(|(_, key)| of_unit(key)).collect()
     });
-    let unbound = state.unbound.iter().filter_map(|(_, key)| Some(&*state.units.get(key)?.unit)).collect();
-    let layout = state.layout()?;
-    let lists = state.all_sets();
-    let all = state.units.iter().map(|(_, used)| (Arc::as_ptr(&used.unit), lists.numbers(&used.unit.pieces)));
-    let (numbers, units) = (all.collect(), units.collect());
-    Some(Shares { document, layout, needs: &state.needs, units, unbound, numbers })
+    let unbound = units.unbound.iter().filter_map(|(_, key)| Some(&**units.unit(key)?)).collect();
+    let layout = naming.layout()?;
+    let lists = naming.all_sets();
+    let all = units.used.iter().map(|(_, used)| (Arc::as_ptr(&used.unit), lists.numbers(&used.unit.pieces)));
+    let (numbers, units) = (all.collect(), of_bindings.collect());
+    Some(Shares { document, layout, needs: naming.needs(), units, unbound, numbers })
 }
 
 /// The refusal, where a table is too small; the origin is the rule that uses most of it.
-pub(super) fn does_not_fit(document: &Document, state: &State) -> Option<CompileError> {
-    let (table, needed, there) = *state.needs.iter().find(|(_, needed, there)| needed > there)?;
-    let shares = shares(document, state)?;
+pub(super) fn does_not_fit(document: &Document, units: &Units, naming: &Naming) -> Option<CompileError> {
+    let Need { table, needed, available } = *naming.needs().iter().find(|need| need.missing() > 0)?;
+    let shares = shares(document, units, naming)?;
     let largest = shares.of(table).0.into_iter().next().filter(|(_, used)| *used > 0);
     let policy = largest.as_ref().and_then(|(name, _)| document.policies.iter().position(|p| p.name == *name));
     let place = shares.largest_rule(table, policy);
     let at = place.and_then(|place| document.rule(place)).map(|rule| rule.origin.clone());
     let used = largest.as_ref().map_or(0, |(_, used)| *used);
     let largest = LargestUser { policy: largest.map(|(name, _)| name), used };
-    let (at, missing) = (at.unwrap_or_else(|| document_origin(document)), needed - there);
+    let (at, missing) = (at.unwrap_or_else(|| document_origin(document)), needed - available);
     Some(CompileError::DoesNotFit { at, table, missing, largest, usage: shares.usage() })
 }

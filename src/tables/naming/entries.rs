@@ -5,12 +5,22 @@ use std::net::IpAddr;
 use crate::policy::regions::{Cause, DIRECTIONS};
 use crate::policy::{Document, RulePlace};
 use crate::tables::arrange::pieces::Piece;
-use crate::tables::base::Fixed;
+use crate::tables::base::BaseEntry;
 use crate::tables::naming::layout::Tail;
 use crate::tables::units::origins::{DOCUMENT, Numbers, management};
-use crate::tables::units::unit::{Unit, UnitEntry};
+use crate::tables::units::unit::Unit;
 use crate::tables::{Action, ImageEntry, OriginId, RuleKey, Side};
 use crate::terms::Verdict;
+
+/// An entry without its local side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnitEntry {
+    pub key: RuleKey,
+    pub rx: Side,
+    pub tx: Side,
+    /// On RX, on TX: the binding itself asked for it too.
+    pub nd: [bool; 2],
+}
 
 /// The entries of a unit for one local side, by rising keys, from what its pieces match, in order. `document` has the
 /// unit's policy, and `numbers` are its rules'.
@@ -72,18 +82,18 @@ pub(crate) fn at_local(entry: &UnitEntry, local: &RuleKey, binding: Option<Origi
 }
 
 /// An entry that no rule of a policy makes.
-pub(crate) fn of_fixed(fixed: &Fixed) -> ImageEntry {
-    let action = match fixed.verdict {
+pub(crate) fn of_base(base: &BaseEntry) -> ImageEntry {
+    let action = match base.verdict {
         Verdict::Allow => Action::Allow { sample: false },
         Verdict::Deny => Action::Deny { sample: false },
     };
-    let rules = fixed.management.iter().map(|at| management(*at));
-    let mut origins: Vec<OriginId> = rules.chain(fixed.bindings.iter().map(|number| OriginId(*number))).collect();
+    let rules = base.management.iter().map(|at| management(*at));
+    let mut origins: Vec<OriginId> = rules.chain(base.bindings.iter().map(|number| OriginId(*number))).collect();
     if origins.is_empty() {
         origins.push(DOCUMENT);
     }
     let rx = Side { action, origins };
-    let tx = if fixed.tx { rx.clone() } else { Side::default() };
+    let tx = if base.tx { rx.clone() } else { Side::default() };
     ImageEntry { rx, tx, counter: None }
 }
 

@@ -4,29 +4,29 @@
 use std::ops::RangeInclusive;
 
 use crate::tables::naming::points::Points;
-use crate::tables::naming::sets::Cell;
+use crate::tables::naming::sets::Class;
 use crate::terms::Point;
 
-/// The ids of the classes, in their order. `before` is the previous map, `elsewhere` its id of the points that no set
+/// The ids of the classes, in their order. `before` is the previous map, `rest` its id of the points that no set
 /// holds: entries do not name it, so the class keeps it whatever its points are.
 ///
 /// Where ids are short, those come back that the previous image used for something else. Where there are too few, the
 /// result is shorter than `classes`.
 pub(crate) fn assign<T: Point>(
-    classes: &[Cell<T>],
+    classes: &[Class<T>],
     before: &[(T, u16)],
-    elsewhere: Option<u16>,
+    rest: Option<u16>,
     range: RangeInclusive<u32>,
 ) -> Vec<u16> {
     let contents = Points::new(before, |id| id);
-    let kept = |class: &Cell<T>| {
-        if class.elsewhere {
-            return elsewhere;
+    let kept = |class: &Class<T>| {
+        if class.is_rest {
+            return rest;
         }
         let first = class.set.intervals().first()?.first;
         let at = before.partition_point(|(start, _)| *start <= first).checked_sub(1)?;
         let id = before.get(at)?.1;
-        (Some(id) != elsewhere && contents.of(id) == class.set.intervals()).then_some(id)
+        (Some(id) != rest && contents.of(id) == class.set.intervals()).then_some(id)
     };
     let kept: Vec<Option<u16>> =
         classes.iter().map(|class| kept(class).filter(|id| range.contains(&u32::from(*id)))).collect();
@@ -43,11 +43,11 @@ mod tests {
     use super::*;
     use crate::terms::{Interval, PortSet};
 
-    fn classes(sets: &[&PortSet]) -> Vec<Cell<u16>> {
+    fn classes(sets: &[&PortSet]) -> Vec<Class<u16>> {
         let mut sets: Vec<PortSet> = sets.iter().copied().cloned().collect();
         sets.sort_unstable();
         let classes = &super::super::sets::Sets::new(sets).spaces[1].classes;
-        classes.iter().map(|class| Cell { set: class.set.clone(), elsewhere: class.elsewhere }).collect()
+        classes.iter().map(|class| Class { set: class.set.clone(), is_rest: class.is_rest }).collect()
     }
 
     fn set(first: u16, last: u16) -> PortSet {
@@ -58,7 +58,7 @@ mod tests {
     fn same_content_keeps_its_id_and_new_content_gets_an_unused_one() {
         let (a, b, c) = (set(80, 80), set(443, 443), set(400, 500));
         let before = assign(&classes(&[&a, &b]), &[], None, 1..=9);
-        assert_eq!(before, [1, 2, 3], "elsewhere, 80, 443");
+        assert_eq!(before, [1, 2, 3], "rest, 80, 443");
         let map = [(0, 1), (80, 2), (81, 1), (443, 3), (444, 1)];
         assert_eq!(assign(&classes(&[&a, &c]), &map, Some(1), 1..=9), [1, 2, 4]);
         assert_eq!(assign(&classes(&[&a, &c]), &map, Some(1), 1..=3), [1, 2, 3], "short of ids: one comes back");

@@ -15,7 +15,9 @@ use crate::policy::regions::DIRECTIONS;
 use crate::policy::regions::classes::{few_points, size};
 use crate::tables::arrange::pieces::Piece;
 use crate::tables::naming::sets::{Sets, Space};
-use crate::tables::usage::Table;
+use crate::tables::units::Units;
+use crate::tables::units::unit::{UnitKey, Used};
+use crate::tables::usage::{Need, Table};
 use crate::tables::{MatchFields, PortRangeId, RuleKey, SubnetId, Target};
 use crate::terms::{IntervalSet, Point, PortSet};
 
@@ -79,7 +81,7 @@ impl AllSets {
     }
 
     /// True if one of the pieces has one of these sets, by number.
-    pub fn has(&self, pieces: &[Piece], sets: &[HashSet<usize>; 3]) -> bool {
+    fn has(&self, pieces: &[Piece], sets: &[HashSet<usize>; 3]) -> bool {
         fn named<T: Point + std::hash::Hash>(all: &Sets<T>, set: Option<&IntervalSet<T>>, of: &HashSet<usize>) -> bool {
             !of.is_empty() && set.and_then(|set| all.number(set)).is_some_and(|number| of.contains(&number))
         }
@@ -88,6 +90,17 @@ impl AllSets {
                 || named(&self.remote_ports, remote_ports, &sets[1])
                 || named(&self.local_ports, local_ports, &sets[2])
         })
+    }
+
+    /// The units that have one of these sets, by number.
+    pub fn users_of<'u>(
+        &self,
+        units: &'u Units,
+        sets: &[HashSet<usize>; 3],
+    ) -> impl Iterator<Item = (&'u UnitKey, &'u Arc<Used>)> {
+        let any = sets.iter().any(|sets| !sets.is_empty());
+        let all = any.then(|| units.used.iter()).into_iter().flatten();
+        all.filter(move |(_, used)| self.has(&used.unit.pieces, sets))
     }
 
     /// All ways to choose that make a difference, the usual one first.
@@ -191,19 +204,20 @@ impl Layout {
     }
 
     /// What the classes need, and what there is: ids, nodes and trees.
-    pub fn needs(&self, nodes: u64, target: &Target) -> [(Table, u64, u64); 6] {
+    pub fn needs(&self, nodes: u64, target: &Target) -> [Need; 6] {
         let sizes = &target.sizes;
         let ids = |min: u32, max: u32| u64::from(max.saturating_add(1).saturating_sub(min));
         let subnet_ids = ids(sizes.subnet_id_min, sizes.subnet_id_max);
         let port_ids = ids(sizes.portrange_id_min, sizes.portrange_id_max);
+        let need = |table, needed, available| Need { table, needed, available };
         let tree = |intervals: usize| (2 * intervals as u64).saturating_sub(1);
         [
-            (Table::SubnetIds, self.subnets.classes.len() as u64, subnet_ids),
-            (Table::SubnetNodes, nodes, sizes.subnet_nodes.into()),
-            (Table::RemotePortIds, self.remote_ports.classes.len() as u64, port_ids),
-            (Table::RemotePortTree, tree(self.remote_ports.intervals()), sizes.port_tree_entries.into()),
-            (Table::LocalPortIds, self.local_ports.classes.len() as u64, port_ids),
-            (Table::LocalPortTree, tree(self.local_ports.intervals()), sizes.port_tree_entries.into()),
+            need(Table::SubnetIds, self.subnets.classes.len() as u64, subnet_ids),
+            need(Table::SubnetNodes, nodes, sizes.subnet_nodes.into()),
+            need(Table::RemotePortIds, self.remote_ports.classes.len() as u64, port_ids),
+            need(Table::RemotePortTree, tree(self.remote_ports.intervals()), sizes.port_tree_entries.into()),
+            need(Table::LocalPortIds, self.local_ports.classes.len() as u64, port_ids),
+            need(Table::LocalPortTree, tree(self.local_ports.intervals()), sizes.port_tree_entries.into()),
         ]
     }
 

@@ -18,7 +18,18 @@ pub(crate) struct Maps {
     /// Of subnets, remote ports and local ports, by the places of the classes.
     pub ids: [Vec<u16>; 3],
     /// Of the points that no entry names.
-    pub elsewhere: [Option<u16>; 3],
+    pub rest: Ids,
+}
+
+/// An id of subnets, of remote ports and of local ports.
+pub(crate) type Ids = [Option<u16>; 3];
+
+/// The maps of the image before, whose ids are kept.
+#[derive(Clone, Copy)]
+pub(crate) struct PreviousIds<'a> {
+    pub image: &'a Image,
+    /// Its ids of the points that no entry names.
+    pub rest: Ids,
 }
 
 impl Maps {
@@ -26,31 +37,31 @@ impl Maps {
         layout: &Layout,
         trie: Option<&Trie>,
         sizes: &Sizes,
-        previous: Option<(&Image, [Option<u16>; 3])>,
+        previous: Option<&PreviousIds<'_>>,
     ) -> Result<Self, MapError> {
-        let image = previous.map(|(image, _)| image);
-        let elsewhere = previous.map_or([None; 3], |(_, ids)| ids);
+        let image = previous.map(|before| before.image);
+        let was = previous.map_or([None; 3], |before| before.rest);
         let before = image.and_then(|image| image.subnets.as_ref());
-        let (subnets, subnet_ids) = match trie.and_then(|trie| trie.beside(before, elsewhere[0])) {
+        let (subnets, subnet_ids) = match trie.and_then(|trie| trie.beside(before, was[0])) {
             Some((map, ids)) => (Some(map), ids),
             None => {
                 let classes: Vec<_> = numbered(before);
                 let range = sizes.subnet_id_min..=sizes.subnet_id_max;
-                let ids = assign(&layout.subnets.classes, &classes, elsewhere[0], range);
+                let ids = assign(&layout.subnets.classes, &classes, was[0], range);
                 (subnet_map(&layout.subnets, &ids, sizes, before)?, ids)
             }
         };
         let before = image.and_then(|image| image.remote_ports.as_ref());
-        let (remote_ports, remote_ids) = port_map(&layout.remote_ports, before, elsewhere[1], sizes)?;
+        let (remote_ports, remote_ids) = port_map(&layout.remote_ports, before, was[1], sizes)?;
         let before = image.and_then(|image| image.local_ports.as_ref());
-        let (local_ports, local_ids) = port_map(&layout.local_ports, before, elsewhere[2], sizes)?;
-        let elsewhere = [
-            elsewhere_of(&layout.subnets, &subnet_ids),
-            elsewhere_of(&layout.remote_ports, &remote_ids),
-            elsewhere_of(&layout.local_ports, &local_ids),
+        let (local_ports, local_ids) = port_map(&layout.local_ports, before, was[2], sizes)?;
+        let rest = [
+            rest_of(&layout.subnets, &subnet_ids),
+            rest_of(&layout.remote_ports, &remote_ids),
+            rest_of(&layout.local_ports, &local_ids),
         ];
         let layout = Some(layout.clone());
-        Ok(Self { layout, subnets, remote_ports, local_ports, ids: [subnet_ids, remote_ids, local_ids], elsewhere })
+        Ok(Self { layout, subnets, remote_ports, local_ports, ids: [subnet_ids, remote_ids, local_ids], rest })
     }
 }
 
@@ -63,7 +74,7 @@ pub(crate) struct Trie {
     map: Option<Arc<SubnetMap>>,
     /// Of the classes; too few where the adapter has too few.
     ids: Vec<u16>,
-    elsewhere: Option<u16>,
+    rest: Option<u16>,
     /// Beside which trie this one stands, and the id that points of no set had there.
     before: (Option<Arc<SubnetMap>>, Option<u16>),
 }
@@ -72,7 +83,7 @@ impl Trie {
     /// `exact`: the nodes are counted even where it is plain that they are more than there are; else they are then at least
     /// as many as said.
     pub fn of(space: &Space<u32>, before: Option<&Self>, sizes: &Sizes, exact: bool) -> Self {
-        let before = before.map_or((None, None), |before| (before.map.clone(), before.elsewhere));
+        let before = before.map_or((None, None), |before| (before.map.clone(), before.rest));
         let range = sizes.subnet_id_min..=sizes.subnet_id_max;
         let ids = assign(&space.classes, &numbered(before.0.as_ref()), before.1, range);
         let least = space.least_nodes(sizes.entries_per_node);
@@ -92,20 +103,13 @@ impl Trie {
             // Sizes that no trie can be built for are refused when it is built.
             Err(_) => (None, 0),
         };
-        let elsewhere = elsewhere_of(space, &ids);
-        Self {
-            limit: space.limit,
-            nodes,
-            map: map.filter(|_| ids.len() == space.classes.len()),
-            ids,
-            elsewhere,
-            before,
-        }
+        let rest = rest_of(space, &ids);
+        Self { limit: space.limit, nodes, map: map.filter(|_| ids.len() == space.classes.len()), ids, rest, before }
     }
 
     /// The trie and its ids, if it was made beside this one, or beside none.
-    fn beside(&self, map: Option<&Arc<SubnetMap>>, elsewhere: Option<u16>) -> Option<(Arc<SubnetMap>, Vec<u16>)> {
-        let same = self.before.0.as_ref().map(Arc::as_ptr) == map.map(Arc::as_ptr) && self.before.1 == elsewhere;
+    fn beside(&self, map: Option<&Arc<SubnetMap>>, rest: Option<u16>) -> Option<(Arc<SubnetMap>, Vec<u16>)> {
+        let same = self.before.0.as_ref().map(Arc::as_ptr) == map.map(Arc::as_ptr) && self.before.1 == rest;
         Some((self.map.clone().filter(|_| same)?, self.ids.clone()))
     }
 }
@@ -134,19 +138,19 @@ fn subnet_map(
 fn port_map(
     space: &Space<u16>,
     before: Option<&Arc<PortMap>>,
-    elsewhere: Option<u16>,
+    rest: Option<u16>,
     sizes: &Sizes,
 ) -> Result<(Option<Arc<PortMap>>, Vec<u16>), MapError> {
     let classes: Vec<_> = before.into_iter().flat_map(|map| &map.classes).map(|(at, id)| (*at, id.0)).collect();
-    let ids = assign(&space.classes, &classes, elsewhere, sizes.portrange_id_min..=sizes.portrange_id_max);
+    let ids = assign(&space.classes, &classes, rest, sizes.portrange_id_min..=sizes.portrange_id_max);
     if space.classes.is_empty() {
         return Ok((None, ids));
     }
     Ok((Some(Arc::new(PortMap::build(space.map(&ids, PortRangeId), sizes)?)), ids))
 }
 
-fn elsewhere_of<T>(space: &Space<T>, ids: &[u16]) -> Option<u16> {
-    let at = space.classes.iter().position(|class| class.elsewhere)?;
+fn rest_of<T>(space: &Space<T>, ids: &[u16]) -> Option<u16> {
+    let at = space.classes.iter().position(|class| class.is_rest)?;
     ids.get(at).copied()
 }
 

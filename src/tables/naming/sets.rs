@@ -23,10 +23,10 @@ type Numbers = SmallVec<[u32; 4]>;
 
 /// Points that the same sets hold.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Cell<T> {
+pub(crate) struct Class<T> {
     pub set: IntervalSet<T>,
     /// No set holds them: no entry names the class.
-    pub elsewhere: bool,
+    pub is_rest: bool,
 }
 
 /// The classes of one map, with a limit for exact values.
@@ -35,7 +35,7 @@ pub(crate) struct Space<T> {
     /// Up to how many points a set is named by exact values.
     pub limit: usize,
     /// By their smallest points.
-    pub classes: Vec<Cell<T>>,
+    pub classes: Vec<Class<T>>,
     /// The intervals of all classes in rising order: first point, and place of the class.
     starts: Vec<(T, u32)>,
     /// The classes of each set, by its number; `None` where it is named by exact values.
@@ -119,10 +119,10 @@ impl<T: Point> Space<T> {
         // Pieces rise, and so do the smallest points of classes by the order in which they are found.
         let mut places: HashMap<Numbers, usize> = HashMap::with_capacity(2 * named.len() + 1);
         let mut found: Vec<SmallVec<[Interval<T>; 2]>> = Vec::with_capacity(2 * named.len() + 1);
-        let (mut elsewhere, mut starts) = (None, Vec::with_capacity(2 * named.len() + 1));
+        let (mut rest, mut starts) = (None, Vec::with_capacity(2 * named.len() + 1));
         each_piece(&named, all, |piece, within| {
             if within.is_empty() {
-                elsewhere.get_or_insert(found.len());
+                rest.get_or_insert(found.len());
             }
             let place = *places.entry(Numbers::from_slice(within)).or_insert(found.len());
             let number = u32::try_from(place).unwrap_or(u32::MAX);
@@ -135,9 +135,9 @@ impl<T: Point> Space<T> {
                 }
             }
         });
-        let class = |(place, pieces): (usize, SmallVec<_>)| Cell {
+        let class = |(place, pieces): (usize, SmallVec<_>)| Class {
             set: IntervalSet::from_intervals(pieces),
-            elsewhere: elsewhere == Some(place),
+            is_rest: rest == Some(place),
         };
         Self { limit, classes: found.into_iter().enumerate().map(class).collect(), starts, members }
     }
@@ -253,24 +253,27 @@ pub(crate) fn cut_anew<T: Point + std::hash::Hash>(was: &Sets<T>, now: &Sets<T>)
     was.common(now).filter(differs).map(|(_, new)| new).collect()
 }
 
+/// Sets with their classes under one layout and the ids of those.
+pub(crate) struct Cut<'a, T> {
+    pub sets: &'a Sets<T>,
+    pub space: &'a Space<T>,
+    pub ids: &'a [u16],
+}
+
 /// The sets, by their numbers in the second list, whose ids are not what they were.
-pub(crate) fn named_anew<T: Point + std::hash::Hash>(
-    (was, before): (&Sets<T>, &Space<T>),
-    (now, after): (&Sets<T>, &Space<T>),
-    ids: [&[u16]; 2],
-) -> HashSet<usize> {
-    if std::ptr::eq(before, after) {
+pub(crate) fn named_anew<T: Point + std::hash::Hash>(was: &Cut<'_, T>, now: &Cut<'_, T>) -> HashSet<usize> {
+    if std::ptr::eq(was.space, now.space) {
         return HashSet::new();
     }
-    let differs = |(old, new): &(usize, usize)| match (before.members(*old), after.members(*new)) {
+    let differs = |(old, new): &(usize, usize)| match (was.space.members(*old), now.space.members(*new)) {
         (None, None) => false,
         (Some(a), Some(b)) => {
             let id = |ids: &[u16], place: &u32| ids.get(*place as usize).copied();
-            !a.iter().map(|place| id(ids[0], place)).eq(b.iter().map(|place| id(ids[1], place)))
+            !a.iter().map(|place| id(was.ids, place)).eq(b.iter().map(|place| id(now.ids, place)))
         }
         _ => true,
     };
-    was.common(now).filter(differs).map(|(_, new)| new).collect()
+    was.sets.common(now.sets).filter(differs).map(|(_, new)| new).collect()
 }
 
 #[cfg(test)]
@@ -291,7 +294,7 @@ mod tests {
         assert_eq!(classes, ["0-9,31-65534", "10-14,65535", "15-20", "21-30"]);
         assert_eq!(space.members(sets.number(&both).unwrap()), Some(&[1, 2][..]));
         assert_eq!(space.members(sets.number(&set(7, 7)).unwrap()), None, "named by value");
-        assert!(space.classes[0].elsewhere && !space.classes[1].elsewhere);
+        assert!(space.classes[0].is_rest && !space.classes[1].is_rest);
         let limits: Vec<_> = sets.spaces.iter().map(|space| space.limit).collect();
         assert_eq!(limits, [1, 0], "no set of two to eight points");
     }

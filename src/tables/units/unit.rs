@@ -11,16 +11,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::policy::regions::classes::few_points;
-use crate::policy::regions::{Cause, Shape};
+use crate::policy::regions::{Budget, Cause, Shape};
 use crate::policy::{Document, Policy, RulePlace, SharedList};
 use crate::tables::arrange::lookups::{Order, Way};
 use crate::tables::arrange::paint::Canvas;
 use crate::tables::arrange::pieces::{Piece, pieces};
 use crate::tables::base::unbound_key;
-use crate::tables::naming::layout::Count;
 use crate::tables::refuse::{CompileError, LargestUser};
 use crate::tables::usage::Table;
-use crate::tables::{MatchFields, RuleKey, Side, Target};
+use crate::tables::{MatchFields, RuleKey, Target};
 use crate::terms::{AddrSet, Direction, MacAddr};
 
 /// Names a unit: a number that its policy keeps from image to image ([`NO_POLICY`] for addresses that nobody bound), and
@@ -96,33 +95,19 @@ pub(crate) struct Unit {
     pub steps: u64,
 }
 
-/// A unit in an image.
+/// A unit, and who has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Used {
     pub unit: Arc<Unit>,
     /// How many local sides have it, by the fields that they name.
     pub locals: BTreeMap<MatchFields, u32>,
-    /// What one local side needs, by the ways to choose.
-    pub counts: Arc<Vec<Count>>,
-    /// The entries of one local side.
-    pub entries: Arc<Vec<UnitEntry>>,
-}
-
-/// An entry without its local side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UnitEntry {
-    pub key: RuleKey,
-    pub rx: Side,
-    pub tx: Side,
-    /// On RX, on TX: the binding itself asked for it too.
-    pub nd: [bool; 2],
 }
 
 /// A document without bindings and with one policy at a time.
 #[derive(Debug)]
-pub(crate) struct Alone(Document);
+pub(crate) struct OnePolicyDocument(Document);
 
-impl Alone {
+impl OnePolicyDocument {
     pub fn of(document: &Document) -> Self {
         Self(Document {
             name: document.name.clone(),
@@ -148,29 +133,27 @@ impl Alone {
 }
 
 impl Unit {
+    /// Makes one within a budget.
     pub fn new(
-        alone: &mut Alone,
+        document: &mut OnePolicyDocument,
         policy: Option<&Arc<Policy>>,
         of: &UnitShape,
         order: &Order,
-        steps: &mut u64,
+        budget: &Budget,
     ) -> Result<Self, CompileError> {
-        let before = *steps;
         let UnitShape { shape, names } = of;
-        let document = alone.with(policy);
+        let document = document.with(policy);
         let pieces = match (order.way, &order.lookups) {
             // What of an address that nobody bound is not allowed is no entry's.
             (Way::Painted { limits, by_rule }, Some(lookups)) if policy.is_some() => {
-                Canvas { document, shape, names: *names, lookups, limits, by_rule }.pieces(steps)?
+                Canvas { document, shape, names: *names, lookups, limits, by_rule, budget }.pieces()?
             }
-            _ => pieces(document, shape, steps)?,
+            _ => pieces(document, shape, budget)?,
         };
         let samples = shape.rules.iter().any(|place| document.rule(*place).is_some_and(|rule| rule.sample));
-        Ok(Self { policy: policy.cloned(), pieces, samples, steps: before - *steps })
+        Ok(Self { policy: policy.cloned(), pieces, samples, steps: budget.spent() })
     }
-}
 
-impl Unit {
     /// Entries that one local side takes at least: of one direction no two pieces are one entry.
     pub fn least_entries(&self) -> u64 {
         let rx = self.pieces.iter().filter(|piece| piece.direction == Direction::Rx).count() as u64;

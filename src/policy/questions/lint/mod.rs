@@ -37,6 +37,7 @@ mod words;
 use self::common::{at_line, is_used, places, shapes};
 pub use self::finding::{Date, DateError, Finding, Hider, Lint};
 use crate::policy::document::{Document, Rule, RulePlace};
+use crate::policy::regions::Budget;
 use crate::policy::text::named;
 
 /// What looking at all cells may cost: some seconds. A document that compiles needs less.
@@ -48,10 +49,10 @@ impl Document {
     pub fn lint(&self, today: &Date) -> Vec<Finding> {
         let shapes = shapes(self);
         let mut out = Vec::new();
-        let mut steps = MOST_STEPS;
-        match useless::useless(self, &shapes, &mut steps) {
+        let budget = Budget::of(MOST_STEPS);
+        match useless::useless(self, &shapes, &budget) {
             Some(useless) => {
-                if let Some(dead) = useless::dead_denies(self, &shapes, &useless, &mut steps) {
+                if let Some(dead) = useless::dead_denies(self, &shapes, &useless, &budget) {
                     words::dead_denies(self, dead, &mut out);
                 }
                 merge::neighbours(self, |place| useless.contains_key(&place), &mut out);

@@ -11,7 +11,7 @@ use super::common::{Shapes, hider, is_used, list, origin_of, places};
 use super::finding::{Finding, Hider, Lint};
 use crate::policy::document::{Document, Rule, RulePlace};
 use crate::policy::regions::classes::Mask;
-use crate::policy::regions::{Cause, Cell, Shape, each_cell};
+use crate::policy::regions::{Budget, Cause, Cell, Shape, each_cell};
 use crate::policy::text::{named, referred};
 use crate::terms::{AddrSet, MacAddr, Verdict};
 
@@ -19,29 +19,29 @@ use crate::terms::{AddrSet, MacAddr, Verdict};
 pub(super) fn useless(
     document: &Document,
     shapes: &Shapes<'_>,
-    steps: &mut u64,
+    budget: &Budget,
 ) -> Option<BTreeMap<RulePlace, BTreeSet<Hider>>> {
-    let mut out = without_cause(document, shapes, steps)?;
+    let mut out = without_cause(document, shapes, budget)?;
     keep_arp(document, &mut out);
     for shape in shapes.keys() {
-        keep_blockers(document, shape, &mut out, steps)?;
+        keep_blockers(document, shape, &mut out, budget)?;
     }
     let mut hidden: BTreeMap<_, BTreeSet<_>> = out.iter().map(|place| (*place, BTreeSet::new())).collect();
     for shape in shapes.keys() {
-        find_hiders(document, shape, &mut hidden, steps)?;
+        find_hiders(document, shape, &mut hidden, budget)?;
     }
     Some(hidden)
 }
 
 /// The rules of policies in use that decide no cell.
-fn without_cause(document: &Document, shapes: &Shapes<'_>, steps: &mut u64) -> Option<BTreeSet<RulePlace>> {
+fn without_cause(document: &Document, shapes: &Shapes<'_>, budget: &Budget) -> Option<BTreeSet<RulePlace>> {
     let looked_at = |place: &RulePlace| match *place {
         RulePlace::Management(_) => true,
         RulePlace::Policy(policy, _) => is_used(document, policy),
     };
     let mut out: BTreeSet<RulePlace> = places(document).map(|(place, _)| place).filter(looked_at).collect();
     for shape in shapes.keys() {
-        each_cell(document, shape, steps, &mut |cell| {
+        each_cell(document, shape, budget, &mut |cell| {
             if let Cause::Rule { place, .. } = cell.decide().1 {
                 out.remove(&place);
             }
@@ -56,7 +56,7 @@ pub(super) fn dead_denies(
     document: &Document,
     shapes: &Shapes<'_>,
     useless: &BTreeMap<RulePlace, BTreeSet<Hider>>,
-    steps: &mut u64,
+    budget: &Budget,
 ) -> Option<BTreeMap<RulePlace, BTreeSet<RulePlace>>> {
     let denies = places(document).filter(|(place, rule)| {
         let used = matches!(*place, RulePlace::Policy(policy, _) if is_used(document, policy));
@@ -67,7 +67,7 @@ pub(super) fn dead_denies(
         if !shape.rules.iter().any(|place| out.contains_key(place)) {
             continue;
         }
-        each_cell(document, shape, steps, &mut |cell| {
+        each_cell(document, shape, budget, &mut |cell| {
             let decided = cell.decide();
             for at in cell.matching() {
                 let Some(place) = shape.rules.get(at).filter(|place| out.contains_key(*place)) else { continue };
@@ -116,11 +116,11 @@ fn keep_arp(document: &Document, out: &mut BTreeSet<RulePlace>) {
 }
 
 /// Takes from `out` the rules of this shape that keep later ones from admitting replies.
-fn keep_blockers(document: &Document, shape: &Shape, out: &mut BTreeSet<RulePlace>, steps: &mut u64) -> Option<()> {
+fn keep_blockers(document: &Document, shape: &Shape, out: &mut BTreeSet<RulePlace>, budget: &Budget) -> Option<()> {
     if !shape.rules.iter().any(|place| out.contains(place)) {
         return Some(());
     }
-    each_cell(document, shape, steps, &mut |cell| {
+    each_cell(document, shape, budget, &mut |cell| {
         for list in blockers(document, shape, cell, out) {
             let Some(first) = list.first().and_then(|at| shape.rules.get(*at)) else { continue };
             let mut gone = Mask::of_len(shape.rules.len() + 1);
@@ -150,12 +150,12 @@ fn find_hiders(
     document: &Document,
     shape: &Shape,
     hidden: &mut BTreeMap<RulePlace, BTreeSet<Hider>>,
-    steps: &mut u64,
+    budget: &Budget,
 ) -> Option<()> {
     if !shape.rules.iter().any(|place| hidden.contains_key(place)) {
         return Some(());
     }
-    each_cell(document, shape, steps, &mut |cell| {
+    each_cell(document, shape, budget, &mut |cell| {
         let Some(hider) = hider(cell.decide().1) else { return };
         for place in cell.matching().filter_map(|at| shape.rules.get(at)) {
             if document.rule(*place).is_some_and(|rule| rule.direction == cell.direction)

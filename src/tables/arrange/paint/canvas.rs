@@ -1,6 +1,6 @@
 //! What pieces are painted on.
 
-use crate::policy::regions::{Cause, Region, Shape};
+use crate::policy::regions::{Budget, Cause, Region, Shape};
 use crate::policy::{Document, PortPair};
 use crate::tables::MatchFields;
 use std::collections::BTreeMap;
@@ -53,6 +53,7 @@ pub(crate) struct Canvas<'a> {
     /// Up to how many points a set is named by exact values.
     pub limits: [usize; 3],
     pub by_rule: bool,
+    pub budget: &'a Budget,
 }
 
 /// Remote addresses that all regions of a direction treat alike.

@@ -17,14 +17,14 @@ type Chosen = (Plain, Option<Step>);
 
 impl Canvas<'_> {
     /// The pieces of the shape.
-    pub fn pieces(&self, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
+    pub fn pieces(&self) -> Result<Vec<Piece>, CompileError> {
         let protocols = self.shape.protocols(self.document);
-        let regions = regions_within(self.document, self.shape, &protocols, Wanted::All, steps);
+        let regions = regions_within(self.document, self.shape, &protocols, Wanted::All, self.budget);
         let regions = regions.ok_or_else(|| CompileError::too_complex(self.document, self.shape))?;
         let mut out = Vec::new();
         for direction in DIRECTIONS {
             let here: Vec<&Region> = regions.iter().filter(|region| region.direction == direction).collect();
-            out.extend(Painter::new(self, direction, &here, &protocols).paint(steps)?);
+            out.extend(Painter::new(self, direction, &here, &protocols).paint()?);
         }
         Ok(out)
     }
@@ -83,12 +83,12 @@ impl<'a> Painter<'a> {
         Self { canvas, direction, regions, protocols, colours, palette, atoms }
     }
 
-    fn paint(&self, steps: &mut u64) -> Result<Vec<Piece>, CompileError> {
+    fn paint(&self) -> Result<Vec<Piece>, CompileError> {
         let others = self.plain(None);
         let ground = vec![GROUND; self.atoms.len()];
         let grids = self.protocols.iter().map(|proto| {
             let wanted = self.plain(Some(*proto));
-            let cells = if Proto::has_ports(*proto) { Some(self.grid(*proto, steps)?) } else { None };
+            let cells = if Proto::has_ports(*proto) { Some(self.grid(*proto)?) } else { None };
             Ok((*proto, wanted, cells))
         });
         let grids: Vec<_> = grids.collect::<Result<_, CompileError>>()?;
@@ -197,19 +197,13 @@ impl<'a> Painter<'a> {
         best
     }
 
-    fn grid(&self, proto: u8, steps: &mut u64) -> Result<Grid<'_>, CompileError> {
+    fn grid(&self, proto: u8) -> Result<Grid<'_>, CompileError> {
         let here: Vec<usize> = (0..self.regions.len())
             .filter(|at| self.regions[*at].proto == Some(proto) && self.regions[*at].ports.is_some())
             .collect();
         let grid = Grid::new(self, &here);
-        let cells = grid.as_ref().map_or(u64::MAX, |grid| grid.cells() as u64);
-        match (grid, steps.checked_sub(cells)) {
-            (Some(grid), Some(left)) => {
-                *steps = left;
-                Ok(grid)
-            }
-            _ => Err(CompileError::too_complex(self.canvas.document, self.canvas.shape)),
-        }
+        let grid = grid.filter(|grid| self.canvas.budget.spend(grid.cells()).is_some());
+        grid.ok_or_else(|| CompileError::too_complex(self.canvas.document, self.canvas.shape))
     }
 
     /// Names an allow, and the lookups that would tell it from what it meets.

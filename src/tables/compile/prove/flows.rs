@@ -13,15 +13,15 @@ use std::sync::Arc;
 use foldhash::{HashSet, HashSetExt};
 use smallvec::SmallVec;
 
+use super::ids::ImageIds;
 use super::near::{Cuts, Entry, Near, Shown, add_ends};
 use super::proof::{Proof, UNUSED_MACS, agree, ether_type_of, flow};
 use super::task::Task;
 use crate::policy::regions::DIRECTIONS;
 use crate::policy::regions::classes::{Bits, Mask, cut};
 use crate::policy::{Binding, Document, Origin, Proto, Rule, RulePlace};
-use crate::tables::compile::state::State;
 use crate::tables::refuse::{CompileError, document_origin};
-use crate::tables::units::unit::Alone;
+use crate::tables::units::unit::OnePolicyDocument;
 use crate::tables::{LookupOrder, RuleKey, SubnetId};
 use crate::terms::{AddrSet, Direction, Flow, Interval, IntervalSet, IpFlow, MacAddr, Point, Verdict};
 
@@ -72,7 +72,7 @@ trait Family: Point + Hash {
     fn point(ip: IpAddr) -> Option<Self>;
     fn ip(self) -> IpAddr;
     /// What the subnet ids of these entries mean, in rising order.
-    fn subnets(state: &State, near: &Near) -> Vec<(Interval<Self>, SubnetId)>;
+    fn subnets(ids: &ImageIds, near: &Near) -> Vec<(Interval<Self>, SubnetId)>;
 }
 
 impl Family for u32 {
@@ -91,8 +91,8 @@ impl Family for u32 {
         Ipv4Addr::from_bits(self).into()
     }
 
-    fn subnets(state: &State, near: &Near) -> Vec<(Interval<Self>, SubnetId)> {
-        let mut out: Vec<_> = state.meaning.addresses_of(&near.subnets).collect();
+    fn subnets(ids: &ImageIds, near: &Near) -> Vec<(Interval<Self>, SubnetId)> {
+        let mut out: Vec<_> = ids.points.addresses_of(&near.subnets).collect();
         out.sort_unstable();
         out
     }
@@ -114,13 +114,13 @@ impl Family for u128 {
         std::net::Ipv6Addr::from_bits(self).into()
     }
 
-    fn subnets(_: &State, _: &Near) -> Vec<(Interval<Self>, SubnetId)> {
+    fn subnets(_: &ImageIds, _: &Near) -> Vec<(Interval<Self>, SubnetId)> {
         Vec::new()
     }
 }
 
 impl<'a> AddressProof<'a> {
-    pub fn of(proof: &'a Proof<'a>, task: &'a Task<'a>, alone: &'a mut Alone) -> Self {
+    pub fn of(proof: &'a Proof<'a>, task: &'a Task<'a>, alone: &'a mut OnePolicyDocument) -> Self {
         // One binding at a time: the evaluator searches through all that the document has.
         let policy = task.binding.and_then(|binding| proof.document.policies.get(binding.policy));
         let document = alone.with(policy);
@@ -194,7 +194,7 @@ impl<'a> AddressProof<'a> {
         let this = &*self;
         let columns = this.near.columns(this.links.len());
         let remotes = this.remotes::<T>(rules);
-        let mut cuts = Cuts::new(&this.proof.state.meaning, &this.document.ephemeral);
+        let mut cuts = Cuts::new(&this.proof.ids.points, &this.document.ephemeral);
         let mut of_proto = Vec::new();
         for proto in this.protocols(rules) {
             this.near.of_protocol(proto, &mut of_proto);
@@ -319,7 +319,7 @@ impl<'a> AddressProof<'a> {
         let mut exact: Vec<T> = self.near.keys().filter_map(|key| T::point(key.remote_ip?)).collect();
         exact.sort_unstable();
         exact.dedup();
-        let subnets = T::subnets(self.proof.state, &self.near);
+        let subnets = T::subnets(self.proof.ids, &self.near);
         let mut starts: Vec<T> = pieces.iter().map(|(at, _)| *at).collect();
         add_ends(subnets.iter().map(|(interval, _)| interval), &mut starts);
         starts.extend(exact.iter().copied().chain(exact.iter().filter_map(|at| at.next())));

@@ -5,15 +5,14 @@
 //! rank among all that match.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::id_points::IdPoints;
 use crate::policy::{Proto, Rule};
 use crate::tables::judge::lookup_order;
-use crate::tables::naming::points::Points;
 use crate::tables::rules::BlockKey;
-use crate::tables::{Image, ImageEntry, MatchFields, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, Target};
+use crate::tables::{Image, ImageEntry, MatchFields, PortRangeId, RuleKey, SubnetId, Target};
 use crate::terms::{Direction, Interval, MacAddr, Point, PortSet, Ports, Verdict};
 
 /// An entry that could decide.
@@ -211,75 +210,6 @@ fn on_links(key: &RuleKey, links: &[RuleKey]) -> u64 {
         & of(key.local_ip, links, |names| names.local_ip)
 }
 
-/// What the ids of an image's maps mean: the points that have them.
-#[derive(Debug, Clone, Default)]
-pub(in super::super) struct Meaning {
-    subnets: Option<Arc<SubnetMap>>,
-    addresses: Arc<Points<u32>>,
-    /// Of remote and local ports.
-    ports: [Arc<PortMeaning>; 2],
-}
-
-/// What the ids of a port-range map mean.
-#[derive(Debug, Clone, Default)]
-struct PortMeaning {
-    map: Option<Arc<PortMap>>,
-    points: Points<u16>,
-    /// Where the intervals that begin in each 256 ports begin in the map, and where the last ones end.
-    begins: Vec<u32>,
-}
-
-impl PortMeaning {
-    fn of(map: Option<&Arc<PortMap>>) -> Self {
-        let classes = map.map_or(&[][..], |map| &map.classes);
-        let mut begins = vec![0_u32; 257];
-        classes.iter().for_each(|(first, _)| begins[usize::from(first >> 8) + 1] += 1);
-        for at in 1..begins.len() {
-            begins[at] += begins[at - 1];
-        }
-        Self { map: map.cloned(), points: Points::new(classes, |id| id.0), begins }
-    }
-
-    /// The id of a port.
-    fn id(&self, port: u16) -> Option<PortRangeId> {
-        let classes = &self.map.as_ref()?.classes;
-        let (from, to) = (self.begins[usize::from(port >> 8)], self.begins[usize::from(port >> 8) + 1]);
-        let here = classes.get(from as usize..to as usize)?;
-        let after = from as usize + here.iter().take_while(|(first, _)| *first <= port).count();
-        Some(classes.get(after.checked_sub(1)?)?.1)
-    }
-}
-
-impl Meaning {
-    /// The meaning of an image's ids; `before`, if the maps are the same.
-    pub fn of(image: &Image, before: &Arc<Self>) -> Arc<Self> {
-        let same_subnets = same(&before.subnets, &image.subnets);
-        let maps = [&image.remote_ports, &image.local_ports];
-        if same_subnets && before.ports.iter().zip(maps).all(|(ports, map)| same(&ports.map, map)) {
-            return before.clone();
-        }
-        let ports = |at: usize| {
-            let (was, map) = (&before.ports[at], maps[at]);
-            if same(&was.map, map) { was.clone() } else { Arc::new(PortMeaning::of(map.as_ref())) }
-        };
-        let addresses = || Points::new(image.subnets.as_ref().map_or(&[], |map| &map.classes), |id| id.0);
-        Arc::new(Self {
-            subnets: image.subnets.clone(),
-            addresses: if same_subnets { before.addresses.clone() } else { Arc::new(addresses()) },
-            ports: [ports(0), ports(1)],
-        })
-    }
-
-    /// The addresses of these subnet ids, each interval with its id.
-    pub fn addresses_of(&self, ids: &[u16]) -> impl Iterator<Item = (Interval<u32>, SubnetId)> {
-        ids.iter().flat_map(|id| self.addresses.of(*id).iter().map(|interval| (*interval, SubnetId(*id))))
-    }
-}
-
-fn same<T>(a: &Option<Arc<T>>, b: &Option<Arc<T>>) -> bool {
-    a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr)
-}
-
 /// The first points of intervals, and the first ones after them.
 pub(super) fn add_ends<'a, T: Point + 'a>(intervals: impl Iterator<Item = &'a Interval<T>>, out: &mut Vec<T>) {
     for interval in intervals {
@@ -300,7 +230,7 @@ pub(super) struct Shown {
 
 /// Finds the ports of flows.
 pub(super) struct Cuts<'a> {
-    meaning: &'a Meaning,
+    points: &'a IdPoints,
     ephemeral: &'a PortSet,
     remote: Vec<u16>,
     local: Vec<u16>,
@@ -308,8 +238,8 @@ pub(super) struct Cuts<'a> {
 }
 
 impl<'a> Cuts<'a> {
-    pub fn new(meaning: &'a Meaning, ephemeral: &'a PortSet) -> Self {
-        Self { meaning, ephemeral, remote: Vec::new(), local: Vec::new(), shown: Vec::new() }
+    pub fn new(points: &'a IdPoints, ephemeral: &'a PortSet) -> Self {
+        Self { points, ephemeral, remote: Vec::new(), local: Vec::new(), shown: Vec::new() }
     }
 
     /// Ports of every class that these rules or entries tell apart, and none, which comes first.
@@ -336,7 +266,7 @@ impl<'a> Cuts<'a> {
             add_ends(pair.remote.intervals().iter(), &mut self.remote);
             add_ends(pair.local.intervals().iter(), &mut self.local);
         }
-        let [remote_ids, local_ids] = &self.meaning.ports;
+        let [remote_ids, local_ids] = &self.points.ports;
         for Entry { key, .. } in here {
             add_port(key.remote_port, &mut self.remote);
             add_port(key.local_port, &mut self.local);

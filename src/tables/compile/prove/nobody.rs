@@ -13,7 +13,7 @@ use super::proof::{ARP, ETHER_TYPES_IP, PEER_MAC, Proof, UNUSED_MACS, agree, eth
 use crate::policy::regions::DIRECTIONS;
 use crate::policy::{Binding, Origin};
 use crate::tables::refuse::{CompileError, document_origin};
-use crate::tables::units::unit::Alone;
+use crate::tables::units::unit::OnePolicyDocument;
 use crate::tables::{Action, ImageEntry, MatchFields, RuleKey};
 use crate::terms::solicited_node;
 use crate::terms::{Flow, IpFlow, MacAddr, Ports, Verdict};
@@ -28,7 +28,7 @@ impl Proof<'_> {
         if macs.is_empty() {
             return Ok(());
         }
-        let mut alone = Alone::of(self.document);
+        let mut alone = OnePolicyDocument::of(self.document);
         let foreign = self.free_addresses();
         self.name_no_address(block_of(self.image, &RuleKey::default()))?;
         for mac in macs {
@@ -84,7 +84,7 @@ impl Proof<'_> {
                 groups.entry(group).or_default().push(binding.clone());
             }
         }
-        let mut alone = Alone::of(self.document);
+        let mut alone = OnePolicyDocument::of(self.document);
         for ip in ips {
             let ether_type = Some(ether_type_of(*ip));
             let only = RuleKey { local_ip: Some(*ip), ether_type, ip_proto: Some(58), ..RuleKey::default() };
@@ -142,8 +142,8 @@ impl Proof<'_> {
     /// The bindings with a MAC.
     pub(super) fn bindings_of(&self, mac: MacAddr) -> Vec<Arc<Binding>> {
         let first = (mac, 0);
-        let of_mac = self.state.macs.starting_at(&first).take_while(|((other, _), ())| *other == mac);
-        of_mac.filter_map(|((_, number), ())| Some(self.state.bound.get(number)?.binding.clone())).collect()
+        let of_mac = self.units.macs.starting_at(&first).take_while(|((other, _), ())| *other == mac);
+        of_mac.filter_map(|((_, number), ())| Some(self.units.bound.get(number)?.binding.clone())).collect()
     }
 
     /// An address of each family that is nobody's.

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::ids::ImageIds;
 use crate::policy::regions::DIRECTIONS;
 use crate::policy::{Document, Origin};
 use crate::tables::base::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6};
-use crate::tables::compile::state::State;
 use crate::tables::refuse::CompileError;
+use crate::tables::units::Units;
 use crate::tables::{Image, Target};
 use crate::terms::{Flow, IpFlow, MacAddr, Verdict};
 
@@ -29,7 +30,8 @@ pub(in crate::tables::compile) struct Proof<'a> {
     pub document: &'a Document,
     pub target: &'a Target,
     pub image: &'a Image,
-    pub state: &'a State,
+    pub units: &'a Units,
+    pub ids: &'a ImageIds,
 }
 
 /// The ether type of IP frames with an address.

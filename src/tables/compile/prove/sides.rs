@@ -16,7 +16,7 @@ use super::proof::{Proof, ether_type_of};
 use super::task::Task;
 use crate::tables::parallel;
 use crate::tables::refuse::CompileError;
-use crate::tables::units::unit::Alone;
+use crate::tables::units::unit::OnePolicyDocument;
 use crate::tables::{Action, ImageEntry, RuleKey};
 use crate::terms::{AddrSet, MacAddr};
 
@@ -76,7 +76,7 @@ impl<'a> Sides<'a> {
     /// Adds those of addresses that nobody bound.
     pub fn unbound(&mut self) {
         let mut hosts: BTreeMap<IpAddr, SmallVec<[MacAddr; 1]>> = BTreeMap::new();
-        for (local, _) in self.proof.state.unbound.iter() {
+        for (local, _) in self.proof.units.unbound.iter() {
             let (Some(ip), Some(mac)) = (local.local_ip, local.local_mac) else { continue };
             hosts.entry(ip).or_default().push(mac);
         }
@@ -116,13 +116,15 @@ impl<'a> Sides<'a> {
             policy.map_or(0, |policy| policy.rules.len()) + self.proof.document.management.len()
         };
         let worth = firsts.iter().map(|(_, task)| rules(task)).sum::<usize>() / RULES;
-        let alone = || Alone::of(self.proof.document);
-        let run = |alone: &mut Alone, (_, task): &(usize, &Task<'a>)| AddressProof::of(self.proof, task, alone).flows();
+        let alone = || OnePolicyDocument::of(self.proof.document);
+        let run = |alone: &mut OnePolicyDocument, (_, task): &(usize, &Task<'a>)| {
+            AddressProof::of(self.proof, task, alone).flows()
+        };
         let mut wrong: BTreeMap<usize, CompileError> = BTreeMap::new();
         for ((place, _), found) in firsts.iter().zip(parallel::map(&firsts, worth, alone, run)) {
             wrong.extend(found.err().map(|error| (*place, error)));
         }
-        let again = |alone: &mut Alone, (_, task): &(usize, &Task<'a>)| {
+        let again = |alone: &mut OnePolicyDocument, (_, task): &(usize, &Task<'a>)| {
             // Where the first is wrong that is found before it.
             if wrong.contains_key(&task.first) || task.is_like(&self.all[task.first], self.proof) {
                 return Ok(());

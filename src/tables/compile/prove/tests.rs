@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::increment::Increment;
-use super::named::Named;
-use super::near::Meaning;
+use super::ids::ImageIds;
 use super::proof::{ARP, PEER_MAC, flow};
 use super::*;
 use crate::policy::regions::DIRECTIONS;
@@ -74,10 +73,8 @@ fn compiled() -> Compiled {
 }
 
 fn proved(compiled: &Compiled, image: &Image) -> Result<(), CompileError> {
-    let mut state = compiled.state.clone();
-    state.meaning = Meaning::of(image, &state.meaning);
-    state.named = Named::of(image, None);
-    Proof { document: compiled.document(), target: compiled.target(), image, state: &state }.all()
+    let (units, ids) = (&compiled.state.units, ImageIds::of(image, None));
+    Proof { document: compiled.document(), target: compiled.target(), image, units, ids: &ids }.all()
 }
 
 /// Both ways of proving: the whole, and increments to what was before.
@@ -537,7 +534,7 @@ fn what_was_not_brought_up_to_date_is_found() {
         change(&mut document);
         let mut increment = Increment::new(&compiled, document);
         increment.proved(&increment.image).unwrap();
-        increment.work = Work::default();
+        increment.dirty = Dirty::default();
         increment.proved(&increment.image).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert!(increment.proved(compiled.image()).is_err(), "not found: {what}");
     }

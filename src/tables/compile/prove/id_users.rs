@@ -8,7 +8,7 @@ use crate::tables::{Image, RuleKey};
 
 /// How many entries name each id of the three maps.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct Named([Counts; 3]);
+pub(super) struct IdUsers([Counts; 3]);
 
 /// Of ids from a least one on.
 #[derive(Debug, Clone, Default)]
@@ -38,19 +38,19 @@ impl Counts {
     }
 }
 
-impl Named {
+impl IdUsers {
     /// Those of an image; `before` is another image with what it names.
     pub fn of(image: &Image, before: Option<(&Image, &Arc<Self>)>) -> Arc<Self> {
-        let Some((old, named)) = before else {
+        let Some((old, users)) = before else {
             let mut out = Self::default();
             image.rules.blocks().iter().for_each(|(_, block)| out.count(block, true));
             return Arc::new(out);
         };
         let changes = old.rules.blocks().changes(image.rules.blocks(), |a: &Block, b: &Block| Arc::ptr_eq(a, b));
         if changes.is_empty() {
-            return named.clone();
+            return users.clone();
         }
-        let mut out = Self::clone(named);
+        let mut out = Self::clone(users);
         for (_, was, is) in changes {
             is.into_iter().for_each(|block| out.count(block, true));
             was.into_iter().for_each(|block| out.count(block, false));
