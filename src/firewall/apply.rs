@@ -10,18 +10,15 @@
 //! A step whose undo is refused leaves a flow shut, never open: all allows of the bindings concerned go, and the change ends
 //! *closed*. Whatever gets no answer ends it *unknown*.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::ApplyCause;
 use super::machine::{Answer, Effect, Failure, Machine, Note};
 use super::names::Names;
 use crate::adapter::RulesetVersion;
 use crate::tables::plan::{Local, Phase, Step};
-use crate::tables::{Action, CounterId, Image, ImageEntry, RuleKey, Rules, Side, TableOp};
+use crate::tables::{Action, Entry, Image, ImageEntry, RuleKey, Rules, Side, TableOp, Tables};
 use crate::terms::Verdict;
-
-/// Entries of the rule table as they are in the adapter: receive action, transmit action, counter.
-type Entries = BTreeMap<RuleKey, (Action, Action, Option<CounterId>)>;
 
 /// A change under way.
 #[derive(Debug)]
@@ -37,7 +34,8 @@ pub(super) struct Apply<'a> {
     cause: Option<ApplyCause>,
     version: Option<RulesetVersion>,
     pauses: usize,
-    entries: Entries,
+    /// What the rule table holds, while steps are taken back.
+    tables: Tables,
     lost: BTreeSet<Local>,
     closing: Vec<TableOp>,
     ended: Option<Ended>,
@@ -100,7 +98,7 @@ impl<'a> Apply<'a> {
             cause: None,
             version: None,
             pauses: 0,
-            entries: Entries::new(),
+            tables: Tables::default(),
             lost: BTreeSet::new(),
             closing: Vec::new(),
             ended: None,
@@ -152,11 +150,8 @@ impl<'a> Apply<'a> {
 
     /// The steps before `at` were carried out: takes them back.
     fn take_back(&mut self, at: usize) -> Effect<'_> {
-        let image = self.held.rules.iter();
-        self.entries = image.map(|(key, entry)| (*key, (entry.rx.action, entry.tx.action, entry.counter))).collect();
-        for step in self.steps.iter().take(at) {
-            track(&mut self.entries, &step.op);
-        }
+        self.tables = Tables::of_rules(self.held);
+        self.steps.iter().take(at).for_each(|step| self.tables.apply(&step.op));
         self.undo_before(at)
     }
 
@@ -188,7 +183,7 @@ impl<'a> Apply<'a> {
                 self.lost.insert(local);
             }
             (Answer::Failed(_), _) => return self.unknown(),
-            _ => step.undo.iter().for_each(|undo| track(&mut self.entries, undo)),
+            _ => step.undo.iter().for_each(|undo| self.tables.apply(undo)),
         }
         self.settle(at)
     }
@@ -203,14 +198,10 @@ impl<'a> Apply<'a> {
             self.lost.contains(&local) || self.names.container(&local).is_some_and(|name| who.contains(name))
         };
         let less = |action: Action| if action.verdict() == Some(Verdict::Allow) { Action::None } else { action };
-        let allows = |rx: &Action, tx: &Action| [rx, tx].iter().any(|action| action.verdict() == Some(Verdict::Allow));
-        let entries = self.entries.iter().filter(|(key, (rx, tx, _))| allows(rx, tx) && concerned(key));
-        let shut = entries.map(|(key, (rx, tx, counter))| TableOp::SetRule {
-            key: *key,
-            rx: less(*rx),
-            tx: less(*tx),
-            counter: *counter,
-        });
+        let allows = |entry: &Entry| [entry.rx, entry.tx].iter().any(|is| is.verdict() == Some(Verdict::Allow));
+        let entries = self.tables.rules.iter().filter(|(key, entry)| allows(entry) && concerned(key));
+        let shut = |entry: &Entry| Entry { rx: less(entry.rx), tx: less(entry.tx), ..*entry };
+        let shut = entries.map(|(key, entry)| TableOp::set_rule(*key, shut(entry)));
         self.closing = shut.collect();
         self.close(0)
     }
@@ -226,10 +217,8 @@ impl<'a> Apply<'a> {
             self.state = State::Closing(at);
             return self.closing.get(at).map_or(Effect::Finish, Effect::Send);
         }
-        for op in &self.closing {
-            track(&mut self.entries, op);
-        }
-        let rules = image_rules(std::mem::take(&mut self.entries), self.held);
+        self.closing.iter().for_each(|op| self.tables.apply(op));
+        let rules = image_rules(std::mem::take(&mut self.tables), self.held);
         let who = self.who();
         self.reread(Ended::Closed { who, rules })
     }
@@ -373,28 +362,16 @@ fn stays_closed(step: &Step) -> Option<Local> {
     }
 }
 
-fn track(entries: &mut Entries, op: &TableOp) {
-    match op {
-        TableOp::SetRule { key, rx: Action::None, tx: Action::None, .. } => {
-            entries.remove(key);
-        }
-        TableOp::SetRule { key, rx, tx, counter } => {
-            entries.insert(*key, (*rx, *tx, *counter));
-        }
-        TableOp::SetSubnetNode(_) | TableOp::SetRemotePortTree(_) | TableOp::SetLocalPortTree(_) => {}
-    }
-}
-
 /// Entries with their origins, as far as the image has them.
-fn image_rules(entries: Entries, image: &Image) -> Rules {
+fn image_rules(tables: Tables, image: &Image) -> Rules {
     let side = |side: Option<&Side>, action: Action| {
         let origins = side.filter(|side| side.action == action).map(|side| side.origins.clone());
         Side { action, origins: origins.unwrap_or_default() }
     };
-    let entry = |(key, (rx, tx, counter)): (RuleKey, (Action, Action, Option<CounterId>))| {
+    let entry = |(key, Entry { rx, tx, counter }): (RuleKey, Entry)| {
         let is = image.rules.get(&key);
         let (rx, tx) = (side(is.map(|entry| &entry.rx), rx), side(is.map(|entry| &entry.tx), tx));
         (key, ImageEntry { rx, tx, counter })
     };
-    entries.into_iter().map(entry).collect()
+    tables.rules.into_iter().map(entry).collect()
 }

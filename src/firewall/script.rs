@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use super::machine::{Answer, Effect, Failure, Machine, Note};
 use crate::adapter::{Override, RulesetVersion};
 use crate::tables::{
-    Action, Image, ImageEntry, LookupOrder, MapError, PortMap, PortRangeId, RuleKey, Sizes, SubnetId, SubnetMap,
+    Entry, Image, ImageEntry, LookupOrder, MapError, PortMap, PortRangeId, RuleKey, Sizes, SubnetId, SubnetMap,
     TableOp, Target,
 };
 use crate::terms::Verdict;
@@ -144,13 +144,7 @@ impl Load {
             let rules = image.rules.iter().filter(move |(key, _)| key.is_base() == base);
             let mut rules: Vec<_> = rules.collect();
             rules.sort_by_key(|(key, _)| rank(&target.profile.order, key));
-            let op = rules.into_iter().map(|(key, entry)| TableOp::SetRule {
-                key: *key,
-                rx: entry.rx.action,
-                tx: entry.tx.action,
-                counter: entry.counter,
-            });
-            op.collect()
+            rules.into_iter().map(|(key, entry)| TableOp::set_rule(*key, entry.into())).collect()
         };
         let nodes = image.subnets.iter().flat_map(|map| map.leaves_up(sizes));
         let mut maps: Vec<TableOp> = nodes.cloned().map(TableOp::SetSubnetNode).collect();
@@ -199,7 +193,7 @@ impl Load {
     /// # Errors
     /// The adapter's sizes allow no map at all.
     pub fn resend(self, image: &Image, doubtful: &BTreeSet<RuleKey>, target: &Target) -> Result<Script, MapError> {
-        let none = |key: &RuleKey| TableOp::SetRule { key: *key, rx: Action::None, tx: Action::None, counter: None };
+        let none = |key: &RuleKey| TableOp::set_rule(*key, Entry::default());
         // What can only deny stays until it is sent again: nothing may be beneath it.
         let opens = |key: &RuleKey| image.rules.get(key).is_none_or(may_allow);
         let above = image.rules.keys().chain(doubtful).filter(|key| !key.is_base() && opens(key));

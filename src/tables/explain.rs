@@ -101,11 +101,3 @@ impl fmt::Display for Explanation {
         }
     }
 }
-
-impl fmt::Display for RuleKey {
-    /// What the key names, as in `local_ip=10.30.1.17 ether_type=0x0800 ip_proto=6 local_portrange=2`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<String> = self.named_fields().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        f.write_str(&words.join(" "))
-    }
-}

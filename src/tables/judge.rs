@@ -122,27 +122,7 @@ impl Image {
 
 /// The key that names just these fields; `None` if one of them is not there.
 fn only(all: &RuleKey, fields: MatchFields) -> Option<RuleKey> {
-    fn keep<T>(fields: MatchFields, field: MatchFields, value: Option<T>) -> Option<T> {
-        value.filter(|_| fields.contains(field))
-    }
-    use MatchFields as F;
-    let key = RuleKey {
-        local_ip: keep(fields, F::LOCAL_IP, all.local_ip),
-        local_mac: keep(fields, F::LOCAL_MAC, all.local_mac),
-        physical_port: keep(fields, F::PHYSICAL_PORT, all.physical_port),
-        outer_vlan: keep(fields, F::OUTER_VLAN, all.outer_vlan),
-        inner_vlan: keep(fields, F::INNER_VLAN, all.inner_vlan),
-        ether_type: keep(fields, F::ETHER_TYPE, all.ether_type),
-        ip_proto: keep(fields, F::IP_PROTO, all.ip_proto),
-        remote_ip: keep(fields, F::REMOTE_IP, all.remote_ip),
-        remote_mac: keep(fields, F::REMOTE_MAC, all.remote_mac),
-        remote_subnet: keep(fields, F::REMOTE_SUBNET_ID, all.remote_subnet),
-        remote_port: keep(fields, F::REMOTE_PORT, all.remote_port),
-        remote_portrange: keep(fields, F::REMOTE_PORTRANGE_ID, all.remote_portrange),
-        local_port: keep(fields, F::LOCAL_PORT, all.local_port),
-        local_portrange: keep(fields, F::LOCAL_PORTRANGE_ID, all.local_portrange),
-    };
-    (key.fields() == fields).then_some(key)
+    Some(all.only(fields)).filter(|key| key.fields() == fields)
 }
 
 /// Fisher and Yates, with numbers of splitmix64.

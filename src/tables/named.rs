@@ -1,7 +1,7 @@
-//! Tables, sizes and fields by name: what a face shows that names no family of tables.
+//! Tables and sizes by name: what a face shows that names no family of tables.
 
 use super::plan::{Phase, Plan};
-use super::{RuleKey, Table, Target};
+use super::{Table, Target};
 
 impl Target {
     /// The family of tables that the target is of.
@@ -80,30 +80,6 @@ impl Plan {
     #[must_use]
     pub fn peaks(&self) -> Vec<(Table, u64)> {
         vec![(Table::Rules, self.peak_rules as u64), (Table::Combinations, self.peak_combinations as u64)]
-    }
-}
-
-impl RuleKey {
-    /// What the entry matches: each field that it names, with its value, as in `("local_ip", "10.30.1.17")`.
-    #[must_use]
-    pub fn named_fields(&self) -> Vec<(&'static str, String)> {
-        let fields = [
-            ("local_ip", self.local_ip.map(|v| v.to_string())),
-            ("local_mac", self.local_mac.map(|v| v.to_string())),
-            ("physical_port", self.physical_port.map(|v| v.to_string())),
-            ("outer_vlan", self.outer_vlan.map(|v| v.to_string())),
-            ("inner_vlan", self.inner_vlan.map(|v| v.to_string())),
-            ("ether_type", self.ether_type.map(|v| format!("{v:#06x}"))),
-            ("ip_proto", self.ip_proto.map(|v| v.to_string())),
-            ("remote_ip", self.remote_ip.map(|v| v.to_string())),
-            ("remote_mac", self.remote_mac.map(|v| v.to_string())),
-            ("remote_subnet", self.remote_subnet.map(|v| v.0.to_string())),
-            ("remote_port", self.remote_port.map(|v| v.to_string())),
-            ("remote_portrange", self.remote_portrange.map(|v| v.0.to_string())),
-            ("local_port", self.local_port.map(|v| v.to_string())),
-            ("local_portrange", self.local_portrange.map(|v| v.0.to_string())),
-        ];
-        fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commands that change the tables.
 
-use super::{Action, CounterId, PortTreeEntry, RuleKey, SubnetNode};
+use super::{Action, CounterId, Entry, PortTreeEntry, RuleKey, SubnetNode};
 
 /// One change of the adapter's tables: exactly one MCDI command, idempotent, carrying the complete state of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,4 +22,12 @@ pub enum TableOp {
     SetRemotePortTree(Vec<PortTreeEntry>),
     /// LOCAL_PORTRANGE_MAP_SET_TREE: the whole tree, replaced atomically.
     SetLocalPortTree(Vec<PortTreeEntry>),
+}
+
+impl TableOp {
+    /// Sets an entry.
+    #[must_use]
+    pub fn set_rule(key: RuleKey, Entry { rx, tx, counter }: Entry) -> Self {
+        Self::SetRule { key, rx, tx, counter }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::adapter::{AdapterError, Cmd, McErrno, McdiError, Override, Recovered, RulesetVersion};
-use crate::tables::fake::Tables;
+use crate::tables::Tables;
 use crate::tables::{Action, CounterId, CounterValue, RuleKey, TableOp, Target};
 
 use super::super::Engine;
@@ -56,7 +56,7 @@ impl FakeEngine {
     pub fn new() -> Self {
         let mut tables = Tables::default();
         let foreign = RuleKey { ip_proto: Some(99), ..RuleKey::default() };
-        tables.rules.insert(foreign, (Action::Allow { sample: false }, Action::None, None));
+        tables.rules.insert(foreign, Entry { rx: Action::Allow { sample: false }, ..Entry::default() });
         Self {
             target: Target::profile0(),
             tables,
@@ -102,11 +102,11 @@ impl Engine for FakeEngine {
         self.alive()?;
         self.sent += 1;
         match self.faults.get(&(self.sent - 1)) {
-            None => self.tables.execute(op),
+            None => self.tables.apply(op),
             Some(Fault::Full) => return Err(McdiError::Refused { cmd, errno: McErrno::ENOSPC, arg: None }.into()),
             Some(fault) => {
                 if *fault == Fault::LostAfter {
-                    self.tables.execute(op);
+                    self.tables.apply(op);
                 }
                 if *fault == Fault::Reboot {
                     self.tables = Self::new().tables;

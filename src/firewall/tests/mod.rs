@@ -17,7 +17,7 @@ use crate::clock::{Clock, VirtualClock};
 use crate::error::AdapterState;
 use crate::journal::{Journal, Kind, Why};
 use crate::policy::Document;
-use crate::tables::fake::Tables;
+use crate::tables::Tables;
 use crate::tables::{
     Action, CounterId, CounterValue, Image, ImageEntry, OriginId, RuleKey, Side, SubnetId, SubnetMap, TableOp, Target,
 };
@@ -115,7 +115,8 @@ fn source(document: &Document, image: &Image) -> Source {
 
 /// The tables as an image says, by another way than the firewall's.
 fn tables_of(image: &Image) -> Tables {
-    let entry = |e: &ImageEntry| (e.rx.action, e.tx.action, e.counter.map(|id| CounterId(500 + id.0)));
+    let entry =
+        |e: &ImageEntry| Entry { rx: e.rx.action, tx: e.tx.action, counter: e.counter.map(|id| CounterId(500 + id.0)) };
     Tables {
         rules: image.rules.iter().map(|(key, e)| (*key, entry(e))).collect(),
         nodes: image.subnets.iter().flat_map(|map| &map.nodes).map(|n| (n.id, n.entries.clone())).collect(),

@@ -170,7 +170,7 @@ impl From<&delta::Delta> for Delta {
             text: delta.text.as_ref().map(|splice| Splice::of(splice, text)),
             lines: delta.lines.as_ref().map(|splice| Splice::of(splice, <[u32]>::to_vec)),
             set: delta.entries().filter_map(|(key, entry)| Some((key, entry?).into())).collect(),
-            gone: delta.entries().filter(|(_, entry)| entry.is_none()).map(|(key, _)| key.into()).collect(),
+            gone: delta.entries().filter(|(_, entry)| entry.is_none()).map(|(key, _)| Key(*key)).collect(),
             subnets: map_of(&delta.subnets, subnets_of),
             remote_ports: map_of(&delta.remote_ports, ports_of),
             local_ports: map_of(&delta.local_ports, ports_of),
@@ -184,8 +184,8 @@ impl TryFrom<Delta> for delta::Delta {
     type Error = WireError;
 
     fn try_from(delta: Delta) -> Result<Self, WireError> {
-        let set = delta.set.into_iter().map(|entry| entry.try_into().map(|(key, entry)| (key, Some(entry))));
-        let gone = delta.gone.into_iter().map(|key| Ok((key.try_into()?, None)));
+        let set = delta.set.into_iter().map(Into::into).map(|(key, entry)| Ok((key, Some(entry))));
+        let gone = delta.gone.into_iter().map(|key| Ok((key.0, None)));
         let origin = |(id, origin): (u32, Option<Origin>)| Ok((OriginId(id), origin.map(|o| Arc::new(o.into()))));
         let kept = |(who, kept): (String, Option<Kept>)| Ok((who, kept.map(Addresses::try_from).transpose()?));
         Ok(Self {

@@ -1,98 +1,88 @@
 //! Entries of the tables, and who asked for them.
 
-use std::net::IpAddr;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::values::WireError;
-use crate::tables::{CounterId, ImageEntry, OriginId, PortRangeId, RuleKey, SubnetId};
+use crate::tables::{CounterId, FieldValue, ImageEntry, KeyField, OriginId, RuleKey};
 use crate::terms::MacAddr;
 use crate::{policy, tables};
 
-/// What an entry matches.
-#[derive(Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Key {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local_ip: Option<IpAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local_mac: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    physical_port: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outer_vlan: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inner_vlan: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ether_type: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ip_proto: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remote_ip: Option<IpAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remote_mac: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remote_subnet: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remote_port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remote_portrange: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local_port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local_portrange: Option<u16>,
-}
+/// What an entry matches: an object with the fields that it names.
+pub(super) struct Key(pub RuleKey);
 
-impl From<&RuleKey> for Key {
-    fn from(key: &RuleKey) -> Self {
-        Self {
-            local_ip: key.local_ip,
-            local_mac: key.local_mac.map(|mac| mac.to_string()),
-            physical_port: key.physical_port,
-            outer_vlan: key.outer_vlan,
-            inner_vlan: key.inner_vlan,
-            ether_type: key.ether_type,
-            ip_proto: key.ip_proto,
-            remote_ip: key.remote_ip,
-            remote_mac: key.remote_mac.map(|mac| mac.to_string()),
-            remote_subnet: key.remote_subnet.map(|id| id.0),
-            remote_port: key.remote_port,
-            remote_portrange: key.remote_portrange.map(|id| id.0),
-            local_port: key.local_port,
-            local_portrange: key.local_portrange.map(|id| id.0),
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let named = KeyField::ALL.iter().filter_map(|field| Some((field.name(), self.0.get(*field)?)));
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in named {
+            match value {
+                FieldValue::Ip(ip) => map.serialize_entry(name, &ip)?,
+                FieldValue::Mac(mac) => map.serialize_entry(name, &mac.to_string())?,
+                FieldValue::Number(number) => map.serialize_entry(name, &number)?,
+            }
         }
+        map.end()
     }
 }
 
-impl TryFrom<Key> for RuleKey {
-    type Error = WireError;
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KeyVisitor)
+    }
+}
 
-    fn try_from(key: Key) -> Result<Self, WireError> {
-        Ok(Self {
-            local_ip: key.local_ip,
-            local_mac: mac(key.local_mac)?,
-            physical_port: key.physical_port,
-            outer_vlan: vlan(key.outer_vlan)?,
-            inner_vlan: vlan(key.inner_vlan)?,
-            ether_type: key.ether_type,
-            ip_proto: key.ip_proto,
-            remote_ip: key.remote_ip,
-            remote_mac: mac(key.remote_mac)?,
-            remote_subnet: key.remote_subnet.map(SubnetId),
-            remote_port: key.remote_port,
-            remote_portrange: key.remote_portrange.map(PortRangeId),
-            local_port: key.local_port,
-            local_portrange: key.local_portrange.map(PortRangeId),
-        })
+/// A value of a field, as a record has it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Number(u32),
+    Text(String),
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with fields of an entry")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Key, A::Error> {
+        let mut key = RuleKey::default();
+        while let Some(name) = map.next_key::<String>()? {
+            let field = KeyField::ALL.iter().copied().find(|field| field.name() == name);
+            let field = field.ok_or_else(|| A::Error::custom(format_args!("an entry has no field {name:?}")))?;
+            if key.get(field).is_some() {
+                return Err(A::Error::custom(format_args!("the field {name} twice")));
+            }
+            let value = map.next_value::<Value>()?;
+            let wrong = || A::Error::custom(format_args!("{name} cannot have this value"));
+            key = read(key, field, &value).ok_or_else(wrong)?;
+        }
+        Ok(Key(key))
+    }
+}
+
+/// A key with another field; `None` if the field cannot hold the value.
+fn read(key: RuleKey, field: KeyField, value: &Value) -> Option<RuleKey> {
+    match value {
+        Value::Number(id) if matches!(field, KeyField::OuterVlan | KeyField::InnerVlan) && *id > 4095 => None,
+        Value::Number(number) => key.with(field, FieldValue::Number(*number)),
+        Value::Text(text) => {
+            let ip = || key.with(field, FieldValue::Ip(text.parse().ok()?));
+            let mac = || key.with(field, FieldValue::Mac(text.parse().ok()?));
+            ip().or_else(mac)
+        }
     }
 }
 
 pub(super) fn mac(text: Option<String>) -> Result<Option<MacAddr>, WireError> {
     text.map(|text| text.parse().map_err(|_| WireError::Value("a MAC address that is none"))).transpose()
-}
-
-fn vlan(id: Option<u16>) -> Result<Option<u16>, WireError> {
-    if id.is_some_and(|id| id > 4095) { Err(WireError::Value("a VLAN id past 4095")) } else { Ok(id) }
 }
 
 /// One entry: what it matches, and what it does.
@@ -164,16 +154,14 @@ impl From<Side> for crate::tables::Side {
 impl From<(&RuleKey, &ImageEntry)> for Entry {
     fn from((key, entry): (&RuleKey, &ImageEntry)) -> Self {
         let counter = entry.counter.map(|id| id.0);
-        Self { key: key.into(), rx: (&entry.rx).into(), tx: (&entry.tx).into(), counter }
+        Self { key: Key(*key), rx: (&entry.rx).into(), tx: (&entry.tx).into(), counter }
     }
 }
 
-impl TryFrom<Entry> for (RuleKey, ImageEntry) {
-    type Error = WireError;
-
-    fn try_from(entry: Entry) -> Result<Self, WireError> {
+impl From<Entry> for (RuleKey, ImageEntry) {
+    fn from(entry: Entry) -> Self {
         let counter = entry.counter.map(CounterId);
-        Ok((entry.key.try_into()?, ImageEntry { rx: entry.rx.into(), tx: entry.tx.into(), counter }))
+        (entry.key.0, ImageEntry { rx: entry.rx.into(), tx: entry.tx.into(), counter })
     }
 }
 

@@ -156,7 +156,7 @@ impl From<&event::Begin> for Begin {
         };
         let confirm_by = begin.confirm_by.map(|by| by.0);
         let (version, delta) = (version(&begin.version), (&begin.delta).into());
-        let between = begin.between.iter().map(Key::from).collect();
+        let between = begin.between.iter().copied().map(Key).collect();
         Self { kind, who, reason, ticket, approval, confirm_by, version, delta, between }
     }
 }
@@ -181,7 +181,7 @@ impl TryFrom<Begin> for event::Begin {
             confirm_by: begin.confirm_by.map(timestamp).transpose()?,
             version: checked(begin.version)?,
             delta: begin.delta.try_into()?,
-            between: begin.between.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            between: begin.between.into_iter().map(|key| key.0).collect(),
         })
     }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::content::{Content, Rules};
 use super::exceptions::{Exceptions, exchange, is_exception};
 use super::keys::{Common, Sides};
 use super::maps::{Kind, Map, Route, route};
 use super::recorder::Recorder;
 use super::scope::Scope;
-use super::step::{Local, Phase, Plan, PlanError};
+use super::step::{Local, Phase, Plan, PlanError, Rules};
 use crate::policy::regions::DIRECTIONS;
-use crate::tables::{Action, Image, LookupOrder, MapError, RuleKey, Target};
+use crate::tables::{Action, Entry, Image, LookupOrder, MapError, RuleKey, Target};
 use crate::terms::Verdict;
 
 /// How much room the tables have.
@@ -91,15 +90,15 @@ fn refine(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>) -> Result<BTree
 
 /// Copies the entries under one id to another, for each pair of ids.
 fn copy(to: &mut Recorder<'_>, kind: Kind, ids: &[(u16, u16)], except: &BTreeSet<RuleKey>) {
-    let mut named: BTreeMap<u16, Vec<(RuleKey, Content)>> = BTreeMap::new();
-    for (key, content) in to.rules().iter().filter(|(key, _)| !except.contains(*key)) {
+    let mut named: BTreeMap<u16, Vec<(RuleKey, Entry)>> = BTreeMap::new();
+    for (key, entry) in to.rules().iter().filter(|(key, _)| !except.contains(*key)) {
         if let Some(id) = kind.id(key) {
-            named.entry(id).or_default().push((*key, *content));
+            named.entry(id).or_default().push((*key, *entry));
         }
     }
     for (from, id) in ids {
-        for (key, content) in named.get(from).into_iter().flatten() {
-            to.set(kind.with_id(key, Some(*id)), *content);
+        for (key, entry) in named.get(from).into_iter().flatten() {
+            to.set(kind.with_id(key, Some(*id)), *entry);
         }
     }
 }
@@ -120,11 +119,11 @@ fn expand(rules: &Rules, routes: &BTreeMap<Kind, Route>) -> Rules {
         for cell in cells {
             by_new.entry(cell.new).or_default().push(cell.id);
         }
-        let under = |(key, content): (RuleKey, Content)| match kind.id(&key) {
-            None => vec![(key, content)],
+        let under = |(key, entry): (RuleKey, Entry)| match kind.id(&key) {
+            None => vec![(key, entry)],
             Some(new) => {
                 let ids = by_new.get(&new).into_iter().flatten();
-                ids.map(|id| (kind.with_id(&key, Some(*id)), content)).collect()
+                ids.map(|id| (kind.with_id(&key, Some(*id)), entry)).collect()
             }
         };
         rules = rules.into_iter().flat_map(under).collect();
@@ -134,18 +133,18 @@ fn expand(rules: &Rules, routes: &BTreeMap<Kind, Route>) -> Rules {
 
 /// Adds the common entries. Both images allow what they match, so no verdict changes.
 fn cover(to: &mut Recorder<'_>, commons: &[Common; 2]) {
-    let mut wanted: BTreeMap<RuleKey, Content> = BTreeMap::new();
+    let mut wanted: BTreeMap<RuleKey, Entry> = BTreeMap::new();
     for (direction, common) in DIRECTIONS.into_iter().zip(commons) {
         for (key, (action, counter)) in &common.allows {
-            let fresh = Content { counter: *counter, ..Content::default() };
-            let content = wanted.entry(*key).or_insert_with(|| to.rules().get(key).copied().unwrap_or(fresh));
-            if content.action(direction).verdict() != Some(Verdict::Allow) {
-                content.set(direction, *action);
+            let fresh = Entry { counter: *counter, ..Entry::default() };
+            let entry = wanted.entry(*key).or_insert_with(|| to.rules().get(key).copied().unwrap_or(fresh));
+            if entry.action(direction).verdict() != Some(Verdict::Allow) {
+                entry.set(direction, *action);
             }
         }
     }
-    for (key, content) in wanted {
-        to.set(key, content);
+    for (key, entry) in wanted {
+        to.set(key, entry);
     }
 }
 
@@ -155,10 +154,10 @@ fn tighten(to: &mut Recorder<'_>, commons: &[Common; 2], goal: &Rules, short: bo
     if !short {
         deny(to, goal);
     }
-    for (key, content) in to.rules().clone() {
-        let mut left = content;
+    for (key, entry) in to.rules().clone() {
+        let mut left = entry;
         for (direction, common) in DIRECTIONS.into_iter().zip(commons) {
-            if content.action(direction).verdict() == Some(Verdict::Allow) && !common.allows.contains_key(&key) {
+            if entry.action(direction).verdict() == Some(Verdict::Allow) && !common.allows.contains_key(&key) {
                 left.set(direction, Action::None);
             }
         }
@@ -171,19 +170,19 @@ fn tighten(to: &mut Recorder<'_>, commons: &[Common; 2], goal: &Rules, short: bo
 /// Adds the new base denies.
 fn deny(to: &mut Recorder<'_>, goal: &Rules) {
     for (key, wanted) in goal.iter().filter(|(key, _)| key.is_base()) {
-        let fresh = Content { counter: wanted.counter, ..Content::default() };
-        let mut content = to.rules().get(key).copied().unwrap_or(fresh);
+        let fresh = Entry { counter: wanted.counter, ..Entry::default() };
+        let mut entry = to.rules().get(key).copied().unwrap_or(fresh);
         for direction in DIRECTIONS {
-            let denies = |content: &Content| content.action(direction).verdict() == Some(Verdict::Deny);
-            if denies(wanted) && !denies(&content) {
-                content.set(direction, wanted.action(direction));
+            let denies = |entry: &Entry| entry.action(direction).verdict() == Some(Verdict::Deny);
+            if denies(wanted) && !denies(&entry) {
+                entry.set(direction, wanted.action(direction));
             }
         }
-        to.set(*key, content);
+        to.set(*key, entry);
     }
 }
 
-/// Writes the maps that no allow names meanwhile, and brings every entry of the new image to its content: denies first.
+/// Writes the maps that no allow names meanwhile, and brings every entry of the new image to its entry: denies first.
 fn loosen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules) -> Result<(), MapError> {
     to.enter(Phase::Loosen);
     for (&kind, route) in routes {
@@ -195,10 +194,10 @@ fn loosen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules) -
     exchange(to, goal);
     let ended = |key: &&RuleKey| key.is_base() && !goal.contains_key(*key);
     for key in to.rules().keys().filter(ended).copied().collect::<Vec<_>>() {
-        to.set(key, Content::default());
+        to.set(key, Entry::default());
     }
-    for (key, content) in goal {
-        to.set(*key, *content);
+    for (key, entry) in goal {
+        to.set(*key, *entry);
     }
     Ok(())
 }
@@ -208,7 +207,7 @@ fn coarsen(to: &mut Recorder<'_>, routes: &BTreeMap<Kind, Route>, goal: &Rules) 
     to.enter(Phase::Coarsen);
     let covered: Vec<RuleKey> = to.rules().keys().filter(|key| !goal.contains_key(*key)).copied().collect();
     for key in covered {
-        to.set(key, Content::default());
+        to.set(key, Entry::default());
     }
     let mut stale = BTreeSet::new();
     for (&kind, route) in routes {
@@ -231,9 +230,9 @@ fn retire(to: &mut Recorder<'_>, new: &Rules) {
     to.enter(Phase::Retire);
     let rest: Vec<RuleKey> = to.rules().keys().filter(|key| !new.contains_key(*key)).copied().collect();
     for key in rest {
-        to.set(key, Content::default());
+        to.set(key, Entry::default());
     }
-    for (key, content) in new {
-        to.set(*key, *content);
+    for (key, entry) in new {
+        to.set(*key, *entry);
     }
 }

@@ -6,21 +6,20 @@
 
 use std::collections::BTreeSet;
 
-use super::content::{Content, Rules};
 use super::keys::{by_ip, covers, may_meet, near};
 use super::recorder::Recorder;
-use super::step::PlanError;
+use super::step::{PlanError, Rules};
 use crate::policy::regions::DIRECTIONS;
-use crate::tables::{Action, RuleKey};
+use crate::tables::{Action, Entry, RuleKey};
 use crate::terms::{Direction, Verdict};
 
-fn denies(content: &Content, direction: Direction) -> bool {
-    content.action(direction).verdict() == Some(Verdict::Deny)
+fn denies(entry: &Entry, direction: Direction) -> bool {
+    entry.action(direction).verdict() == Some(Verdict::Deny)
 }
 
 /// True if an entry denies above the base.
-pub(super) fn is_exception(key: &RuleKey, content: &Content) -> bool {
-    !key.is_base() && DIRECTIONS.iter().any(|direction| denies(content, *direction))
+pub(super) fn is_exception(key: &RuleKey, entry: &Entry) -> bool {
+    !key.is_base() && DIRECTIONS.iter().any(|direction| denies(entry, *direction))
 }
 
 /// The allows that a changing deny may be an exception of.
@@ -37,14 +36,14 @@ impl Exceptions {
         let (base, above): (Vec<_>, Vec<_>) = all().map(|(key, _)| key).partition(|key| key.is_base());
         let (base, above) = (by_ip(base), by_ip(above));
         let mut touched = BTreeSet::new();
-        for (key, content) in all().filter(|(key, content)| is_exception(key, content) && changes(key)) {
+        for (key, entry) in all().filter(|(key, entry)| is_exception(key, entry) && changes(key)) {
             let beneath: Vec<_> = near(&base, key).into_iter().filter(|base| covers(base, key)).collect();
             let guarded = |direction: Direction| {
                 let says =
                     |base: &RuleKey| sides.iter().filter_map(|rules| rules.get(base)).any(|c| denies(c, direction));
                 beneath.iter().any(|base| says(base))
             };
-            if DIRECTIONS.into_iter().any(|direction| denies(content, direction) && !guarded(direction)) {
+            if DIRECTIONS.into_iter().any(|direction| denies(entry, direction) && !guarded(direction)) {
                 return Err(PlanError::DenyWithoutBase(key.fields()));
             }
             touched.extend(near(&above, key).into_iter().filter(|other| may_meet(other, key)));
@@ -61,20 +60,20 @@ impl Exceptions {
 /// Brings the denies above the base to the new ones. Allows that they could be exceptions of are shut.
 pub(super) fn exchange(to: &mut Recorder<'_>, goal: &Rules) {
     let exceptions = |rules: &Rules| -> Vec<RuleKey> {
-        rules.iter().filter(|(key, content)| is_exception(key, content)).map(|(key, _)| *key).collect()
+        rules.iter().filter(|(key, entry)| is_exception(key, entry)).map(|(key, _)| *key).collect()
     };
     let old = exceptions(to.rules());
     for key in exceptions(goal).into_iter().chain(old) {
         let wanted = goal.get(&key).copied().unwrap_or_default();
-        let fresh = Content { counter: wanted.counter, ..Content::default() };
-        let mut content = to.rules().get(&key).copied().unwrap_or(fresh);
+        let fresh = Entry { counter: wanted.counter, ..Entry::default() };
+        let mut entry = to.rules().get(&key).copied().unwrap_or(fresh);
         for direction in DIRECTIONS {
             if denies(&wanted, direction) {
-                content.set(direction, wanted.action(direction));
-            } else if denies(&content, direction) {
-                content.set(direction, Action::None);
+                entry.set(direction, wanted.action(direction));
+            } else if denies(&entry, direction) {
+                entry.set(direction, Action::None);
             }
         }
-        to.set(key, content);
+        to.set(key, entry);
     }
 }

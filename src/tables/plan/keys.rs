@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::content::{Content, Rules};
 use super::maps::{Kind, Map};
-use super::step::Local;
-use crate::tables::{Action, CounterId, RuleKey};
+use super::step::{Local, Rules};
+use crate::tables::{Action, CounterId, Entry, RuleKey};
 use crate::terms::{Direction, Verdict};
 
 const ETHER_TYPE_IPV4: u16 = 0x0800;
@@ -18,29 +17,7 @@ fn ether_type_of(ip: &IpAddr) -> u16 {
 
 /// The key of what both keys match; `None` if that is nothing. `map` gives the map by which ids are read.
 pub(super) fn meet<'a>(a: &RuleKey, b: &RuleKey, map: impl Fn(Kind) -> Option<&'a Map>) -> Option<RuleKey> {
-    /// Outer `None`: the fields differ.
-    fn field<T: PartialEq + Copy>(a: Option<T>, b: Option<T>) -> Option<Option<T>> {
-        match (a, b) {
-            (Some(a), Some(b)) if a != b => None,
-            _ => Some(a.or(b)),
-        }
-    }
-    let mut key = RuleKey {
-        local_ip: field(a.local_ip, b.local_ip)?,
-        local_mac: field(a.local_mac, b.local_mac)?,
-        physical_port: field(a.physical_port, b.physical_port)?,
-        outer_vlan: field(a.outer_vlan, b.outer_vlan)?,
-        inner_vlan: field(a.inner_vlan, b.inner_vlan)?,
-        ether_type: field(a.ether_type, b.ether_type)?,
-        ip_proto: field(a.ip_proto, b.ip_proto)?,
-        remote_ip: field(a.remote_ip, b.remote_ip)?,
-        remote_mac: field(a.remote_mac, b.remote_mac)?,
-        remote_subnet: field(a.remote_subnet, b.remote_subnet)?,
-        remote_port: field(a.remote_port, b.remote_port)?,
-        remote_portrange: field(a.remote_portrange, b.remote_portrange)?,
-        local_port: field(a.local_port, b.local_port)?,
-        local_portrange: field(a.local_portrange, b.local_portrange)?,
-    };
+    let mut key = a.and(b)?;
     // Only an IP header shows addresses, and it is one of one family (A8).
     let named = [key.local_ip, key.remote_ip].into_iter().flatten().map(|ip| ether_type_of(&ip));
     let mut headers = named.chain(key.remote_subnet.map(|_| ETHER_TYPE_IPV4)).chain(key.ether_type);
@@ -92,8 +69,8 @@ pub(super) fn near<'a>(keys: &'a ByIp<'a>, key: &RuleKey) -> Vec<&'a RuleKey> {
 }
 
 fn with_verdict(rules: &Rules, direction: Direction, verdict: Verdict) -> impl Iterator<Item = &RuleKey> {
-    let is = move |content: &Content| content.action(direction).verdict() == Some(verdict);
-    rules.iter().filter(move |(_, content)| is(content)).map(|(key, _)| key)
+    let is = move |entry: &Entry| entry.action(direction).verdict() == Some(verdict);
+    rules.iter().filter(move |(_, entry)| is(entry)).map(|(key, _)| key)
 }
 
 /// What both images allow in one direction.
@@ -141,8 +118,8 @@ impl<Apart: Fn(&RuleKey) -> bool> Sides<'_, Apart> {
     /// What an entry of either image does, with its counter.
     fn seed(&self, key: &RuleKey, direction: Direction) -> (Action, Option<CounterId>) {
         let says = |rules: &Rules| rules.get(key).filter(|is| is.action(direction) != Action::None).copied();
-        let content = says(self.old).or_else(|| says(self.new)).unwrap_or_default();
-        (content.action(direction), content.counter)
+        let entry = says(self.old).or_else(|| says(self.new)).unwrap_or_default();
+        (entry.action(direction), entry.counter)
     }
 
     fn meets<'m>(

@@ -28,7 +28,6 @@
 //! a deny is an exception of; the base denies guard it while the denies are exchanged; the allows come last.
 
 mod change;
-mod content;
 mod exceptions;
 mod keys;
 mod maps;

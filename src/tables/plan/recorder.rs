@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::content::{Content, Rules};
 use super::maps::{Kind, Map};
 use super::scope::Rest;
-use super::step::{Local, Phase, Plan, Step};
-use crate::tables::{Image, MapError, MatchFields, RuleKey, Sizes, SubnetNode, TableOp};
+use super::step::{Local, Phase, Plan, Rules, Step};
+use crate::tables::{Entry, Image, MapError, MatchFields, RuleKey, Sizes, SubnetNode, TableOp, Tables};
 
 pub(super) struct Recorder<'a> {
     sizes: &'a Sizes,
-    rules: Rules,
+    /// What the tables hold of entries.
+    tables: Tables,
     maps: BTreeMap<Kind, Map>,
     /// Every trie node whose content is known, in use or not; `None` until a trie is written.
     nodes: Option<BTreeMap<u32, SubnetNode>>,
     /// Entries that no step concerns.
-    beside: usize,
+    entries_elsewhere: usize,
     /// Entries of each combination of match fields.
     combinations: BTreeMap<MatchFields, usize>,
     phase: Phase,
@@ -28,14 +28,30 @@ pub(super) struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     /// `rules` are the entries of `old` that the change can concern, `rest` are the others.
     pub fn new(old: &Image, rules: Rules, rest: Rest, sizes: &'a Sizes) -> Self {
-        let Rest { rules: beside, mut combinations } = rest;
+        let Rest { rules: entries_elsewhere, mut combinations } = rest;
         for key in rules.keys() {
             *combinations.entry(key.fields()).or_default() += 1;
         }
-        let plan = Plan { peak_rules: beside + rules.len(), peak_combinations: combinations.len(), ..Plan::default() };
+        let plan = Plan {
+            peak_rules: entries_elsewhere + rules.len(),
+            peak_combinations: combinations.len(),
+            ..Plan::default()
+        };
         let maps = Kind::ALL.into_iter().filter_map(|kind| Some((kind, Map::of(old, kind)?))).collect();
         let (phase, nodes) = (Phase::Refine, None);
-        Self { sizes, rules, maps, nodes, beside, combinations, phase, unsettled: false, pause: false, plan }
+        let tables = Tables { rules, ..Tables::default() };
+        Self {
+            sizes,
+            tables,
+            maps,
+            nodes,
+            entries_elsewhere,
+            combinations,
+            phase,
+            unsettled: false,
+            pause: false,
+            plan,
+        }
     }
 
     pub fn finish(self, closes: BTreeSet<Local>) -> Plan {
@@ -44,7 +60,7 @@ impl<'a> Recorder<'a> {
 
     /// What the tables hold after the steps so far.
     pub fn rules(&self) -> &Rules {
-        &self.rules
+        &self.tables.rules
     }
 
     pub fn map(&self, kind: Kind) -> Option<&Map> {
@@ -67,22 +83,23 @@ impl<'a> Recorder<'a> {
         self.plan.steps.push(Step { phase: self.phase, pause_before, op, undo });
     }
 
-    /// Brings one entry to this content; content without any action removes it.
-    pub fn set(&mut self, key: RuleKey, content: Content) {
-        let before = self.rules.get(&key).copied();
-        let content = if content.is_none() { Content::default() } else { content };
-        if before.unwrap_or_default() == content {
+    /// Brings one entry to this; one without any action goes.
+    pub fn set(&mut self, key: RuleKey, entry: Entry) {
+        let entry = if entry.is_none() { Entry::default() } else { entry };
+        let before = self.rules().get(&key).copied();
+        if before.unwrap_or_default() == entry {
             return;
         }
         self.unsettled |= self.phase == Phase::Tighten;
-        self.push(set_rule(key, content), Some(set_rule(key, before.unwrap_or_default())));
-        if content.is_none() {
-            self.rules.remove(&key);
+        let (op, undo) = (TableOp::set_rule(key, entry), TableOp::set_rule(key, before.unwrap_or_default()));
+        self.tables.apply(&op);
+        self.push(op, Some(undo));
+        if entry.is_none() {
             self.release(key.fields());
-        } else if self.rules.insert(key, content).is_none() {
+        } else if before.is_none() {
             *self.combinations.entry(key.fields()).or_default() += 1;
         }
-        self.plan.peak_rules = self.plan.peak_rules.max(self.beside + self.rules.len());
+        self.plan.peak_rules = self.plan.peak_rules.max(self.entries_elsewhere + self.rules().len());
         self.plan.peak_combinations = self.plan.peak_combinations.max(self.combinations.len());
     }
 
@@ -128,10 +145,6 @@ impl<'a> Recorder<'a> {
         self.maps.insert(kind, map.clone());
         Ok(())
     }
-}
-
-fn set_rule(key: RuleKey, content: Content) -> TableOp {
-    TableOp::SetRule { key, rx: content.rx, tx: content.tx, counter: content.counter }
 }
 
 fn set_tree(kind: Kind, tree: Vec<crate::tables::PortTreeEntry>) -> TableOp {

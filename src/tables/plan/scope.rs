@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::content::{Content, Rules};
 use super::maps::{Kind, Map};
+use super::step::Rules;
 use crate::tables::rules::{Block, BlockKey};
-use crate::tables::{Image, MatchFields, RuleKey};
+use crate::tables::{Entry, Image, MatchFields, RuleKey};
 use crate::terms::MacAddr;
 
 /// Entries that a change cannot concern.
@@ -56,7 +56,7 @@ impl Scope {
     pub fn rest(&self, image: &Image) -> Rest {
         let mut rest = Rest::default();
         let blocks = image.rules.blocks().iter().filter(|(name, _)| !self.blocks.contains(name));
-        for (key, _) in blocks.flat_map(|(_, block)| contents(block)) {
+        for (key, _) in blocks.flat_map(|(_, block)| entries_of(block)) {
             rest.rules += 1;
             *rest.combinations.entry(key.fields()).or_default() += 1;
         }
@@ -64,7 +64,7 @@ impl Scope {
     }
 }
 
-fn contents(block: &Block) -> impl Iterator<Item = (RuleKey, Content)> {
-    let all = block.iter().map(|(key, entry)| (*key, Content::from(entry)));
-    all.filter(|(_, content)| !content.is_none())
+fn entries_of(block: &Block) -> impl Iterator<Item = (RuleKey, Entry)> {
+    let all = block.iter().map(|(key, entry)| (*key, Entry::from(entry)));
+    all.filter(|(_, entry)| !entry.is_none())
 }

@@ -1,9 +1,12 @@
 //! The steps of a change.
 
-use crate::tables::{MapError, MatchFields, RuleKey, TableOp};
+use crate::tables::{Entry, MapError, MatchFields, RuleKey, TableOp};
 use crate::terms::MacAddr;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+/// Entries by what they match.
+pub(super) type Rules = BTreeMap<RuleKey, Entry>;
 
 /// What a step is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

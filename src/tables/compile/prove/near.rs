@@ -15,6 +15,17 @@ use crate::tables::rules::BlockKey;
 use crate::tables::{Image, ImageEntry, MatchFields, PortRangeId, RuleKey, SubnetId, Target};
 use crate::terms::{Direction, Interval, MacAddr, Point, PortSet, Ports, Verdict};
 
+/// What is known of a frame before its remote address, and what is behind the IP header, is looked at.
+const LINK: MatchFields = MatchFields::NAMED.difference(
+    MatchFields::REMOTE_IP
+        .union(MatchFields::REMOTE_SUBNET_ID)
+        .union(MatchFields::IP_PROTO)
+        .union(MatchFields::REMOTE_PORT)
+        .union(MatchFields::REMOTE_PORTRANGE_ID)
+        .union(MatchFields::LOCAL_PORT)
+        .union(MatchFields::LOCAL_PORTRANGE_ID),
+);
+
 /// An entry that could decide.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
@@ -107,7 +118,7 @@ impl Near {
     /// Finds out on which links each entry matches; `links` are names of frames on them, at most 64.
     pub fn see_links(&mut self, links: &[RuleKey]) {
         for entry in &mut self.entries {
-            entry.links = on_links(&entry.key, links);
+            entry.links = entry.key.matching(LINK, links);
         }
     }
 
@@ -151,14 +162,7 @@ fn says<T: PartialEq>(named: Option<T>, is: Option<T>) -> bool {
 }
 
 fn matches(key: &RuleKey, names: &RuleKey) -> bool {
-    on_links(key, std::slice::from_ref(names)) != 0
-        && says(key.local_port, names.local_port)
-        && says(key.local_portrange, names.local_portrange)
-        && says(key.remote_port, names.remote_port)
-        && says(key.remote_portrange, names.remote_portrange)
-        && says(key.ip_proto, names.ip_proto)
-        && says(key.remote_ip, names.remote_ip)
-        && says(key.remote_subnet, names.remote_subnet)
+    key.matching(MatchFields::NAMED, std::slice::from_ref(names)) != 0
 }
 
 /// Entries of a block of an image that does not have it: none.
@@ -189,25 +193,6 @@ fn join_ports(entries: &mut Vec<Entry>, physical_ports: u32) {
         entries.retain(|entry| !is_of_port(entry) || entry.key == first.key);
         entries.iter_mut().filter(|entry| entry.key == first.key).for_each(|entry| entry.key.physical_port = None);
     }
-}
-
-/// Those of up to 64 links that a key matches, as far as neither the remote address nor what is behind the IP header
-/// counts: one bit each.
-fn on_links(key: &RuleKey, links: &[RuleKey]) -> u64 {
-    fn of<T: PartialEq>(named: Option<T>, links: &[RuleKey], is: impl Fn(&RuleKey) -> Option<T>) -> u64 {
-        if named.is_none() {
-            return u64::MAX;
-        }
-        links.iter().rev().fold(0, |on, names| on << 1 | u64::from(named == is(names)))
-    }
-    let all = links.iter().fold(0, |all, _| all << 1 | 1);
-    all & of(key.local_mac, links, |names| names.local_mac)
-        & of(key.outer_vlan, links, |names| names.outer_vlan)
-        & of(key.inner_vlan, links, |names| names.inner_vlan)
-        & of(key.physical_port, links, |names| names.physical_port)
-        & of(key.ether_type, links, |names| names.ether_type)
-        & of(key.remote_mac, links, |names| names.remote_mac)
-        & of(key.local_ip, links, |names| names.local_ip)
 }
 
 /// The first points of intervals, and the first ones after them.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::tables::fake::Tables;
+use crate::tables::Tables;
 use crate::tables::{
     Action, CounterId, EngineProfile, ImageEntry, PortMap, PortRangeId, PortTreeEntry, Rules, Side, Sizes, SubnetId,
     SubnetMap,
@@ -59,7 +59,11 @@ fn universe() -> Vec<Judgement> {
 /// Judges by what is in the tables as it was written: raw words, no classes.
 impl Tables {
     fn holding(image: &Image, sizes: &Sizes) -> Self {
-        let rules = image.rules.iter().map(|(key, e)| (*key, (e.rx.action, e.tx.action, e.counter))).collect();
+        let rules = image
+            .rules
+            .iter()
+            .map(|(key, e)| (*key, Entry { rx: e.rx.action, tx: e.tx.action, counter: e.counter }))
+            .collect();
         let nodes = image.subnets.iter().flat_map(|map| &map.nodes).map(|n| (n.id, n.entries.clone())).collect();
         let tree = |map: &Option<Arc<PortMap>>| map.as_ref().map(|map| map.tree(sizes).unwrap()).unwrap_or_default();
         Self { rules, nodes, trees: [tree(&image.remote_ports), tree(&image.local_ports)] }
@@ -100,8 +104,8 @@ impl Tables {
             let (local_range, remote_range) =
                 (local.and_then(|p| of(&locals, p)), remote.and_then(|p| of(&remotes, p)));
             let (mut allowed, mut denied) = (false, false);
-            for (key, (rx, tx, _)) in &self.rules {
-                let action = if j.direction == Direction::Rx { rx } else { tx };
+            for (key, entry) in &self.rules {
+                let action = if j.direction == Direction::Rx { &entry.rx } else { &entry.tx };
                 let hit = *action != Action::None
                     && is(key.local_ip, Some(ip(j.local)))
                     && is(key.local_mac, Some(j.mac))
@@ -141,7 +145,7 @@ fn check(old: &Image, new: &Image, target: &Target, plan: &Plan) -> Result<(), T
             flight.pause();
             flight.see(history.last().unwrap())?;
         }
-        adapter.execute(&step.op);
+        adapter.apply(&step.op);
         let judged = adapter.judge(&universe, sizes);
         for (at, j) in universe.iter().enumerate() {
             let known = judged[at] == before[at] || judged[at] == after[at];
