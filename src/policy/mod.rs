@@ -38,5 +38,7 @@ pub use document::{
     Origin, ParseError, ParseErrors, Policy, PortPair, Proto, Remote, Rule, RuleBuilder, RulePlace, SharedList,
     Warning, host_fault, mac_fault,
 };
-pub use questions::{Date, DateError, Difference, Finding, Hider, Lint, LocalSide, Open, Opening, Values, newly_allows};
+pub use questions::{
+    Date, DateError, Difference, Finding, Hider, Lint, LocalSide, Open, Opening, Values, newly_allows,
+};
 pub use text::{FlowText, FlowTextError, LONGEST_DOCUMENT};

@@ -244,13 +244,13 @@ macro_rules! key_fields {
 
             /// This without the fields that are not among `fields`.
             #[must_use]
-            pub(crate) fn only(&self, fields: MatchFields) -> Self {
+            pub fn only(&self, fields: MatchFields) -> Self {
                 Self { $($field: self.$field.filter(|_| fields.contains(MatchFields::$bit)),)* }
             }
 
             /// What both name; `None` where they differ in a field that both name.
             #[must_use]
-            pub(crate) fn and(&self, other: &Self) -> Option<Self> {
+            pub fn and(&self, other: &Self) -> Option<Self> {
                 Some(Self {
                     $($field: match (self.$field, other.$field) {
                         (Some(a), Some(b)) if a != b => return None,
@@ -261,7 +261,7 @@ macro_rules! key_fields {
 
             /// The names of frames, at most 64, that have what this key names in `fields`: one bit each.
             #[must_use]
-            pub(crate) fn matching(&self, fields: MatchFields, frames: &[Self]) -> u64 {
+            pub fn matching(&self, fields: MatchFields, frames: &[Self]) -> u64 {
                 let mut matching = frames.iter().fold(0_u64, |all, _| all << 1 | 1);
                 $(if fields.contains(MatchFields::$bit) && self.$field.is_some() {
                     let same = |frame: &Self| u64::from(self.$field == frame.$field);

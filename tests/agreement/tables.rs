@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use nicfw::tables::Entry;
 use nicfw::tables::{
     Action, Assumption, Image, ImageEntry, LookupOrder, MatchFields, PortMap, PortRangeId, PortTreeEntry, RuleKey,
     Side, Sizes, SubnetId, SubnetMap,
 };
 use nicfw::terms::{Direction, Flow, Packet, Verdict};
 use nicfw_model::engines::batch::BatchEngine;
-use nicfw_model::engines::rules::{By, Decided, Decision, Engine, EngineConfig, Entry, Snapshot};
+use nicfw_model::engines::rules::{By, Decided, Decision, Engine, EngineConfig, Snapshot};
 use nicfw_model::packet::{Headers, parse};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};

@@ -17,10 +17,10 @@ use crate::clock::{Clock, VirtualClock};
 use crate::error::AdapterState;
 use crate::journal::{Journal, Kind, Why};
 use crate::policy::Document;
-use crate::tables::Tables;
 use crate::tables::{
     Action, CounterId, CounterValue, Image, ImageEntry, OriginId, RuleKey, Side, SubnetId, SubnetMap, TableOp, Target,
 };
+use crate::tables::{Entry, Tables};
 use crate::terms::MacAddr;
 use fake::{FakeEngine, Fault};
 

@@ -7,10 +7,10 @@ use crate::tables::plan::Phase;
 /// An entry of the rule table denies both ways, and nothing about the address is allowed.
 fn is_closed(firewall: &mut Firewall<FakeEngine>, key: RuleKey) -> bool {
     let rules = &firewall.engine().tables.rules;
-    let base = rules.get(&key).is_some_and(|(rx, tx, _)| *rx == DENY && *tx == DENY);
+    let base = rules.get(&key).is_some_and(|is| is.rx == DENY && is.tx == DENY);
     base && !rules
         .iter()
-        .any(|(k, (rx, tx, _))| key.local_ip.is_some() && k.local_ip == key.local_ip && (*rx == ALLOW || *tx == ALLOW))
+        .any(|(k, is)| key.local_ip.is_some() && k.local_ip == key.local_ip && (is.rx == ALLOW || is.tx == ALLOW))
 }
 
 fn by_ip(last: u8) -> RuleKey {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::content::Rules;
+use super::step::Rules;
 use crate::tables::{Image, MapError, PortMap, PortRangeId, RuleKey, Sizes, SubnetId, SubnetMap};
 
 /// The three maps.

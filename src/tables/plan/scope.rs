@@ -49,7 +49,7 @@ impl Scope {
     /// The entries of an image that the change can concern and that say anything.
     pub fn rules(&self, image: &Image) -> Rules {
         let blocks = self.blocks.iter().filter_map(|name| image.rules.blocks().get(name));
-        blocks.flat_map(contents).collect()
+        blocks.flat_map(entries_of).collect()
     }
 
     /// The others.

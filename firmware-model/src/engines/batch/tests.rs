@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::BatchEngine;
-use crate::engines::rules::{By, Decided, Decision, Engine, EngineConfig, Entry};
+use crate::engines::rules::{By, Decided, Decision, Engine, EngineConfig};
 use crate::packet::Headers;
+use nicfw::tables::Entry;
 
 const COUNTERS: u32 = 3;
 

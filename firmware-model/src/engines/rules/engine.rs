@@ -6,7 +6,6 @@ use nicfw::terms::Direction;
 
 use super::config::{EngineConfig, ProbeLimit};
 use super::counters::Counters;
-use super::entry::Entry;
 use super::judgement::{By, Decided, Decision, Judgement};
 use super::lookup::{Lookup, Map};
 use super::pass::Pass;
@@ -14,6 +13,7 @@ use super::refused::Refused;
 use super::snapshot::Snapshot;
 use super::tables::Tables;
 use crate::packet::Headers;
+use nicfw::tables::Entry;
 
 /// The engine.
 #[derive(Debug)]

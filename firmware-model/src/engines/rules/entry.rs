@@ -1,17 +1,4 @@
-//! Entries of the rule table, as commands write them.
-
-use nicfw::tables::{Action, CounterId};
-
-/// What an entry does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Entry {
-    /// What it does to received frames.
-    pub rx: Action,
-    /// What it does to transmitted frames.
-    pub tx: Action,
-    /// Its counter pair.
-    pub counter: Option<CounterId>,
-}
+//! Places of entries in the rule table.
 
 /// Names an entry until the table changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,9 @@
 use nicfw::tables::CounterId;
 use nicfw::terms::{Direction, Verdict};
 
-use super::entry::{Entry, EntryId};
+use super::entry::EntryId;
 use super::row::Row;
+use nicfw::tables::Entry;
 
 /// What a lookup wants of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

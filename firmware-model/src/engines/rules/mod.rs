@@ -29,7 +29,7 @@ pub(in crate::engines) mod values;
 
 pub use config::{EngineConfig, ProbeLimit};
 pub use engine::Engine;
-pub use entry::{Entry, EntryId};
+pub use entry::EntryId;
 pub use judgement::{By, Decided, Decision, Judgement};
 pub use refused::Refused;
 pub use snapshot::Snapshot;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use nicfw::tables::{PortTreeEntry, RuleKey, SubnetNode};
 
-use super::entry::Entry;
+use nicfw::tables::Entry;
 
 /// The content of all tables: the model's read-back, which no adapter offers. For tests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

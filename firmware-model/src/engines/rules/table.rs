@@ -9,12 +9,13 @@ use nicfw::tables::{Action, Assumption, CounterId, LookupOrder, MatchFields, Rul
 use nicfw::terms::{Direction, Verdict};
 
 use super::config::{EngineConfig, ProbeLimit};
-use super::entry::{Entry, EntryId};
+use super::entry::EntryId;
 use super::hash::Fnv;
 use super::index::{Hit, Index};
 use super::refused::Refused;
 use super::row::{Field, Row};
 use super::values::{Candidates, Values};
+use nicfw::tables::Entry;
 
 /// Entries that the model takes, however large the profile's table: then neither numbers nor port classes run out, even where
 /// each entry names values of its own and as many old ones are not cleaned up yet.

@@ -17,9 +17,10 @@ use nicfw::terms::MacAddr;
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::engines::rules::{Entry, Refused};
+use crate::engines::rules::Refused;
 use crate::mc::command::{Command, Reply, request};
 use crate::mc::controller::Mc;
+use nicfw::tables::Entry;
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[

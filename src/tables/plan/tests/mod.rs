@@ -8,11 +8,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::tables::Tables;
 use crate::tables::{
     Action, CounterId, EngineProfile, ImageEntry, PortMap, PortRangeId, PortTreeEntry, Rules, Side, Sizes, SubnetId,
     SubnetMap,
 };
+use crate::tables::{Entry, Tables};
 use crate::terms::Direction;
 use crate::terms::MacAddr;
 
@@ -167,7 +167,7 @@ fn check(old: &Image, new: &Image, target: &Target, plan: &Plan) -> Result<(), T
     // Back: after each undo everything judges as before the step.
     for (i, step) in plan.steps.iter().enumerate().rev() {
         if let Some(undo) = &step.undo {
-            adapter.execute(undo);
+            adapter.apply(undo);
         }
         let judged = adapter.judge(&universe, sizes);
         let wrong = universe.iter().enumerate().find(|(at, _)| judged[*at] != history[i][*at]);

@@ -73,7 +73,7 @@ fn shortest(old: &Image, new: &Image, target: &Target, vocabulary: &Vocabulary, 
         let mut next_level = Vec::new();
         for (tables, command) in level.iter().flat_map(|tables| commands.iter().map(move |command| (tables, command))) {
             let mut next = tables.clone();
-            next.execute(command);
+            next.apply(command);
             if !seen.contains(&next) {
                 let judged = next.judge(&universe, sizes);
                 if judged.iter().zip(before.iter().zip(&after)).all(|(now, (old, new))| now == old || now == new) {
