@@ -33,6 +33,14 @@ pub struct Mutant {
     pub edit: Edit,
 }
 
+impl std::fmt::Display for Mutant {
+    /// As in `src/a.rs:3:7 f: a > b becomes a >= b`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { file, line, column, function, change, .. } = self;
+        write!(f, "{}:{line}:{column} {function}: {change}", file.display())
+    }
+}
+
 /// How a place is rewritten so that the change can be switched on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {

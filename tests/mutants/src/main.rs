@@ -7,6 +7,7 @@
 
 mod draw;
 mod find;
+mod log;
 mod modules;
 mod report;
 mod rooms;
@@ -25,6 +26,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::draw::Urn;
 use crate::find::Mutant;
+use crate::log::Log;
 use crate::report::{Count, Explained};
 use crate::rooms::{Package, ROOMS, Room};
 use crate::run::{Fate, Test};
@@ -48,7 +50,13 @@ struct Options {
     /// Only counts the mutants of each room.
     #[arg(long)]
     list: bool,
-    /// Where the copy of the tree is kept.
+    /// Names every mutant of the rooms, and tries none.
+    #[arg(long)]
+    names: bool,
+    /// A log of an earlier run: what it has found is not tried again, what survived is.
+    #[arg(long, value_name = "FILE")]
+    known: Option<PathBuf>,
+    /// Where the copy of the tree is kept, and the log of the run: `fates.txt`, a line a mutant, written as it is tried.
     #[arg(long, default_value = "target/mutants")]
     out: PathBuf,
 }
@@ -73,7 +81,10 @@ fn work(options: &Options) -> Result<bool, String> {
     let repository = repository.canonicalize().map_err(|error| format!("{}: {error}", repository.display()))?;
     let chosen = choose_rooms(&options.room)?;
     let all = list(&repository, &chosen)?;
-    if options.list {
+    if options.names {
+        all.mutants.iter().for_each(|mutant| println!("{mutant}"));
+    }
+    if options.list || options.names {
         return Ok(true);
     }
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
@@ -87,11 +98,16 @@ fn work(options: &Options) -> Result<bool, String> {
     let tree = Tree::copy(&repository, &out)?;
     let programs = build(&repository, &tree, &chosen, &all, &mut urns)?;
     let tests = watch(&programs, &chosen, &out)?;
-    let fates = judge(&programs, &tests, &chosen, &all, &urns, options.jobs)?;
+    let known = options.known.as_ref().map(|file| read(file)).transpose()?.unwrap_or_default();
+    let log = Log::create(&out.join("fates.txt"), &known, seed)?;
+    let fates = judge(&programs, &tests, &chosen, &all, &urns, options.jobs, &log)?;
     let file = repository.join("tests/mutants/survivors.txt");
-    let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let explained = Explained::parse(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    let explained = Explained::parse(&read(&file)?).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(tell(&chosen, &all, &fates, &explained))
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn choose_rooms(names: &[String]) -> Result<Vec<&'static Room>, String> {
@@ -234,6 +250,7 @@ fn judge(
     all: &All,
     urns: &[Urn],
     jobs: usize,
+    log: &Log,
 ) -> Result<BTreeMap<usize, Fate>, String> {
     let queue: Mutex<Vec<usize>> = Mutex::new(urns.iter().flat_map(|urn| urn.drawn().iter().copied()).rev().collect());
     let fates = Mutex::new(BTreeMap::new());
@@ -248,18 +265,15 @@ fn judge(
                         .iter()
                         .filter(|test| run::holds(suites, &programs[test.program].name, &test.name))
                         .collect();
-                    match run::judge(programs, &own, number) {
+                    let mutant = &all.mutants[number];
+                    let judged = match log.found_before(mutant) {
+                        Some(fate) => Ok(fate),
+                        None => run::judge(programs, &own, number),
+                    };
+                    match judged.and_then(|fate| log.note(mutant, &fate).map(|()| fate)) {
                         Ok(fate) => {
                             if let Fate::Survived { tests } = &fate {
-                                let mutant = &all.mutants[number];
-                                bar.println(format!(
-                                    "survives {tests} tests: {}:{}:{} {}: {}",
-                                    mutant.file.display(),
-                                    mutant.line,
-                                    mutant.column,
-                                    mutant.function,
-                                    mutant.change
-                                ));
+                                bar.println(format!("survives {tests} tests: {mutant}"));
                             }
                             if let Ok(mut fates) = fates.lock() {
                                 fates.insert(number, fate);
