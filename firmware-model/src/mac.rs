@@ -47,15 +47,15 @@ impl Traffic {
 
 /// Both directions of a port, or of a function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
+pub(crate) struct TrafficCounters {
     pub tx: Traffic,
     pub rx: Traffic,
 }
 
 /// A physical port.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Port {
-    pub counters: Counters,
+pub(crate) struct PhysicalPort {
+    pub counters: TrafficCounters,
     pub link: LinkState,
 }
 
@@ -90,7 +90,12 @@ impl LinkState {
 }
 
 /// The statistics block: words with their generation at both ends.
-pub(crate) fn block(port: &Counters, own: &Counters, no_descriptor: u64, generation: u64) -> [u64; STATISTICS] {
+pub(crate) fn block(
+    port: &TrafficCounters,
+    own: &TrafficCounters,
+    no_descriptor: u64,
+    generation: u64,
+) -> [u64; STATISTICS] {
     let mut words = [0; STATISTICS];
     let mut put = |at: usize, values: &[u64]| {
         if let Some(place) = words.get_mut(at..at + values.len()) {
@@ -125,13 +130,13 @@ mod tests {
 
     #[test]
     fn every_frame_is_counted_once_in_each_group() {
-        let mut port = Counters::default();
+        let mut port = TrafficCounters::default();
         for (first, len) in [(0x02, 60), (0x02, 1514), (0x01, 61), (0xff, 2000)] {
             let mut frame = vec![first; len];
             frame[12..14].fill(0);
             port.rx.count(&parse(&frame).unwrap().packet, len);
         }
-        let words = block(&port, &Counters { tx: port.rx, rx: Traffic::default() }, 3, 9);
+        let words = block(&port, &TrafficCounters { tx: port.rx, rx: Traffic::default() }, 3, 9);
         let expected = [
             (0x1c, 4),
             (0x1e, 4),

@@ -12,13 +12,13 @@ use crate::device::{ModelCore, ModelFunction};
 use crate::engines::batch::BatchEngine;
 use crate::engines::rules::{Decision, Engine, EngineConfig, Judgement, ProbeLimit, Snapshot};
 use crate::fault::{Fault, Faults};
-use crate::mac::Port;
-use crate::mc::{FirmwareVariant, Function, FunctionConfig, Holdings, Mc, Offline, Switching};
+use crate::mac::PhysicalPort;
+use crate::mc::{FirmwareVariant, FunctionConfig, FunctionState, Holdings, Mc, Offline, Switching};
 use crate::packet::{Headers, Runt, parse};
 use crate::pci::endpoint::Endpoint;
 use crate::pipeline;
 use crate::state::{Shared, State, Wire, lock};
-use crate::tally::{Flow, FlowId, Tallies, Watched};
+use crate::tally::{FlowId, Tallies, Watched, WatchedFlow};
 
 /// What an adapter is made of.
 #[derive(Debug, Clone)]
@@ -71,14 +71,14 @@ impl Model {
     pub fn new(config: ModelConfig) -> Self {
         let mc = Mc {
             engine: Engine::new(config.engine),
-            functions: config.functions.into_iter().map(Function::new).collect(),
+            functions: config.functions.into_iter().map(FunctionState::new).collect(),
             faults: Faults::default(),
             variant: config.variant,
             switching: config.switching,
             bound: config.bound,
             tx_mac_filtering: config.tx_mac_filtering,
             boot_count: 1,
-            ports: (0..config.physical_ports).map(|_| Port::default()).collect(),
+            ports: (0..config.physical_ports).map(|_| PhysicalPort::default()).collect(),
             rules_version: config.rules_version,
             executed: 0,
             next_filter: 1,
@@ -133,7 +133,7 @@ impl Model {
 
     /// Counts from here on how the frames of a flow are judged that go through the adapter.
     #[must_use]
-    pub fn watch(&self, flow: Flow) -> FlowId {
+    pub fn watch(&self, flow: WatchedFlow) -> FlowId {
         lock(&self.shared).watched.add(flow)
     }
 
@@ -217,7 +217,7 @@ impl Model {
     /// What a function holds of the adapter; nothing if there is no such function.
     #[must_use]
     pub fn held(&self, function: usize) -> Holdings {
-        lock(&self.shared).mc.functions.get(function).map(Function::held).unwrap_or_default()
+        lock(&self.shared).mc.functions.get(function).map(FunctionState::held).unwrap_or_default()
     }
 
     /// The firmware variant that runs.

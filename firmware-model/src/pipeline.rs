@@ -8,8 +8,8 @@
 use nicfw::terms::{Direction, Packet, Verdict};
 
 use crate::crossing::{Crossing, Judged, Place};
-use crate::mac::Counters;
-use crate::mc::{Function, Mc, Offline};
+use crate::mac::TrafficCounters;
+use crate::mc::{FunctionState, Mc, Offline};
 use crate::packet::{Headers, parse};
 use crate::state::State;
 use crate::steer::{Recipient, Scope};
@@ -74,7 +74,7 @@ fn cross(state: &mut State, from: Place, headers: Headers, frame: &[u8]) -> Cros
 }
 
 /// Counts at a port whose link is up; `false` where nothing passes.
-fn count(mc: &mut Mc, port: u32, count: impl FnOnce(&mut Counters)) -> bool {
+fn count(mc: &mut Mc, port: u32, count: impl FnOnce(&mut TrafficCounters)) -> bool {
     let port = usize::try_from(port).ok().and_then(|port| mc.ports.get_mut(port));
     let Some(port) = port.filter(|port| port.link.up) else { return false };
     count(&mut port.counters);
@@ -88,7 +88,7 @@ fn receivers(mc: &Mc, packet: &Packet, port: u32, sender: Option<usize>) -> (Vec
     let here = |scope: Scope| {
         let functions = mc.functions.iter().enumerate();
         let here = functions.filter(move |(index, own)| own.config.port == port && !own.gone && Some(*index) != sender);
-        let receiver = move |(function, own): (usize, &Function)| {
+        let receiver = move |(function, own): (usize, &FunctionState)| {
             let queues = match own.vadaptor {
                 Some(vadaptor) => Some(own.steering.find(packet, vadaptor.mac, scope)?),
                 None if group || own.config.mac == packet.dst_mac => None,

@@ -11,14 +11,14 @@ use crate::crossing::{Crossing, Judged};
 
 /// One end of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct End {
+pub struct FlowEnd {
     /// Address.
     pub addr: IpAddr,
     /// Port; `None` = any, or none at all.
     pub port: Option<u16>,
 }
 
-impl End {
+impl FlowEnd {
     fn is(&self, addr: IpAddr, port: Option<u16>) -> bool {
         self.addr == addr && (self.port.is_none() || self.port == port)
     }
@@ -26,21 +26,21 @@ impl End {
 
 /// The frames of one IP protocol between two ends, both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flow {
+pub struct WatchedFlow {
     /// IP protocol.
     pub proto: u8,
     /// The ends, in any order.
-    pub ends: [End; 2],
+    pub ends: [FlowEnd; 2],
 }
 
-impl Flow {
+impl WatchedFlow {
     /// Whether a frame is one of it, as the parser sees the frame.
     #[must_use]
     pub fn has(&self, packet: &Packet) -> bool {
         let Some(IpHeader { src, dst, proto, ports }) = packet.ip else { return false };
         let (from, to) = ports.unzip();
         let [one, other] = self.ends;
-        let is = |from_end: End, to_end: End| from_end.is(src, from) && to_end.is(dst, to);
+        let is = |from_end: FlowEnd, to_end: FlowEnd| from_end.is(src, from) && to_end.is(dst, to);
         proto == Some(self.proto) && (is(one, other) || is(other, one))
     }
 }
@@ -69,10 +69,10 @@ pub struct FlowId(usize);
 
 /// The flows that are watched, and their judgements.
 #[derive(Debug, Default)]
-pub(crate) struct Watched(Vec<(Flow, Tallies)>);
+pub(crate) struct Watched(Vec<(WatchedFlow, Tallies)>);
 
 impl Watched {
-    pub fn add(&mut self, flow: Flow) -> FlowId {
+    pub fn add(&mut self, flow: WatchedFlow) -> FlowId {
         self.0.push((flow, Tallies::default()));
         FlowId(self.0.len() - 1)
     }

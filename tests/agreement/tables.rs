@@ -257,7 +257,8 @@ fn image(tables: &Snapshot, maps: &Maps, sizes: &Sizes) -> Image {
 
 /// All readings of the tables agree about these packets. `maps` where they are what the tables hold.
 fn agree(
-    (engine, batch): (&mut Engine, &mut BatchEngine),
+    engine: &mut Engine,
+    batch: &mut BatchEngine,
     maps: Option<&Maps>,
     order: &[MatchFields],
     packets: &[(Packet, Shape)],
@@ -331,8 +332,8 @@ proptest! {
                     maps = committed.clone();
                 }
             }
-            agree((&mut engine, &mut batch), maps.as_ref(), &order, packets.get(..5).unwrap_or(&packets))?;
+            agree(&mut engine, &mut batch, maps.as_ref(), &order, packets.get(..5).unwrap_or(&packets))?;
         }
-        agree((&mut engine, &mut batch), maps.as_ref(), &order, &packets)?;
+        agree(&mut engine, &mut batch, maps.as_ref(), &order, &packets)?;
     }
 }

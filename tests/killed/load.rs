@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nicfw::terms::MacAddr;
-use nicfw_model::tally::{End, Flow, FlowId, Tallies};
+use nicfw_model::tally::{FlowEnd, FlowId, Tallies, WatchedFlow};
 use nicfw_model::{FunctionConfig, Model, Place};
 
 /// Frames of each flow that come at once, and the time until the next come.
@@ -53,7 +53,7 @@ impl Load {
     pub fn start(model: &Model) -> Self {
         let flow = |container| {
             let addr = [STRANGER, [10, 30, 1, container]].map(|addr| IpAddr::V4(Ipv4Addr::from(addr)));
-            Flow { proto: 6, ends: addr.map(|addr| End { addr, port: None }) }
+            WatchedFlow { proto: 6, ends: addr.map(|addr| FlowEnd { addr, port: None }) }
         };
         let containers = [BOUND, UNBOUND];
         let flows = containers.map(|container| model.watch(flow(container)));

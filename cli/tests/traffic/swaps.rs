@@ -25,7 +25,7 @@ use nicfw::journal::{FileStore, Journal};
 use nicfw::policy::Document;
 use nicfw::tables::Compiled;
 use nicfw_cli::machines::{Endpoint, Party, become_root_of_own};
-use nicfw_model::tally::{End, Flow, FlowId, Tallies};
+use nicfw_model::tally::{FlowEnd, FlowId, Tallies, WatchedFlow};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 use pump::{Pump, Taps};
 use senders::{Listener, Program, Steady, sessions};
@@ -126,10 +126,10 @@ impl Watched {
 }
 
 fn flows(model: &Model) -> Vec<Watched> {
-    let end = |party: Party, port| End { addr: party.v4().into(), port };
+    let end = |party: Party, port| FlowEnd { addr: party.v4().into(), port };
     let flow = |title, fate, least, proto, from, to, port| {
         let ends = [end(from, None), end(to, Some(port))];
-        Watched { title, fate, least, id: model.watch(Flow { proto, ends }) }
+        Watched { title, fate, least, id: model.watch(WatchedFlow { proto, ends }) }
     };
     vec![
         flow("iperf3 tcp, office to shop-1:5201", Fate::Passes, 10_000, TCP, Office, Shop, ALLOWED),

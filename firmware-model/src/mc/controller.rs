@@ -4,10 +4,10 @@ use nicfw::mcdi::wire::McErrno;
 
 use super::completions::Completions;
 use super::config::{FirmwareVariant, Switching};
-use super::function::Function;
+use super::function::FunctionState;
 use crate::engines::rules::Engine;
 use crate::fault::Faults;
-use crate::mac::Port;
+use crate::mac::PhysicalPort;
 use crate::vnic::rebooted;
 
 /// Self-tests that stop the traffic.
@@ -24,7 +24,7 @@ pub(crate) enum Offline {
 #[derive(Debug)]
 pub(crate) struct Mc {
     pub engine: Engine,
-    pub functions: Vec<Function>,
+    pub functions: Vec<FunctionState>,
     pub faults: Faults,
     pub variant: FirmwareVariant,
     pub switching: Switching,
@@ -34,7 +34,7 @@ pub(crate) struct Mc {
     pub tx_mac_filtering: bool,
     pub boot_count: u16,
     /// The physical ports, by their numbers.
-    pub ports: Vec<Port>,
+    pub ports: Vec<PhysicalPort>,
     /// RULES_VERSION to report.
     pub rules_version: u32,
     /// Commands that were executed, by all functions.
@@ -51,12 +51,12 @@ pub(crate) struct Mc {
 
 impl Mc {
     /// The function of this number.
-    pub fn own(&mut self, function: usize) -> Result<&mut Function, McErrno> {
+    pub fn own(&mut self, function: usize) -> Result<&mut FunctionState, McErrno> {
         self.functions.get_mut(function).ok_or(McErrno::ENOENT)
     }
 
     /// The function, with a vadaptor on this port.
-    pub fn with_vadaptor(&mut self, function: usize, port: u32) -> Result<&mut Function, McErrno> {
+    pub fn with_vadaptor(&mut self, function: usize, port: u32) -> Result<&mut FunctionState, McErrno> {
         let own = self.own(function)?;
         own.vadaptor = Some(own.vadaptor_to_use(port)?);
         Ok(own)
@@ -96,7 +96,7 @@ impl Mc {
     }
 
     /// The port behind a function.
-    pub fn port_of(&mut self, function: usize) -> Result<&mut Port, McErrno> {
+    pub fn port_of(&mut self, function: usize) -> Result<&mut PhysicalPort, McErrno> {
         let port = self.functions.get(function).map(|own| own.config.port).ok_or(McErrno::ENOENT)?;
         usize::try_from(port).ok().and_then(|port| self.ports.get_mut(port)).ok_or(McErrno::ENODEV)
     }

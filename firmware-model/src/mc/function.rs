@@ -8,7 +8,7 @@ use super::completions::Completions;
 use super::config::FunctionConfig;
 use super::holdings::Holdings;
 use super::words::port::ASSIGNED;
-use crate::mac::Counters;
+use crate::mac::TrafficCounters;
 use crate::steer::{Match, Spec, Steering};
 use crate::vnic::Vnic;
 
@@ -39,7 +39,7 @@ pub(crate) struct Periodic {
 
 /// What the MC keeps of a function.
 #[derive(Debug)]
-pub(crate) struct Function {
+pub(crate) struct FunctionState {
     pub config: FunctionConfig,
     pub attached: u32,
     /// False until a request with NEWEPOCH came, since the start or since a reboot of the MC.
@@ -53,14 +53,14 @@ pub(crate) struct Function {
     pub bridge: Bridge,
     pub steering: Steering,
     /// What its queues have sent and received.
-    pub counters: Counters,
+    pub counters: TrafficCounters,
     pub completions: Completions,
     /// Event queue for the MC's events.
     pub events_to: u32,
     pub periodic: Option<Periodic>,
 }
 
-impl Function {
+impl FunctionState {
     pub fn new(config: FunctionConfig) -> Self {
         Self {
             config,
@@ -71,7 +71,7 @@ impl Function {
             vadaptor: None,
             bridge: Bridge::default(),
             steering: Steering::default(),
-            counters: Counters::default(),
+            counters: TrafficCounters::default(),
             completions: Completions::default(),
             events_to: 0,
             periodic: None,

@@ -30,5 +30,5 @@ mod tests;
 pub(crate) use answer::Answer;
 pub use config::{FirmwareVariant, FunctionConfig, Switching, factory_mac};
 pub(crate) use controller::{Mc, Offline};
-pub(crate) use function::{Function, MAX_VIS, VECTORS};
+pub(crate) use function::{FunctionState, MAX_VIS, VECTORS};
 pub use holdings::Holdings;

@@ -5,10 +5,10 @@ use nicfw::terms::MacAddr;
 
 use super::command::Command;
 use super::commands::{OF_EVERY_VARIANT, OF_THE_RULES_ENGINE};
-use super::{Answer, FirmwareVariant, Function, FunctionConfig, Mc, Offline, Switching, words};
+use super::{Answer, FirmwareVariant, FunctionConfig, FunctionState, Mc, Offline, Switching, words};
 use crate::engines::rules::{Engine, EngineConfig};
 use crate::fault::Faults;
-use crate::mac::Port;
+use crate::mac::PhysicalPort;
 
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
@@ -16,14 +16,14 @@ pub(super) fn mc() -> Mc {
     let functions = [FunctionConfig::admin(0, MAC), FunctionConfig::container(0, 3, MacAddr([2, 0, 0, 0, 0, 2]))];
     Mc {
         engine: Engine::new(EngineConfig::profile0()),
-        functions: functions.map(Function::new).into(),
+        functions: functions.map(FunctionState::new).into(),
         faults: Faults::default(),
         variant: FirmwareVariant::RulesEngine,
         switching: Switching::Fixed,
         bound: false,
         tx_mac_filtering: false,
         boot_count: 1,
-        ports: vec![Port::default(); 2],
+        ports: vec![PhysicalPort::default(); 2],
         rules_version: 0,
         executed: 0,
         next_filter: 1,

@@ -29,7 +29,8 @@ fn frame(outwards: bool, ports: (u16, u16)) -> Vec<u8> {
 fn frames_of_a_flow_are_counted_by_verdict_and_side() {
     let model = Model::new(ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr(HOST))]));
     let [host, peer] = [1, 9].map(|last| IpAddr::from([10, 0, 0, last]));
-    let flow = |proto, port| Flow { proto, ends: [End { addr: peer, port: None }, End { addr: host, port }] };
+    let flow =
+        |proto, port| WatchedFlow { proto, ends: [FlowEnd { addr: peer, port: None }, FlowEnd { addr: host, port }] };
     let [one, any, tcp] = [flow(17, Some(53)), flow(17, None), flow(6, None)].map(|flow| model.watch(flow));
     let carry = || {
         for (from, outwards, ports) in [

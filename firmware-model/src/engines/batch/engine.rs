@@ -40,7 +40,7 @@ impl BatchEngine {
         physical_port: u32,
         decisions: &mut [Decision],
     ) {
-        let mut pass = engine.pass((direction, physical_port));
+        let mut pass = engine.pass(direction, physical_port);
         let is_packed = pass.overridden == Override::None
             && pass.walk.none_is_absent
             && pass.walk.miss_goes_on

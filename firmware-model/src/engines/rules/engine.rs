@@ -51,18 +51,19 @@ impl Engine {
 
     /// Judges a frame at a physical port, and counts it.
     pub fn judge(&mut self, headers: &Headers, direction: Direction, physical_port: u32) -> Judgement {
-        let decision = self.pass((direction, physical_port)).decide(headers);
+        let decision = self.pass(direction, physical_port).decide(headers);
         self.judgement(decision)
     }
 
     /// The tables, for frames in one direction at one physical port. Nothing is allocated unless commands have changed the tables
     /// since the last call.
-    pub(in crate::engines) fn pass(&mut self, at: (Direction, u32)) -> Pass<'_> {
+    pub(in crate::engines) fn pass(&mut self, direction: Direction, physical_port: u32) -> Pass<'_> {
         if self.overridden == Override::None {
             self.lookup.refresh(&mut self.tables, &self.config);
         }
-        let counts = self.counters.side(at.0);
-        Pass::new(&self.config, self.overridden, &self.tables.rules, &self.lookup, counts, at)
+        let counts = self.counters.side(direction);
+        let (rules, lookup) = (&self.tables.rules, &self.lookup);
+        Pass::new(&self.config, self.overridden, rules, lookup, counts, direction, physical_port)
     }
 
     /// A decision in full, until a command changes the tables.

@@ -29,7 +29,7 @@ pub enum By {
     NotJudged,
 }
 
-/// What decided about a frame of a batch, in a form that costs little: see [`Engine::judgement`].
+/// What decided about a frame, in a form that costs little: see [`Engine::judgement`](super::Engine::judgement).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decided {
     /// An entry.
@@ -42,7 +42,7 @@ pub enum Decided {
     NotJudged,
 }
 
-/// What became of a frame of a batch.
+/// What became of a frame, in a form that costs little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     /// Whether it passes.

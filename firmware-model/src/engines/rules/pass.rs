@@ -52,9 +52,9 @@ impl<'a> Pass<'a> {
         rules: &'a RuleTable,
         lookup: &'a Lookup,
         counts: &'a mut [u64],
-        at: (Direction, u32),
+        direction: Direction,
+        physical_port: u32,
     ) -> Self {
-        let (direction, physical_port) = at;
         let no_match = match (config.profile.no_match, config.holds(Assumption::NoMatchAccepts)) {
             (verdict, true) => verdict,
             (Verdict::Allow, false) => Verdict::Deny,

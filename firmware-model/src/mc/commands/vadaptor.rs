@@ -7,7 +7,7 @@ use nicfw::terms::MacAddr;
 
 use crate::mc::command::{Command, GENERAL, Reply};
 use crate::mc::controller::Mc;
-use crate::mc::function::{Function, Vadaptor};
+use crate::mc::function::{FunctionState, Vadaptor};
 use crate::mc::message::{In, Out};
 use crate::mc::words::{self as w, filter_op as op};
 use crate::steer::{Dest, INDIRECTIONS, MATCHES, Match, Spec, rss_flags};
@@ -235,7 +235,7 @@ fn spec(ask: In<'_>) -> Result<Spec, McErrno> {
 }
 
 /// The destination of a FILTER_OP. A queue needs a VI of the function, but not to be there yet (ef10.md 6).
-fn dest(own: &Function, ask: In<'_>) -> Result<Dest, McErrno> {
+fn dest(own: &FunctionState, ask: In<'_>) -> Result<Dest, McErrno> {
     use w::filter_dest::{DROP, HOST};
     use w::filter_mode::{RSS, SIMPLE};
     let first = ask.u32(w::filter_op_ext_in::RX_QUEUE);
