@@ -437,7 +437,7 @@ typedef enum {
      */
     NICFW_FIELD_BOUND = 22,
     /**
-     * Number: a `nicfw_table`.
+     * Text: a table of the adapter, such as "rules". Which there are depends on the family of the adapter's tables.
      */
     NICFW_FIELD_TABLE = 23,
     /**
@@ -512,58 +512,21 @@ typedef enum {
      * Number: how many more.
      */
     NICFW_FIELD_MORE = 41,
+    /**
+     * Text: what an entry matches, one field with its value a line, such as "local_ip=10.30.1.17". Which fields there are
+     * depends on the family of the adapter's tables.
+     */
+    NICFW_FIELD_MATCHES = 42,
 } nicfw_field;
-
-/**
- * A table of the adapter.
- */
-typedef enum {
-    /**
-     * Entries of the rule table.
-     */
-    NICFW_TABLE_RULES = 1,
-    /**
-     * Ids of the subnet map.
-     */
-    NICFW_TABLE_SUBNET_IDS = 2,
-    /**
-     * Nodes of the subnet map.
-     */
-    NICFW_TABLE_SUBNET_NODES = 3,
-    /**
-     * Ids of the remote port-range map.
-     */
-    NICFW_TABLE_REMOTE_PORT_IDS = 4,
-    /**
-     * Entries of the remote port-range tree.
-     */
-    NICFW_TABLE_REMOTE_PORT_TREE = 5,
-    /**
-     * Ids of the local port-range map.
-     */
-    NICFW_TABLE_LOCAL_PORT_IDS = 6,
-    /**
-     * Entries of the local port-range tree.
-     */
-    NICFW_TABLE_LOCAL_PORT_TREE = 7,
-    /**
-     * Combinations of match fields in use.
-     */
-    NICFW_TABLE_COMBINATIONS = 8,
-    /**
-     * Counter pairs. Too few are no error: entries go without.
-     */
-    NICFW_TABLE_COUNTERS = 9,
-} nicfw_table;
 
 /**
  * What a command of a plan is for, in the order in which they come.
  */
 typedef enum {
     /**
-     * Makes the maps fine enough for old and new policy.
+     * Makes room for what comes. No verdict changes.
      */
-    NICFW_PHASE_REFINE = 1,
+    NICFW_PHASE_PREPARE = 1,
     /**
      * Takes away what the new policy denies.
      */
@@ -573,13 +536,9 @@ typedef enum {
      */
     NICFW_PHASE_LOOSEN = 3,
     /**
-     * Brings the maps to those of the new policy.
+     * Removes what nothing reaches any more. No verdict changes.
      */
-    NICFW_PHASE_COARSEN = 4,
-    /**
-     * Removes what is out of reach.
-     */
-    NICFW_PHASE_RETIRE = 5,
+    NICFW_PHASE_TIDY = 4,
 } nicfw_phase;
 
 /**
@@ -735,9 +694,9 @@ typedef struct {
      */
     uint32_t firmware_build;
     /**
-     * RULES_VERSION that the adapter reports.
+     * Version of the family of its tables, as the adapter reports it (rules: RULES_VERSION).
      */
-    uint32_t rules_version;
+    uint32_t family_version;
     /**
      * Number of the physical function.
      */
@@ -779,14 +738,36 @@ typedef struct {
      */
     uint32_t needs_recovery;
     /**
-     * Entries in the rule table, as far as they come from this handle.
+     * Entries in its tables, as far as they come from this handle.
      */
     uint64_t entries;
+    /**
+     * Family of its tables, such as "rules".
+     */
+    char family[16];
 } nicfw_adapter_info;
 
 /**
- * How large an adapter's tables are: what a policy is compiled for. Zero means the default of the first supported
- * adapters, except in `rules_version`, where 0 is the only version that is known.
+ * One size of an adapter's tables.
+ */
+typedef struct {
+    /**
+     * Its name, which ends with NUL.
+     */
+    char name[32];
+    /**
+     * How much there is; 0 = the default.
+     */
+    uint64_t value;
+} nicfw_size;
+
+/**
+ * What a policy is compiled for: the family of an adapter's tables, and how large they are. Zero means the default of the
+ * first supported adapters, except in `family_version`, where it is a version like others.
+ *
+ * Sizes of the family "rules", the rules engine: rules (entries of the rule table), counters (pairs), combinations (of match
+ * fields that may be in use), subnet_nodes and entries_per_node (2, 4, 16 or 256) of the subnet map, subnet_id_min and
+ * subnet_id_max (its ids), port_tree_entries of a port-range map, portrange_id_min and portrange_id_max (its ids).
  */
 typedef struct {
     /**
@@ -794,53 +775,29 @@ typedef struct {
      */
     size_t size;
     /**
-     * RULES_VERSION.
+     * Family of the tables, which ends with NUL: "rules", or "" for the same.
      */
-    uint32_t rules_version;
+    char family[16];
+    /**
+     * Version of the family (rules: RULES_VERSION). 0 is the only one that is known.
+     */
+    uint32_t family_version;
     /**
      * Physical ports.
      */
     uint32_t physical_ports;
     /**
-     * Entries of the rule table.
+     * How many of `sizes` say something.
      */
-    uint32_t rules;
+    uint32_t sizes_count;
     /**
-     * Counter pairs.
+     * 0.
      */
-    uint32_t counters;
+    uint32_t reserved;
     /**
-     * Combinations of match fields that may be in use.
+     * Sizes, each named once, in any order.
      */
-    uint32_t combinations;
-    /**
-     * Nodes of the subnet map.
-     */
-    uint32_t subnet_nodes;
-    /**
-     * Entries of one node: 2, 4, 16 or 256.
-     */
-    uint32_t entries_per_node;
-    /**
-     * Smallest id of the subnet map.
-     */
-    uint32_t subnet_id_min;
-    /**
-     * Largest id of the subnet map.
-     */
-    uint32_t subnet_id_max;
-    /**
-     * Entries of a port-range tree.
-     */
-    uint32_t port_tree_entries;
-    /**
-     * Smallest id of a port-range map.
-     */
-    uint32_t portrange_id_min;
-    /**
-     * Largest id of a port-range map.
-     */
-    uint32_t portrange_id_max;
+    nicfw_size sizes[24];
 } nicfw_target;
 
 /**
@@ -1098,13 +1055,17 @@ typedef struct {
      */
     uint32_t cache_behind;
     /**
-     * Bytes of `version`; 0 = it could not be read, or is longer.
+     * Bytes of `fingerprint`; 0 = there is none: it could not be read, is longer, or such tables tell none.
      */
-    uint32_t version_len;
+    uint32_t fingerprint_len;
     /**
-     * The adapter's hash over its tables.
+     * The adapter's own hash over its tables.
      */
-    uint8_t version[64];
+    uint8_t fingerprint[64];
+    /**
+     * Family of the tables, such as "rules".
+     */
+    char family[16];
 } nicfw_report;
 
 /**
@@ -1127,14 +1088,6 @@ typedef struct {
      * Containers whose flows may be denied meanwhile although old and new policy allow them.
      */
     uint64_t closed_meanwhile;
-    /**
-     * Entries of the rule table at the peak.
-     */
-    uint64_t peak_rules;
-    /**
-     * Combinations of match fields at the peak.
-     */
-    uint64_t peak_combinations;
 } nicfw_plan_info;
 
 /**
@@ -1364,8 +1317,10 @@ int nicfw_builder_free(nicfw_builder *builder, nicfw_error *err);
  * The tables of an adapter cannot be read back. So what they hold is dropped: all traffic of the adapter is blocked, its
  * rules are reset, the policy is loaded, and then the policy decides. Counters begin at zero.
  *
- * If this fails, the adapter handle may only be closed; `err->state` says whether the adapter drops all traffic.
- * Only `NICFW_E_FIT` with a policy that was compiled for other tables leaves everything as it was.
+ * What the handle had bound or reserved before stays closed until `nicfw_adapter_release`, unless the policy binds it.
+ *
+ * `NICFW_E_FIT` for a policy that was compiled for other tables leaves everything as it was. If this fails otherwise, no
+ * policy is adopted: `err->state` says whether the adapter drops all traffic, and the handle may adopt again or be closed.
  */
 int nicfw_adapter_adopt(nicfw_adapter *adapter,
                         const nicfw_compiled *compiled,
@@ -1463,9 +1418,20 @@ int nicfw_adapter_read_counters(nicfw_adapter *adapter,
 int nicfw_plan_get_info(const nicfw_plan *plan, nicfw_plan_info *info, nicfw_error *err);
 
 /**
- * Lists the commands of a plan, in order. Fields: TEXT, PHASE, PAUSE, UNDO (where something takes it back).
+ * Lists the commands of a plan, in order. Fields: TEXT, PHASE, PAUSE, ENTRY and MATCHES (of a command that sets an entry), UNDO
+ * (where something takes it back).
  */
-int nicfw_plan_list_commands(const nicfw_plan *plan, nicfw_list **commands, nicfw_error *err);
+int nicfw_plan_list_commands(const nicfw_plan *plan,
+                             nicfw_list **commands,
+                             nicfw_error *err);
+
+/**
+ * Lists how much of a table is used at the worst moment, of those tables that a change may fill more than the policies before
+ * and after it do. Fields: TEXT, TABLE, USED.
+ */
+int nicfw_plan_list_peaks(const nicfw_plan *plan,
+                          nicfw_list **tables,
+                          nicfw_error *err);
 
 /**
  * Lists the containers whose flows may be denied meanwhile although old and new policy allow them. Fields: TEXT, CONTAINER.
@@ -1507,7 +1473,7 @@ int nicfw_adapter_compile(const nicfw_adapter *adapter,
  * Compiles a policy for tables of these sizes, without an adapter; `target` NULL = those of the first supported adapters.
  * Otherwise as `nicfw_adapter_compile`.
  *
- * Returns `NICFW_E_FIT` also for a RULES_VERSION that nobody has described.
+ * Returns `NICFW_E_FIT` also for a family of tables, or a version of one, that this library does not know.
  */
 int nicfw_policy_compile(const nicfw_policy *policy,
                          const nicfw_target *target,
@@ -1538,7 +1504,7 @@ int nicfw_compiled_list_openings(const nicfw_compiled *compiled,
  * Explains a flow: one item, or two (sent, then received) if it goes from one container to another. `flow` is a text such
  * as "tcp 10.20.3.4:51000 > 10.30.1.17:443".
  *
- * Fields: as `nicfw_policy_decide`, and ENTRY and COUNTER where an entry decides and counts.
+ * Fields: as `nicfw_policy_decide`, and ENTRY, MATCHES and COUNTER where an entry decides and counts.
  *
  * Returns `NICFW_E_FLOW` if the text is wrong, or says of neither end that it is here.
  */
@@ -1724,7 +1690,7 @@ int nicfw_probe(const char *address,
 uint32_t nicfw_abi_version(void);
 
 /**
- * The library's version, such as "0.1.0": static text.
+ * The library's version, such as "0.2.0": static text.
  */
 const char *nicfw_version(void);
 

@@ -92,12 +92,19 @@ fn show() {
     let json = both("show", &["show", SHOP], 0);
     let entries = json[0]["entries"].as_array().unwrap();
     assert!(entries.iter().all(|entry| !entry["origins"].as_array().unwrap().is_empty()), "every entry has an origin");
+    let deny = entries.iter().find(|entry| entry["entry"]["text"] == "local 10.30.1.17").unwrap();
+    assert_eq!(deny["entry"]["fields"], serde_json::json!({"local_ip": "10.30.1.17"}));
 }
 
 #[test]
 fn info() {
     let json = both("info", &["info"], 0);
-    assert_eq!((&json[0]["emulated"], &json[0]["rules"]), (&Value::from(true), &Value::from(8192)));
+    assert_eq!((&json[0]["emulated"], &json[0]["family"]), (&Value::from(true), &Value::from("rules")));
+    let size = |name: &str| {
+        let sizes = json[0]["sizes"].as_array().unwrap().iter();
+        sizes.filter(|size| size["name"] == name).map(|size| size["value"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((size("rules"), size("entries_per_node")), (vec![8192], vec![16]));
     // What would refute an assumption is said in the words of the documents.
     let table = include_str!("../../docs/assumptions.md");
     let assumptions = json[0]["assumptions"].as_array().unwrap();
