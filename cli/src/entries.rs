@@ -17,7 +17,7 @@ pub struct EntryWords {
     /// As [`matches`] says it.
     pub text: String,
     /// The fields that it names, with the adapter's own ids.
-    pub fields: BTreeMap<String, String>,
+    pub fields: BTreeMap<&'static str, String>,
 }
 
 impl EntryWords {

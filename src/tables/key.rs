@@ -363,6 +363,14 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_told_field_by_field() {
+        let key = RuleKey { local_ip: Some([10, 30, 1, 17].into()), ether_type: Some(0x0800), ..RuleKey::default() };
+        let fields = [("local_ip", "10.30.1.17"), ("ether_type", "0x0800")];
+        assert_eq!(key.named_fields(), fields.map(|(name, value)| (name, value.to_owned())));
+        assert!(RuleKey::default().named_fields().is_empty(), "it matches everything");
+    }
+
+    #[test]
     fn keys_are_compared_field_by_field() {
         let (tcp, web) = (
             RuleKey { ip_proto: Some(6), ..RuleKey::default() },

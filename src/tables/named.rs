@@ -100,12 +100,4 @@ mod tests {
         assert_eq!((target.profile.rules, target.sizes.portrange_id_max), (7_000_000, 7_000_009));
         assert!(!target.set_size("action sets", 1), "the rules engine has none");
     }
-
-    #[test]
-    fn an_entry_is_told_field_by_field() {
-        let key = RuleKey { local_ip: Some([10, 30, 1, 17].into()), ether_type: Some(0x0800), ..RuleKey::default() };
-        let fields = [("local_ip", "10.30.1.17"), ("ether_type", "0x0800")];
-        assert_eq!(key.named_fields(), fields.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        assert!(RuleKey::default().named_fields().is_empty(), "it matches everything");
-    }
 }
