@@ -428,7 +428,7 @@ fn the_grace_time_passes_before_anything_new_is_allowed() {
     let (old, new) = COMPILED.get_or_init(|| compile(OLD, NEW, &target)).clone();
     let (seen_by, watching, time, own) = (model.clone(), probes.clone(), clock.clone(), clock.clone());
     let engine = watched(adapter, target, move || (time.now(), judged(&seen_by, &watching)));
-    let settings = Settings { grace: Duration::from_secs(7), ..Settings::default() };
+    let settings = Settings::new(Duration::from_secs(7), Settings::default().commit_every);
     let mut firewall = Firewall::adopt(engine, Adopt::of(&old), clock, settings).unwrap();
     let apply = |firewall: &mut Firewall<Watched<(Duration, Vec<Verdict>)>>, compiled: &Compiled| {
         let before = judged(&model, &probes);

@@ -224,7 +224,7 @@ impl Session {
 
     /// What was found, if it is worth a line.
     pub fn found(&self) -> Option<String> {
-        let Recovery { found, commands, rolled_back } = self.recovery()?;
+        let Recovery { found, commands, rolled_back, .. } = self.recovery()?;
         let mut text = match found {
             Found::Same => None,
             Found::Uncounted => {
@@ -497,12 +497,10 @@ impl Cause {
 
 /// Who changes an adapter, and why.
 pub fn why(who: Option<&str>, reason: &str, ticket: Option<&str>, approval: Option<&str>) -> Why {
-    Why {
-        who: who.map_or_else(user, str::to_owned),
-        reason: reason.to_owned(),
-        ticket: ticket.map(str::to_owned),
-        approval: approval.map(str::to_owned),
-    }
+    let mut why = Why::new(&who.map_or_else(user, str::to_owned), reason);
+    why.ticket = ticket.map(str::to_owned);
+    why.approval = approval.map(str::to_owned);
+    why
 }
 
 /// Whoever runs the program, also behind sudo; by number where there is no name.

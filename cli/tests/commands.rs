@@ -50,6 +50,11 @@ fn plan_counts_the_commands_of_a_change() {
     both("plan", &["plan", SHOP], 0);
     let json = both("plan-change", &["plan", "cli/tests/policies/shop-changed.yaml", "--from", SHOP], 0);
     assert_eq!(json[0]["change"]["closed_meanwhile"], serde_json::json!([]));
+    let change = &json[0]["change"];
+    assert_eq!(change["by_phase"], serde_json::json!({"tighten": 1, "loosen": 1}));
+    let peaks = [("rules", 22), ("combinations of match fields", 12)];
+    let peaks = peaks.map(|(table, used)| serde_json::json!({"table": table, "used": used}));
+    assert_eq!(change["peaks"], serde_json::json!(peaks));
     let same = nicfw(&["plan", SHOP, "--from", SHOP, "--json"]);
     let same: Value = serde_json::from_str(&same.stdout).unwrap();
     assert_eq!(same["change"]["commands"], 0);

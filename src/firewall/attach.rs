@@ -35,6 +35,7 @@ use crate::tables::Compiled;
 
 /// Consent to what adopting takes: all traffic of the adapter stops, its rules are dropped, and this is loaded.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Adopt<'a> {
     /// What is loaded.
     pub compiled: &'a Compiled,
@@ -66,6 +67,7 @@ impl<'a> Adopt<'a> {
 
 /// What attaching found, and did about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recovery {
     /// What was found.
     pub found: Found,

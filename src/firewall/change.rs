@@ -21,6 +21,7 @@ use crate::tables::{Compiled, RuleKey, TableOp, Target};
 
 /// A planned change. It is good for the content that it was planned for, and for no other.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Change {
     /// The commands.
     pub plan: Plan,

@@ -10,6 +10,7 @@ use crate::tables::{CounterId, CounterValue, Image, OriginId, RuleKey};
 
 /// What one counter pair has counted, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Count {
     /// The counter, as the image numbers it.
     pub counter: CounterId,

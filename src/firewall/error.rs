@@ -53,6 +53,7 @@ pub enum LeaveError {
 /// A change that did not take place as planned.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", said(.cause, .state))]
+#[non_exhaustive]
 pub struct ApplyError {
     /// Why.
     #[source]
@@ -302,6 +303,7 @@ fn fingerprint(fingerprint: &Option<RulesetVersion>) -> String {
 }
 
 /// An adapter and its journal, given back because the firewall could not take them.
+#[non_exhaustive]
 pub struct Refused<E, X> {
     /// Why.
     pub error: X,

@@ -7,11 +7,20 @@ use crate::journal::Addresses;
 
 /// Times that a firewall keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Settings {
     /// How long a frame can be in flight between two tables: between tightening and loosening this time passes.
     pub grace: Duration,
     /// The adapter's cache is committed no more often than this.
     pub commit_every: Duration,
+}
+
+impl Settings {
+    /// These times.
+    #[must_use]
+    pub const fn new(grace: Duration, commit_every: Duration) -> Self {
+        Self { grace, commit_every }
+    }
 }
 
 impl Default for Settings {
@@ -23,6 +32,7 @@ impl Default for Settings {
 
 /// What a change did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Commands that changed the tables.
     pub commands: usize,
@@ -50,6 +60,7 @@ pub struct Report {
 
 /// What a change reserves.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reserved {
     /// For whom.
     pub container: String,
@@ -61,6 +72,7 @@ pub struct Reserved {
 
 /// An address that is not what it seems after a reservation or a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StillHeld {
     /// The IP or MAC, in words.
     pub address: String,

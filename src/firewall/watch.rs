@@ -15,6 +15,7 @@ use crate::tables::Compiled;
 
 /// What [`Firewall::audit`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Audit {
     /// Whether the tables are as the last record says.
     pub tables: Tables,
@@ -59,6 +60,7 @@ impl Audit {
 
 /// What [`Firewall::poll`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Poll {
     /// What it found first.
     pub audit: Audit,
@@ -68,6 +70,7 @@ pub struct Poll {
 
 /// What [`look`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Look {
     /// As [`Firewall::audit`] finds it; counters are not looked at.
     pub audit: Audit,

@@ -40,6 +40,7 @@ pub(super) enum Mode {
 
 /// A torn record that was found when the journal was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cut {
     /// The number that it would have had; 0 = the header.
     pub record: u64,

@@ -11,6 +11,7 @@ use crate::terms::MacAddr;
 
 /// What the adapter holds, the document that says so, and who asked for each entry. A copy costs little.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Content {
     /// The document's name, usually the file's.
     pub name: Arc<str>,
@@ -28,6 +29,7 @@ pub struct Content {
 
 /// Addresses of a container, each once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Addresses {
     /// Its IPs.
     pub ips: Vec<IpAddr>,
@@ -36,6 +38,14 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// These, each once.
+    #[must_use]
+    pub fn new(ips: Vec<IpAddr>, macs: Vec<MacAddr>) -> Self {
+        let mut out = Self::default();
+        out.add(&Self { ips, macs });
+        out
+    }
+
     /// True if an entry with this key is about one of the addresses.
     #[must_use]
     pub fn are_named_by(&self, key: &RuleKey) -> bool {

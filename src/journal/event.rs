@@ -8,6 +8,7 @@ use crate::text::{self, TextError};
 
 /// One record of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Record {
     /// Its number, from 1.
     pub number: u64,
@@ -125,6 +126,7 @@ pub enum Left {
 
 /// How a change begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Begin {
     /// What kind of change.
     pub kind: Kind,
@@ -138,6 +140,14 @@ pub struct Begin {
     pub delta: Delta,
     /// Keys that its commands use on the way, and that neither the content before nor the one after it has.
     pub between: Vec<RuleKey>,
+}
+
+impl Begin {
+    /// A change that nobody has to confirm, and of which nothing else is known.
+    #[must_use]
+    pub fn new(kind: Kind, why: Why, delta: Delta) -> Self {
+        Self { kind, why, confirm_by: None, version: None, delta, between: Vec::new() }
+    }
 }
 
 /// What kind of change.
@@ -164,6 +174,7 @@ pub enum Kind {
 
 /// Who asked for a change, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+#[non_exhaustive]
 pub struct Why {
     /// Who.
     pub who: String,
@@ -180,6 +191,18 @@ impl Why {
     #[must_use]
     pub fn new(who: &str, reason: &str) -> Self {
         Self { who: who.to_owned(), reason: reason.to_owned(), ..Self::default() }
+    }
+
+    /// With a ticket.
+    #[must_use]
+    pub fn ticket(self, ticket: impl Into<String>) -> Self {
+        Self { ticket: Some(ticket.into()), ..self }
+    }
+
+    /// Approved by this person.
+    #[must_use]
+    pub fn approval(self, approval: impl Into<String>) -> Self {
+        Self { approval: Some(approval.into()), ..self }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{FileStore, Head, Journal, JournalError, Key, Status, Store, wire};
 
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Migrated {
     /// The format that the journal had.
     pub from: u32,

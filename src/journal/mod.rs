@@ -6,10 +6,10 @@
 //!
 //! let store = MemoryStore::new();
 //! let mut journal = Journal::open(Box::new(store.clone()), "1924:0a03 02:00:00:00:00:01", None)?;
-//! let goal = Content { name: "web.yaml".into(), ..Content::default() };
+//! let mut goal = Content::default();
+//! goal.name = "web.yaml".into();
 //! let delta = Delta::between(&journal.status().content, &goal);
-//! let why = Why { who: "ann".into(), reason: "first rules".into(), ..Why::default() };
-//! let begin = Begin { kind: Kind::Adopt, why, confirm_by: None, version: None, delta, between: Vec::new() };
+//! let begin = Begin::new(Kind::Adopt, Why::new("ann", "first rules"), delta);
 //! let change = journal.append(VirtualClock::START, Event::Begin(begin))?; // durable: commands may follow
 //! let done = Event::Done { change, version: None, boot: None, counters: Vec::new(), commands: 7 };
 //! journal.append(VirtualClock::START, done)?;

@@ -22,6 +22,7 @@ pub enum When {
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Change {
     /// Number of the record that begins it.
     pub number: u64,
@@ -68,6 +69,7 @@ pub enum Outcome {
 
 /// Where an entry comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EntryOrigin {
     /// What the entry does.
     pub entry: ImageEntry,
@@ -81,6 +83,7 @@ pub struct EntryOrigin {
 
 /// An entry at two times.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChangedEntry {
     /// What it matches.
     pub key: RuleKey,
@@ -94,6 +97,7 @@ pub struct ChangedEntry {
 
 /// What differs between two times.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Between {
     /// The last record of the first time.
     pub from: u64,

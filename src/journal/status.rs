@@ -7,6 +7,7 @@ use crate::tables::CounterId;
 
 /// What the records say about the adapter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Status {
     /// What it certainly held last.
     pub content: Content,
@@ -38,6 +39,7 @@ pub struct Status {
 
 /// A change that has begun and not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pending {
     /// The change.
     pub change: u64,
@@ -53,6 +55,7 @@ pub struct Pending {
 
 /// A change, or several, that go back unless somebody confirms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unconfirmed {
     /// The last such change: the one to confirm.
     pub change: u64,
@@ -64,6 +67,7 @@ pub struct Unconfirmed {
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Drifted {
     /// The record that says so: nothing before it explains what the adapter holds.
     pub record: u64,

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 
 /// A journal that holds together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verified {
     /// Records.
     pub records: u64,

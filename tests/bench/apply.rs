@@ -119,7 +119,7 @@ fn adapter() -> Adapter {
 /// An adapter that holds `compiled`.
 fn loaded(compiled: &Compiled, latency: Duration) -> Firewall<Slow> {
     let clock = Arc::new(VirtualClock::new());
-    let settings = Settings { grace: Duration::ZERO, ..Settings::default() };
+    let settings = Settings::new(Duration::ZERO, Settings::default().commit_every);
     let slow = Observed::new(adapter(), Latency(Duration::ZERO));
     let mut firewall = Firewall::adopt(slow, Adopt::of(compiled), clock, settings).expect("it loads");
     firewall.engine().observer.0 = latency;

@@ -89,10 +89,9 @@ fn write(journal: &mut Journal, contents: &[Content; 2], changes: usize) {
     for number in 0..changes {
         let goal = &contents[number % 2];
         let delta = Delta::between(&journal.status().content, goal);
-        let (who, reason) = ("ann".to_owned(), "one rule more or less".to_owned());
-        let why = Why { who, reason, ticket: Some(format!("CHG-{number}")), approval: None };
-        let version = journal.status().version.clone();
-        let begin = Begin { kind: Kind::Apply, why, confirm_by: None, version, delta, between: Vec::new() };
+        let why = Why::new("ann", "one rule more or less").ticket(format!("CHG-{number}"));
+        let mut begin = Begin::new(Kind::Apply, why, delta);
+        begin.version = journal.status().version.clone();
         let change = append(journal, &mut at, Event::Begin(begin));
         let version = Some(RulesetVersion::from_bytes(&[u8::try_from(number % 251).expect("small"); 20]));
         append(journal, &mut at, Event::Done { change, version, boot: Some(1), counters: Vec::new(), commands: 12 });

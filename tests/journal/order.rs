@@ -53,7 +53,7 @@ fn a_change_from_another_content_is_refused() {
     let told = "out of order: the change does not fit what it is to change";
     assert_eq!(refused(&mut story, event), told);
     let back = Delta::between(&shop, &Content::default());
-    let other = Event::Begin(nicfw::journal::Begin { delta: back, ..from_empty });
+    let other = Event::Begin(nicfw::journal::Begin::new(from_empty.kind, from_empty.why, back));
     story.journal.append(story.now, other.clone()).unwrap();
     let change = story.journal.head().number;
     story.add(done(change, 1));
@@ -68,7 +68,8 @@ fn values_that_have_no_form_are_refused() {
     assert_eq!(said, "the record cannot be written: it holds a value that the format cannot say");
     let longest = Event::Committed { version: Some(RulesetVersion::from_bytes(&[1; 1020])) };
     story.add(longest);
-    let large = Content { text: "x".repeat(17 << 20).into(), ..Content::default() };
+    let mut large = Content::default();
+    large.text = "x".repeat(17 << 20).into();
     let event = begin(&story.journal, Kind::Apply, "large", &large);
     let said = refused(&mut story, event);
     assert!(said.contains("bytes, at most 16777216 fit"), "{said}");

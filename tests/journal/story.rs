@@ -94,7 +94,7 @@ impl Story {
         story.add(Event::Undone { change: undone, why: "ENOSPC".into(), version: Some(version(4)) }); // 8
         let mut reserved = wider.clone();
         let ips = vec!["10.30.1.99".parse().unwrap()];
-        reserved.kept.insert("shop-2".into(), Addresses { ips, macs: vec!["02:00:0a:1e:01:63".parse().unwrap()] });
+        reserved.kept.insert("shop-2".into(), Addresses::new(ips, vec!["02:00:0a:1e:01:63".parse().unwrap()]));
         story.change(Kind::Reserve, "a second shop", &reserved); // 9, 10
         let closing = story.begin(Kind::Apply, "the first rules again", &shop); // 11
         story.add(Event::Unknown { change: closing, why: "no answer".into() }); // 12
@@ -115,15 +115,10 @@ impl Story {
 
 pub fn begin(journal: &Journal, kind: Kind, reason: &str, goal: &Content) -> Event {
     let delta = Delta::between(&journal.status().content, goal);
-    let why = Why { who: "ann".into(), reason: reason.into(), ticket: Some("CHG-7".into()), approval: None };
-    Event::Begin(Begin {
-        kind,
-        why,
-        confirm_by: None,
-        version: journal.status().version.clone(),
-        delta,
-        between: Vec::new(),
-    })
+    let why = Why::new("ann", reason).ticket("CHG-7");
+    let mut begin = Begin::new(kind, why, delta);
+    begin.version = journal.status().version.clone();
+    Event::Begin(begin)
 }
 
 pub fn done(change: u64, of: u8) -> Event {

@@ -12,9 +12,10 @@ fn journal(store: &MemoryStore) -> Journal {
 }
 
 fn adopt(why: Why) -> Event {
-    let goal = Content { name: "web.yaml".into(), ..Content::default() };
+    let mut goal = Content::default();
+    goal.name = "web.yaml".into();
     let delta = Delta::between(&Content::default(), &goal);
-    Event::Begin(Begin { kind: Kind::Adopt, why, confirm_by: None, version: None, delta, between: Vec::new() })
+    Event::Begin(Begin::new(Kind::Adopt, why, delta))
 }
 
 #[test]
@@ -24,9 +25,9 @@ fn a_text_that_disturbs_is_not_written() {
         (Why::new("ann\nforged", "r"), "who: it holds U+000A at byte 3"),
         (Why::new("ann", "\x1b[2J"), "reason: it holds U+001B at byte 0"),
         (Why::new("ann", &long), "reason: it has 251 bytes, more than 250"),
-        (Why { ticket: Some("a\u{202e}b".into()), ..Why::new("ann", "r") }, "ticket: it holds U+202E at byte 1"),
-        (Why { approval: Some("b\u{200b}".into()), ..Why::new("ann", "r") }, "approval: it holds U+200B at byte 1"),
-        (Why { ticket: Some(String::new()), ..Why::new("ann", "r") }, "ticket: it is empty"),
+        (Why::new("ann", "r").ticket("a\u{202e}b"), "ticket: it holds U+202E at byte 1"),
+        (Why::new("ann", "r").approval("b\u{200b}"), "approval: it holds U+200B at byte 1"),
+        (Why::new("ann", "r").ticket(""), "ticket: it is empty"),
     ];
     let store = MemoryStore::new();
     let mut journal = journal(&store);

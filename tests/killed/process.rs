@@ -25,7 +25,7 @@ use crate::fuse::{Fuse, FusedStore, Task};
 pub const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";
 
 /// The machine's own clock, so the grace time really passes; it is short.
-pub const SETTINGS: Settings = Settings { grace: Duration::from_millis(1), commit_every: Duration::from_secs(60) };
+pub const SETTINGS: Settings = Settings::new(Duration::from_millis(1), Duration::from_secs(60));
 
 /// The adapter at a vfio-user socket.
 pub fn adapter(socket: &str) -> Adapter {

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use nicfw::clock::Timestamp;
 use nicfw::device::Locator;
-use nicfw::firewall::Reserved;
 use nicfw::journal::Why;
 use nicfw::policy::{Document, OnExpiry};
 use nicfw::tables::{Compiled, Target};
 use serde::Serialize;
 
-use super::changed::ReservedReport;
+use super::changed::{ReservedReport, words};
 use super::common::{document, load};
 use crate::args::Apply;
 use crate::attached::{Fingerprints, failed};
@@ -150,7 +149,7 @@ fn into_adapter(document: &Document, locator: &Locator, reason: &str, args: &App
         in_force: session.firewall()?.document().name.to_string(),
         commands,
         closed_meanwhile,
-        reserves: reserves.iter().map(ReservedReport::of).collect(),
+        reserves,
         confirmation: confirmation.map(|ended| match ended {
             Ended::Confirmed => "confirmed",
             Ended::RolledBack => "rolled-back",
@@ -176,7 +175,7 @@ struct Made {
     commands: usize,
     change: Option<u64>,
     closed_meanwhile: Vec<String>,
-    reserves: Vec<Reserved>,
+    reserves: Vec<ReservedReport>,
     adopted: bool,
 }
 
@@ -215,7 +214,7 @@ fn changed(
             commands: report.commands,
             change: report.change,
             closed_meanwhile: report.closed_meanwhile,
-            reserves: report.reserves,
+            reserves: report.reserves.iter().map(ReservedReport::of).collect(),
             adopted: false,
         }),
         Err(error) => Err(session.fail(&error)),
@@ -253,9 +252,9 @@ fn adopted(document: &Document, session: Session, why: Why, progress: &mut Progr
     let session = session.adopt(&compiled, why)?;
     let firewall = session.firewall()?;
     let commands = commands_to_load(firewall.image());
-    let reserved = firewall.reserved().map(|(container, addresses)| Reserved {
+    let reserved = firewall.reserved().map(|(container, addresses)| ReservedReport {
         container: container.to_owned(),
-        addresses: addresses.clone(),
+        addresses: words(addresses),
         entries: addresses.ips.len() + addresses.macs.len(),
     });
     let (reserves, change) = (reserved.collect(), firewall.journal().status().change);

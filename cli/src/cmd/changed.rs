@@ -52,7 +52,7 @@ pub struct ReservedReport {
 
 impl ReservedReport {
     pub fn of(reserved: &firewall::Reserved) -> Self {
-        let firewall::Reserved { container, addresses, entries } = reserved;
+        let firewall::Reserved { container, addresses, entries, .. } = reserved;
         Self { container: container.clone(), addresses: words(addresses), entries: *entries }
     }
 
@@ -83,7 +83,7 @@ struct HeldReport {
 
 impl From<firewall::StillHeld> for HeldReport {
     fn from(held: firewall::StillHeld) -> Self {
-        let firewall::StillHeld { address, bound, reserved } = held;
+        let firewall::StillHeld { address, bound, reserved, .. } = held;
         Self { address, bound, reserved }
     }
 }

@@ -53,7 +53,7 @@ pub fn release(args: &Release) -> Result<Report, Failure> {
 
 /// Who holds an address.
 fn held(still: &StillHeld) -> String {
-    let StillHeld { address, bound, reserved } = still;
+    let StillHeld { address, bound, reserved, .. } = still;
     match bound {
         Some(container) => format!("{address} is bound to {container}: its policy decides"),
         None => format!("{address} stays closed, reserved for {}", reserved.join(", ")),

@@ -44,7 +44,7 @@ const HALFWAY: u16 = 6001;
 const SOMETIMES: u16 = 7001;
 
 /// A frame in flight between two tables is there for less than this.
-const SETTINGS: Settings = Settings { grace: Duration::from_millis(1), commit_every: Duration::from_secs(60) };
+const SETTINGS: Settings = Settings::new(Duration::from_millis(1), Duration::from_secs(60));
 
 /// In both, the same flows are allowed by other rules, other prefixes and other port ranges: no entry of one serves the other.
 const ONE: &str = r#"nicfw: 1

@@ -1,0 +1,65 @@
+//! What may grow can grow: of the firewall and the journal.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use syn::{Attribute, Fields, Item, Visibility};
+
+/// Structures with public fields that stay what they are, each with the reason.
+const FIXED: &[(&str, &str)] = &[
+    ("Head", "a number and a hash name a record, and nothing else does"),
+    ("Hash", "32 bytes"),
+    ("Observed", "an engine and its observer; a private field keeps others from making one"),
+];
+
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("tests") => {}
+            _ if path.is_dir() => found.extend(rust_files(&path)),
+            _ if path.extension().is_some_and(|ext| ext == "rs") => found.push(path),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn may_grow(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| attribute.path().is_ident("non_exhaustive"))
+}
+
+#[test]
+fn public_structures_and_errors_may_grow() {
+    let (mut seen, mut fixed) = (0, Vec::new());
+    for room in ["firewall", "journal"] {
+        for file in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(room)) {
+            let parsed = syn::parse_file(&fs::read_to_string(&file).unwrap()).unwrap();
+            for item in parsed.items {
+                let (name, visibility, attributes, open) = match &item {
+                    Item::Struct(item) => {
+                        let public =
+                            |fields: &Fields| fields.iter().any(|field| matches!(field.vis, Visibility::Public(_)));
+                        (item.ident.to_string(), &item.vis, &item.attrs, public(&item.fields))
+                    }
+                    Item::Enum(item) => {
+                        let name = item.ident.to_string();
+                        let open = name.ends_with("Error") || name.ends_with("Cause");
+                        (name, &item.vis, &item.attrs, open)
+                    }
+                    _ => continue,
+                };
+                if !matches!(visibility, Visibility::Public(_)) || !open {
+                    continue;
+                }
+                seen += 1;
+                if !may_grow(attributes) && !FIXED.iter().any(|(known, _)| *known == name) {
+                    fixed.push(format!("{}: {name}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 30, "the scan finds {seen} structures and errors");
+    assert!(fixed.is_empty(), "add #[non_exhaustive] and a constructor, or a line with the reason: {fixed:#?}");
+}
