@@ -58,7 +58,8 @@ fn the_header_compiles_alone_without_a_warning() {
     }
 }
 
-/// The macro of the header, the constant, the installed library's version and so the soname are one number.
+/// The macro of the header, the constant, the installed library's version and so the soname, and the version of its symbols
+/// are one number.
 #[test]
 fn the_abi_version_is_one_number() {
     let header = fs::read_to_string(committed()).unwrap();
@@ -66,6 +67,9 @@ fn the_abi_version_is_one_number() {
     assert!(header.contains(&format!("#define NICFW_ABI_VERSION {version}\n")), "{version}");
     let manifest = fs::read_to_string(root().join("ffi/Cargo.toml")).unwrap();
     assert!(manifest.contains(&format!("\nversion = \"0.{version}.0\"\n")), "package.metadata.capi.library");
+    let linker = fs::read_to_string(root().join("ffi/versions-cc")).unwrap();
+    assert!(linker.contains(&format!("\nversion=NICFW_0.{version}\n")), "ffi/versions-cc");
+    assert!(manifest.contains("\nrustflags = \"-Clinker=ffi/versions-cc\"\n"), "it links the installed library");
 }
 
 /// The README shows the middle of the example, as it stands there.
