@@ -55,7 +55,7 @@ fn map_by<T: Sync, O, R: Send>(
 }
 
 /// Does two pieces of work, the first by a thread of its own if they are worth one.
-pub(crate) fn beside(worth: bool, aside: impl FnOnce() + Send, here: impl FnOnce()) {
+pub(crate) fn join(worth: bool, aside: impl FnOnce() + Send, here: impl FnOnce()) {
     if worth && threads() > 1 {
         at_once(aside, here);
     } else {
@@ -105,7 +105,7 @@ mod tests {
     fn both_are_done_whether_they_are_worth_a_thread_or_not() {
         for worth in [false, true] {
             let (mut aside, mut here) = (0, 0);
-            beside(worth, || aside += 1, || here += 1);
+            join(worth, || aside += 1, || here += 1);
             assert_eq!((aside, here), (1, 1));
         }
     }

@@ -204,13 +204,13 @@ fn collect<T: Point>(mut pieces: Vec<(Mask, Interval<T>)>) -> Vec<Class<T>> {
     out
 }
 
-/// The points of a set, if there are at most `most`.
-pub(crate) fn few_points<T: Point>(set: &IntervalSet<T>, most: usize) -> Option<Vec<T>> {
+/// The points of a set, if there are at most `limit`.
+pub(crate) fn points_up_to<T: Point>(set: &IntervalSet<T>, limit: usize) -> Option<Vec<T>> {
     let mut points = Vec::new();
     for interval in set.intervals() {
         let mut at = Some(interval.first);
         while let Some(point) = at.filter(|at| *at <= interval.last) {
-            if points.len() == most {
+            if points.len() == limit {
                 return None;
             }
             points.push(point);
@@ -278,8 +278,8 @@ mod tests {
 
     #[test]
     fn few_points_stops_at_the_limit() {
-        assert_eq!(few_points(&set(&[(7, 7), (65534, 65535)]), 3), Some(vec![7, 65534, 65535]));
-        assert_eq!(few_points(&set(&[(7, 7), (65534, 65535)]), 2), None);
-        assert_eq!(few_points(&PortSet::full(), 100), None);
+        assert_eq!(points_up_to(&set(&[(7, 7), (65534, 65535)]), 3), Some(vec![7, 65534, 65535]));
+        assert_eq!(points_up_to(&set(&[(7, 7), (65534, 65535)]), 2), None);
+        assert_eq!(points_up_to(&PortSet::full(), 100), None);
     }
 }

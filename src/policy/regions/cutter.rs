@@ -1,7 +1,7 @@
 //! Cuts the remote addresses and ports of a shape into classes, and puts together what is decided alike.
 
 use super::budget::Budget;
-use super::found::{self, Found, shown};
+use super::found::{self, RegionParts, shown};
 use super::shape::{Cause, DIRECTIONS, Decided, Region, Shape};
 use crate::policy::regions::classes::{Bits, Class, Mask, classes, classes_of_repeated, regroup};
 use crate::policy::{Document, PortPair, Proto, Rule, RulePlace};
@@ -115,18 +115,18 @@ impl<'a, T: Family> Cutter<'a, T> {
     }
 
     /// What is found for each direction.
-    fn of_protocol(&self, proto: Option<u8>, scopes: [Scope; 2]) -> Option<[Found<T>; 2]> {
+    fn of_protocol(&self, proto: Option<u8>, scopes: [Scope; 2]) -> Option<[RegionParts<T>; 2]> {
         let ported = proto.is_some_and(Proto::has_ports);
         let idle = |scope: &Scope| *scope == Scope::Nothing || (*scope == Scope::AllowedPorts && !ported);
         if scopes.iter().all(idle) {
-            return Some([Found::<T>::new(), Found::new()]);
+            return Some([RegionParts::<T>::new(), RegionParts::new()]);
         }
         let fits = |rule: &Rule| match rule.proto {
             Proto::Any => ported || rule.ports.is_none(),
             Proto::Is(number) => proto == Some(number) && (ported || rule.ports.is_none()),
         };
         let (with_ports, without) = (self.mask(fits), self.mask(|rule| fits(rule) && rule.ports.is_none()));
-        let mut found = [Found::<T>::new(), Found::new()];
+        let mut found = [RegionParts::<T>::new(), RegionParts::new()];
         let effort = with_ports.words() + 16;
         self.budget.spend(self.remotes.len() * effort)?;
         for remote in regroup(&self.remotes, &with_ports) {

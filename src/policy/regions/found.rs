@@ -6,25 +6,25 @@ use crate::terms::{IntervalSet, Point, PortSet, Verdict};
 
 /// Whether frames show ports, and the remote and local ones, which are empty if not. A comparison may look at them before it
 /// has looked at the flag, so an `Option` will not do: memory checkers complain of what is not there.
-pub(super) type Shown = (bool, PortSet, PortSet);
+pub(super) type PortsSeen = (bool, PortSet, PortSet);
 
-pub(super) fn shown(ports: Option<(PortSet, PortSet)>) -> Shown {
+pub(super) fn shown(ports: Option<(PortSet, PortSet)>) -> PortsSeen {
     let (is, (remote, local)) = (ports.is_some(), ports.unwrap_or_default());
     (is, remote, local)
 }
 
-/// All of a region but its remote addresses.
-type But = (Shown, Decided);
+/// All of a region head its remote addresses.
+type RegionHead = (PortsSeen, Decided);
 
-/// Parts of regions: all but their remote addresses, and some of these. Parts that have all else in common are one region.
-pub(super) type Found<T> = Vec<(But, IntervalSet<T>)>;
+/// Parts of regions: all head their remote addresses, and some of these. Parts that have all else in common are one region.
+pub(super) type RegionParts<T> = Vec<(RegionHead, IntervalSet<T>)>;
 
 /// Puts parts of one region together, and shows the regions in order.
 pub(super) fn join<T: Point>(
-    mut found: Found<T>,
+    mut found: RegionParts<T>,
     mut see: impl FnMut((Option<(PortSet, PortSet)>, Decided), IntervalSet<T>),
 ) {
-    let mut order: Vec<(u128, usize)> = found.iter().enumerate().map(|(at, (but, _))| (rank(but), at)).collect();
+    let mut order: Vec<(u128, usize)> = found.iter().enumerate().map(|(at, (head, _))| (rank(head), at)).collect();
     order.sort_unstable_by(|(a, at), (b, other)| a.cmp(b).then_with(|| compare(&found[*at].0, &found[*other].0)));
     let mut rest = &order[..];
     while let [(rank, first), ..] = *rest {
@@ -41,13 +41,13 @@ pub(super) fn join<T: Point>(
     }
 }
 
-fn compare(a: &But, b: &But) -> std::cmp::Ordering {
-    let cause = |(_, (verdict, cause)): &But| (*verdict == Verdict::Deny, number(*cause));
+fn compare(a: &RegionHead, b: &RegionHead) -> std::cmp::Ordering {
+    let cause = |(_, (verdict, cause)): &RegionHead| (*verdict == Verdict::Deny, number(*cause));
     a.0.cmp(&b.0).then_with(|| cause(a).cmp(&cause(b)))
 }
 
 /// A number that rises as [`compare`] does, as far as it goes: equal numbers say nothing. No set is empty.
-fn rank((ports, (verdict, cause)): &But) -> u128 {
+fn rank((ports, (verdict, cause)): &RegionHead) -> u128 {
     let (true, remote, local) = ports else { return cause_rank(*verdict, *cause) };
     let some = 1 << 127;
     let ([remote, more @ ..], [local, others @ ..]) = (remote.intervals(), local.intervals()) else { return some };
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::terms::Interval;
 
-    /// All of a region but its remote addresses, as it is shown.
+    /// All of a region head its remote addresses, as it is shown.
     type Seen = (Option<(PortSet, PortSet)>, Decided);
 
     fn ports() -> impl Strategy<Value = PortSet> {
@@ -113,7 +113,7 @@ mod tests {
             cause in cause(),
             first in 0u32..6,
             more in 0u32..6,
-        ) -> (But, IntervalSet<u32>) {
+        ) -> (RegionHead, IntervalSet<u32>) {
             let verdict = if allow { Verdict::Allow } else { Verdict::Deny };
             ((shown(ports), (verdict, cause)), IntervalSet::from_intervals([Interval { first, last: first + more }]))
         }
@@ -129,7 +129,7 @@ mod tests {
                 *all = all.union(remote);
             }
             let mut joined = Vec::new();
-            join(found, |but, remote| joined.push((but, remote)));
+            join(found, |head, remote| joined.push((head, remote)));
             prop_assert_eq!(joined, expected.into_iter().collect::<Vec<_>>());
         }
     }

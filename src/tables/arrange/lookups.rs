@@ -15,12 +15,12 @@ pub(crate) const USUAL_LIMIT: usize = 1;
 
 /// How pieces are made of regions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Way {
+pub(crate) enum Strategy {
     /// Allows alone, pairwise disjoint: any order of lookups will do.
     #[default]
     Allows,
     /// Entries of earlier lookups over those of later ones, denies too.
-    Painted {
+    Covered {
         /// Up to how many points a set of remote addresses, remote ports and local ports is named by exact values.
         limits: [usize; 3],
         /// Entries that decide alike for different rules stay apart.
@@ -28,20 +28,20 @@ pub(crate) enum Way {
     },
 }
 
-impl Way {
+impl Strategy {
     /// All that are tried, the one that is preferred among equals first.
     pub const ALL: [Self; 5] = [
         Self::Allows,
-        Self::Painted { limits: [1; 3], by_rule: true },
-        Self::Painted { limits: [0; 3], by_rule: true },
-        Self::Painted { limits: [1; 3], by_rule: false },
-        Self::Painted { limits: [0; 3], by_rule: false },
+        Self::Covered { limits: [1; 3], by_rule: true },
+        Self::Covered { limits: [0; 3], by_rule: true },
+        Self::Covered { limits: [1; 3], by_rule: false },
+        Self::Covered { limits: [0; 3], by_rule: false },
     ];
 
     /// True if sets that are named under these limits are named as this way has it; `offered` are the limits that make a
     /// difference, by map.
     pub fn takes(self, limits: [usize; 3], offered: &[BTreeSet<usize>; 3]) -> bool {
-        let Self::Painted { limits: wanted, .. } = self else { return true };
+        let Self::Covered { limits: wanted, .. } = self else { return true };
         // A limit that makes no difference is not offered: the usual one stands for it.
         let stands = |map: usize| if offered[map].contains(&wanted[map]) { wanted[map] } else { USUAL_LIMIT };
         (0..3).all(|map| limits[map] == stands(map))
@@ -51,21 +51,21 @@ impl Way {
 /// How the state of a compilation uses an order of lookups.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Order {
-    pub way: Way,
+    pub strategy: Strategy,
     /// `None`: nothing is known about the order.
     pub lookups: Option<Arc<Lookups>>,
 }
 
 impl Order {
     /// False for a combination that is not looked up, or only where nothing is left to decide.
-    pub fn hears(&self, fields: MatchFields) -> bool {
+    pub fn is_looked_up(&self, fields: MatchFields) -> bool {
         let is_base = MatchFields::BASE.contains(fields);
         is_base || self.lookups.as_ref().is_none_or(|lookups| lookups.place(fields).is_some())
     }
 
     /// How many of some combinations are not looked up above the base.
-    pub fn unheard<'a>(&self, used: impl Iterator<Item = &'a MatchFields>) -> usize {
-        used.filter(|fields| !self.hears(**fields)).count()
+    pub fn count_not_looked_up<'a>(&self, used: impl Iterator<Item = &'a MatchFields>) -> usize {
+        used.filter(|fields| !self.is_looked_up(**fields)).count()
     }
 }
 
@@ -88,10 +88,10 @@ impl Lookups {
             places.entry(*fields).or_insert(place);
         }
         let lookups = Self(places);
-        let unheard = |fields: &&MatchFields| {
+        let not_looked_up = |fields: &&MatchFields| {
             if is_base(fields) { !order.contains(fields) } else { lookups.place(**fields).is_none() }
         };
-        match used.iter().find(unheard) {
+        match used.iter().find(not_looked_up) {
             Some(fields) => Err(CompileError::NotLookedUp { at: document_origin(document), fields: *fields }),
             None => Ok(Some(lookups)),
         }
@@ -108,12 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_of_several_points_are_named_as_the_painting_has_them() {
-        let way = Way::Painted { limits: [0; 3], by_rule: true };
+    fn sets_of_several_points_are_named_as_the_strategy_has_them() {
+        let strategy = Strategy::Covered { limits: [0; 3], by_rule: true };
         // No set has one point, and one has two to eight.
         let offered = [BTreeSet::from([1]), BTreeSet::from([1, 8]), BTreeSet::from([1, 0])];
-        assert!(way.takes([1, 1, 0], &offered));
-        assert!(!way.takes([1, 8, 0], &offered), "the painting has them as classes");
-        assert!(!way.takes([1, 1, 1], &offered));
+        assert!(strategy.takes([1, 1, 0], &offered));
+        assert!(!strategy.takes([1, 8, 0], &offered), "the strategy has them as classes");
+        assert!(!strategy.takes([1, 1, 1], &offered));
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::policy::regions::classes::few_points;
+use crate::policy::regions::classes::points_up_to;
 use crate::policy::regions::{Budget, Cause, Region, Shape, Wanted, regions_within};
 use crate::policy::{Document, PortPair};
 use crate::tables::refuse::CompileError;
@@ -112,7 +112,7 @@ fn without(region: &Region, addrs: &AddrSet) -> Option<Region> {
 }
 
 fn is_expressible<T: Point>(set: &IntervalSet<T>) -> bool {
-    set.is_full() || few_points(set, MOST_V6).is_some()
+    set.is_full() || points_up_to(set, MOST_V6).is_some()
 }
 
 /// Puts pieces together that differ only in their remote addresses, where only the whole is expressible.

@@ -15,12 +15,12 @@
 //! ids by comparing the maps and counting the entries that name each id. What of a change is looked at does not depend on
 //! what the compiler believes to have changed.
 
+mod address_entries;
 mod flows;
 mod id_points;
 mod id_users;
 pub(super) mod ids;
 mod maps;
-mod near;
 
 mod nobody;
 mod proof;

@@ -6,7 +6,7 @@ use super::check::check_policy;
 use super::state::{Before, Updated};
 use crate::policy::regions::Cause;
 use crate::policy::{Document, RulePlace};
-use crate::tables::arrange::lookups::{Lookups, Order, Way};
+use crate::tables::arrange::lookups::{Lookups, Order, Strategy};
 use crate::tables::naming::PreviousIds;
 use crate::tables::refuse::{CompileError, document_origin};
 use crate::tables::units::Units;
@@ -22,8 +22,8 @@ pub(super) fn best(
     let lookups = Arc::new(lookups);
     let mut best: Option<([u64; 2], Updated)> = None;
     let mut refusals = Vec::new();
-    for way in Way::ALL {
-        let order = Order { way, lookups: Some(lookups.clone()) };
+    for strategy in Strategy::ALL {
+        let order = Order { strategy, lookups: Some(lookups.clone()) };
         match by(document, target, previous, order) {
             Ok(updated) => {
                 let needs = updated.naming.needs();
@@ -50,13 +50,13 @@ fn by(
     previous: Option<&PreviousIds<'_>>,
     order: Order,
 ) -> Result<Updated, CompileError> {
-    if order.way == Way::Allows {
+    if order.strategy == Strategy::Allows {
         document.policies.iter().try_for_each(|policy| check_policy(policy))?;
     }
     let before = Before { units: Units::under(order), ..Before::default() };
     let updated = Updated::of(before, document, target, previous)?;
     let used = updated.naming.combinations(&updated.units);
-    match used.into_iter().find(|fields| !updated.units.order.hears(*fields)) {
+    match used.into_iter().find(|fields| !updated.units.order.is_looked_up(*fields)) {
         Some(fields) => Err(not_looked_up(document, &updated, fields)),
         None => Ok(updated),
     }

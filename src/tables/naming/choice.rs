@@ -54,7 +54,7 @@ impl Naming {
         };
         let (mut tries, mut counted) = (was.clone(), Counted::default());
         // What units need does not depend on tries.
-        parallel::beside(
+        parallel::join(
             !same_remotes && lists.remotes.all.len() >= WORTH_OF_SETS,
             || {
                 if !same_remotes {
@@ -153,7 +153,7 @@ impl UsedSets {
         }
         let (out, into) = (sets_of(&out), sets_of(&into));
         let Self { remotes, remote_ports, local_ports } = self;
-        parallel::beside(
+        parallel::join(
             into.len() >= WORTH_OF_SETS,
             || remotes.change(out.iter().filter_map(|sets| sets.0), into.iter().filter_map(|sets| sets.0)),
             || {

@@ -12,7 +12,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::policy::PortPair;
 use crate::policy::regions::DIRECTIONS;
-use crate::policy::regions::classes::{few_points, size};
+use crate::policy::regions::classes::{points_up_to, size};
 use crate::tables::arrange::pieces::Piece;
 use crate::tables::naming::sets::{Sets, Space};
 use crate::tables::units::Units;
@@ -137,7 +137,7 @@ type Fields<T> = SmallVec<[Field<T>; 4]>;
 fn fields<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>) -> Fields<T> {
     match number.and_then(|number| space.members(number as usize)) {
         Some(members) => members.iter().map(|place| Field::Class(*place)).collect(),
-        None => few_points(set, space.limit).unwrap_or_default().into_iter().map(Field::Is).collect(),
+        None => points_up_to(set, space.limit).unwrap_or_default().into_iter().map(Field::Is).collect(),
     }
 }
 
@@ -230,7 +230,7 @@ impl Layout {
             return smallvec![Field::Any];
         }
         if !piece.remote.v6.is_empty() {
-            let points = few_points(&piece.remote.v6, usize::MAX).unwrap_or_default();
+            let points = points_up_to(&piece.remote.v6, usize::MAX).unwrap_or_default();
             return points.into_iter().map(|at| Field::Is(Ipv6Addr::from_bits(at).into())).collect();
         }
         let addr = |field| match field {
@@ -261,7 +261,7 @@ impl Layout {
             fields |= if by_class { class } else { exact };
         };
         if !piece.remote.v6.is_empty() && !piece.remote.v6.is_full() && !piece.remote.v4.is_full() {
-            let points = few_points(&piece.remote.v6, usize::MAX).unwrap_or_default();
+            let points = points_up_to(&piece.remote.v6, usize::MAX).unwrap_or_default();
             by((points.len() as u64, false), F::REMOTE_IP, F::REMOTE_IP);
         } else if let Some(set) = subnets.filter(|_| !piece.remote.v6.is_full()) {
             by(values(&self.subnets, numbers[0], set), F::REMOTE_IP, F::REMOTE_SUBNET_ID);

@@ -74,12 +74,12 @@ impl Layouts {
         let rank = |at: usize, needs: &[Need]| {
             let missing = needs.iter().map(|need| need.missing()).fold(0, u64::saturating_add);
             let [first, last] = [needs.first(), needs.last()].map(|need| need.map_or(0, |need| need.needed));
-            let unheard = order.unheard(self.totals[at].combinations.fields());
-            (unheard, missing, first, last, self.all[at].ids())
+            let not_looked_up = order.count_not_looked_up(self.totals[at].combinations.fields());
+            (not_looked_up, missing, first, last, self.all[at].ids())
         };
         let limits = |map: usize| self.all.iter().map(|layout| layout.limits()[map]).collect();
         let offered = [limits(0), limits(1), limits(2)];
-        let taken = (0..self.all.len()).filter(|at| order.way.takes(self.all[*at].limits(), &offered));
+        let taken = (0..self.all.len()).filter(|at| order.strategy.takes(self.all[*at].limits(), &offered));
         let all = taken.map(|at| (at, needs(at)));
         if let Some((chosen, needs)) = all.min_by_key(|(at, needs)| rank(*at, needs)) {
             (self.chosen, self.needs) = (chosen, needs);

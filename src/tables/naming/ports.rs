@@ -3,7 +3,7 @@
 use super::layout::{NamedSets, named_sets};
 use super::sets::MOST_BY_VALUE;
 use crate::policy::Document;
-use crate::policy::regions::classes::few_points;
+use crate::policy::regions::classes::points_up_to;
 use crate::tables::Target;
 use crate::tables::refuse::CompileError;
 use crate::tables::units::too_much::{MOST_TIMES, Taking, far_too_much};
@@ -23,7 +23,8 @@ type PortsOf = fn(NamedSets<'_>) -> Option<&PortSet>;
 
 /// Puts the ends of a set in, if it has too many points to be named by value.
 fn add_ends(set: Option<&PortSet>, ends: &mut Ends) {
-    for interval in set.filter(|set| few_points(set, MOST_BY_VALUE).is_none()).into_iter().flat_map(PortSet::intervals)
+    for interval in
+        set.filter(|set| points_up_to(set, MOST_BY_VALUE).is_none()).into_iter().flat_map(PortSet::intervals)
     {
         for port in [Some(interval.first), interval.last.checked_add(1)].into_iter().flatten().filter(|port| *port > 0)
         {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::exceptions::{Exceptions, exchange, is_exception};
-use super::keys::{Common, Sides};
+use super::keys::{Common, OldAndNew};
 use super::maps::{Kind, Map, Route, route};
 use super::recorder::Recorder;
 use super::scope::Scope;
@@ -49,12 +49,12 @@ pub(super) fn record(old: &Image, new: &Image, target: &Target, room: Room) -> R
     } else {
         Exceptions::default()
     };
-    let sides = Sides {
+    let sides = OldAndNew {
         old: &live,
         new: &goal,
         open: target.profile.no_match == Verdict::Allow,
         limit: target.profile.rules as usize,
-        apart: |key: &RuleKey| closed(key) || (short && differs(key)) || exceptions.touch(key),
+        must_close: |key: &RuleKey| closed(key) || (short && differs(key)) || exceptions.touch(key),
     };
     let commons = DIRECTIONS.map(|direction| sides.common(direction, |kind| to.map(kind)));
     if commons.iter().any(|common| common.overflow) && !short {

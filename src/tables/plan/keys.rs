@@ -84,8 +84,8 @@ pub(super) struct Common {
     pub overflow: bool,
 }
 
-/// The two sides of a change. Ids mean the same in both, but for those in entries that `apart` names.
-pub(super) struct Sides<'a, Apart> {
+/// The two sides of a change. Ids mean the same in both, but for those in entries that `must_close` names.
+pub(super) struct OldAndNew<'a, MustClose> {
     pub old: &'a Rules,
     pub new: &'a Rules,
     /// A flow that no entry decides is allowed.
@@ -93,21 +93,21 @@ pub(super) struct Sides<'a, Apart> {
     /// Entries beyond this number are of no use.
     pub limit: usize,
     /// Entries that get no common entry: their flows close.
-    pub apart: Apart,
+    pub must_close: MustClose,
 }
 
-impl<Apart: Fn(&RuleKey) -> bool> Sides<'_, Apart> {
+impl<MustClose: Fn(&RuleKey) -> bool> OldAndNew<'_, MustClose> {
     /// Entries for what both images allow, as few as that takes.
     pub fn common<'m>(&self, direction: Direction, map: impl Fn(Kind) -> Option<&'m Map>) -> Common {
         let allows = |rules| with_verdict(rules, direction, Verdict::Allow).collect::<BTreeSet<&RuleKey>>();
         let (old, new) = (allows(self.old), allows(self.new));
-        let stays = |key: &RuleKey| old.contains(key) && new.contains(key) && !(self.apart)(key);
+        let stays = |key: &RuleKey| old.contains(key) && new.contains(key) && !(self.must_close)(key);
         let ends: Vec<&RuleKey> = old.iter().copied().filter(|key| !stays(key)).collect();
         let begins: Vec<&RuleKey> = new.iter().copied().filter(|key| !stays(key)).collect();
         let kept: Vec<&RuleKey> = old.iter().copied().filter(|key| stays(key)).collect();
 
         let mut common = Common::default();
-        common.allows.extend(kept.iter().map(|key| (**key, self.seed(key, direction))));
+        common.allows.extend(kept.iter().map(|key| (**key, self.initial(key, direction))));
         self.meets(&mut common, &ends, &begins, direction, map);
         self.without_base(&mut common, &ends, self.new, direction);
         self.without_base(&mut common, &begins, self.old, direction);
@@ -116,7 +116,7 @@ impl<Apart: Fn(&RuleKey) -> bool> Sides<'_, Apart> {
     }
 
     /// What an entry of either image does, with its counter.
-    fn seed(&self, key: &RuleKey, direction: Direction) -> (Action, Option<CounterId>) {
+    fn initial(&self, key: &RuleKey, direction: Direction) -> (Action, Option<CounterId>) {
         let says = |rules: &Rules| rules.get(key).filter(|is| is.action(direction) != Action::None).copied();
         let entry = says(self.old).or_else(|| says(self.new)).unwrap_or_default();
         (entry.action(direction), entry.counter)
@@ -132,14 +132,14 @@ impl<Apart: Fn(&RuleKey) -> bool> Sides<'_, Apart> {
     ) {
         let ends = by_ip(ends.iter().copied());
         for new in begins {
-            let apart = (self.apart)(new);
+            let must_close = (self.must_close)(new);
             for old in near(&ends, new) {
-                if apart || (self.apart)(old) {
+                if must_close || (self.must_close)(old) {
                     common
                         .closes
                         .extend(meet(&without_ids(old), &without_ids(new), |_| None).map(|key| Local::of(&key)));
                 } else if let Some(key) = meet(old, new, &map) {
-                    common.allows.insert(key, self.seed(old, direction));
+                    common.allows.insert(key, self.initial(old, direction));
                 }
             }
             if common.allows.len() > self.limit {
@@ -161,8 +161,8 @@ impl<Apart: Fn(&RuleKey) -> bool> Sides<'_, Apart> {
             if met.iter().any(|deny| covers(deny, key)) {
                 continue;
             }
-            if met.is_empty() && !(self.apart)(key) {
-                common.allows.insert(**key, self.seed(key, direction));
+            if met.is_empty() && !(self.must_close)(key) {
+                common.allows.insert(**key, self.initial(key, direction));
             } else {
                 common.closes.insert(Local::of(key));
             }

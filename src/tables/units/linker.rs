@@ -13,7 +13,7 @@ use super::too_much::{MOST_TIMES, Taking, far_too_much};
 use super::unit::{NO_POLICY, OnePolicyDocument, SharedShape, Unit, UnitKey, UnitShape, Used, unbound};
 use crate::policy::regions::{Budget, Shape, SharedBudget};
 use crate::policy::{Binding, Document, Policy};
-use crate::tables::arrange::lookups::Way;
+use crate::tables::arrange::lookups::Strategy;
 use crate::tables::base::{self, BaseEntry, local_keys};
 use crate::tables::parallel;
 use crate::tables::refuse::CompileError;
@@ -185,7 +185,7 @@ impl<'a> Linker<'a> {
             for ip in &binding.ips {
                 let sides = local_keys(binding, *ip, self.target);
                 let mut shape = UnitShape::from(Shape::of(one_policy.with(policy), 0, binding.open_nd, *ip));
-                if self.units.order.way != Way::Allows {
+                if self.units.order.strategy != Strategy::Allows {
                     shape.names = sides.iter().fold(MatchFields::empty(), |all, side| all | side.fields());
                 }
                 let shape = shapes.get(&shape).cloned().unwrap_or_else(|| {

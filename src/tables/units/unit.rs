@@ -10,11 +10,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::policy::regions::classes::few_points;
+use crate::policy::regions::classes::points_up_to;
 use crate::policy::regions::{Budget, Cause, Shape};
 use crate::policy::{Document, Policy, RulePlace, SharedList};
-use crate::tables::arrange::lookups::{Order, Way};
-use crate::tables::arrange::paint::Canvas;
+use crate::tables::arrange::cover::Input;
+use crate::tables::arrange::lookups::{Order, Strategy};
 use crate::tables::arrange::pieces::{Piece, pieces};
 use crate::tables::base::unbound_key;
 use crate::tables::refuse::{CompileError, LargestUser};
@@ -143,10 +143,10 @@ impl Unit {
     ) -> Result<Self, CompileError> {
         let UnitShape { shape, names } = of;
         let document = document.with(policy);
-        let pieces = match (order.way, &order.lookups) {
+        let pieces = match (order.strategy, &order.lookups) {
             // What of an address that nobody bound is not allowed is no entry's.
-            (Way::Painted { limits, by_rule }, Some(lookups)) if policy.is_some() => {
-                Canvas { document, shape, names: *names, lookups, limits, by_rule, budget }.pieces()?
+            (Strategy::Covered { limits, by_rule }, Some(lookups)) if policy.is_some() => {
+                Input { document, shape, names: *names, lookups, limits, by_rule, budget }.pieces()?
             }
             _ => pieces(document, shape, budget)?,
         };
@@ -185,7 +185,7 @@ pub(crate) fn unbound(document: &Document, target: &Target) -> Result<Vec<(RuleK
         let (Some(local), Some(mac)) = (&management.rule.local, management.mac) else { continue };
         let all = by_mac.entry(mac).or_default();
         *all = all.union(&local.subtract(&bound));
-        if few_points(&all.v4, most).is_none() || few_points(&all.v6, most).is_none() {
+        if points_up_to(&all.v4, most).is_none() || points_up_to(&all.v6, most).is_none() {
             let missing = size(all).saturating_sub(u64::from(target.profile.rules));
             let largest = LargestUser { policy: None, used: size(all) };
             let at = management.rule.origin.clone();
@@ -194,8 +194,8 @@ pub(crate) fn unbound(document: &Document, target: &Target) -> Result<Vec<(RuleK
     }
     let mut out = Vec::new();
     for (mac, all) in by_mac {
-        let v4 = few_points(&all.v4, most).unwrap_or_default().into_iter().map(Ipv4Addr::from_bits);
-        let v6 = few_points(&all.v6, most).unwrap_or_default().into_iter().map(Ipv6Addr::from_bits);
+        let v4 = points_up_to(&all.v4, most).unwrap_or_default().into_iter().map(Ipv4Addr::from_bits);
+        let v6 = points_up_to(&all.v6, most).unwrap_or_default().into_iter().map(Ipv6Addr::from_bits);
         let ips = v4.map(IpAddr::V4).chain(v6.map(IpAddr::V6));
         out.extend(ips.map(|ip| (unbound_key(ip, mac), Shape::unbound(document, ip, mac))));
     }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use foldhash::{HashSet, HashSetExt};
 use smallvec::SmallVec;
 
+use super::address_entries::{AddressEntries, Cuts, Entry, Shown, add_ends};
 use super::ids::ImageIds;
-use super::near::{Cuts, Entry, Near, Shown, add_ends};
 use super::proof::{Proof, UNUSED_MACS, agree, ether_type_of, flow};
 use super::task::Task;
 use crate::policy::regions::DIRECTIONS;
@@ -44,7 +44,7 @@ pub(super) struct AddressProof<'a> {
     proof: &'a Proof<'a>,
     task: &'a Task<'a>,
     document: &'a Document,
-    near: Near,
+    near: AddressEntries,
     links: Vec<Link>,
 }
 
@@ -72,7 +72,7 @@ trait Family: Point + Hash {
     fn point(ip: IpAddr) -> Option<Self>;
     fn ip(self) -> IpAddr;
     /// What the subnet ids of these entries mean, in rising order.
-    fn subnets(ids: &ImageIds, near: &Near) -> Vec<(Interval<Self>, SubnetId)>;
+    fn subnets(ids: &ImageIds, near: &AddressEntries) -> Vec<(Interval<Self>, SubnetId)>;
 }
 
 impl Family for u32 {
@@ -91,7 +91,7 @@ impl Family for u32 {
         Ipv4Addr::from_bits(self).into()
     }
 
-    fn subnets(ids: &ImageIds, near: &Near) -> Vec<(Interval<Self>, SubnetId)> {
+    fn subnets(ids: &ImageIds, near: &AddressEntries) -> Vec<(Interval<Self>, SubnetId)> {
         let mut out: Vec<_> = ids.points.addresses_of(&near.subnets).collect();
         out.sort_unstable();
         out
@@ -114,7 +114,7 @@ impl Family for u128 {
         std::net::Ipv6Addr::from_bits(self).into()
     }
 
-    fn subnets(_: &ImageIds, _: &Near) -> Vec<(Interval<Self>, SubnetId)> {
+    fn subnets(_: &ImageIds, _: &AddressEntries) -> Vec<(Interval<Self>, SubnetId)> {
         Vec::new()
     }
 }
@@ -130,7 +130,7 @@ impl<'a> AddressProof<'a> {
         }
         let foreign = UNUSED_MACS.into_iter().find(|mac| !task.macs.contains(mac));
         let macs: SmallVec<[MacAddr; 2]> = task.macs.iter().copied().chain(foreign).collect();
-        let near = Near::new(proof.image, proof.target, Some(task.ip), &macs);
+        let near = AddressEntries::new(proof.image, proof.target, Some(task.ip), &macs);
         AddressProof { proof, task, document, near, links: links(task, &macs, proof.target.physical_ports) }
     }
 
@@ -190,7 +190,7 @@ impl<'a> AddressProof<'a> {
             self.proof.image.names(&flow)
         };
         let names: SmallVec<[RuleKey; 16]> = self.links.iter().map(on).collect();
-        self.near.see_links(&names);
+        self.near.match_links(&names);
         let this = &*self;
         let columns = this.near.columns(this.links.len());
         let remotes = this.remotes::<T>(rules);

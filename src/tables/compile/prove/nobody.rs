@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::near::{Near, block_of, block_of_ip, block_of_mac};
+use super::address_entries::{AddressEntries, block_of, block_of_ip, block_of_mac};
 use super::proof::{ARP, ETHER_TYPES_IP, PEER_MAC, Proof, UNUSED_MACS, agree, ether_type_of, flow};
 use crate::policy::regions::DIRECTIONS;
 use crate::policy::{Binding, Origin};
@@ -35,7 +35,7 @@ impl Proof<'_> {
             self.name_no_address(block_of_mac(self.image, mac))?;
             let document = alone.with(None);
             document.bindings.extend(self.bindings_of(mac));
-            let near = Near::new(self.image, self.target, None, &[mac]);
+            let near = AddressEntries::new(self.image, self.target, None, &[mac]);
             let named: BTreeSet<u16> = near.keys().filter_map(|key| key.ether_type).chain([ARP]).collect();
             let other = (0x88b5..=u16::MAX).find(|of| !named.contains(of));
             let types: BTreeSet<u16> = named.into_iter().chain(other).chain(ETHER_TYPES_IP).collect();
@@ -104,7 +104,7 @@ impl Proof<'_> {
             }
             let document = alone.with(None);
             document.bindings.extend(holders.into_iter().flatten().cloned());
-            let near = Near::new(self.image, self.target, Some(*ip), &UNUSED_MACS[..1]);
+            let near = AddressEntries::new(self.image, self.target, Some(*ip), &UNUSED_MACS[..1]);
             let remote = if ip.is_ipv4() { PEER.into() } else { PEER_V6.into() };
             for direction in DIRECTIONS {
                 for (physical_port, proto) in

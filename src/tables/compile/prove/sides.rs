@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use foldhash::{HashMap, HashMapExt};
 use smallvec::{SmallVec, smallvec};
 
+use super::address_entries::{block_of_ip, block_of_mac};
 use super::flows::AddressProof;
-use super::near::{block_of_ip, block_of_mac};
 use super::proof::{Proof, ether_type_of};
 use super::task::Task;
 use crate::tables::parallel;

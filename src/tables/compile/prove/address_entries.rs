@@ -32,7 +32,7 @@ pub(super) struct Entry {
     key: RuleKey,
     /// On RX, on TX.
     verdicts: [Option<Verdict>; 2],
-    /// The links on which it matches, of those given to [`Near::see_links`]: one bit each.
+    /// The links on which it matches, of those given to [`AddressEntries::match_links`]: one bit each.
     links: u64,
 }
 
@@ -73,14 +73,14 @@ impl Entry {
 
 /// All entries that name one local address or none, by rank.
 #[derive(Debug)]
-pub(super) struct Near {
+pub(super) struct AddressEntries {
     entries: Vec<Entry>,
     no_match: Verdict,
     /// The subnet ids that they name, in order.
     pub subnets: Vec<u16>,
 }
 
-impl Near {
+impl AddressEntries {
     /// The entries that name this address, or one of these MACs and no address, or neither.
     pub fn new(image: &Image, target: &Target, ip: Option<IpAddr>, macs: &[MacAddr]) -> Self {
         let profile = &target.profile;
@@ -116,7 +116,7 @@ impl Near {
     }
 
     /// Finds out on which links each entry matches; `links` are names of frames on them, at most 64.
-    pub fn see_links(&mut self, links: &[RuleKey]) {
+    pub fn match_links(&mut self, links: &[RuleKey]) {
         for entry in &mut self.entries {
             entry.links = entry.key.matching(LINK, links);
         }

@@ -1,15 +1,15 @@
 //! The frames of one protocol that show ports: remote addresses by remote ports by local ports.
 //!
 //! A tree is put over the grid: first cut by one dimension, then by the second, then by the third, in each of the six
-//! orders. A node can be painted by the lookup that names the dimensions cut so far; what is painted counts below it, and
-//! over what frames without ports show, as far as its lookup comes before. The cheapest painting of each tree is found by
-//! trying the colours of each node; so it is exact but for nodes of more than [`MOST_COLOURS`](super::canvas::MOST_COLOURS) colours.
+//! orders. A node can be covered by the lookup that names the dimensions cut so far; what covers it counts below it, and
+//! over what frames without ports show, as far as its lookup comes before. The cheapest cover of each tree is found by
+//! trying the outcomes of each node; so it is exact but for nodes of more than [`MOST_OUTCOMES`](super::input::MOST_OUTCOMES) outcomes.
 
 use std::collections::HashMap;
 
-use super::canvas::{BASE, Canvas, Drawn, MOST_CELLS, NO_PIECE, Painter, Top, common, distinct, meets, union};
+use super::input::{BASE, Decider, Input, MOST_CELLS, NO_PIECE, OneDirection, Output, common, distinct, meets, union};
 use crate::policy::PortPair;
-use crate::policy::regions::classes::{classes, few_points};
+use crate::policy::regions::classes::{classes, points_up_to};
 use crate::tables::MatchFields;
 use crate::terms::{AddrSet, PortSet};
 
@@ -22,13 +22,13 @@ const ORDERS: [[usize; 3]; 6] = [[2, 1, 0], [2, 0, 1], [0, 2, 1], [1, 2, 0], [1,
 
 /// How a set of ports is named, and how many entries that takes.
 fn port_name(set: &PortSet, limit: usize, exact: MatchFields, range: MatchFields) -> (MatchFields, u64) {
-    let by_value = few_points(set, limit).filter(|points| !points.is_empty());
+    let by_value = points_up_to(set, limit).filter(|points| !points.is_empty());
     by_value.map_or((range, 1), |points| (exact, points.len() as u64))
 }
 
 /// How the remote and the local ports of a region are named.
-pub(super) fn names(canvas: &Canvas<'_>, ports: &PortPair) -> [MatchFields; 2] {
-    let [_, remote, local] = canvas.limits;
+pub(super) fn names(input: &Input<'_>, ports: &PortPair) -> [MatchFields; 2] {
+    let [_, remote, local] = input.limits;
     let remote_name = port_name(&ports.remote, remote, MatchFields::REMOTE_PORT, MatchFields::REMOTE_PORTRANGE_ID).0;
     let local_name = port_name(&ports.local, local, MatchFields::LOCAL_PORT, MatchFields::LOCAL_PORTRANGE_ID).0;
     let nothing = MatchFields::empty();
@@ -41,14 +41,14 @@ pub(super) fn names(canvas: &Canvas<'_>, ports: &PortPair) -> [MatchFields; 2] {
 
 /// What each combination of classes is decided by.
 pub(super) struct Grid<'a> {
-    painter: &'a Painter<'a>,
+    one: &'a OneDirection<'a>,
     rows: Vec<PortSet>,
     columns: Vec<PortSet>,
     /// Regions by index; by atom, then remote port, then local port.
     cells: Vec<u32>,
 }
 
-/// A class of one dimension: what no colour tells apart.
+/// A class of one dimension: what no outcome tells apart.
 struct Part {
     /// Places in the grid.
     of: Vec<usize>,
@@ -80,18 +80,18 @@ impl Form {
     }
 }
 
-/// The grid as its colours and what lies below it cut it.
+/// The grid as its outcomes and what lies below it cut it.
 struct View {
     parts: [Vec<Part>; 3],
-    colours: Vec<u16>,
-    /// What decides about each class of remote addresses without the grid: place and colour.
+    outcomes: Vec<u16>,
+    /// What decides about each class of remote addresses without the grid: place and outcome.
     under: Vec<(u32, u16)>,
     /// The place of each lookup, by the forms of its fields.
     places: [[[u32; 4]; 4]; 4],
 }
 
-/// A painting: its tree.
-pub(super) struct Step {
+/// A cover: its tree.
+pub(super) struct Cover {
     pub cost: u64,
     order: [usize; 3],
     view: View,
@@ -102,11 +102,11 @@ type At = [Option<usize>; 3];
 
 impl<'a> Grid<'a> {
     /// `None`: too many cells.
-    pub fn new(painter: &'a Painter<'a>, regions: &[usize]) -> Option<Self> {
+    pub fn new(one: &'a OneDirection<'a>, regions: &[usize]) -> Option<Self> {
         let pairs: Vec<(u32, &AddrSet, &PortPair)> = regions
             .iter()
             .filter_map(|at| {
-                let region = painter.regions[*at];
+                let region = one.regions[*at];
                 Some((u32::try_from(*at).ok()?, &region.remote, region.ports.as_ref()?))
             })
             .collect();
@@ -115,14 +115,14 @@ impl<'a> Grid<'a> {
             classes(&sets).into_iter().map(|class| class.set).collect::<Vec<_>>()
         };
         let (rows, columns) = (side(|ports| &ports.remote), side(|ports| &ports.local));
-        let size = painter.atoms.len().checked_mul(rows.len())?.checked_mul(columns.len())?;
+        let size = one.atoms.len().checked_mul(rows.len())?.checked_mul(columns.len())?;
         if size > MOST_CELLS {
             return None;
         }
-        let mut grid = Self { painter, rows, columns, cells: vec![0; size] };
+        let mut grid = Self { one, rows, columns, cells: vec![0; size] };
         for (region, remote, ports) in pairs {
             let (rows, columns) = (within(&grid.rows, &ports.remote), within(&grid.columns, &ports.local));
-            for atom in (0..painter.atoms.len()).filter(|atom| meets(remote, &painter.atoms[*atom])) {
+            for atom in (0..one.atoms.len()).filter(|atom| meets(remote, &one.atoms[*atom])) {
                 for row in &rows {
                     for column in &columns {
                         let at = grid.at(atom, *row, *column);
@@ -142,13 +142,13 @@ impl<'a> Grid<'a> {
         (atom * self.rows.len() + row) * self.columns.len() + column
     }
 
-    fn colour(&self, atom: usize, row: usize, column: usize) -> u16 {
-        self.painter.colours[self.cells[self.at(atom, row, column)] as usize]
+    fn outcome(&self, atom: usize, row: usize, column: usize) -> u16 {
+        self.one.outcomes[self.cells[self.at(atom, row, column)] as usize]
     }
 
-    /// The cheapest painting over what decides about each atom without it, if it costs less than `room`.
-    pub fn cheapest(&self, tops: &[Top], room: u64) -> Option<Step> {
-        let view = self.view(tops);
+    /// The cheapest cover over what decides about each atom without it, if it costs less than `room`.
+    pub fn cheapest(&self, deciders: &[Decider], room: u64) -> Option<Cover> {
+        let view = self.view(deciders);
         let mut best: Option<(u64, [usize; 3])> = None;
         for order in ORDERS.into_iter().filter(|order| view.is_proper(order)) {
             let room = best.map_or(room, |(cost, _)| cost);
@@ -157,38 +157,39 @@ impl<'a> Grid<'a> {
                 best = Some((cost, order));
             }
         }
-        best.map(|(cost, order)| Step { cost, order, view })
+        best.map(|(cost, order)| Cover { cost, order, view })
     }
 
-    fn view(&self, tops: &[Top]) -> View {
-        let (atoms, rows, columns) = (self.painter.atoms.len(), self.rows.len(), self.columns.len());
+    fn view(&self, deciders: &[Decider]) -> View {
+        let (atoms, rows, columns) = (self.one.atoms.len(), self.rows.len(), self.columns.len());
         let by_row = group(rows, |row| {
-            (0..atoms).flat_map(|atom| (0..columns).map(move |column| self.colour(atom, row, column))).collect()
+            (0..atoms).flat_map(|atom| (0..columns).map(move |column| self.outcome(atom, row, column))).collect()
         });
         let by_column = group(columns, |column| {
             let rows = by_row.iter().map(|part| part[0]);
-            rows.flat_map(|row| (0..atoms).map(move |atom| self.colour(atom, row, column))).collect()
+            rows.flat_map(|row| (0..atoms).map(move |atom| self.outcome(atom, row, column))).collect()
         });
         let by_atom = group(atoms, |atom| {
-            let top = &tops[atom];
-            let [high, low] = [top.place >> 16, top.place & 0xffff].map(|half| u16::try_from(half).unwrap_or(u16::MAX));
+            let decider = &deciders[atom];
+            let [high, low] =
+                [decider.place >> 16, decider.place & 0xffff].map(|half| u16::try_from(half).unwrap_or(u16::MAX));
             let cells =
-                by_row.iter().flat_map(|row| by_column.iter().map(|column| self.colour(atom, row[0], column[0])));
-            [high, low, top.colour].into_iter().chain(cells).collect()
+                by_row.iter().flat_map(|row| by_column.iter().map(|column| self.outcome(atom, row[0], column[0])));
+            [high, low, decider.outcome].into_iter().chain(cells).collect()
         });
-        let under = by_atom.iter().map(|part| (tops[part[0]].place, tops[part[0]].colour)).collect();
-        let mut colours = Vec::with_capacity(by_atom.len() * by_row.len() * by_column.len());
+        let under = by_atom.iter().map(|part| (deciders[part[0]].place, deciders[part[0]].outcome)).collect();
+        let mut outcomes = Vec::with_capacity(by_atom.len() * by_row.len() * by_column.len());
         for atom in &by_atom {
             for row in &by_row {
-                colours.extend(by_column.iter().map(|column| self.colour(atom[0], row[0], column[0])));
+                outcomes.extend(by_column.iter().map(|column| self.outcome(atom[0], row[0], column[0])));
             }
         }
-        let canvas = self.painter.canvas;
-        let remote = |of: Vec<usize>| match canvas.remote(&self.remote(&of)) {
+        let input = self.one.input;
+        let remote = |of: Vec<usize>| match input.remote(&self.remote(&of)) {
             Some((fields, cost)) => Part { of, form: Form::of(fields, MatchFields::REMOTE_IP), cost },
             None => Part { of, form: Form::Never, cost: 0 },
         };
-        let [_, remote_limit, local_limit] = canvas.limits;
+        let [_, remote_limit, local_limit] = input.limits;
         let (one_row, one_column) = (by_row.len() == 1, by_column.len() == 1);
         let row = |of: Vec<usize>| {
             let exact = MatchFields::REMOTE_PORT;
@@ -211,25 +212,25 @@ impl<'a> Grid<'a> {
                 by_row.into_iter().map(row).collect(),
                 by_column.into_iter().map(column).collect(),
             ],
-            colours,
+            outcomes,
             under,
-            places: places(canvas),
+            places: places(input),
         }
     }
 
     fn remote(&self, of: &[usize]) -> AddrSet {
-        of.iter().fold(AddrSet::empty(), |all, atom| all.union(&self.painter.atoms[*atom]))
+        of.iter().fold(AddrSet::empty(), |all, atom| all.union(&self.one.atoms[*atom]))
     }
 
-    /// Makes the pieces of a painting.
-    pub fn draw(&self, step: &Step, tops: &[Top], proto: u8, out: &mut Drawn<'_>) {
-        let mut pen = Pen { grid: self, step, tops, proto, out };
-        pen.below(0, [None; 3], (LAST, BASE), NO_PIECE);
+    /// Makes the pieces of a cover.
+    pub fn make(&self, cover: &Cover, deciders: &[Decider], proto: u8, out: &mut Output<'_>) {
+        let mut maker = Maker { grid: self, cover, deciders, proto, out };
+        maker.below(0, [None; 3], (LAST, BASE), NO_PIECE);
     }
 }
 
 /// The places of all lookups that name the protocol and a port.
-fn places(canvas: &Canvas<'_>) -> [[[u32; 4]; 4]; 4] {
+fn places(input: &Input<'_>) -> [[[u32; 4]; 4]; 4] {
     use MatchFields as F;
     let nothing = F::empty();
     let mut out = [[[LAST; 4]; 4]; 4];
@@ -237,7 +238,7 @@ fn places(canvas: &Canvas<'_>) -> [[[u32; 4]; 4]; 4] {
         for (p, remote_port) in [nothing, F::REMOTE_PORT, F::REMOTE_PORTRANGE_ID].into_iter().enumerate() {
             for (l, local_port) in [nothing, F::LOCAL_PORT, F::LOCAL_PORTRANGE_ID].into_iter().enumerate() {
                 if p + l > 0 {
-                    out[r][p][l] = canvas.place(F::IP_PROTO | remote | remote_port | local_port).unwrap_or(LAST);
+                    out[r][p][l] = input.place(F::IP_PROTO | remote | remote_port | local_port).unwrap_or(LAST);
                 }
             }
         }
@@ -288,24 +289,27 @@ impl View {
         (self.places[form(0)][form(1)][form(2)], cost.fold(1, u64::saturating_mul))
     }
 
-    fn colour(&self, at: &At) -> u16 {
+    fn outcome(&self, at: &At) -> u16 {
         let [atom, row, column] = at.map(Option::unwrap_or_default);
-        self.colours[(atom * self.parts[1].len() + row) * self.parts[2].len() + column]
+        self.outcomes[(atom * self.parts[1].len() + row) * self.parts[2].len() + column]
     }
 
-    /// What decides about a cell that is not painted itself.
-    fn shown(&self, at: &At, top: (u32, u16)) -> (u32, u16) {
+    /// What decides about a cell that is not covered itself.
+    fn shown(&self, at: &At, decider: (u32, u16)) -> (u32, u16) {
         let under = self.under[at[0].unwrap_or_default()];
-        if under.0 < top.0 { under } else { top }
+        if under.0 < decider.0 { under } else { decider }
     }
 
-    /// What painting the children of a node costs, if it is less than `room`.
-    fn below(&self, order: &[usize; 3], depth: usize, mut at: At, top: (u32, u16), room: u64) -> u64 {
+    /// What covering the children of a node costs, if it is less than `room`.
+    fn below(&self, order: &[usize; 3], depth: usize, mut at: At, decider: (u32, u16), room: u64) -> u64 {
         let mut sum = 0u64;
         for part in 0..self.parts[order[depth]].len() {
             at[order[depth]] = Some(part);
-            let cost =
-                if depth == 2 { self.leaf(&at, top) } else { self.node(order, depth + 1, at, top, room - sum).0 };
+            let cost = if depth == 2 {
+                self.leaf(&at, decider)
+            } else {
+                self.node(order, depth + 1, at, decider, room - sum).0
+            };
             sum = sum.saturating_add(cost);
             if sum >= room {
                 return NEVER;
@@ -314,86 +318,86 @@ impl View {
         sum
     }
 
-    fn leaf(&self, at: &At, top: (u32, u16)) -> u64 {
-        let (place, colour) = self.shown(at, top);
-        if colour == self.colour(at) {
+    fn leaf(&self, at: &At, decider: (u32, u16)) -> u64 {
+        let (place, outcome) = self.shown(at, decider);
+        if outcome == self.outcome(at) {
             return 0;
         }
         let (own, cost) = self.name(at);
         if own < place { cost } else { NEVER }
     }
 
-    /// What a node and all below it costs, and the colour that it is painted with.
-    fn node(&self, order: &[usize; 3], depth: usize, at: At, top: (u32, u16), room: u64) -> (u64, Option<u16>) {
-        let mut best = (self.below(order, depth, at, top, room), None);
+    /// What a node and all below it costs, and the outcome that it is covered with.
+    fn node(&self, order: &[usize; 3], depth: usize, at: At, decider: (u32, u16), room: u64) -> (u64, Option<u16>) {
+        let mut best = (self.below(order, depth, at, decider, room), None);
         let (place, own) = self.name(&at);
-        if place >= top.0 || best.0 <= own {
+        if place >= decider.0 || best.0 <= own {
             return best;
         }
-        for colour in self.palette(order, depth, at) {
+        for outcome in self.all_outcomes(order, depth, at) {
             let room = room.min(best.0);
             if own >= room {
                 break;
             }
-            let cost = self.below(order, depth, at, (place, colour), room - own).saturating_add(own);
+            let cost = self.below(order, depth, at, (place, outcome), room - own).saturating_add(own);
             if cost < room {
-                best = (cost, Some(colour));
+                best = (cost, Some(outcome));
             }
         }
         best
     }
 
-    /// The most frequent colours of a node.
-    fn palette(&self, order: &[usize; 3], depth: usize, at: At) -> Vec<u16> {
+    /// The most frequent outcomes of a node.
+    fn all_outcomes(&self, order: &[usize; 3], depth: usize, at: At) -> Vec<u16> {
         let (second, third) = (order[1], order[2]);
         let seconds = if depth == 1 { 0..self.parts[second].len() } else { at[second].map_or(0..0, |p| p..p + 1) };
         common(seconds.flat_map(|s| {
             (0..self.parts[third].len()).map(move |t| {
                 let mut at = at;
                 (at[second], at[third]) = (Some(s), Some(t));
-                self.colour(&at)
+                self.outcome(&at)
             })
         }))
     }
 }
 
-/// Draws a painting.
-struct Pen<'a, 'b, 'c> {
+/// Makes the pieces of a cover.
+struct Maker<'a, 'b, 'c> {
     grid: &'a Grid<'a>,
-    step: &'a Step,
-    tops: &'a [Top],
+    cover: &'a Cover,
+    deciders: &'a [Decider],
     proto: u8,
-    out: &'b mut Drawn<'c>,
+    out: &'b mut Output<'c>,
 }
 
-impl Pen<'_, '_, '_> {
-    fn below(&mut self, depth: usize, mut at: At, top: (u32, u16), piece: usize) {
-        let (view, order) = (&self.step.view, &self.step.order);
+impl Maker<'_, '_, '_> {
+    fn below(&mut self, depth: usize, mut at: At, decider: (u32, u16), piece: usize) {
+        let (view, order) = (&self.cover.view, &self.cover.order);
         for part in 0..view.parts[order[depth]].len() {
             at[order[depth]] = Some(part);
             if depth == 2 {
-                self.leaf(&at, top, piece);
+                self.leaf(&at, decider, piece);
                 continue;
             }
-            match view.node(order, depth + 1, at, top, NEVER) {
-                (_, Some(colour)) => {
-                    let painted = self.add(&at, colour);
-                    self.below(depth + 1, at, (view.name(&at).0, colour), painted);
+            match view.node(order, depth + 1, at, decider, NEVER) {
+                (_, Some(outcome)) => {
+                    let piece = self.add(&at, outcome);
+                    self.below(depth + 1, at, (view.name(&at).0, outcome), piece);
                 }
-                (_, None) => self.below(depth + 1, at, top, piece),
+                (_, None) => self.below(depth + 1, at, decider, piece),
             }
         }
     }
 
-    fn leaf(&mut self, at: &At, top: (u32, u16), piece: usize) {
-        let view = &self.step.view;
-        let wanted = view.colour(at);
-        let shown = view.shown(at, top);
+    fn leaf(&mut self, at: &At, decider: (u32, u16), piece: usize) {
+        let view = &self.cover.view;
+        let wanted = view.outcome(at);
+        let shown = view.shown(at, decider);
         let own = (shown.1 != wanted).then(|| self.add(at, wanted));
-        let is_under = shown != top || top.0 == LAST;
+        let is_under = shown != decider || decider.0 == LAST;
         let parts = [0, 1, 2].map(|dimension| view.part(at, dimension).map_or(&[][..], |part| &part.of[..]));
         for &atom in parts[0] {
-            let decides = own.unwrap_or(if is_under { self.tops[atom].piece } else { piece });
+            let decides = own.unwrap_or(if is_under { self.deciders[atom].piece } else { piece });
             for &row in parts[1] {
                 for &column in parts[2] {
                     let region = self.grid.cells[self.grid.at(atom, row, column)] as usize;
@@ -403,13 +407,13 @@ impl Pen<'_, '_, '_> {
         }
     }
 
-    fn add(&mut self, at: &At, colour: u16) -> usize {
-        let (grid, view) = (self.grid, &self.step.view);
-        let remote = view.part(at, 0).map_or_else(|| union(&grid.painter.atoms), |part| grid.remote(&part.of));
+    fn add(&mut self, at: &At, outcome: u16) -> usize {
+        let (grid, view) = (self.grid, &self.cover.view);
+        let remote = view.part(at, 0).map_or_else(|| union(&grid.one.atoms), |part| grid.remote(&part.of));
         let side = |dimension: usize, sets: &[PortSet]| {
             view.part(at, dimension).map_or_else(PortSet::full, |part| joined(sets, &part.of))
         };
         let ports = PortPair { remote: side(1, &grid.rows), local: side(2, &grid.columns) };
-        self.out.add(Some(self.proto), remote, Some(ports), colour)
+        self.out.add(Some(self.proto), remote, Some(ports), outcome)
     }
 }
