@@ -29,7 +29,7 @@ use ipnet::IpNet;
 
 use super::check::check;
 use super::draft::{AddrTerm, Addrs, BindingDraft, Draft, OriginDraft, Ports, RuleDraft};
-use super::problems::{At, ParseErrors, Problems, Said};
+use super::problems::{At, ParseErrors, Problems, Spanned};
 use crate::policy::document::{Attach, Document, OnExpiry, Proto};
 use crate::terms::{Direction, Interval, MacAddr, Verdict};
 
@@ -71,13 +71,13 @@ impl Document {
 impl DocumentBuilder {
     /// Verdict for IPs that nobody bound. Has no default.
     pub fn unbound(mut self, verdict: Verdict) -> Self {
-        self.draft.unbound = Some(Said::in_code(verdict));
+        self.draft.unbound = Some(Spanned::in_code(verdict));
         self
     }
 
     /// Whether bound containers may send to groups where a rule allows it. Has no default.
     pub fn multicast(mut self, verdict: Verdict) -> Self {
-        self.draft.multicast = Some(Said::in_code(verdict));
+        self.draft.multicast = Some(Spanned::in_code(verdict));
         self
     }
 
@@ -101,14 +101,14 @@ impl DocumentBuilder {
 
     /// Names addresses.
     pub fn group(mut self, name: &str, addrs: impl Into<AddrExpr>) -> Self {
-        self.draft.groups.push((Said::in_code(name.to_owned()), addrs.into().addrs));
+        self.draft.groups.push((Spanned::in_code(name.to_owned()), addrs.into().addrs));
         self
     }
 
     /// Adds a policy: rules in their order.
     pub fn policy(mut self, name: &str, rules: impl IntoIterator<Item = RuleBuilder>) -> Self {
         let rules = rules.into_iter().map(|rule| rule.draft).collect();
-        self.draft.policies.push((Said::in_code(name.to_owned()), rules));
+        self.draft.policies.push((Spanned::in_code(name.to_owned()), rules));
         self
     }
 
@@ -120,7 +120,7 @@ impl DocumentBuilder {
 
     /// Adds a flow that no policy may close, for a local address of the host itself, which has this MAC.
     pub fn host_management(mut self, rule: RuleBuilder, mac: MacAddr) -> Self {
-        self.draft.management.push((rule.draft, Some(Said::in_code(mac))));
+        self.draft.management.push((rule.draft, Some(Spanned::in_code(mac))));
         self
     }
 
@@ -157,7 +157,7 @@ impl RuleBuilder {
             direction,
             action,
             sample: false,
-            proto: Said::in_code(Proto::Any),
+            proto: Spanned::in_code(Proto::Any),
             remote: Addrs::any(At::default()),
             remote_ports: None,
             local_ports: None,
@@ -176,7 +176,7 @@ impl RuleBuilder {
 
     /// Protocol; any unless said.
     pub fn proto(mut self, proto: Proto) -> Self {
-        self.draft.proto = Said::in_code(proto);
+        self.draft.proto = Spanned::in_code(proto);
         self
     }
 
@@ -206,7 +206,7 @@ impl RuleBuilder {
 
     /// Whether an allow admits replies; yes unless said.
     pub fn replies(mut self, admitted: bool) -> Self {
-        self.draft.replies = Some(Said::in_code(admitted));
+        self.draft.replies = Some(Spanned::in_code(admitted));
         self
     }
 }
@@ -216,14 +216,14 @@ impl BindingBuilder {
     pub fn new(container: &str, mac: MacAddr, attach: Attach, policy: &str) -> Self {
         let draft = BindingDraft {
             at: At::default(),
-            container: Said::in_code(container.to_owned()),
+            container: Spanned::in_code(container.to_owned()),
             ips: Vec::new(),
             ips_refused: false,
-            mac: Said::in_code(mac),
+            mac: Spanned::in_code(mac),
             shares_mac: false,
             vlan: None,
             physical_ports: Vec::new(),
-            policy: Said::in_code(policy.to_owned()),
+            policy: Spanned::in_code(policy.to_owned()),
             attach,
             open_nd: None,
             unprotected_accepted: None,
@@ -234,19 +234,19 @@ impl BindingBuilder {
 
     /// Binds one more address.
     pub fn ip(mut self, ip: IpAddr) -> Self {
-        self.draft.ips.push(Said::in_code(ip));
+        self.draft.ips.push(Spanned::in_code(ip));
         self
     }
 
     /// VLAN id of the first tag; tags are not looked at unless said.
     pub fn vlan(mut self, id: u16) -> Self {
-        self.draft.vlan = Some(Said::in_code(id));
+        self.draft.vlan = Some(Spanned::in_code(id));
         self
     }
 
     /// Physical ports, counted from 0; all unless said.
     pub fn physical_ports(mut self, ports: impl IntoIterator<Item = u32>) -> Self {
-        self.draft.physical_ports = ports.into_iter().map(Said::in_code).collect();
+        self.draft.physical_ports = ports.into_iter().map(Spanned::in_code).collect();
         self
     }
 
@@ -310,13 +310,13 @@ origin!(BindingBuilder);
 impl AddrExpr {
     /// All of these.
     pub fn of(terms: impl IntoIterator<Item = impl Into<AddrTerm>>) -> Self {
-        let of = terms.into_iter().map(|term| Said::in_code(term.into())).collect();
+        let of = terms.into_iter().map(|term| Spanned::in_code(term.into())).collect();
         Self { addrs: Addrs { at: At::default(), of, except: Vec::new(), refused: false } }
     }
 
     /// Without all of these.
     pub fn except(mut self, terms: impl IntoIterator<Item = impl Into<AddrTerm>>) -> Self {
-        self.addrs.except.extend(terms.into_iter().map(|term| Said::in_code(term.into())));
+        self.addrs.except.extend(terms.into_iter().map(|term| Spanned::in_code(term.into())));
         self
     }
 }
@@ -352,10 +352,10 @@ impl From<&str> for AddrTerm {
     }
 }
 
-fn said(text: &str) -> Option<Said<String>> {
-    Some(Said::in_code(text.to_owned()))
+fn said(text: &str) -> Option<Spanned<String>> {
+    Some(Spanned::in_code(text.to_owned()))
 }
 
 fn list(ports: impl IntoIterator<Item = RangeInclusive<u16>>) -> Ports {
-    Said::in_code(ports.into_iter().map(|range| Interval { first: *range.start(), last: *range.end() }).collect())
+    Spanned::in_code(ports.into_iter().map(|range| Interval { first: *range.start(), last: *range.end() }).collect())
 }

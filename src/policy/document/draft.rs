@@ -6,34 +6,34 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::problems::{At, Said};
+use super::problems::{At, Spanned};
 use crate::policy::document::{Attach, OnExpiry, Proto};
 use crate::terms::{Direction, Interval, MacAddr, Verdict};
 
 /// Who wrote what a draft is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::policy) enum Author {
+pub(in crate::policy) enum Source {
     /// A person or a caller: what is probably a mistake is refused, and so is what is too large.
     #[default]
-    Somebody,
+    User,
     /// [`super::Document::to_text`], of a document whose sets code may have changed: they may be empty.
-    ToText,
+    Canonical,
 }
 
 /// A whole document.
 #[derive(Debug, Clone)]
 pub(in crate::policy) struct Draft {
     pub name: Arc<str>,
-    pub author: Author,
+    pub source: Source,
     pub at: At,
-    pub unbound: Option<Said<Verdict>>,
-    pub multicast: Option<Said<Verdict>>,
-    pub owner: Option<Said<String>>,
+    pub unbound: Option<Spanned<Verdict>>,
+    pub multicast: Option<Spanned<Verdict>>,
+    pub owner: Option<Spanned<String>>,
     pub ephemeral: Option<Ports>,
     pub on_expiry: OnExpiry,
-    pub groups: Vec<(Said<String>, Addrs)>,
-    pub policies: Vec<(Said<String>, Vec<RuleDraft>)>,
-    pub management: Vec<(RuleDraft, Option<Said<MacAddr>>)>,
+    pub groups: Vec<(Spanned<String>, Addrs)>,
+    pub policies: Vec<(Spanned<String>, Vec<RuleDraft>)>,
+    pub management: Vec<(RuleDraft, Option<Spanned<MacAddr>>)>,
     pub bindings: Vec<BindingDraft>,
 }
 
@@ -41,7 +41,7 @@ impl Draft {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            author: Author::Somebody,
+            source: Source::User,
             at: At::default(),
             unbound: None,
             multicast: None,
@@ -57,14 +57,14 @@ impl Draft {
 }
 
 /// Ports and ranges, with the place of the whole list.
-pub(in crate::policy) type Ports = Said<Vec<Interval<u16>>>;
+pub(in crate::policy) type Ports = Spanned<Vec<Interval<u16>>>;
 
 /// An expression for addresses: all of `of` without all of `except`.
 #[derive(Debug, Clone)]
 pub(in crate::policy) struct Addrs {
     pub at: At,
-    pub of: Vec<Said<AddrTerm>>,
-    pub except: Vec<Said<AddrTerm>>,
+    pub of: Vec<Spanned<AddrTerm>>,
+    pub except: Vec<Spanned<AddrTerm>>,
     /// Some of it could not be read, and that was reported: it means nothing.
     pub refused: bool,
 }
@@ -72,13 +72,13 @@ pub(in crate::policy) struct Addrs {
 impl Addrs {
     /// Every address of both families.
     pub fn any(at: At) -> Self {
-        Self { at, of: vec![Said::new(at, AddrTerm::Any)], except: Vec::new(), refused: false }
+        Self { at, of: vec![Spanned::new(at, AddrTerm::Any)], except: Vec::new(), refused: false }
     }
 }
 
 impl fmt::Display for Addrs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, terms: &[Said<AddrTerm>]| {
+        let list = |f: &mut fmt::Formatter<'_>, terms: &[Spanned<AddrTerm>]| {
             for (i, term) in terms.iter().enumerate() {
                 let comma = if i == 0 { "" } else { ", " };
                 write!(f, "{comma}{}", term.value)?;
@@ -123,12 +123,12 @@ pub(in crate::policy) struct RuleDraft {
     pub direction: Direction,
     pub action: Verdict,
     pub sample: bool,
-    pub proto: Said<Proto>,
+    pub proto: Spanned<Proto>,
     pub remote: Addrs,
     pub remote_ports: Option<Ports>,
     pub local_ports: Option<Ports>,
     pub local: Option<Addrs>,
-    pub replies: Option<Said<bool>>,
+    pub replies: Option<Spanned<bool>>,
     pub origin: OriginDraft,
 }
 
@@ -136,16 +136,16 @@ pub(in crate::policy) struct RuleDraft {
 #[derive(Debug, Clone)]
 pub(in crate::policy) struct BindingDraft {
     pub at: At,
-    pub container: Said<String>,
-    pub ips: Vec<Said<IpAddr>>,
+    pub container: Spanned<String>,
+    pub ips: Vec<Spanned<IpAddr>>,
     /// Some of them could not be read, and that was reported.
     pub ips_refused: bool,
-    pub mac: Said<MacAddr>,
+    pub mac: Spanned<MacAddr>,
     /// `owns_mac: no` was said.
     pub shares_mac: bool,
-    pub vlan: Option<Said<u16>>,
-    pub physical_ports: Vec<Said<u32>>,
-    pub policy: Said<String>,
+    pub vlan: Option<Spanned<u16>>,
+    pub physical_ports: Vec<Spanned<u32>>,
+    pub policy: Spanned<String>,
     pub attach: Attach,
     /// Where `nd: open-icmpv6` was said.
     pub open_nd: Option<At>,
@@ -157,9 +157,9 @@ pub(in crate::policy) struct BindingDraft {
 /// Who asked for a rule or a binding, and why.
 #[derive(Debug, Clone, Default)]
 pub(in crate::policy) struct OriginDraft {
-    pub owner: Option<Said<String>>,
-    pub reason: Option<Said<String>>,
-    pub ticket: Option<Said<String>>,
-    pub when: Option<Said<String>>,
-    pub until: Option<Said<String>>,
+    pub owner: Option<Spanned<String>>,
+    pub reason: Option<Spanned<String>>,
+    pub ticket: Option<Spanned<String>>,
+    pub when: Option<Spanned<String>>,
+    pub until: Option<Spanned<String>>,
 }

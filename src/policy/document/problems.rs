@@ -17,12 +17,12 @@ pub(in crate::policy) struct At {
 
 /// A value and where it was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::policy) struct Said<T> {
+pub(in crate::policy) struct Spanned<T> {
     pub at: At,
     pub value: T,
 }
 
-impl<T> Said<T> {
+impl<T> Spanned<T> {
     pub const fn new(at: At, value: T) -> Self {
         Self { at, value }
     }
@@ -112,19 +112,19 @@ impl std::error::Error for ParseErrors {}
 
 /// What is wrong with a word, before anybody knows where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::policy) struct Wrong {
+pub(in crate::policy) struct Diagnostic {
     pub what: String,
     pub expected: String,
     pub way_out: String,
 }
 
-impl Wrong {
+impl Diagnostic {
     pub fn new(what: impl Into<String>, expected: impl Into<String>, way_out: impl Into<String>) -> Self {
         Self { what: what.into(), expected: expected.into(), way_out: way_out.into() }
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; expected {}; {}", self.what, self.expected, self.way_out)
     }
@@ -150,12 +150,12 @@ impl Problems {
         self.thing = escaped(&thing.into()).into_owned();
     }
 
-    pub fn report(&mut self, at: At, wrong: &Wrong) {
+    pub fn report(&mut self, at: At, wrong: &Diagnostic) {
         self.report_with(at, || wrong.clone());
     }
 
     /// Like [`Self::report`], for what is dear to find out.
-    pub fn report_with(&mut self, at: At, wrong: impl FnOnce() -> Wrong) {
+    pub fn report_with(&mut self, at: At, wrong: impl FnOnce() -> Diagnostic) {
         if self.found.len() == MOST_ERRORS {
             self.unlisted += 1;
             return;
@@ -169,7 +169,7 @@ impl Problems {
     }
 
     /// The value, or `None` after reporting what is wrong with it.
-    pub fn take<T>(&mut self, at: At, result: Result<T, Wrong>) -> Option<T> {
+    pub fn ok_or_report<T>(&mut self, at: At, result: Result<T, Diagnostic>) -> Option<T> {
         result.map_err(|wrong| self.report(at, &wrong)).ok()
     }
 

@@ -26,7 +26,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::words;
-use crate::policy::document::problems::{Wrong, did_you_mean};
+use crate::policy::document::problems::{Diagnostic, did_you_mean};
 use crate::policy::document::{Binding, Document, Proto};
 use crate::terms::{AddrSet, Direction, Flow, IpHeader, MacAddr, Packet};
 use crate::text::quoted;
@@ -112,7 +112,7 @@ impl FlowText {
             }
         }
         if flows.is_empty() {
-            let wrong = Wrong::new("neither end is bound", "in or out", "say where the frame is judged");
+            let wrong = Diagnostic::new("neither end is bound", "in or out", "say where the frame is judged");
             return Err(at(self.to_string().chars().count() + 1, &wrong));
         }
         Ok(flows)
@@ -222,7 +222,7 @@ impl FromStr for FlowText {
     fn from_str(text: &str) -> Result<Self, FlowTextError> {
         if text.len() > LONGEST {
             let what = format!("the text has {} bytes", text.len());
-            return Err(at(1, &Wrong::new(what, format!("at most {LONGEST}"), "write one flow")));
+            return Err(at(1, &Diagnostic::new(what, format!("at most {LONGEST}"), "write one flow")));
         }
         let mut words = Words::new(text);
         let kind = words
@@ -231,7 +231,7 @@ impl FromStr for FlowText {
         let arrow = words.next("> between source and destination")?;
         if arrow.text != ">" {
             let what = format!("{} after the source", quoted(arrow.text));
-            return Err(arrow.wrong(Wrong::new(
+            return Err(arrow.wrong(Diagnostic::new(
                 what,
                 "> between source and destination",
                 "write it with blanks around it",
@@ -254,13 +254,13 @@ fn ether_type(kind: &Word<'_>) -> Result<Option<u16>, FlowTextError> {
     let Some(digits) = kind.text.strip_prefix("0x") else { return Ok(None) };
     let strict = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_hexdigit());
     match u16::from_str_radix(digits, 16).ok().filter(|number| strict && *number >= 0x0600) {
-        Some(IPV4 | IPV6) => Err(kind.wrong(Wrong::new(
+        Some(IPV4 | IPV6) => Err(kind.wrong(Diagnostic::new(
             format!("{} is the ether type of IP", kind.text),
             "a protocol and two addresses",
             "write it as in tcp 10.20.3.4:51000 > 10.30.1.17:443",
         ))),
         Some(number) => Ok(Some(number)),
-        None => Err(kind.wrong(Wrong::new(
+        None => Err(kind.wrong(Diagnostic::new(
             format!("{} is no ether type", quoted(kind.text)),
             "four hexadecimal digits from 0x0600 on",
             "write it as in 0x88cc",
@@ -275,7 +275,7 @@ fn protocol(kind: &Word<'_>) -> Result<Option<u8>, FlowTextError> {
     }
     match words::proto(kind.text).map_err(|wrong| kind.wrong(wrong))? {
         Proto::Is(number) => Ok(Some(number)),
-        Proto::Any => Err(kind.wrong(Wrong::new(
+        Proto::Any => Err(kind.wrong(Diagnostic::new(
             "any is no protocol of a packet",
             "tcp, udp, sctp, icmp, icmpv6, a number or unknown",
             "choose one",
@@ -318,11 +318,11 @@ impl Options {
         for word in words {
             if !options.set(&word)? {
                 let what = format!("{} is said twice", quoted(word.text));
-                return Err(word.wrong(Wrong::new(what, "each option once, and in or out", "remove one")));
+                return Err(word.wrong(Diagnostic::new(what, "each option once, and in or out", "remove one")));
             }
         }
         if options.inner_vlan.is_some() && !matches!(options.vlan, Some(Tag::Id(_))) {
-            let wrong = Wrong::new("inner-vlan= without vlan=", "both tags", "add the first tag as in vlan=100");
+            let wrong = Diagnostic::new("inner-vlan= without vlan=", "both tags", "add the first tag as in vlan=100");
             return Err(at(options.inner_vlan_column, &wrong));
         }
         Ok(options)
@@ -357,18 +357,18 @@ impl Options {
             _ => {
                 let way_out = did_you_mean(name, OPTIONS.map(|option| option.trim_end_matches('=')), "remove it");
                 let what = format!("unknown option {}", quoted(word.text));
-                return Err(wrong(Wrong::new(what, format!("one of {}", OPTIONS.join(", ")), way_out)));
+                return Err(wrong(Diagnostic::new(what, format!("one of {}", OPTIONS.join(", ")), way_out)));
             }
         })
     }
 
     fn frame(self, ether_type: u16, src: &Word<'_>, dst: &Word<'_>) -> Result<FlowText, FlowTextError> {
         if let Some(column) = self.fragment {
-            return Err(at(column, &Wrong::new("fragment without IP", "fragment of an IP packet", "remove it")));
+            return Err(at(column, &Diagnostic::new("fragment without IP", "fragment of an IP packet", "remove it")));
         }
         if self.src_mac.is_some() || self.dst_mac.is_some() {
             let wrong =
-                Wrong::new("the MACs stand before the options", "each MAC once", "remove src-mac= and dst-mac=");
+                Diagnostic::new("the MACs stand before the options", "each MAC once", "remove src-mac= and dst-mac=");
             return Err(at(self.mac_column, &wrong));
         }
         let src_mac = Some(words::mac(src.text).map_err(|wrong| src.wrong(wrong))?);
@@ -380,7 +380,8 @@ impl Options {
         let proto = protocol(kind)?;
         let ((src_addr, src_port), (dst_addr, dst_port)) = (end(src)?, end(dst)?);
         if src_addr.is_ipv4() != dst_addr.is_ipv4() {
-            let wrong = Wrong::new("IPv4 and IPv6 in one packet", "two addresses of one family", "change one of them");
+            let wrong =
+                Diagnostic::new("IPv4 and IPv6 in one packet", "two addresses of one family", "change one of them");
             return Err(dst.wrong(wrong));
         }
         let has_ports = proto.is_some_and(Proto::has_ports);
@@ -392,11 +393,12 @@ impl Options {
             (false, has_src, _) => {
                 let word = if has_src.is_some() { src } else { dst };
                 let what = if has_ports { "a later fragment shows no ports" } else { "this protocol has no ports" };
-                return Err(word.wrong(Wrong::new(what, "an address alone", "remove the port")));
+                return Err(word.wrong(Diagnostic::new(what, "an address alone", "remove the port")));
             }
         };
         if let Some(column) = self.fragment.filter(|_| !has_ports) {
-            let wrong = Wrong::new("fragment beside a protocol without ports", "tcp, udp or sctp", "remove fragment");
+            let wrong =
+                Diagnostic::new("fragment beside a protocol without ports", "tcp, udp or sctp", "remove fragment");
             return Err(at(column, &wrong));
         }
         let ether_type = if src_addr.is_ipv4() { IPV4 } else { IPV6 };
@@ -424,12 +426,12 @@ struct Word<'a> {
 }
 
 impl Word<'_> {
-    fn wrong(&self, wrong: Wrong) -> FlowTextError {
+    fn wrong(&self, wrong: Diagnostic) -> FlowTextError {
         at(self.column, &wrong)
     }
 
     fn lacks_port(&self) -> FlowTextError {
-        self.wrong(Wrong::new(
+        self.wrong(Diagnostic::new(
             format!("{} has no port", quoted(self.text)),
             "a port after the address, as in 10.20.3.4:51000 or [2001:db8::4]:51000",
             "add it, or say fragment",
@@ -451,8 +453,9 @@ impl<'a> Words<'a> {
 
     fn next(&mut self, expected: &str) -> Result<Word<'a>, FlowTextError> {
         let end = self.text.trim_end().chars().count() + 1;
-        let missing =
-            || at(end, &Wrong::new("the text ends", expected, "write it as in tcp 10.20.3.4:51000 > 10.30.1.17:443"));
+        let missing = || {
+            at(end, &Diagnostic::new("the text ends", expected, "write it as in tcp 10.20.3.4:51000 > 10.30.1.17:443"))
+        };
         Iterator::next(self).ok_or_else(missing)
     }
 }
@@ -469,7 +472,7 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-fn at(column: usize, wrong: &Wrong) -> FlowTextError {
+fn at(column: usize, wrong: &Diagnostic) -> FlowTextError {
     FlowTextError { column, text: wrong.to_string() }
 }
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use crate::policy::document::draft::AddrTerm;
-use crate::policy::document::problems::{Wrong, did_you_mean};
+use crate::policy::document::problems::{Diagnostic, did_you_mean};
 use crate::policy::document::{OnExpiry, Proto};
 use crate::terms::{Direction, Interval, MacAddr, Verdict};
 pub(in crate::policy) use crate::text::quoted;
@@ -44,14 +44,14 @@ const NUMBERS: [(&str, u8); 16] = [
 ];
 
 /// A decimal number of `min..=max`: digits only, no sign, no leading zero.
-pub(in crate::policy) fn number<T>(word: &str, what: &str, min: T, max: T) -> Result<T, Wrong>
+pub(in crate::policy) fn number<T>(word: &str, what: &str, min: T, max: T) -> Result<T, Diagnostic>
 where
     T: FromStr + PartialOrd + Display,
 {
     let strict = word.bytes().all(|b| b.is_ascii_digit()) && (word.len() == 1 || !word.starts_with('0'));
     match word.parse::<T>().ok().filter(|n| strict && *n >= min && *n <= max) {
         Some(number) => Ok(number),
-        None => Err(Wrong::new(
+        None => Err(Diagnostic::new(
             format!("{} is no {what}", quoted(word)),
             format!("a decimal number from {min} to {max}"),
             "write digits only, without sign or leading zero",
@@ -60,12 +60,12 @@ where
 }
 
 /// A port or a range of ports, as `443` or `8000-8099`.
-pub(in crate::policy) fn ports(word: &str) -> Result<Interval<u16>, Wrong> {
+pub(in crate::policy) fn ports(word: &str) -> Result<Interval<u16>, Diagnostic> {
     let end = |word: &str| number::<u16>(word, "port", 0, u16::MAX);
     let (first, last) = match word.split_once('-') {
         Some((first, last)) if !first.is_empty() && !last.is_empty() => (end(first)?, end(last)?),
         Some(_) => {
-            return Err(Wrong::new(
+            return Err(Diagnostic::new(
                 format!("{} is no range of ports", quoted(word)),
                 "both ends",
                 "write it as in 8000-8099",
@@ -77,7 +77,7 @@ pub(in crate::policy) fn ports(word: &str) -> Result<Interval<u16>, Wrong> {
 }
 
 /// `any`, `tcp`, `udp`, `sctp`, `icmp`, `icmpv6` or an IP protocol number.
-pub(in crate::policy) fn proto(word: &str) -> Result<Proto, Wrong> {
+pub(in crate::policy) fn proto(word: &str) -> Result<Proto, Diagnostic> {
     if let Some((_, proto)) = PROTOCOLS.iter().find(|(name, _)| *name == word) {
         return Ok(*proto);
     }
@@ -90,7 +90,7 @@ pub(in crate::policy) fn proto(word: &str) -> Result<Proto, Wrong> {
         Some((name, number)) => format!("{name} is protocol {number}: write {number}"),
         None => did_you_mean(&lower, names, "give the number of the protocol"),
     };
-    Err(Wrong::new(
+    Err(Diagnostic::new(
         format!("unknown protocol {}", quoted(word)),
         "any, tcp, udp, sctp, icmp, icmpv6 or a number from 0 to 255",
         way_out,
@@ -98,10 +98,10 @@ pub(in crate::policy) fn proto(word: &str) -> Result<Proto, Wrong> {
 }
 
 /// An address, without a prefix length.
-pub(in crate::policy) fn addr(word: &str) -> Result<IpAddr, Wrong> {
+pub(in crate::policy) fn addr(word: &str) -> Result<IpAddr, Diagnostic> {
     word.parse().map_err(|_| {
         let way_out = if word.contains('/') { "leave the prefix length out" } else { "check it for typing errors" };
-        Wrong::new(
+        Diagnostic::new(
             format!("{} is no IP address", quoted(word)),
             "one IPv4 or IPv6 address, as in 10.30.1.17 or 2001:db8::17",
             way_out,
@@ -110,7 +110,7 @@ pub(in crate::policy) fn addr(word: &str) -> Result<IpAddr, Wrong> {
 }
 
 /// An address or a prefix; bits behind the prefix length are kept.
-pub(in crate::policy) fn net(word: &str) -> Result<IpNet, Wrong> {
+pub(in crate::policy) fn net(word: &str) -> Result<IpNet, Diagnostic> {
     // Not with the parser of prefixes: it reads leading zeros, which some programs take for octal numbers.
     let parse = || {
         let Some((addr, len)) = word.split_once('/') else { return word.parse::<IpAddr>().ok().map(IpNet::from) };
@@ -119,7 +119,7 @@ pub(in crate::policy) fn net(word: &str) -> Result<IpNet, Wrong> {
     };
     parse().ok_or_else(|| {
         let way_out = if word.contains('-') { "write a range as prefixes" } else { "check it for typing errors" };
-        Wrong::new(
+        Diagnostic::new(
             format!("{} is no address and no prefix", quoted(word)),
             "as in 10.0.0.53, 10.20.0.0/16 or 2001:db8::/32",
             way_out,
@@ -128,7 +128,7 @@ pub(in crate::policy) fn net(word: &str) -> Result<IpNet, Wrong> {
 }
 
 /// A word of an address expression.
-pub(in crate::policy) fn addr_term(word: &str) -> Result<AddrTerm, Wrong> {
+pub(in crate::policy) fn addr_term(word: &str) -> Result<AddrTerm, Diagnostic> {
     match word {
         "any" => Ok(AddrTerm::Any),
         _ if looks_like_addr(word) => net(word).map(AddrTerm::Net),
@@ -149,9 +149,9 @@ pub(in crate::policy) fn is_name(word: &str) -> bool {
 }
 
 /// A MAC address.
-pub(in crate::policy) fn mac(word: &str) -> Result<MacAddr, Wrong> {
+pub(in crate::policy) fn mac(word: &str) -> Result<MacAddr, Diagnostic> {
     word.parse().map_err(|_| {
-        Wrong::new(
+        Diagnostic::new(
             format!("{} is no MAC address", quoted(word)),
             "six two-digit hexadecimal numbers, as in \"02:00:0a:1e:01:11\"",
             "separate them by colons",
@@ -160,11 +160,11 @@ pub(in crate::policy) fn mac(word: &str) -> Result<MacAddr, Wrong> {
 }
 
 /// `allow` or `deny`.
-pub(in crate::policy) fn verdict(word: &str) -> Result<Verdict, Wrong> {
+pub(in crate::policy) fn verdict(word: &str) -> Result<Verdict, Diagnostic> {
     match word {
         "allow" => Ok(Verdict::Allow),
         "deny" => Ok(Verdict::Deny),
-        _ => Err(Wrong::new(
+        _ => Err(Diagnostic::new(
             format!("{} is no verdict", quoted(word)),
             "allow or deny",
             did_you_mean(word, ["allow", "deny"], "choose one of them"),
@@ -173,11 +173,11 @@ pub(in crate::policy) fn verdict(word: &str) -> Result<Verdict, Wrong> {
 }
 
 /// `in` or `out`.
-pub(in crate::policy) fn direction(word: &str) -> Result<Direction, Wrong> {
+pub(in crate::policy) fn direction(word: &str) -> Result<Direction, Diagnostic> {
     match word {
         "in" => Ok(Direction::Rx),
         "out" => Ok(Direction::Tx),
-        _ => Err(Wrong::new(
+        _ => Err(Diagnostic::new(
             format!("{} is no direction", quoted(word)),
             "in or out",
             "say in for what the container receives, out for what it sends",
@@ -186,11 +186,11 @@ pub(in crate::policy) fn direction(word: &str) -> Result<Direction, Wrong> {
 }
 
 /// `report` or `withdraw`.
-pub(in crate::policy) fn on_expiry(word: &str) -> Result<OnExpiry, Wrong> {
+pub(in crate::policy) fn on_expiry(word: &str) -> Result<OnExpiry, Diagnostic> {
     match word {
         "report" => Ok(OnExpiry::Report),
         "withdraw" => Ok(OnExpiry::Withdraw),
-        _ => Err(Wrong::new(
+        _ => Err(Diagnostic::new(
             format!("expired cannot be {}", quoted(word)),
             "report or withdraw",
             did_you_mean(word, ["report", "withdraw"], "say what is to be done about rules whose until has passed"),
@@ -199,21 +199,21 @@ pub(in crate::policy) fn on_expiry(word: &str) -> Result<OnExpiry, Wrong> {
 }
 
 /// `yes`, `no`, `true` or `false`.
-pub(in crate::policy) fn switch(word: &str) -> Result<bool, Wrong> {
+pub(in crate::policy) fn switch(word: &str) -> Result<bool, Diagnostic> {
     match word {
         "yes" | "true" => Ok(true),
         "no" | "false" => Ok(false),
-        _ => Err(Wrong::new(format!("{} is neither yes nor no", quoted(word)), "yes or no", "choose one of them")),
+        _ => Err(Diagnostic::new(format!("{} is neither yes nor no", quoted(word)), "yes or no", "choose one of them")),
     }
 }
 
 /// Checks a day (`2026-11-23`) or a second in UTC (`2026-11-23T08:30:00Z`).
-pub(in crate::policy) fn date(word: &str) -> Result<(), Wrong> {
+pub(in crate::policy) fn date(word: &str) -> Result<(), Diagnostic> {
     let (day, time) = word.split_once('T').map_or((word, None), |(day, time)| (day, Some(time)));
     if is_day(day) && time.is_none_or(is_time) {
         return Ok(());
     }
-    Err(Wrong::new(
+    Err(Diagnostic::new(
         format!("{} is no date", quoted(word)),
         "as in 2026-11-23 or 2026-11-23T08:30:00Z",
         "give a day of the calendar, the time in UTC",

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::super::draft::{AddrTerm, Addrs, Author};
-use super::super::problems::{At, Problems, Said, Wrong, did_you_mean};
+use super::super::draft::{AddrTerm, Addrs, Source};
+use super::super::problems::{At, Diagnostic, Problems, Spanned, did_you_mean};
 use super::names::{name_is_sound, said_twice};
 use crate::terms::{AddrSet, IntervalSet};
 
@@ -14,20 +14,20 @@ use crate::terms::{AddrSet, IntervalSet};
 /// memory, and is far beyond what any adapter holds.
 const MOST_INTERVALS: usize = 1 << 20;
 
-/// The same for [`Author::ToText`], which may have to write prefixes where a person wrote names.
+/// The same for [`Source::Canonical`], which may have to write prefixes where a person wrote names.
 const MOST_INTERVALS_WRITTEN: usize = 1 << 22;
 
 /// Named sets of addresses; `None` = it is wrong, and that was reported.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     sets: BTreeMap<String, Option<AddrSet>>,
-    author: Author,
+    source: Source,
     used: usize,
 }
 
 impl Groups {
     /// Resolves groups that may name each other in any order, but not in a circle.
-    pub fn resolve_all(drafts: Vec<(Said<String>, Addrs)>, author: Author, problems: &mut Problems) -> Self {
+    pub fn resolve_all(drafts: Vec<(Spanned<String>, Addrs)>, source: Source, problems: &mut Problems) -> Self {
         let mut waiting: BTreeMap<String, (At, Addrs)> = BTreeMap::new();
         for (name, addrs) in drafts {
             problems.about(format!("group {}", name.value));
@@ -39,7 +39,7 @@ impl Groups {
                 }
             }
         }
-        let mut groups = Self { author, ..Self::default() };
+        let mut groups = Self { source, ..Self::default() };
         for name in leaves_first(&waiting) {
             if let Some((_, addrs)) = waiting.remove(&name) {
                 problems.about(format!("group {name}"));
@@ -72,19 +72,19 @@ impl Groups {
         let except = self.union(&addrs.except, problems);
         let (of, except) = (of?, except?);
         let set = of.subtract(&except);
-        if set.is_empty() && self.author == Author::Somebody {
+        if set.is_empty() && self.source == Source::User {
             let what = if of.is_empty() { "no address at all" } else { "except takes every address away" };
             let way_out = "leave out the rule or group that it stands in, or name an address";
-            problems.report(addrs.at, &Wrong::new(what, "at least one address", way_out));
+            problems.report(addrs.at, &Diagnostic::new(what, "at least one address", way_out));
             return None;
         }
         Some(set)
     }
 
-    fn union(&mut self, terms: &[Said<AddrTerm>], problems: &mut Problems) -> Option<AddrSet> {
-        let most = match self.author {
-            Author::Somebody => MOST_INTERVALS,
-            Author::ToText => MOST_INTERVALS_WRITTEN,
+    fn union(&mut self, terms: &[Spanned<AddrTerm>], problems: &mut Problems) -> Option<AddrSet> {
+        let most = match self.source {
+            Source::User => MOST_INTERVALS,
+            Source::Canonical => MOST_INTERVALS_WRITTEN,
         };
         if self.used > most {
             return None;
@@ -97,7 +97,7 @@ impl Groups {
             };
             self.used = self.used.saturating_add(set.v4.intervals().len() + set.v6.intervals().len());
             if self.used > most {
-                let wrong = Wrong::new(
+                let wrong = Diagnostic::new(
                     format!("the addresses of this document come to more than {most} pieces"),
                     "a smaller document",
                     "write larger prefixes, or name large groups less often",
@@ -111,12 +111,12 @@ impl Groups {
         sound.then(|| AddrSet { v4: IntervalSet::from_intervals(v4), v6: IntervalSet::from_intervals(v6) })
     }
 
-    fn term(&self, term: &Said<AddrTerm>, problems: &mut Problems) -> Option<AddrSet> {
+    fn term(&self, term: &Spanned<AddrTerm>, problems: &mut Problems) -> Option<AddrSet> {
         match &term.value {
             AddrTerm::Any => Some(AddrSet::full()),
             // The fewest prefixes of a set may name IPv4-mapped addresses, although nobody did.
-            AddrTerm::Net(net) if self.author == Author::ToText => Some(AddrSet::from(*net)),
-            AddrTerm::Net(net) => problems.take(term.at, sound_net(*net)).map(AddrSet::from),
+            AddrTerm::Net(net) if self.source == Source::Canonical => Some(AddrSet::from(*net)),
+            AddrTerm::Net(net) => problems.ok_or_report(term.at, sound_net(*net)).map(AddrSet::from),
             AddrTerm::Group(name) => match self.sets.get(name) {
                 Some(set) => set.clone(),
                 None => {
@@ -127,8 +127,8 @@ impl Groups {
         }
     }
 
-    fn unknown(&self, name: &str) -> Wrong {
-        Wrong::new(
+    fn unknown(&self, name: &str) -> Diagnostic {
+        Diagnostic::new(
             format!("unknown group {}", crate::text::quoted(name)),
             "any, an address, a prefix or the name of a group",
             did_you_mean(name, self.sets.keys().map(String::as_str).chain(["any"]), "define it under groups"),
@@ -179,13 +179,13 @@ fn circle<'a>(start: &'a str, left: &'a BTreeMap<String, (At, Addrs)>) -> Vec<&'
     path
 }
 
-fn in_a_circle(groups: &[&str]) -> Wrong {
+fn in_a_circle(groups: &[&str]) -> Diagnostic {
     let text = match groups {
         [first, a, b, c, .., last] if groups.len() > 6 => format!("{first} -> {a} -> {b} -> {c} -> ... -> {last}"),
         _ => groups.join(" -> "),
     };
     let what = format!("groups name each other in a circle: {text}");
-    Wrong::new(what, "groups that end in addresses", "break the circle")
+    Diagnostic::new(what, "groups that end in addresses", "break the circle")
 }
 
 fn named(addrs: &Addrs) -> impl Iterator<Item = &str> {
@@ -196,20 +196,20 @@ fn named(addrs: &Addrs) -> impl Iterator<Item = &str> {
 }
 
 /// Refuses prefixes that do not mean what they say.
-fn sound_net(net: IpNet) -> Result<IpNet, Wrong> {
+fn sound_net(net: IpNet) -> Result<IpNet, Diagnostic> {
     if let IpNet::V6(v6) = net
         && let Some(v4) = v6.addr().to_ipv4_mapped()
         && v6.prefix_len() >= 96
     {
         let plain = Ipv4Net::new(v4, v6.prefix_len() - 96).map(|net| AddrTerm::Net(IpNet::V4(net.trunc())).to_string());
-        return Err(Wrong::new(
+        return Err(Diagnostic::new(
             format!("{} is an IPv4-mapped IPv6 address", AddrTerm::Net(net)),
             plain.unwrap_or_default(),
             "write IPv4 addresses as such: the adapter tells the families apart by the frame",
         ));
     }
     if net.addr() != net.network() {
-        return Err(Wrong::new(
+        return Err(Diagnostic::new(
             format!("{net} has bits set behind its prefix length"),
             net.trunc().to_string(),
             format!("write that, or {} for the one address", net.addr()),
@@ -226,7 +226,7 @@ pub fn host_fault(ip: IpAddr) -> Option<String> {
 }
 
 /// Refuses addresses that no container can have.
-pub(super) fn sound_host(ip: IpAddr) -> Result<IpAddr, Wrong> {
+pub(super) fn sound_host(ip: IpAddr) -> Result<IpAddr, Diagnostic> {
     let ip = sound_net(ip.into())?.addr();
     let kind = if ip.is_unspecified() {
         "the unspecified address"
@@ -239,7 +239,7 @@ pub(super) fn sound_host(ip: IpAddr) -> Result<IpAddr, Wrong> {
     } else {
         return Ok(ip);
     };
-    Err(Wrong::new(
+    Err(Diagnostic::new(
         format!("{ip} is {kind}"),
         "an address that one container has on the network",
         "bind the container's enterprise IP",

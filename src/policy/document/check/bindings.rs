@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::super::draft::{BindingDraft, RuleDraft};
-use super::super::problems::{At, Said, Wrong, did_you_mean};
+use super::super::problems::{At, Diagnostic, Spanned, did_you_mean};
 use super::addrs;
 use super::checker::Checker;
 use super::names::said_twice;
@@ -17,7 +17,7 @@ impl Checker {
         &mut self,
         drafts: Vec<BindingDraft>,
         policies: &[Policy],
-        management: &[(RuleDraft, Option<Said<MacAddr>>)],
+        management: &[(RuleDraft, Option<Spanned<MacAddr>>)],
     ) -> Vec<Binding> {
         let mut mac_uses: BTreeMap<MacAddr, usize> = BTreeMap::new();
         let host_macs = management.iter().filter_map(|(_, mac)| mac.map(|mac| mac.value));
@@ -60,14 +60,14 @@ impl Checker {
         bindings
     }
 
-    fn container(&mut self, id: &Said<String>, seen: &mut BTreeMap<String, At>) {
+    fn container(&mut self, id: &Spanned<String>, seen: &mut BTreeMap<String, At>) {
         let why = match text::check(&id.value).or_else(|error| self.bears(error)) {
             Err(error) => Some(error.to_string()),
             Ok(()) if id.value.contains(char::is_whitespace) => Some("it holds a blank".to_owned()),
             Ok(()) => None,
         };
         if let Some(why) = why {
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 format!("{} is not a container id: {why}", crate::text::quoted(&id.value)),
                 format!("1 to {} bytes without blanks", text::LONGEST),
                 "give the id that the orchestrator uses",
@@ -81,15 +81,18 @@ impl Checker {
 
     fn ips(&mut self, draft: &BindingDraft, holders: &mut BTreeMap<IpAddr, (String, At)>) {
         if draft.ips.is_empty() && !draft.ips_refused {
-            let wrong =
-                Wrong::new("a binding without an address", "at least one ip", "name the container's enterprise IP");
+            let wrong = Diagnostic::new(
+                "a binding without an address",
+                "at least one ip",
+                "name the container's enterprise IP",
+            );
             self.problems.report(draft.at, &wrong);
         }
         for ip in &draft.ips {
-            self.problems.take(ip.at, addrs::sound_host(ip.value));
+            self.problems.ok_or_report(ip.at, addrs::sound_host(ip.value));
             if let Some((holder, at)) = holders.get(&ip.value) {
                 let line = if at.line == 0 { String::new() } else { format!(" (line {})", at.line) };
-                let wrong = Wrong::new(
+                let wrong = Diagnostic::new(
                     format!("{} is bound to {holder}{line} already", ip.value),
                     "one holder for each address",
                     "release it there, or bind another address",
@@ -102,7 +105,7 @@ impl Checker {
         let v6 = draft.ips.iter().find(|ip| ip.value.is_ipv6());
         match (v6, draft.open_nd) {
             (Some(ip), None) if ip.value == ip.value.to_canonical() => {
-                let wrong = Wrong::new(
+                let wrong = Diagnostic::new(
                     format!("{} needs neighbour discovery, and the tables cannot tell it from other icmpv6", ip.value),
                     "nd: open-icmpv6",
                     "say so in the binding and accept that all icmpv6 is open for it, or leave the IPv6 address out",
@@ -110,7 +113,7 @@ impl Checker {
                 self.problems.report(ip.at, &wrong);
             }
             (None, Some(at)) if !draft.ips_refused => {
-                let wrong = Wrong::new("nd without an IPv6 address", "nd beside IPv6 only", "leave nd out");
+                let wrong = Diagnostic::new("nd without an IPv6 address", "nd beside IPv6 only", "leave nd out");
                 self.problems.report(at, &wrong);
             }
             _ => {}
@@ -119,9 +122,9 @@ impl Checker {
 
     /// Checks MAC, VLAN and physical ports.
     fn link(&mut self, draft: &BindingDraft) {
-        self.problems.take(draft.mac.at, sound_mac(draft.mac.value));
+        self.problems.ok_or_report(draft.mac.at, sound_mac(draft.mac.value));
         if let Some(vlan) = draft.vlan.filter(|vlan| !(1..=4094).contains(&vlan.value)) {
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 format!("{} is no VLAN id", vlan.value),
                 "1 to 4094",
                 "leave vlan out if tags are not to be looked at",
@@ -130,7 +133,7 @@ impl Checker {
         }
         // ALL_PHYSICAL_PORTS of RESET_SECURITY_RULES (ef10.md 7.2) means every port and cannot be the number of one.
         if let Some(port) = draft.physical_ports.iter().find(|port| port.value == u32::MAX) {
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 format!("{} is no physical port", port.value),
                 "a port of the adapter, counted from 0",
                 "leave physical_ports out for all ports",
@@ -148,7 +151,7 @@ impl Checker {
         for draft in inside().filter(|draft| draft.unprotected_accepted.is_none()) {
             let other = if draft.container.value == first { &second } else { &first };
             self.problems.about(format!("binding {}", draft.container.value));
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 format!(
                     "{} and {} can reach each other inside the host, where no policy is enforced",
                     draft.container.value, other
@@ -161,9 +164,9 @@ impl Checker {
     }
 }
 
-fn unknown_policy(name: &str, known: &BTreeMap<&str, usize>) -> Wrong {
+fn unknown_policy(name: &str, known: &BTreeMap<&str, usize>) -> Diagnostic {
     let way_out = did_you_mean(name, known.keys().copied(), "define it under policies");
-    Wrong::new(format!("unknown policy {}", crate::text::quoted(name)), "the name of a policy", way_out)
+    Diagnostic::new(format!("unknown policy {}", crate::text::quoted(name)), "the name of a policy", way_out)
 }
 
 /// What is wrong with a MAC that no single station can have: a group address or 00:00:00:00:00:00. `None` if one can have it.
@@ -173,10 +176,10 @@ pub fn mac_fault(mac: MacAddr) -> Option<String> {
 }
 
 /// Refuses MACs that no single station can have.
-pub(super) fn sound_mac(mac: MacAddr) -> Result<(), Wrong> {
+pub(super) fn sound_mac(mac: MacAddr) -> Result<(), Diagnostic> {
     if mac.is_group() || mac == MacAddr::default() {
         let what = if mac.is_group() { format!("{mac} is a group address") } else { format!("{mac} is no station") };
-        return Err(Wrong::new(what, "the MAC of one station", "give the MAC of the container's interface"));
+        return Err(Diagnostic::new(what, "the MAC of one station", "give the MAC of the container's interface"));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! From a draft to a document.
 
-use super::super::draft::{Author, Draft, OriginDraft, RuleDraft};
-use super::super::problems::{At, ParseErrors, Problems, Said, Wrong};
+use super::super::draft::{Draft, OriginDraft, RuleDraft, Source};
+use super::super::problems::{At, Diagnostic, ParseErrors, Problems, Spanned};
 use super::addrs::Groups;
 use super::names::{name_is_sound, said_twice};
 use crate::policy::document::{Document, Origin, Policy};
@@ -16,8 +16,8 @@ const EPHEMERAL: Interval<u16> = Interval { first: 32768, last: 60999 };
 
 /// Checks a draft; `problems` may already hold what was wrong with its text.
 pub(in crate::policy) fn check(draft: Draft, problems: Problems) -> Result<Document, ParseErrors> {
-    let (file, author) = (draft.name.clone(), draft.author);
-    let mut checker = Checker { file, author, owner: None, groups: Groups::default(), problems };
+    let (file, source) = (draft.name.clone(), draft.source);
+    let mut checker = Checker { file, source, owner: None, groups: Groups::default(), problems };
     let document = checker.document(draft);
     checker.problems.finish().map(|()| document)
 }
@@ -25,7 +25,7 @@ pub(in crate::policy) fn check(draft: Draft, problems: Problems) -> Result<Docum
 /// What the checks of one document share.
 pub(super) struct Checker {
     pub(super) file: Arc<str>,
-    pub(super) author: Author,
+    pub(super) source: Source,
     pub(super) owner: Option<String>,
     pub(super) groups: Groups,
     pub(super) problems: Problems,
@@ -35,14 +35,15 @@ impl Checker {
     /// The document; not to be used if there were problems.
     fn document(&mut self, draft: Draft) -> Document {
         // A journal holds whatever name was let in when it was written; a document made in code may have none.
-        let is_new = self.author == Author::Somebody && !draft.name.is_empty();
+        let is_new = self.source == Source::User && !draft.name.is_empty();
         if is_new && let Err(error) = text::check_within(&draft.name, text::LONGEST_PATH) {
             let what = format!("the document cannot be called {}: {error}", crate::text::quoted(&draft.name));
-            self.problems.report(draft.at, &Wrong::new(what, "the name of a file on one line", "give it another name"));
+            self.problems
+                .report(draft.at, &Diagnostic::new(what, "the name of a file on one line", "give it another name"));
         }
         self.owner = self.text(draft.owner, "owner");
         let (unbound, multicast) = self.defaults(draft.at, draft.unbound, draft.multicast);
-        self.groups = Groups::resolve_all(draft.groups, self.author, &mut self.problems);
+        self.groups = Groups::resolve_all(draft.groups, self.source, &mut self.problems);
         self.problems.about("ephemeral");
         let ephemeral = match draft.ephemeral {
             Some(ports) => self.ports(&ports),
@@ -68,22 +69,24 @@ impl Checker {
     fn defaults(
         &mut self,
         at: At,
-        unbound: Option<Said<Verdict>>,
-        multicast: Option<Said<Verdict>>,
+        unbound: Option<Spanned<Verdict>>,
+        multicast: Option<Spanned<Verdict>>,
     ) -> (Verdict, Verdict) {
         if unbound.is_none() {
             let advice =
                 "say allow while other addresses of this host must keep working, deny when all of them are bound";
-            self.problems.report(at, &Wrong::new("unbound is missing", "unbound: allow or unbound: deny", advice));
+            self.problems.report(at, &Diagnostic::new("unbound is missing", "unbound: allow or unbound: deny", advice));
         }
         match (unbound, multicast) {
             (_, None) => {
                 let advice = "say deny unless containers send to groups, and then let rules allow it";
-                self.problems
-                    .report(at, &Wrong::new("multicast is missing", "multicast: allow or multicast: deny", advice));
+                self.problems.report(
+                    at,
+                    &Diagnostic::new("multicast is missing", "multicast: allow or multicast: deny", advice),
+                );
             }
-            (Some(Said { value: Verdict::Deny, .. }), Some(Said { at, value: Verdict::Allow })) => {
-                let wrong = Wrong::new(
+            (Some(Spanned { value: Verdict::Deny, .. }), Some(Spanned { at, value: Verdict::Allow })) => {
+                let wrong = Diagnostic::new(
                     "multicast: allow needs unbound: allow, because a frame for a group has no bound address",
                     "multicast: deny beside unbound: deny",
                     "say unbound: allow, or multicast: deny",
@@ -92,11 +95,11 @@ impl Checker {
             }
             _ => {}
         }
-        let or_deny = |said: Option<Said<Verdict>>| said.map_or(Verdict::Deny, |said| said.value);
+        let or_deny = |said: Option<Spanned<Verdict>>| said.map_or(Verdict::Deny, |said| said.value);
         (or_deny(unbound), or_deny(multicast))
     }
 
-    fn policies(&mut self, drafts: Vec<(Said<String>, Vec<RuleDraft>)>) -> Vec<Policy> {
+    fn policies(&mut self, drafts: Vec<(Spanned<String>, Vec<RuleDraft>)>) -> Vec<Policy> {
         let mut lines = BTreeMap::new();
         let mut policies = Vec::with_capacity(drafts.len());
         for (name, rules) in drafts {
@@ -116,14 +119,15 @@ impl Checker {
     }
 
     /// The set of ports in a list.
-    pub(super) fn ports(&mut self, ports: &Said<Vec<Interval<u16>>>) -> PortSet {
-        if ports.value.is_empty() && self.author == Author::Somebody {
-            let wrong = Wrong::new("an empty list of ports", "at least one port", "leave the field out for any port");
+    pub(super) fn ports(&mut self, ports: &Spanned<Vec<Interval<u16>>>) -> PortSet {
+        if ports.value.is_empty() && self.source == Source::User {
+            let wrong =
+                Diagnostic::new("an empty list of ports", "at least one port", "leave the field out for any port");
             self.problems.report(ports.at, &wrong);
         }
         for Interval { first, last } in &ports.value {
             if first > last {
-                let wrong = Wrong::new(
+                let wrong = Diagnostic::new(
                     format!("the ports {first}-{last} run backwards"),
                     "the smaller port first",
                     format!("write {last}-{first}"),
@@ -138,7 +142,7 @@ impl Checker {
         if let (Some(when), Some(until)) = (&draft.when, &draft.until)
             && words::is_earlier(&until.value, &when.value)
         {
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 format!(
                     "until {} lies before when {}",
                     crate::text::quoted(&until.value),
@@ -160,16 +164,16 @@ impl Checker {
         })
     }
 
-    fn date(&mut self, said: Option<Said<String>>) -> Option<String> {
+    fn date(&mut self, said: Option<Spanned<String>>) -> Option<String> {
         let said = said?;
-        self.problems.take(said.at, words::date(&said.value)).map(|()| said.value)
+        self.problems.ok_or_report(said.at, words::date(&said.value)).map(|()| said.value)
     }
 
     /// A text for people: see [`text::check`].
-    fn text(&mut self, said: Option<Said<String>>, what: &str) -> Option<String> {
+    fn text(&mut self, said: Option<Spanned<String>>, what: &str) -> Option<String> {
         let said = said?;
         if let Err(error) = text::check(&said.value).or_else(|error| self.bears(error)) {
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 format!("{} is not a text for {what}: {error}", crate::text::quoted(&said.value)),
                 format!("1 to {} bytes of text in one line", text::LONGEST),
                 "shorten it, or leave it out",
@@ -182,7 +186,9 @@ impl Checker {
     /// What was written into a journal before invisible characters were refused is still read.
     pub(super) fn bears(&self, error: TextError) -> Result<(), TextError> {
         match error {
-            TextError::Disturbs { character, .. } if self.author == Author::ToText && text::is_invisible(character) => {
+            TextError::Disturbs { character, .. }
+                if self.source == Source::Canonical && text::is_invisible(character) =>
+            {
                 Ok(())
             }
             error => Err(error),

@@ -1,7 +1,7 @@
 //! Rules of policies and of the management list.
 
 use super::super::draft::{AddrTerm, RuleDraft};
-use super::super::problems::{At, Said, Wrong};
+use super::super::problems::{At, Diagnostic, Spanned};
 use super::bindings;
 use super::checker::Checker;
 use crate::policy::document::{Binding, Management, PortPair, Proto, Remote, Rule};
@@ -38,13 +38,13 @@ impl Checker {
     /// Fields that are sound alone and make no sense together.
     fn fields_agree(&mut self, draft: &RuleDraft) {
         if let Some(replies) = draft.replies.filter(|_| draft.action == Verdict::Deny) {
-            let wrong = Wrong::new("a deny has no replies", "replies beside allow only", "leave replies out");
+            let wrong = Diagnostic::new("a deny has no replies", "replies beside allow only", "leave replies out");
             self.problems.report(replies.at, &wrong);
         }
         let Proto::Is(number) = draft.proto.value else { return };
         let ports = draft.remote_ports.as_ref().or(draft.local_ports.as_ref());
         if let Some(ports) = ports.filter(|_| !Proto::has_ports(number)) {
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 format!("protocol {} has no ports", draft.proto.value),
                 "proto any, tcp, udp or sctp beside ports",
                 "leave the ports out, or change proto",
@@ -56,7 +56,7 @@ impl Checker {
     /// The management list.
     pub(super) fn management(
         &mut self,
-        drafts: Vec<(RuleDraft, Option<Said<MacAddr>>)>,
+        drafts: Vec<(RuleDraft, Option<Spanned<MacAddr>>)>,
         bound: &[Binding],
         unbound: Verdict,
     ) -> Vec<Management> {
@@ -66,7 +66,7 @@ impl Checker {
             self.problems.about(format!("management, rule {}", i + 1));
             if draft.action == Verdict::Deny {
                 let way_out = "write the deny into a policy";
-                let wrong = Wrong::new("a deny among the management rules", "allow: in or allow: out", way_out);
+                let wrong = Diagnostic::new("a deny among the management rules", "allow: in or allow: out", way_out);
                 self.problems.report(draft.at, &wrong);
             }
             let at = draft.local.as_ref().map_or(draft.at, |local| local.at);
@@ -79,16 +79,16 @@ impl Checker {
     }
 
     /// Checks what a management rule says about addresses that nobody bound.
-    fn management_local(&mut self, at: At, local: &AddrSet, mac: Option<Said<MacAddr>>, unbound: Verdict) {
+    fn management_local(&mut self, at: At, local: &AddrSet, mac: Option<Spanned<MacAddr>>, unbound: Verdict) {
         if local.subtract(&AddrSet::groups()) != *local {
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 "local holds group addresses",
                 "addresses that this host has",
                 "name the addresses of the host one by one",
             );
             self.problems.report(at, &wrong);
         } else if unbound == Verdict::Deny && !local.v6.is_empty() {
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 "neighbour discovery of an IPv6 address that nobody bound is closed by unbound: deny",
                 "IPv4 addresses",
                 "say unbound: allow, or bind the address",
@@ -96,7 +96,7 @@ impl Checker {
             self.problems.report(at, &wrong);
         } else if !local.is_empty() && mac.is_none() {
             let example = local.prefixes().first().map_or_else(String::new, |net| AddrTerm::Net(*net).to_string());
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 format!("nobody bound {example}: say with which MAC it is the host's, or anybody could use it"),
                 "mac beside local",
                 "say the MAC that the host uses for the address",
@@ -104,9 +104,9 @@ impl Checker {
             self.problems.report(at, &wrong);
         }
         let Some(mac) = mac else { return };
-        self.problems.take(mac.at, bindings::sound_mac(mac.value));
+        self.problems.ok_or_report(mac.at, bindings::sound_mac(mac.value));
         if local.is_empty() {
-            let wrong = Wrong::new(
+            let wrong = Diagnostic::new(
                 "mac without a local address that nobody bound",
                 "local: an address of the host itself",
                 "leave mac out, or add local",

@@ -9,13 +9,13 @@ mod yaml;
 
 use crate::policy::document::Document;
 use crate::policy::document::check::check;
-use crate::policy::document::draft::{Author, Draft};
-use crate::policy::document::problems::{At, ParseErrors, Problems, Wrong};
+use crate::policy::document::draft::{Draft, Source};
+use crate::policy::document::problems::{At, Diagnostic, ParseErrors, Problems};
 
 /// Longest text of a document that [`Document::parse`] reads, in bytes.
 pub const LONGEST_DOCUMENT: usize = 1 << 20;
 
-/// The same for [`Author::ToText`], which may have to write prefixes where a person wrote names.
+/// The same for [`Source::Canonical`], which may have to write prefixes where a person wrote names.
 const LONGEST_WRITTEN: usize = 1 << 25;
 
 impl Document {
@@ -30,27 +30,27 @@ impl Document {
     /// # Errors
     /// Everything that is wrong with the text, each with line and column, what was expected and the way out.
     pub fn parse(text: &str, name: &str) -> Result<Self, ParseErrors> {
-        parse(text, name, Author::Somebody)
+        parse(text, name, Source::User)
     }
 }
 
 /// Reads a document that somebody wrote.
-pub(in crate::policy) fn parse(text: &str, name: &str, author: Author) -> Result<Document, ParseErrors> {
+pub(in crate::policy) fn parse(text: &str, name: &str, source: Source) -> Result<Document, ParseErrors> {
     let mut problems = Problems::new(name.into());
-    match draft(text, name, author, &mut problems) {
-        Some(draft) => check(Draft { author, ..draft }, problems),
+    match draft(text, name, source, &mut problems) {
+        Some(draft) => check(Draft { source, ..draft }, problems),
         None => Err(problems.into_errors()),
     }
 }
 
 /// The draft; `None` after reporting that the text is no mapping at all.
-fn draft(text: &str, name: &str, author: Author, problems: &mut Problems) -> Option<Draft> {
-    let longest = match author {
-        Author::Somebody => LONGEST_DOCUMENT,
-        Author::ToText => LONGEST_WRITTEN,
+fn draft(text: &str, name: &str, source: Source, problems: &mut Problems) -> Option<Draft> {
+    let longest = match source {
+        Source::User => LONGEST_DOCUMENT,
+        Source::Canonical => LONGEST_WRITTEN,
     };
     if text.len() > longest {
-        let wrong = Wrong::new(
+        let wrong = Diagnostic::new(
             format!("the document has {} bytes", text.len()),
             format!("at most {longest}"),
             "split it by adapters, or write larger prefixes",

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::super::words;
 use super::yaml::{Node, Value};
 use crate::policy::document::draft::{AddrTerm, Addrs, BindingDraft, Draft, OriginDraft, Ports, RuleDraft};
-use crate::policy::document::problems::{At, Problems, Said, Wrong, did_you_mean};
+use crate::policy::document::problems::{At, Diagnostic, Problems, Spanned, did_you_mean};
 use crate::policy::document::{Attach, MacvlanMode, Proto};
 use crate::terms::{Direction, MacAddr, Verdict};
 use crate::text::quoted;
@@ -48,10 +48,10 @@ pub(super) fn draft(root: Node, name: &str, problems: &mut Problems) -> Option<D
 }
 
 /// A verdict; one that cannot be read counts as said, so that it is reported once.
-fn default_verdict(keys: &mut Keys, key: &str, problems: &mut Problems) -> Option<Said<Verdict>> {
+fn default_verdict(keys: &mut Keys, key: &str, problems: &mut Problems) -> Option<Spanned<Verdict>> {
     let node = keys.take(key)?;
     let at = node.at;
-    Some(word(node, words::verdict, problems).unwrap_or(Said::new(at, Verdict::Deny)))
+    Some(word(node, words::verdict, problems).unwrap_or(Spanned::new(at, Verdict::Deny)))
 }
 
 fn version(keys: &mut Keys, problems: &mut Problems) {
@@ -60,7 +60,8 @@ fn version(keys: &mut Keys, problems: &mut Problems) {
     let Some(version) = scalar(node, "1", problems) else { return };
     if version.value != "1" {
         let what = format!("version {} of the form is not known", quoted(&version.value));
-        problems.report(version.at, &Wrong::new(what, "nicfw: 1", "use a program that knows it, or write version 1"));
+        problems
+            .report(version.at, &Diagnostic::new(what, "nicfw: 1", "use a program that knows it, or write version 1"));
     }
 }
 
@@ -69,7 +70,7 @@ fn rule(node: Node, problems: &mut Problems) -> Option<RuleDraft> {
     rule_fields(&mut keys, problems)
 }
 
-fn management_rule(node: Node, problems: &mut Problems) -> Option<(RuleDraft, Option<Said<MacAddr>>)> {
+fn management_rule(node: Node, problems: &mut Problems) -> Option<(RuleDraft, Option<Spanned<MacAddr>>)> {
     let mut keys = Keys::open(node, "a management rule", MANAGEMENT, problems)?;
     let mac = keys.word("mac", words::mac, problems);
     Some((rule_fields(&mut keys, problems)?, mac))
@@ -78,7 +79,7 @@ fn management_rule(node: Node, problems: &mut Problems) -> Option<(RuleDraft, Op
 fn rule_fields(keys: &mut Keys, problems: &mut Problems) -> Option<RuleDraft> {
     let at = keys.at;
     let action = action(keys, problems);
-    let proto = keys.word("proto", words::proto, problems).unwrap_or(Said::new(at, Proto::Any));
+    let proto = keys.word("proto", words::proto, problems).unwrap_or(Spanned::new(at, Proto::Any));
     let sample = keys.word("sample", words::switch, problems).is_some_and(|said| said.value);
     let mut remote = keys.take("remote").map_or_else(|| Addrs::any(at), |node| addrs(node, problems));
     if let Some(node) = keys.take("except") {
@@ -96,7 +97,7 @@ fn rule_fields(keys: &mut Keys, problems: &mut Problems) -> Option<RuleDraft> {
 /// `allow: in` and its three sisters.
 fn action(keys: &mut Keys, problems: &mut Problems) -> Option<(Verdict, Direction)> {
     let wrong =
-        |what| Wrong::new(what, "one of allow: in, allow: out, deny: in, deny: out", "say it once in each rule");
+        |what| Diagnostic::new(what, "one of allow: in, allow: out, deny: in, deny: out", "say it once in each rule");
     match (keys.take("allow"), keys.take("deny")) {
         (Some(node), None) => Some((Verdict::Allow, word(node, words::direction, problems)?.value)),
         (None, Some(node)) => Some((Verdict::Deny, word(node, words::direction, problems)?.value)),
@@ -146,7 +147,7 @@ fn binding(node: Node, problems: &mut Problems) -> Option<BindingDraft> {
 }
 
 /// The addresses, and whether some could not be read.
-fn ip_list(node: Node, problems: &mut Problems) -> (Vec<Said<IpAddr>>, bool) {
+fn ip_list(node: Node, problems: &mut Problems) -> (Vec<Spanned<IpAddr>>, bool) {
     let nodes = one_or_more(node);
     let said = nodes.len();
     let ips: Vec<_> = nodes.into_iter().filter_map(|node| word(node, words::addr, problems)).collect();
@@ -154,11 +155,12 @@ fn ip_list(node: Node, problems: &mut Problems) -> (Vec<Said<IpAddr>>, bool) {
     (ips, refused)
 }
 
-fn physical_ports(node: Node, problems: &mut Problems) -> Vec<Said<u32>> {
+fn physical_ports(node: Node, problems: &mut Problems) -> Vec<Spanned<u32>> {
     let at = node.at;
     let nodes = one_or_more(node);
     if nodes.is_empty() {
-        let wrong = Wrong::new("an empty list of physical ports", "at least one", "leave the field out for all ports");
+        let wrong =
+            Diagnostic::new("an empty list of physical ports", "at least one", "leave the field out for all ports");
         problems.report(at, &wrong);
     }
     let port = |text: &str| words::number::<u32>(text, "physical port", 0, u32::MAX - 1);
@@ -167,7 +169,7 @@ fn physical_ports(node: Node, problems: &mut Problems) -> Vec<Said<u32>> {
 
 fn attachment(node: Node, problems: &mut Problems) -> Option<Attach> {
     let at = node.at;
-    let wrong = |what: String| Wrong::new(what, ATTACH, "choose the one that the orchestrator uses");
+    let wrong = |what: String| Diagnostic::new(what, ATTACH, "choose the one that the orchestrator uses");
     match node.value {
         Value::Refused => None,
         Value::Scalar(text) => {
@@ -179,7 +181,7 @@ fn attachment(node: Node, problems: &mut Problems) -> Option<Attach> {
                 "macvlan" => Err(wrong("macvlan without its mode".to_owned())),
                 _ => Err(wrong(format!("unknown attachment {}", quoted(&text)))),
             };
-            problems.take(at, found)
+            problems.ok_or_report(at, found)
         }
         Value::Map(mut entries) => match (entries.pop(), entries.is_empty()) {
             (Some((key, mode)), true) if key.value == "macvlan" => {
@@ -190,7 +192,7 @@ fn attachment(node: Node, problems: &mut Problems) -> Option<Attach> {
                     "bridge" => Ok(Attach::Macvlan(MacvlanMode::Bridge)),
                     other => Err(wrong(format!("unknown macvlan mode {}", quoted(other)))),
                 };
-                problems.take(mode.at, found)
+                problems.ok_or_report(mode.at, found)
             }
             _ => {
                 problems.report(at, &wrong("an attachment that is not known".to_owned()));
@@ -234,7 +236,7 @@ fn addrs(node: Node, problems: &mut Problems) -> Addrs {
 }
 
 /// Adds the terms of a word or a list of words; false after reporting that some are none.
-fn terms(node: Node, to: &mut Vec<Said<AddrTerm>>, problems: &mut Problems) -> bool {
+fn terms(node: Node, to: &mut Vec<Spanned<AddrTerm>>, problems: &mut Problems) -> bool {
     let nodes = one_or_more(node);
     let wanted = to.len() + nodes.len();
     to.extend(nodes.into_iter().filter_map(|node| word(node, words::addr_term, problems)));
@@ -246,7 +248,7 @@ fn ports(node: Node, problems: &mut Problems) -> Option<Ports> {
     let nodes = one_or_more(node);
     let said = nodes.len();
     let ports: Vec<_> = nodes.into_iter().filter_map(|node| word(node, words::ports, problems)).collect();
-    (said == ports.len()).then(|| Said::new(at, ports.into_iter().map(|port| port.value).collect()))
+    (said == ports.len()).then(|| Spanned::new(at, ports.into_iter().map(|port| port.value).collect()))
 }
 
 /// The items of a list, or the one node that stands for a list of one.
@@ -262,24 +264,28 @@ fn list(node: Node, expected: &str, way_out: &str, problems: &mut Problems) -> V
         Value::List(items) => return items,
         Value::Refused => {}
         Value::Scalar(_) | Value::Map(_) => {
-            problems.report(node.at, &Wrong::new(format!("{} instead of a list", kind(&node)), expected, way_out));
+            problems.report(node.at, &Diagnostic::new(format!("{} instead of a list", kind(&node)), expected, way_out));
         }
     }
     Vec::new()
 }
 
 /// A word that some function understands.
-fn word<T>(node: Node, understand: impl FnOnce(&str) -> Result<T, Wrong>, problems: &mut Problems) -> Option<Said<T>> {
+fn word<T>(
+    node: Node,
+    understand: impl FnOnce(&str) -> Result<T, Diagnostic>,
+    problems: &mut Problems,
+) -> Option<Spanned<T>> {
     let said = scalar(node, "one word", problems)?;
-    problems.take(said.at, understand(&said.value)).map(|value| Said::new(said.at, value))
+    problems.ok_or_report(said.at, understand(&said.value)).map(|value| Spanned::new(said.at, value))
 }
 
-fn scalar(node: Node, expected: &str, problems: &mut Problems) -> Option<Said<String>> {
+fn scalar(node: Node, expected: &str, problems: &mut Problems) -> Option<Spanned<String>> {
     match node.value {
-        Value::Scalar(text) if !text.is_empty() => Some(Said::new(node.at, text)),
+        Value::Scalar(text) if !text.is_empty() => Some(Spanned::new(node.at, text)),
         Value::Refused => None,
         Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
-            let wrong = Wrong::new(format!("{} instead of a word", kind(&node)), expected, "write a single value");
+            let wrong = Diagnostic::new(format!("{} instead of a word", kind(&node)), expected, "write a single value");
             problems.report(node.at, &wrong);
             None
         }
@@ -299,7 +305,7 @@ fn kind(node: &Node) -> &'static str {
 struct Keys {
     at: At,
     what: &'static str,
-    entries: Vec<(Said<String>, Node)>,
+    entries: Vec<(Spanned<String>, Node)>,
 }
 
 impl Keys {
@@ -318,7 +324,11 @@ impl Keys {
                 let found = format!("{} instead of {what}", kind(&node));
                 problems.report(
                     at,
-                    &Wrong::new(found, "a mapping (key: value)", format!("its keys are {}", known.replace(' ', ", "))),
+                    &Diagnostic::new(
+                        found,
+                        "a mapping (key: value)",
+                        format!("its keys are {}", known.replace(' ', ", ")),
+                    ),
                 );
                 None
             }
@@ -333,7 +343,7 @@ impl Keys {
     fn require(&mut self, key: &str, expected: &str, way_out: &str, problems: &mut Problems) -> Option<Node> {
         let node = self.take(key);
         if node.is_none() {
-            problems.report(self.at, &Wrong::new(format!("{} lacks {key}", self.what), expected, way_out));
+            problems.report(self.at, &Diagnostic::new(format!("{} lacks {key}", self.what), expected, way_out));
         }
         node
     }
@@ -341,9 +351,9 @@ impl Keys {
     fn word<T>(
         &mut self,
         key: &str,
-        understand: impl FnOnce(&str) -> Result<T, Wrong>,
+        understand: impl FnOnce(&str) -> Result<T, Diagnostic>,
         problems: &mut Problems,
-    ) -> Option<Said<T>> {
+    ) -> Option<Spanned<T>> {
         word(self.take(key)?, understand, problems)
     }
 
@@ -351,14 +361,14 @@ impl Keys {
         &mut self,
         key: &str,
         expected: &str,
-        understand: impl FnOnce(String) -> Result<T, Wrong>,
+        understand: impl FnOnce(String) -> Result<T, Diagnostic>,
         problems: &mut Problems,
-    ) -> Option<Said<T>> {
+    ) -> Option<Spanned<T>> {
         let node = self.require(key, expected, &format!("add {key}"), problems)?;
         word(node, |text| understand(text.to_owned()), problems)
     }
 
-    fn text(&mut self, key: &str, problems: &mut Problems) -> Option<Said<String>> {
+    fn text(&mut self, key: &str, problems: &mut Problems) -> Option<Spanned<String>> {
         scalar(self.take(key)?, "a text", problems)
     }
 
@@ -367,7 +377,7 @@ impl Keys {
         let said = scalar(self.take(key)?, value, problems)?;
         if said.value != value {
             let what = format!("{key} cannot be {}", quoted(&said.value));
-            let wrong = Wrong::new(what, format!("{key}: {value}"), format!("say that, or leave {key} out"));
+            let wrong = Diagnostic::new(what, format!("{key}: {value}"), format!("say that, or leave {key} out"));
             problems.report(said.at, &wrong);
         }
         Some(said.at)
@@ -377,21 +387,25 @@ impl Keys {
         self.take(key).map(|node| list(node, expected, "write one item a line", problems)).unwrap_or_default()
     }
 
-    fn map(&mut self, key: &str, problems: &mut Problems) -> Vec<(Said<String>, Node)> {
+    fn map(&mut self, key: &str, problems: &mut Problems) -> Vec<(Spanned<String>, Node)> {
         let Some(node) = self.take(key) else { return Vec::new() };
         match node.value {
             Value::Map(entries) => return entries,
             Value::Refused => {}
             Value::Scalar(_) | Value::List(_) => {
                 let what = format!("{} instead of {key}", kind(&node));
-                problems.report(node.at, &Wrong::new(what, "a mapping (name: value)", "write one name a line"));
+                problems.report(node.at, &Diagnostic::new(what, "a mapping (name: value)", "write one name a line"));
             }
         }
         Vec::new()
     }
 }
 
-fn unknown_key(key: &str, what: &str, known: &str) -> Wrong {
+fn unknown_key(key: &str, what: &str, known: &str) -> Diagnostic {
     let way_out = did_you_mean(key, known.split(' '), "remove it");
-    Wrong::new(format!("{what} has no key {}", quoted(key)), format!("one of {}", known.replace(' ', ", ")), way_out)
+    Diagnostic::new(
+        format!("{what} has no key {}", quoted(key)),
+        format!("one of {}", known.replace(' ', ", ")),
+        way_out,
+    )
 }

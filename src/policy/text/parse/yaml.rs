@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use crate::policy::document::problems::{At, Problems, Said, Wrong};
+use crate::policy::document::problems::{At, Diagnostic, Problems, Spanned};
 use crate::text::quoted;
 
 /// Lists and mappings that may stand in each other. The deepest document that makes sense needs 6.
@@ -24,7 +24,7 @@ pub(super) enum Value {
     Scalar(String),
     List(Vec<Node>),
     /// In the order of the text; every key once.
-    Map(Vec<(Said<String>, Node)>),
+    Map(Vec<(Spanned<String>, Node)>),
     /// It was refused, and that was reported.
     Refused,
 }
@@ -32,7 +32,7 @@ pub(super) enum Value {
 /// The tree of a text; `None` after reporting why there is none.
 pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
     if let Some((at, c)) = control_character(text) {
-        let wrong = Wrong::new(
+        let wrong = Diagnostic::new(
             format!("the control character {}", c.escape_unicode()),
             "printable text",
             "remove it, or write it as an escape in double quotes",
@@ -47,7 +47,7 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
             Err(error) => {
                 let what = format!("this is not YAML: {}", error.info());
                 let wrong =
-                    Wrong::new(what, "YAML 1.2", "look at the indentation, quotes and brackets before this place");
+                    Diagnostic::new(what, "YAML 1.2", "look at the indentation, quotes and brackets before this place");
                 problems.report(position(error.marker().line(), error.marker().col()), &wrong);
                 return None;
             }
@@ -55,7 +55,7 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
         tree.event(event, &span, problems)?;
     }
     if tree.root.is_none() {
-        let wrong = Wrong::new("the document is empty", "a mapping that starts with nicfw: 1", "write a document");
+        let wrong = Diagnostic::new("the document is empty", "a mapping that starts with nicfw: 1", "write a document");
         problems.report(At { line: 1, column: 1 }, &wrong);
     }
     tree.root
@@ -85,7 +85,7 @@ struct Tree {
 /// A list or mapping whose end was not seen yet.
 enum Open {
     List(At, Vec<Node>),
-    Map { at: At, entries: Vec<(Said<String>, Node)>, lines: BTreeMap<String, u32>, key: Option<Said<String>> },
+    Map { at: At, entries: Vec<(Spanned<String>, Node)>, lines: BTreeMap<String, u32>, key: Option<Spanned<String>> },
 }
 
 impl Tree {
@@ -100,7 +100,7 @@ impl Tree {
                 self.close(Node { at, value: Value::Scalar(text) }, problems);
             }
             Event::Alias(_) => {
-                let wrong = Wrong::new("an alias (*)", "the value itself", "write it out, or define a group");
+                let wrong = Diagnostic::new("an alias (*)", "the value itself", "write it out, or define a group");
                 problems.report(at, &wrong);
                 self.close(Node { at, value: Value::Refused }, problems);
             }
@@ -121,8 +121,11 @@ impl Tree {
                 self.close(node, problems);
             }
             Event::DocumentStart(_) if self.root.is_some() => {
-                let wrong =
-                    Wrong::new("a second document", "one document a file", "remove the line --- or split the file");
+                let wrong = Diagnostic::new(
+                    "a second document",
+                    "one document a file",
+                    "remove the line --- or split the file",
+                );
                 problems.report(at, &wrong);
                 return None;
             }
@@ -134,7 +137,7 @@ impl Tree {
     fn push(&mut self, open: Open, at: At, problems: &mut Problems) -> Option<()> {
         if self.open.len() == DEEPEST {
             let what = format!("more than {DEEPEST} lists and mappings in each other");
-            problems.report(at, &Wrong::new(what, "a flatter document", "look for brackets that are not closed"));
+            problems.report(at, &Diagnostic::new(what, "a flatter document", "look for brackets that are not closed"));
             return None;
         }
         self.open.push(open);
@@ -157,7 +160,7 @@ impl Tree {
                     }
                     Some(first) => {
                         let what = format!("key {} is there already (first in line {first})", quoted(&key.value));
-                        problems.report(key.at, &Wrong::new(what, "each key once", "rename it or remove it"));
+                        problems.report(key.at, &Diagnostic::new(what, "each key once", "rename it or remove it"));
                     }
                 },
             },
@@ -166,26 +169,26 @@ impl Tree {
 }
 
 /// The word of a key; a key of another kind is reported and becomes the empty word.
-fn word_of_key(node: Node, problems: &mut Problems) -> Said<String> {
+fn word_of_key(node: Node, problems: &mut Problems) -> Spanned<String> {
     let word = match node.value {
         Value::Scalar(word) if !word.is_empty() => word,
         Value::Refused => String::new(),
         Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
-            let wrong = Wrong::new("a key that is no word", "a word before the colon", "quote it if it is one");
+            let wrong = Diagnostic::new("a key that is no word", "a word before the colon", "quote it if it is one");
             problems.report(node.at, &wrong);
             String::new()
         }
     };
-    Said::new(node.at, word)
+    Spanned::new(node.at, word)
 }
 
 fn refuse_extras(at: At, anchor: usize, tag: bool, problems: &mut Problems) {
     if anchor != 0 {
-        let wrong = Wrong::new("an anchor (&)", "a plain value", "leave it out; groups name what is used often");
+        let wrong = Diagnostic::new("an anchor (&)", "a plain value", "leave it out; groups name what is used often");
         problems.report(at, &wrong);
     }
     if tag {
-        let wrong = Wrong::new("a tag (!)", "a plain value", "leave it out; the key says what the value is");
+        let wrong = Diagnostic::new("a tag (!)", "a plain value", "leave it out; the key says what the value is");
         problems.report(at, &wrong);
     }
 }

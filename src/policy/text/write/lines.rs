@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::super::parse::parse;
 use crate::policy::document::Document;
-use crate::policy::document::draft::Author;
-use crate::policy::document::problems::{At, ParseErrors, Problems, Wrong};
+use crate::policy::document::draft::Source;
+use crate::policy::document::problems::{At, Diagnostic, ParseErrors, Problems};
 
 impl Document {
     /// Lines of everything that has one: of the management rules, of each policy and its rules, of the bindings.
@@ -34,11 +34,11 @@ impl Document {
     /// # Errors
     /// The text is that of no document, or there are not as many lines as it has places; errors name lines of `text`.
     pub fn restore(text: &str, name: &str, lines: &[u32]) -> Result<Self, ParseErrors> {
-        let mut document = parse(text, name, Author::ToText)?;
+        let mut document = parse(text, name, Source::Canonical)?;
         let places = document.lines_mut();
         if places.len() != lines.len() {
             let what = format!("the document has {} places, and {} lines were given", places.len(), lines.len());
-            let wrong = Wrong::new(what, "one line for each place", "give the lines that belong to this text");
+            let wrong = Diagnostic::new(what, "one line for each place", "give the lines that belong to this text");
             let mut problems = Problems::new(name.into());
             problems.report(At { line: 1, column: 1 }, &wrong);
             return Err(problems.into_errors());
