@@ -19,10 +19,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::counters::Meters;
-use super::drive::{Hands, Task};
-use super::engine::agreed_version;
+use super::drive::{ChangeContext, Io};
+use super::engine::read_version_until_stable;
 use super::error::{AttachError, PollError, Refused};
-use super::held::{Held, Source};
+use super::held::{CompiledSource, HeldContent};
 use super::machine::Failure;
 use super::script::{Item, Load, Script, block_again};
 use super::state::{Cache, Doubt, FirewallId};
@@ -102,9 +102,9 @@ pub enum Found {
 }
 
 /// What there is to do, once it is clear how the adapter was found.
-struct Way {
+struct Resumption {
     found: Found,
-    held: Held,
+    held: HeldContent,
     script: Script,
     /// The change that the script ends.
     change: Option<u64>,
@@ -123,27 +123,27 @@ impl<E: Engine> Firewall<E> {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<(Self, Recovery), Box<Refused<E, AttachError>>> {
-        let version = match agreed_version(&mut engine) {
+        let version = match read_version_until_stable(&mut engine) {
             Ok(version) => version,
             Err(error) => return Err(Refused::new(error, engine, journal)),
         };
-        let way = match way(journal.status(), &version, &engine) {
-            Ok(way) => way,
+        let resumption = match decide_resumption(journal.status(), &version, &engine) {
+            Ok(resumption) => resumption,
             Err(error) => return Err(Refused::new(error, engine, journal)),
         };
-        let mut firewall = Self::with(engine, journal, clock, settings, way.held.clone());
+        let mut firewall = Self::with(engine, journal, clock, settings, resumption.held.clone());
         firewall.version = Some(version);
-        match firewall.resume(way) {
+        match firewall.resume(resumption) {
             Ok(recovery) => Ok((firewall, recovery)),
             Err(error) => Err(firewall.refuse(error)),
         }
     }
 
     fn refuse<X>(self, error: X) -> Box<Refused<E, X>> {
-        Refused::new(error, self.hands.engine, self.hands.journal)
+        Refused::new(error, self.io.engine, self.io.journal)
     }
 
-    fn with(engine: E, journal: Journal, clock: Arc<dyn Clock>, settings: Settings, held: Held) -> Self {
+    fn with(engine: E, journal: Journal, clock: Arc<dyn Clock>, settings: Settings, held: HeldContent) -> Self {
         let status = journal.status();
         let settled_at = clock.now() + settings.grace;
         // Nobody says whether what the cache lacks is a restriction: then it is.
@@ -164,9 +164,9 @@ impl<E: Engine> Firewall<E> {
             confirm_by,
             cache,
             commit_every: settings.commit_every,
-            hands: Hands {
+            io: Io {
                 meters: Meters::resume(&status.counters),
-                owed: Vec::new(),
+                pending_events: Vec::new(),
                 grace: settings.grace,
                 engine,
                 journal,
@@ -175,37 +175,37 @@ impl<E: Engine> Firewall<E> {
         }
     }
 
-    /// Walks the way.
-    fn resume(&mut self, way: Way) -> Result<Recovery, AttachError> {
-        if way.uncounted {
-            self.hands.meters.lost();
+    /// Carries a resumption out.
+    fn resume(&mut self, resumption: Resumption) -> Result<Recovery, AttachError> {
+        if resumption.uncounted {
+            self.io.meters.lost();
         }
-        let mut script = way.script;
-        let mut task = Task::about(&self.held, way.change, script.commands());
-        task.rebooted = way.uncounted;
-        self.hands.drive(&mut script, &mut task);
+        let mut script = resumption.script;
+        let mut context = ChangeContext::about(&self.held, resumption.change, script.commands());
+        context.rebooted = resumption.uncounted;
+        self.io.drive(&mut script, &mut context);
         let played = script.outcome();
         if let Some(failure) = played.failure {
-            return Err(AttachError::Recover { change: way.change, cause: failure.into() });
+            return Err(AttachError::Recover { change: resumption.change, cause: failure.into() });
         }
-        if way.found != Found::Same {
+        if resumption.found != Found::Same {
             // Content without entries is loaded without a command to the tables.
             self.version = played.version;
         }
         if played.commands > 0 {
-            log::warn!("found {:?}, {} commands", way.found, played.commands);
+            log::warn!("found {:?}, {} commands", resumption.found, played.commands);
             self.changed(None);
             self.cache.behind = true;
             self.cache.wanted = true;
             self.commit_if_due();
         }
         let rolled_back = self.roll_back_if_late()?;
-        Ok(Recovery { found: way.found, commands: played.commands, rolled_back })
+        Ok(Recovery { found: resumption.found, commands: played.commands, rolled_back })
     }
 
     /// Rolls back the change that had to be confirmed by now.
     pub(super) fn roll_back_if_late(&mut self) -> Result<Option<u64>, PollError> {
-        let late = self.hands.journal.status().confirm.filter(|open| self.is_late(open));
+        let late = self.io.journal.status().confirm.filter(|open| self.is_late(open));
         let Some(open) = late else { return Ok(None) };
         let why = Why::new("nicfw", &format!("change {} was not confirmed by {}", open.change, open.by));
         match self.rollback(open.back_to, why) {
@@ -230,7 +230,7 @@ impl<E: Engine> Firewall<E> {
         if compiled.target() != engine.target() {
             return Err(Refused::new(AdoptError::Target, engine, journal));
         }
-        let held = carried_over(journal.status(), Source::from(compiled));
+        let held = carried_over(journal.status(), CompiledSource::from(compiled));
         Self::load(engine, journal, held, (Kind::Adopt, why), (clock, settings))
     }
 
@@ -248,7 +248,7 @@ impl<E: Engine> Firewall<E> {
         if journal.status().change.is_none() {
             return Err(Refused::new(AdoptError::Unknown, engine, journal));
         }
-        match Held::restore(&journal.status().content) {
+        match HeldContent::restore(&journal.status().content) {
             Ok(held) => Self::load(engine, journal, held, (Kind::Repair, why.into()), (clock, settings)),
             Err(error) => Err(Refused::new(AdoptError::Document(error), engine, journal)),
         }
@@ -257,7 +257,7 @@ impl<E: Engine> Firewall<E> {
     pub(super) fn load(
         engine: E,
         journal: Journal,
-        held: Held,
+        held: HeldContent,
         (kind, why): (Kind, Why),
         (clock, settings): (Arc<dyn Clock>, Settings),
     ) -> Result<Self, Box<Refused<E, AdoptError>>> {
@@ -272,11 +272,15 @@ impl<E: Engine> Firewall<E> {
 
     fn load_behind_a_block(&mut self, begin: Begin) -> Result<(), AdoptError> {
         let mut script = Load::of(&self.held.image, &self.target)?.adopt();
-        let waits_for_clock = begin.kind == Kind::Adopt && self.hands.is_clock_behind();
-        let mut task = Task { begin: Some(begin), waits_for_clock, ..Task::about(&self.held, None, script.commands()) };
-        self.hands.meters = Meters::default();
-        self.hands.drive(&mut script, &mut task);
-        let (played, begun) = (script.outcome(), task.change);
+        let waits_for_clock = begin.kind == Kind::Adopt && self.io.is_clock_behind();
+        let mut context = ChangeContext {
+            begin: Some(begin),
+            waits_for_clock,
+            ..ChangeContext::about(&self.held, None, script.commands())
+        };
+        self.io.meters = Meters::default();
+        self.io.drive(&mut script, &mut context);
+        let (played, begun) = (script.outcome(), context.change);
         match played.failure {
             None => {}
             Some(Failure::Journal(source)) => {
@@ -293,7 +297,7 @@ impl<E: Engine> Firewall<E> {
         self.version = played.version;
         self.generation = begun.unwrap_or_default();
         // The tables were empty: no frame in flight depends on what they held.
-        self.settled_at = self.hands.clock.now();
+        self.settled_at = self.io.clock.now();
         self.cache = Cache { behind: true, wanted: true, committed_at: None };
         self.commit_if_due();
         Ok(())
@@ -302,8 +306,8 @@ impl<E: Engine> Firewall<E> {
     /// After a command without an answer. True if all traffic is blocked for certain.
     fn block_again(&mut self) -> bool {
         let mut script = block_again();
-        let mut task = Task::about(&self.held, None, 0);
-        self.hands.drive(&mut script, &mut task);
+        let mut context = ChangeContext::about(&self.held, None, 0);
+        self.io.drive(&mut script, &mut context);
         let failure = script.outcome().failure;
         failure.iter().for_each(|error| log::error!("the adapter cannot be blocked again: {error}"));
         failure.is_none()
@@ -338,13 +342,13 @@ impl<E: Engine> Firewall<E> {
 
     fn resolve(&mut self, doubt: &Doubt) -> Result<usize, ApplyCause> {
         let mut usable = Script::new(vec![Item::Recover]);
-        let mut task = Task::about(&self.held, doubt.change, 0);
-        self.hands.drive(&mut usable, &mut task);
-        self.rebooted |= task.rebooted;
+        let mut context = ChangeContext::about(&self.held, doubt.change, 0);
+        self.io.drive(&mut usable, &mut context);
+        self.rebooted |= context.rebooted;
         if let Some(failure) = usable.outcome().failure {
             return Err(failure.into());
         }
-        if *self.hands.engine.target() != self.target {
+        if *self.io.engine.target() != self.target {
             return Err(ApplyCause::TargetChanged);
         }
         if !self.rebooted && doubt.change.is_none() && self.version.is_some() {
@@ -355,9 +359,9 @@ impl<E: Engine> Firewall<E> {
         let load = Load::of(&self.held.image, &self.target)?;
         let mut script =
             if self.rebooted { load.reload() } else { load.resend(&self.held.image, &doubt.keys, &self.target)? };
-        let mut task = Task::about(&self.held, doubt.change, script.commands());
-        task.rebooted = self.rebooted;
-        self.hands.drive(&mut script, &mut task);
+        let mut context = ChangeContext::about(&self.held, doubt.change, script.commands());
+        context.rebooted = self.rebooted;
+        self.io.drive(&mut script, &mut context);
         let played = script.outcome();
         match (played.failure, played.failed_at) {
             // The tables are certain; the journal hears of it before the next change.
@@ -371,25 +375,29 @@ impl<E: Engine> Firewall<E> {
 }
 
 /// A document's content, with what the journal says is not to open before its release.
-pub(super) fn carried_over(status: &Status, source: Source) -> Held {
+pub(super) fn carried_over(status: &Status, source: CompiledSource) -> HeldContent {
     let taking_over =
         status.pending.as_ref().filter(|pending| matches!(pending.begin.kind, Kind::Adopt | Kind::Repair));
     let content = taking_over.map_or(&status.content, |pending| &pending.goal);
     if matches!(status.left, Some((Left::Empty, ..))) {
-        return Held::new(source.into(), BTreeMap::new());
+        return HeldContent::new(source.into(), BTreeMap::new());
     }
-    match Held::restore(content) {
+    match HeldContent::restore(content) {
         Ok(held) => held.next(source),
         // What is reserved is known without the document.
-        Err(_) => Held::reserving(source.into(), content.kept.clone()),
+        Err(_) => HeldContent::reserving(source.into(), content.kept.clone()),
     }
 }
 
 /// How an adapter with this hash was found, and what follows.
-fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Result<Way, AttachError> {
+fn decide_resumption(
+    status: &Status,
+    version: &RulesetVersion,
+    engine: &impl Engine,
+) -> Result<Resumption, AttachError> {
     let target = engine.target();
     let rebooted = matches!((status.boot, engine.boot_count()), (Some(before), Some(now)) if before != now);
-    let load = |held: &Held| Load::of(&held.image, target).map_err(AttachError::Content);
+    let load = |held: &HeldContent| Load::of(&held.image, target).map_err(AttachError::Content);
     let taken_over = |pending: &Pending| matches!(pending.begin.kind, Kind::Adopt | Kind::Repair);
     if let Some((how, at, why)) = status.left.as_ref().filter(|_| !status.pending.as_ref().is_some_and(taken_over)) {
         return Err(AttachError::Left { how: *how, at: *at, why: why.clone() });
@@ -397,11 +405,11 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
     if let Some(pending) = &status.pending {
         let change = Some(pending.change);
         if taken_over(pending) {
-            let held = Held::restore(&pending.goal).map_err(AttachError::Document)?;
+            let held = HeldContent::restore(&pending.goal).map_err(AttachError::Document)?;
             let (found, script) = (Found::HalfAdopted { change: pending.change }, load(&held)?.adopt_on());
-            return Ok(Way { found, held, script, change, uncounted: true });
+            return Ok(Resumption { found, held, script, change, uncounted: true });
         }
-        let held = Held::restore(&status.content).map_err(AttachError::Document)?;
+        let held = HeldContent::restore(&status.content).map_err(AttachError::Document)?;
         let script = if rebooted {
             load(&held)?.reload()
         } else if pending.begin.version.as_ref() == Some(version) {
@@ -411,10 +419,10 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
             load(&held)?.resend(&held.image, &named, target).map_err(AttachError::Content)?
         };
         let found = Found::Interrupted { change: pending.change };
-        return Ok(Way { found, held, script, change, uncounted: rebooted });
+        return Ok(Resumption { found, held, script, change, uncounted: rebooted });
     }
     let record = status.change.ok_or(AttachError::New)?;
-    let held = Held::restore(&status.content).map_err(AttachError::Document)?;
+    let held = HeldContent::restore(&status.content).map_err(AttachError::Document)?;
     let (found, script) = match (status.version.as_ref() == Some(version), rebooted) {
         (true, false) => (Found::Same, Script::new(Vec::new())),
         (true, true) => (Found::Uncounted, load(&held)?.count_again()),
@@ -426,5 +434,5 @@ fn way(status: &Status, version: &RulesetVersion, engine: &impl Engine) -> Resul
             return Err(AttachError::Foreign { record, at, expected, found });
         }
     };
-    Ok(Way { found, held, script, change: None, uncounted: rebooted })
+    Ok(Resumption { found, held, script, change: None, uncounted: rebooted })
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::{Apply, Ended, tightens};
-use super::drive::Task;
+use super::drive::ChangeContext;
 use super::error::ConfirmError;
-use super::held::{Held, Source};
+use super::held::{CompiledSource, HeldContent};
 use super::report::Reserved;
 use super::state::{Doubt, FirewallId};
 use super::{ApplyCause, ApplyError, Engine, Firewall, Report};
@@ -37,7 +37,7 @@ pub struct Change {
     /// Who planned it.
     firewall: FirewallId,
     generation: u64,
-    goal: Held,
+    goal: HeldContent,
 }
 
 impl Change {
@@ -62,14 +62,14 @@ impl<E: Engine> Firewall<E> {
             // Its meaning is in place, whatever ids another compilation gives to the same classes.
             return self.change(Kind::Apply, self.held.next_shared(held.clone()), why.into());
         }
-        self.plan_source(Source::from(compiled), why)
+        self.plan_source(CompiledSource::from(compiled), why)
     }
 
-    pub(super) fn plan_source(&self, source: Source, why: impl Into<Why>) -> Result<Change, PlanError> {
+    pub(super) fn plan_source(&self, source: CompiledSource, why: impl Into<Why>) -> Result<Change, PlanError> {
         self.change(Kind::Apply, self.held.next(source), why.into())
     }
 
-    pub(super) fn change(&self, kind: Kind, goal: Held, why: Why) -> Result<Change, PlanError> {
+    pub(super) fn change(&self, kind: Kind, goal: HeldContent, why: Why) -> Result<Change, PlanError> {
         let plan = Plan::new(&self.held.image, &goal.image, &self.target)?;
         let who: BTreeSet<String> = plan
             .closes
@@ -100,11 +100,11 @@ impl<E: Engine> Firewall<E> {
     pub fn apply(&mut self, change: Change) -> Result<Report, ApplyError> {
         self.check(&change)?;
         self.await_settled();
-        let mut task = task(&self.held, &change, self.version.clone(), self.date());
-        task.waits_for_clock = self.hands.is_clock_behind() && self.opens(&change);
+        let mut context = context_of(&self.held, &change, self.version.clone(), self.date());
+        context.waits_for_clock = self.io.is_clock_behind() && self.opens(&change);
         let mut course = Apply::new(&change.plan.steps, &self.held.image, &self.held.names, self.version.as_ref());
-        self.hands.drive(&mut course, &mut task);
-        let (outcome, begun) = (course.outcome(), task.change);
+        self.io.drive(&mut course, &mut context);
+        let (outcome, begun) = (course.outcome(), context.change);
         match outcome.cause {
             None => {
                 self.version = outcome.version;
@@ -130,7 +130,7 @@ impl<E: Engine> Firewall<E> {
             let (planned, current) = (change.generation, self.generation);
             return Err(ApplyError::unsent(ApplyCause::Stale { planned, current }));
         }
-        match &self.hands.journal.status().confirm {
+        match &self.io.journal.status().confirm {
             Some(open) if matches!(change.kind, Kind::Apply | Kind::Withdraw) => {
                 Err(ApplyError::unsent(ApplyCause::Unconfirmed { change: open.change, by: open.by }))
             }
@@ -158,7 +158,7 @@ impl<E: Engine> Firewall<E> {
 
     /// True if a container that a failed change has closed, or one of its addresses, is bound again: ARP at least opens.
     fn reopens(&self, next: &Document) -> bool {
-        let closed = &self.hands.journal.status().closed;
+        let closed = &self.io.journal.status().closed;
         let bound = &self.held.source.document.bindings;
         closed.iter().any(|name| match bound.iter().find(|binding| binding.container == *name) {
             Some(was) => next.bindings.iter().any(|binding| {
@@ -173,7 +173,7 @@ impl<E: Engine> Firewall<E> {
     fn took_effect(&mut self, change: Change, begun: Option<u64>, pauses: usize) -> Report {
         let commands = change.plan.steps.len();
         if !matches!(change.kind, Kind::Reserve | Kind::Release) {
-            self.confirm_by = change.confirm_within.map(|time| self.hands.clock.now().saturating_add(time));
+            self.confirm_by = change.confirm_within.map(|time| self.io.clock.now().saturating_add(time));
         }
         log::info!("{commands} commands: {}", change.why.reason);
         self.held = change.goal.clone();
@@ -210,7 +210,7 @@ impl<E: Engine> Firewall<E> {
     }
 
     pub(super) fn settle(&mut self) {
-        self.settled_at = self.hands.clock.now() + self.hands.grace;
+        self.settled_at = self.io.clock.now() + self.io.grace;
     }
 
     fn failed(&mut self, change: Change, begun: Option<u64>, cause: ApplyCause, ended: Ended) -> ApplyError {
@@ -239,9 +239,9 @@ impl<E: Engine> Firewall<E> {
     }
 
     fn await_settled(&self) {
-        let rest = self.settled_at.checked_sub(self.hands.clock.now());
+        let rest = self.settled_at.checked_sub(self.io.clock.now());
         if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
-            self.hands.clock.sleep(rest);
+            self.io.clock.sleep(rest);
         }
     }
 
@@ -250,12 +250,12 @@ impl<E: Engine> Firewall<E> {
     /// # Errors
     /// [`ConfirmError`]. Nothing is confirmed then, and [`Firewall::poll`] rolls back in time.
     pub fn confirm(&mut self) -> Result<u64, ConfirmError> {
-        let open = self.hands.journal.status().confirm.ok_or(ConfirmError::Nothing)?;
+        let open = self.io.journal.status().confirm.ok_or(ConfirmError::Nothing)?;
         if self.is_late(&open) {
             return Err(ConfirmError::Late { change: open.change, by: open.by, now: self.date() });
         }
-        self.hands.pay()?;
-        self.hands.record(Event::Confirmed { change: open.change })?;
+        self.io.write_pending()?;
+        self.io.record(Event::Confirmed { change: open.change })?;
         self.confirm_by = None;
         self.commit_if_due();
         Ok(open.change)
@@ -263,7 +263,7 @@ impl<E: Engine> Firewall<E> {
 
     /// The time to confirm is over: by the date, or by the clock that nobody sets. Whoever has neither is too late.
     pub(super) fn is_late(&self, open: &Unconfirmed) -> bool {
-        let by_clock = self.confirm_by.map_or_else(|| self.hands.is_clock_behind(), |by| self.hands.clock.now() >= by);
+        let by_clock = self.confirm_by.map_or_else(|| self.io.is_clock_behind(), |by| self.io.clock.now() >= by);
         self.date() >= open.by || by_clock
     }
 
@@ -273,17 +273,22 @@ impl<E: Engine> Firewall<E> {
     /// # Errors
     /// [`ApplyError`], which says what the adapter holds.
     pub fn rollback(&mut self, to: u64, why: impl Into<Why>) -> Result<Report, ApplyError> {
-        let content = self.hands.journal.content_at(to).map_err(|e| ApplyError::unsent(e.into()))?;
-        let back = Held::restore(&content).map_err(|e| ApplyError::unsent(ApplyCause::Document(e)))?;
+        let content = self.io.journal.content_at(to).map_err(|e| ApplyError::unsent(e.into()))?;
+        let back = HeldContent::restore(&content).map_err(|e| ApplyError::unsent(ApplyCause::Document(e)))?;
         let mut goal = self.held.next_shared(back.source.clone());
-        goal.keep(back.kept);
+        goal.retain_guards(back.kept);
         let change = self.change(Kind::Rollback { to }, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
         self.apply(change)
     }
 }
 
 /// What the journal hears of a change, and what it is about. `date`: from when on the time to confirm counts.
-fn task<'a>(held: &'a Held, change: &'a Change, version: Option<RulesetVersion>, date: Timestamp) -> Task<'a> {
+fn context_of<'a>(
+    held: &'a HeldContent,
+    change: &'a Change,
+    version: Option<RulesetVersion>,
+    date: Timestamp,
+) -> ChangeContext<'a> {
     let begin = Begin {
         kind: change.kind,
         why: change.why.clone(),
@@ -294,11 +299,11 @@ fn task<'a>(held: &'a Held, change: &'a Change, version: Option<RulesetVersion>,
     };
     let commands = change.plan.steps.len();
     let goal = &change.goal.image;
-    Task { begin: Some(begin), held, goal, change: None, commands, rebooted: false, waits_for_clock: false }
+    ChangeContext { begin: Some(begin), held, goal, change: None, commands, rebooted: false, waits_for_clock: false }
 }
 
 /// Keys that the plan uses on the way and neither content has: those of copies under ids of the way.
-fn between(held: &Held, change: &Change) -> Vec<RuleKey> {
+fn between(held: &HeldContent, change: &Change) -> Vec<RuleKey> {
     let [old, new] = [&held.image.rules, &change.goal.image.rules];
     let keys: BTreeSet<&RuleKey> = change.plan.keys().collect();
     keys.into_iter().filter(|key| !old.contains_key(key) && !new.contains_key(key)).copied().collect()
@@ -312,7 +317,7 @@ fn key_of(step: &Step) -> Option<RuleKey> {
 }
 
 /// Who asked for the entry that a command sets.
-fn asked_by(op: &TableOp, held: &Held) -> Option<Arc<Origin>> {
+fn asked_by(op: &TableOp, held: &HeldContent) -> Option<Arc<Origin>> {
     let TableOp::SetRule { key, .. } = op else { return None };
     let entry = held.image.rules.get(key)?;
     let first = entry.rx.origins.iter().chain(&entry.tx.origins).next()?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Engine;
 use super::counters::Meters;
-use super::engine::agreed_version;
-use super::held::Held;
+use super::engine::read_version_until_stable;
+use super::held::HeldContent;
 use super::machine::{Answer, Effect, Failure, Machine, Note};
 use crate::adapter::AdapterError;
 use crate::clock::{Clock, Timestamp};
@@ -14,22 +14,22 @@ use crate::journal::{Begin, Delta, Event, Journal, JournalError};
 use crate::tables::{Image, TableOp};
 
 /// All that a firewall acts on.
-pub(super) struct Hands<E> {
+pub(super) struct Io<E> {
     pub engine: E,
     pub journal: Journal,
     pub clock: Arc<dyn Clock>,
     pub grace: Duration,
     pub meters: Meters,
     /// Ends of changes that the journal did not take, oldest first.
-    pub owed: Vec<Event>,
+    pub pending_events: Vec<Event>,
 }
 
 /// What effects are about.
-pub(super) struct Task<'a> {
+pub(super) struct ChangeContext<'a> {
     /// What the journal hears before the first command.
     pub begin: Option<Begin>,
     /// What the tables hold before.
-    pub held: &'a Held,
+    pub held: &'a HeldContent,
     /// The content to come.
     pub goal: &'a Image,
     /// Record of the change, once it has begun.
@@ -42,31 +42,31 @@ pub(super) struct Task<'a> {
     pub waits_for_clock: bool,
 }
 
-impl<'a> Task<'a> {
+impl<'a> ChangeContext<'a> {
     /// What concerns the content that is held, and perhaps a change that the journal has heard of.
-    pub fn about(held: &'a Held, change: Option<u64>, commands: usize) -> Self {
+    pub fn about(held: &'a HeldContent, change: Option<u64>, commands: usize) -> Self {
         Self { begin: None, held, goal: &held.image, change, commands, rebooted: false, waits_for_clock: false }
     }
 }
 
-impl<E: Engine> Hands<E> {
+impl<E: Engine> Io<E> {
     /// Does what the machine says until it has nothing more to say.
-    pub fn drive(&mut self, machine: &mut impl Machine, task: &mut Task<'_>) {
+    pub fn drive(&mut self, machine: &mut impl Machine, context: &mut ChangeContext<'_>) {
         let mut answer = Answer::Done;
         loop {
             answer = match machine.next(answer) {
                 Effect::Finish => return,
-                effect => self.carry_out(effect, task).unwrap_or_else(Answer::Failed),
+                effect => self.carry_out(effect, context).unwrap_or_else(Answer::Failed),
             };
         }
     }
 
-    fn carry_out(&mut self, effect: Effect<'_>, task: &mut Task<'_>) -> Result<Answer, Failure> {
+    fn carry_out(&mut self, effect: Effect<'_>, context: &mut ChangeContext<'_>) -> Result<Answer, Failure> {
         match effect {
-            Effect::Version => return Ok(Answer::Version(agreed_version(&mut self.engine)?)),
-            Effect::Recover => self.recover(task)?,
-            Effect::Write(note) => self.write(note, task)?,
-            Effect::Meter => self.meters.prepare(&mut self.engine, task.goal)?,
+            Effect::Version => return Ok(Answer::Version(read_version_until_stable(&mut self.engine)?)),
+            Effect::Recover => self.recover(context)?,
+            Effect::Write(note) => self.write(note, context)?,
+            Effect::Meter => self.meters.prepare(&mut self.engine, context.goal)?,
             Effect::Reclaim => self.engine.reclaim_counters()?,
             Effect::Send(op) => self.send(op)?,
             Effect::Pause => self.clock.sleep(self.grace),
@@ -77,10 +77,10 @@ impl<E: Engine> Hands<E> {
         Ok(Answer::Done)
     }
 
-    fn recover(&mut self, task: &mut Task<'_>) -> Result<(), Failure> {
+    fn recover(&mut self, context: &mut ChangeContext<'_>) -> Result<(), Failure> {
         let recovered = self.engine.recover().map_err(|e| Failure::Recover(e.into()))?;
         if recovered.rebooted {
-            task.rebooted = true;
+            context.rebooted = true;
             self.meters.lost();
         }
         Ok(())
@@ -97,47 +97,47 @@ impl<E: Engine> Hands<E> {
         }
     }
 
-    fn write(&mut self, note: Note, task: &mut Task<'_>) -> Result<(), JournalError> {
+    fn write(&mut self, note: Note, context: &mut ChangeContext<'_>) -> Result<(), JournalError> {
         if note == Note::Begin {
-            self.pay()?;
-            if let Some(begin) = task.begin.take() {
+            self.write_pending()?;
+            if let Some(begin) = context.begin.take() {
                 // A clock that was set back, or had been ahead, keeps nobody from closing.
-                let at = if task.waits_for_clock { self.clock.wall() } else { self.date() };
-                task.change = Some(self.journal.append(at, Event::Begin(begin))?);
+                let at = if context.waits_for_clock { self.clock.wall() } else { self.date() };
+                context.change = Some(self.journal.append(at, Event::Begin(begin))?);
             }
             return Ok(());
         }
-        let Some(event) = self.event(note, task) else { return Ok(()) };
+        let Some(event) = self.event(note, context) else { return Ok(()) };
         // What is not recorded as done is taken back, and what is unknown without a record is unknown as well.
         let matters = !matches!(event, Event::Done { .. } | Event::Unknown { .. });
-        let written = self.pay().and_then(|()| self.record(event.clone()));
+        let written = self.write_pending().and_then(|()| self.record(event.clone()));
         if let Err(error) = &written
             && matters
         {
             log::error!("how a change ended is not in the journal yet: {error}");
-            self.owed.push(event);
+            self.pending_events.push(event);
         }
         written
     }
 
     /// `None` if the journal has heard of no change that this could end.
-    fn event(&self, note: Note, task: &Task<'_>) -> Option<Event> {
+    fn event(&self, note: Note, context: &ChangeContext<'_>) -> Option<Event> {
         let (boot, counters) = (self.engine.boot_count(), self.meters.pairs());
-        let commands = u64::try_from(task.commands).unwrap_or(u64::MAX);
+        let commands = u64::try_from(context.commands).unwrap_or(u64::MAX);
         Some(match note {
             Note::Begin => return None,
-            Note::Done(version) => Event::Done { change: task.change?, version, boot, counters, commands },
-            Note::Undone(why, version) => Event::Undone { change: task.change?, why, version },
-            Note::Unknown(why) => Event::Unknown { change: task.change?, why },
+            Note::Done(version) => Event::Done { change: context.change?, version, boot, counters, commands },
+            Note::Undone(why, version) => Event::Undone { change: context.change?, why, version },
+            Note::Unknown(why) => Event::Unknown { change: context.change?, why },
             Note::Closed { why, version, who, rules } => {
-                let mut content = task.held.content();
+                let mut content = context.held.content();
                 let before = content.clone();
                 content.image.rules = rules;
                 let content = Delta::between(&before, &content);
-                Event::Closed { change: task.change?, why, who, content, version }
+                Event::Closed { change: context.change?, why, who, content, version }
             }
             Note::Recovered(version) => {
-                let (change, rebooted) = (task.change, task.rebooted);
+                let (change, rebooted) = (context.change, context.rebooted);
                 Event::Recovered { change, version, boot, counters, commands, rebooted }
             }
         })
@@ -159,10 +159,10 @@ impl<E: Engine> Hands<E> {
     }
 
     /// Writes what earlier changes owe.
-    pub fn pay(&mut self) -> Result<(), JournalError> {
-        while let Some(event) = self.owed.first() {
+    pub fn write_pending(&mut self) -> Result<(), JournalError> {
+        while let Some(event) = self.pending_events.first() {
             self.journal.append(self.date(), event.clone())?;
-            self.owed.remove(0);
+            self.pending_events.remove(0);
         }
         Ok(())
     }

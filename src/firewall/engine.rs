@@ -72,7 +72,7 @@ const MOST_READS: usize = 5;
 ///
 /// # Errors
 /// See [`AdapterError`]. The adapter is unchanged.
-pub(super) fn agreed_version(engine: &mut impl Engine) -> Result<RulesetVersion, AdapterError> {
+pub(super) fn read_version_until_stable(engine: &mut impl Engine) -> Result<RulesetVersion, AdapterError> {
     let mut last = engine.ruleset_version();
     for _ in 1..MOST_READS {
         match &last {

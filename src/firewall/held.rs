@@ -19,7 +19,7 @@ pub(super) fn base_keys(addresses: &Addresses) -> impl Iterator<Item = RuleKey> 
 
 /// A document, its image, and who asked for the entries.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct CompiledSource {
     pub document: Document,
     pub image: Image,
     pub origins: BTreeMap<OriginId, Arc<Origin>>,
@@ -27,7 +27,7 @@ pub(super) struct Source {
     text: OnceLock<(Arc<str>, Vec<u32>)>,
 }
 
-impl From<&Compiled> for Source {
+impl From<&Compiled> for CompiledSource {
     fn from(compiled: &Compiled) -> Self {
         let entries = compiled.image().rules.values();
         let ids: BTreeSet<OriginId> =
@@ -38,7 +38,7 @@ impl From<&Compiled> for Source {
     }
 }
 
-impl Source {
+impl CompiledSource {
     pub fn new(document: Document, image: Image, origins: BTreeMap<OriginId, Arc<Origin>>) -> Self {
         Self { document, image, origins, text: OnceLock::new() }
     }
@@ -69,8 +69,8 @@ pub(super) struct Holders<'a> {
 
 /// The content of the tables, and where it comes from.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub source: Arc<Source>,
+pub(super) struct HeldContent {
+    pub source: Arc<CompiledSource>,
     /// What is reserved, by container: base denies that stay, whatever the document binds. What the document binds to the
     /// container itself is not among it.
     pub kept: BTreeMap<String, Addresses>,
@@ -79,8 +79,8 @@ pub(super) struct Held {
     pub names: Names,
 }
 
-impl Held {
-    pub fn new(source: Arc<Source>, kept: BTreeMap<String, Addresses>) -> Self {
+impl HeldContent {
+    pub fn new(source: Arc<CompiledSource>, kept: BTreeMap<String, Addresses>) -> Self {
         let mut names = Names::of(&source.document);
         for (container, addresses) in &kept {
             names.add(container, &addresses.ips, &addresses.macs);
@@ -112,7 +112,7 @@ impl Held {
                 image.rules.remove(&key);
             }
         }
-        let source = Source::new(document, image, content.origins.clone());
+        let source = CompiledSource::new(document, image, content.origins.clone());
         // The same text again, byte for byte: the journal keeps differences from it.
         let _ = source.text.set((content.text.clone(), content.lines.clone()));
         let held = Self::new(source.into(), content.kept.clone());
@@ -120,11 +120,11 @@ impl Held {
     }
 
     /// The next content under another document: what it no longer gives to a container is reserved for it.
-    pub fn next(&self, source: Source) -> Self {
+    pub fn next(&self, source: CompiledSource) -> Self {
         self.next_shared(source.into())
     }
 
-    pub fn next_shared(&self, source: Arc<Source>) -> Self {
+    pub fn next_shared(&self, source: Arc<CompiledSource>) -> Self {
         Self::reserving(source, self.all())
     }
 
@@ -138,7 +138,7 @@ impl Held {
     }
 
     /// A document's content with these reservations, less what the document binds to the container itself.
-    pub fn reserving(source: Arc<Source>, wanted: BTreeMap<String, Addresses>) -> Self {
+    pub fn reserving(source: Arc<CompiledSource>, wanted: BTreeMap<String, Addresses>) -> Self {
         let bound = source.bound();
         let left = wanted.into_iter().map(|(container, addresses)| match bound.get(container.as_str()) {
             Some(bound) => (container, addresses.without(bound)),
@@ -149,7 +149,7 @@ impl Held {
     }
 
     /// With these reservations too.
-    pub fn keep(&mut self, also: BTreeMap<String, Addresses>) {
+    pub fn retain_guards(&mut self, also: BTreeMap<String, Addresses>) {
         let mut wanted = self.kept.clone();
         for (container, addresses) in also {
             wanted.entry(container).or_default().add(&addresses);

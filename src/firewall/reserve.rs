@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::error::Holding;
-use super::held::{Held, Holders, base_keys, with_denies};
+use super::held::{HeldContent, Holders, base_keys, with_denies};
 use super::{ApplyError, Engine, Firewall, Report, ReserveError, StillHeld};
 use crate::journal::{Addresses, Kind, Why};
 use crate::policy::{host_fault, mac_fault};
@@ -84,10 +84,10 @@ impl<E: Engine> Firewall<E> {
     pub fn release(&mut self, container: &str, why: impl Into<Why>) -> Result<Option<Report>, ApplyError> {
         let mut kept = self.held.kept.clone();
         let Some(gone) = kept.remove(container) else { return Ok(None) };
-        let still = Held::new(self.held.source.clone(), kept);
+        let still = HeldContent::new(self.held.source.clone(), kept);
         let mut image = self.held.image.clone();
         image.rules.retain(|key, _| !key.is_base() || still.image.rules.contains_key(key));
-        let goal = Held { image, ..still };
+        let goal = HeldContent { image, ..still };
         let change = self.change(Kind::Release, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
         let report = self.apply(change)?;
         let ips = gone.ips.iter().map(|ip| self.still(ip.to_string(), self.held.ip(*ip)));

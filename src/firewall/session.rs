@@ -176,7 +176,7 @@ impl<E: Engine> Session<E> {
     pub fn journal(&self) -> Result<&Journal, SessionError> {
         match &self.state {
             State::Opened(opened) => Ok(&opened.journal),
-            State::Running(running) => Ok(&running.firewall.hands.journal),
+            State::Running(running) => Ok(&running.firewall.io.journal),
             State::Lost => Err(SessionError::Lost),
             State::Closed => Err(SessionError::Closed),
         }
@@ -189,7 +189,7 @@ impl<E: Engine> Session<E> {
     pub fn engine(&mut self) -> Result<&mut E, SessionError> {
         match &mut self.state {
             State::Opened(opened) => Ok(&mut opened.engine),
-            State::Running(running) => Ok(&mut running.firewall.hands.engine),
+            State::Running(running) => Ok(&mut running.firewall.io.engine),
             State::Lost => Err(SessionError::Lost),
             State::Closed => Err(SessionError::Closed),
         }
@@ -210,7 +210,7 @@ impl<E: Engine> Session<E> {
     pub fn target(&self) -> Result<&Target, SessionError> {
         match &self.state {
             State::Opened(opened) => Ok(opened.engine.target()),
-            State::Running(running) => Ok(running.firewall.hands.engine.target()),
+            State::Running(running) => Ok(running.firewall.io.engine.target()),
             State::Lost => Err(SessionError::Lost),
             State::Closed => Err(SessionError::Closed),
         }
@@ -280,8 +280,8 @@ impl<E: Engine> Session<E> {
         match &mut self.state {
             State::Opened(opened) => look(&mut opened.engine, &opened.journal, &*self.clock),
             State::Running(running) => {
-                let hands = &mut running.firewall.hands;
-                look(&mut hands.engine, &hands.journal, &*self.clock)
+                let io = &mut running.firewall.io;
+                look(&mut io.engine, &io.journal, &*self.clock)
             }
             State::Lost => Err(SessionError::Lost.into()),
             State::Closed => Err(SessionError::Closed.into()),
@@ -298,7 +298,7 @@ impl<E: Engine> Session<E> {
         let at = self.date()?;
         let journal = match &mut self.state {
             State::Opened(opened) => &mut opened.journal,
-            State::Running(running) => &mut running.firewall.hands.journal,
+            State::Running(running) => &mut running.firewall.io.journal,
             State::Lost => return Err(SessionError::Lost.into()),
             State::Closed => return Err(SessionError::Closed.into()),
         };

@@ -1,9 +1,9 @@
 //! The firewall of one adapter: what it knows.
 
 use super::counters::Count;
-use super::drive::Hands;
+use super::drive::Io;
 use super::engine::Engine;
-use super::held::Held;
+use super::held::HeldContent;
 use crate::adapter::{AdapterError, RulesetVersion};
 use crate::clock::Timestamp;
 use crate::journal::Journal;
@@ -19,11 +19,11 @@ use std::time::Duration;
 pub struct Firewall<E> {
     /// Tells its changes from those of others.
     pub(super) id: FirewallId,
-    pub(super) hands: Hands<E>,
+    pub(super) io: Io<E>,
     /// What the held image was made for.
     pub(super) target: Target,
     pub(super) commit_every: Duration,
-    pub(super) held: Held,
+    pub(super) held: HeldContent,
     pub(super) generation: u64,
     pub(super) version: Option<RulesetVersion>,
     /// What is in doubt; `Some` until recovery.
@@ -80,7 +80,7 @@ impl<E: Engine> Firewall<E> {
     /// # Errors
     /// [`AdapterError`]. The tables are unchanged; what was counted comes with the next reading.
     pub fn counters(&mut self) -> Result<Vec<Count>, AdapterError> {
-        self.hands.meters.counts(&mut self.hands.engine, &self.held.image)
+        self.io.meters.counts(&mut self.io.engine, &self.held.image)
     }
 
     /// The document whose image the tables hold.
@@ -114,23 +114,23 @@ impl<E: Engine> Firewall<E> {
     /// The date by which deadlines and `until` are decided: the later of the clock and of the journal's last record.
     #[must_use]
     pub fn date(&self) -> Timestamp {
-        self.hands.date()
+        self.io.date()
     }
 
     /// The adapter, for what concerns no rules.
     pub fn engine(&mut self) -> &mut E {
-        &mut self.hands.engine
+        &mut self.io.engine
     }
 
     /// What has happened to the adapter.
     #[must_use]
     pub fn journal(&self) -> &Journal {
-        &self.hands.journal
+        &self.io.journal
     }
 
     /// The journal, for queries.
     pub fn journal_mut(&mut self) -> &mut Journal {
-        &mut self.hands.journal
+        &mut self.io.journal
     }
 
     /// What documents are compiled for.
@@ -144,9 +144,9 @@ impl<E: Engine> Firewall<E> {
         if self.doubt.is_some() {
             log::error!("detached from an adapter in an unknown state");
         }
-        if let Err(error) = self.hands.pay() {
+        if let Err(error) = self.io.write_pending() {
             log::error!("how the last change ended is not in the journal: {error}");
         }
-        (self.hands.engine, self.hands.journal)
+        (self.io.engine, self.io.journal)
     }
 }

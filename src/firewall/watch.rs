@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::agreed_version;
-use super::held::Held;
+use super::engine::read_version_until_stable;
+use super::held::HeldContent;
 use super::state::Cache;
 use super::{ApplyCause, ApplyError, AuditError, Engine, Firewall, PollError, Report, WithdrawError};
 use crate::adapter::{AdapterError, RulesetVersion};
@@ -85,7 +85,7 @@ pub struct Look {
 /// # Errors
 /// [`AuditError`].
 pub fn look<E: Engine>(engine: &mut E, journal: &Journal, clock: &dyn Clock) -> Result<Look, AuditError> {
-    let found = agreed_version(engine)?;
+    let found = read_version_until_stable(engine)?;
     let status = journal.status();
     let date = journal.date(clock.wall());
     let audit = Audit {
@@ -94,7 +94,9 @@ pub fn look<E: Engine>(engine: &mut E, journal: &Journal, clock: &dyn Clock) -> 
         counters_wrong: 0,
         cache_behind: status.cache != status.version,
         unconfirmed: status.confirm.as_ref().map(|open| (open.change, open.by)),
-        expired: Held::restore(&status.content).map(|held| held.source.document.expired(date)).unwrap_or_default(),
+        expired: HeldContent::restore(&status.content)
+            .map(|held| held.source.document.expired(date))
+            .unwrap_or_default(),
     };
     let late = status.confirm.is_some_and(|open| date >= open.by || journal.is_ahead_of(clock.wall()));
     Ok(Look { audit, unfinished: status.pending.as_ref().map(|pending| pending.change), late })
@@ -122,17 +124,17 @@ impl<E: Engine> Firewall<E> {
     /// # Errors
     /// [`AuditError`]. Nothing was changed.
     pub fn audit(&mut self) -> Result<Audit, AuditError> {
-        let found = agreed_version(&mut self.hands.engine)?;
-        let counters_wrong = self.hands.meters.wrong(&mut self.hands.engine, self.hands.clock.now())?;
-        let status = self.hands.journal.status();
-        let rebooted = has_rebooted(status, &self.hands.engine);
+        let found = read_version_until_stable(&mut self.io.engine)?;
+        let counters_wrong = self.io.meters.wrong(&mut self.io.engine, self.io.clock.now())?;
+        let status = self.io.journal.status();
+        let rebooted = has_rebooted(status, &self.io.engine);
         let unconfirmed = status.confirm.as_ref().map(|open| (open.change, open.by));
         let tables = compare(status, self.version.as_ref(), found);
         if let Tables::Drifted { expected, found, .. } = &tables
             && status.drift.as_ref().is_none_or(|drift| drift.found != *found)
         {
-            self.hands.pay()?;
-            self.hands.record(Event::Drift { expected: expected.clone(), found: found.clone() })?;
+            self.io.write_pending()?;
+            self.io.record(Event::Drift { expected: expected.clone(), found: found.clone() })?;
         }
         let expired = self.document().expired(self.date());
         Ok(Audit { tables, rebooted, counters_wrong, cache_behind: self.cache.behind, unconfirmed, expired })
@@ -177,12 +179,12 @@ impl<E: Engine> Firewall<E> {
     /// # Errors
     /// [`AdapterError`]. The tables are unchanged.
     pub fn commit_cache(&mut self) -> Result<(), AdapterError> {
-        self.hands.engine.commit_cache()?;
-        self.cache = Cache { behind: false, wanted: false, committed_at: Some(self.hands.clock.now()) };
+        self.io.engine.commit_cache()?;
+        self.cache = Cache { behind: false, wanted: false, committed_at: Some(self.io.clock.now()) };
         let committed = Event::Committed { version: self.version.clone() };
-        if let Err(error) = self.hands.pay().and_then(|()| self.hands.record(committed.clone())) {
+        if let Err(error) = self.io.write_pending().and_then(|()| self.io.record(committed.clone())) {
             log::warn!("that the cache was committed is not in the journal yet: {error}");
-            self.hands.owed.push(committed);
+            self.io.pending_events.push(committed);
         }
         Ok(())
     }
@@ -190,9 +192,9 @@ impl<E: Engine> Firewall<E> {
     /// Commits the cache if something waits for it and the last time lies long enough back. A change that waits for
     /// confirmation is not committed.
     pub(super) fn commit_if_due(&mut self) {
-        let now = self.hands.clock.now();
+        let now = self.io.clock.now();
         let due = |at: Duration| now >= at.saturating_add(self.commit_every);
-        let open = self.hands.journal.status().confirm.is_some();
+        let open = self.io.journal.status().confirm.is_some();
         if self.cache.wanted
             && !open
             && self.cache.committed_at.is_none_or(due)

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::held::{Held, Source, with_denies};
+use super::held::{CompiledSource, HeldContent, with_denies};
 use super::*;
 use crate::adapter::RulesetVersion;
 use crate::clock::{Clock, VirtualClock};
@@ -104,13 +104,13 @@ fn adopted(
     image: &Image,
     clock: Arc<VirtualClock>,
 ) -> Result<Firewall<FakeEngine>, Box<Refused<FakeEngine, AdoptError>>> {
-    let held = Held::new(source(document, image).into(), Default::default());
+    let held = HeldContent::new(source(document, image).into(), Default::default());
     Firewall::load(engine, Journal::in_memory(), held, (Kind::Adopt, Why::from("test")), (clock, SETTINGS))
 }
 
 /// As if the document had been compiled to this image.
-fn source(document: &Document, image: &Image) -> Source {
-    Source::new(document.clone(), image.clone(), Default::default())
+fn source(document: &Document, image: &Image) -> CompiledSource {
+    CompiledSource::new(document.clone(), image.clone(), Default::default())
 }
 
 /// The tables as an image says, by another way than the firewall's.

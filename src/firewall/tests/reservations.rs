@@ -115,7 +115,7 @@ fn adopting_with_the_journal_opens_nothing_that_is_reserved() {
 }
 
 /// What [`Firewall::adopt`] loads: it takes a compiled document, which the tests here do without.
-fn attach_carried(journal: &Journal, source: Source) -> Held {
+fn attach_carried(journal: &Journal, source: CompiledSource) -> HeldContent {
     super::super::attach::carried_over(journal.status(), source)
 }
 

@@ -147,7 +147,7 @@ impl Clock for Course {
 fn ids_that_a_change_retired_are_used_again_after_the_grace_time_only() {
     let (document, old, new) = change();
     let clock = Arc::new(Course::default());
-    let held = Held::new(source(&document, &old).into(), Default::default());
+    let held = HeldContent::new(source(&document, &old).into(), Default::default());
     let begin = (Kind::Adopt, Why::from("test"));
     let mut firewall =
         Firewall::load(FakeEngine::new(), Journal::in_memory(), held, begin, (clock.clone(), SETTINGS)).unwrap();
