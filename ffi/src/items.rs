@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use nicfw::device::{Suitability, Verdict as Usable};
+use nicfw::device::{Suitability, Usability};
 use nicfw::firewall::{Count, Engine, Firewall};
 use nicfw::journal::Addresses;
 use nicfw::policy::{Binding, Difference, Document, Finding, Nearest, Opening, Origin, ParseError};
@@ -263,9 +263,9 @@ pub fn room(container: &str, more: &HowManyMore) -> Item {
 
 pub fn function(function: &Suitability) -> Item {
     let suitability = match function.verdict() {
-        Usable::Yes => nicfw_suitability::NICFW_SUITABLE,
-        Usable::No => nicfw_suitability::NICFW_UNSUITABLE,
-        Usable::UnknownUntilAttach => nicfw_suitability::NICFW_UNKNOWN_UNTIL_OPEN,
+        Usability::Yes => nicfw_suitability::NICFW_SUITABLE,
+        Usability::No => nicfw_suitability::NICFW_UNSUITABLE,
+        Usability::UnknownUntilAttach => nicfw_suitability::NICFW_UNKNOWN_UNTIL_OPEN,
     };
     let (address, model) = (function.address, &function.model);
     Item::new(format!("{address} {}: {}", model.name, function.verdict()))

@@ -26,4 +26,4 @@ pub use function::{Device, PciId};
 pub use ids::{MODELS, Model, Support};
 pub use interrupt::Interrupt;
 pub use locator::{Locator, OpenError};
-pub use probe::{Firmware, Group, Machine, Member, Obstacle, PINNED, ProbeError, Suitability, Verdict};
+pub use probe::{Firmware, Group, Machine, Member, Obstacle, PINNED, ProbeError, Suitability, Usability};

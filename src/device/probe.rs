@@ -2,11 +2,11 @@
 //!
 //! [`Machine`] names the place to look, so that the walk is tested on a made-up tree. A [`Suitability`] says for one
 //! function who holds it, what stands in nicfw's way, and with which commands each obstacle goes away. What the firmware
-//! can do is not written in sysfs: without an obstacle the verdict is [`Verdict::UnknownUntilAttach`] until somebody
+//! can do is not written in sysfs: without an obstacle the verdict is [`Usability::UnknownUntilAttach`] until somebody
 //! attached and calls [`Suitability::with_firmware`].
 //!
 //! ```no_run
-//! use nicfw::device::{Machine, Verdict};
+//! use nicfw::device::{Machine, Usability};
 //! for function in Machine::this().probe(None)? {
 //!     println!("{} {}: {:?}", function.address, function.model.name, function.verdict());
 //!     for obstacle in &function.obstacles {
@@ -138,7 +138,7 @@ pub enum Firmware {
 
 /// Whether nicfw can use a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Usability {
     /// It can.
     Yes,
     /// It cannot; the obstacles say why.
@@ -147,7 +147,7 @@ pub enum Verdict {
     UnknownUntilAttach,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Usability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Yes => "yes",
@@ -266,12 +266,12 @@ impl Obstacle {
 impl Suitability {
     /// Whether nicfw can use the function.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Usability {
         match self.firmware {
-            _ if !self.obstacles.is_empty() => Verdict::No,
-            Firmware::UnknownUntilAttach => Verdict::UnknownUntilAttach,
-            Firmware::RulesEngine => Verdict::Yes,
-            Firmware::NoRulesEngine => Verdict::No,
+            _ if !self.obstacles.is_empty() => Usability::No,
+            Firmware::UnknownUntilAttach => Usability::UnknownUntilAttach,
+            Firmware::RulesEngine => Usability::Yes,
+            Firmware::NoRulesEngine => Usability::No,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use std::time::Duration;
 
 /// How far the clock may be set back without being noticed: adjustments by a time service.
-const TOLERATED: Duration = Duration::from_secs(2);
+const CLOCK_SLACK: Duration = Duration::from_secs(2);
 
 /// A journal that is open.
 pub struct Journal {
@@ -65,7 +65,7 @@ impl Journal {
             store.truncate(0).map_err(|source| JournalError::of("cut off a torn header", source))?;
         }
         if torn || len == 0 {
-            begin(&mut *store, &header)?;
+            write_header(&mut *store, &header)?;
         }
         let mut journal = Self::load(store, key, Mode::Writing)?;
         if journal.header.adapter != adapter {
@@ -161,7 +161,7 @@ impl Journal {
             let out_of_order = |what| JournalError::damaged(record.number, place.at, format!("out of order: {what}"));
             check_target(changes, &record.event).map_err(out_of_order)?;
             status.take(record.number, record.at, &record.event).map_err(out_of_order)?;
-            note(places, changes, place, record.number, &record.event);
+            index_record(places, changes, place, record.number, &record.event);
             checkpoints.take(record.number, status);
             Ok(())
         })?;
@@ -206,7 +206,7 @@ impl Journal {
         self.write(&bytes)?;
         let place = Place { at: self.end, len: bytes.len() as u64, hash, date: at };
         self.end = self.end.saturating_add(place.len);
-        note(&mut self.places, &mut self.changes, place, number, &event);
+        index_record(&mut self.places, &mut self.changes, place, number, &event);
         self.status = status;
         self.checkpoints.take(number, &self.status);
         self.note_head();
@@ -216,7 +216,7 @@ impl Journal {
     /// True if a clock that shows `now` cannot be believed: the last record is younger by more than a time service adjusts.
     #[must_use]
     pub fn is_ahead_of(&self, now: Timestamp) -> bool {
-        self.status.last_at.since(now) > TOLERATED
+        self.status.last_at.since(now) > CLOCK_SLACK
     }
 
     /// The date: the later of what the clock shows and of the last record's.
@@ -382,7 +382,7 @@ fn check_target(changes: &[u64], event: &Event) -> Result<(), &'static str> {
     }
 }
 
-fn note(places: &mut Vec<Place>, changes: &mut Vec<u64>, place: Place, number: u64, event: &Event) {
+fn index_record(places: &mut Vec<Place>, changes: &mut Vec<u64>, place: Place, number: u64, event: &Event) {
     places.push(place);
     if matches!(event, Event::Begin(_)) {
         changes.push(number);
@@ -399,7 +399,7 @@ fn is_torn_header(store: &mut dyn Store, len: u64, header: &[u8]) -> Result<bool
 }
 
 /// Writes the header into an empty store.
-fn begin(store: &mut dyn Store, header: &Header) -> Result<(), JournalError> {
+fn write_header(store: &mut dyn Store, header: &Header) -> Result<(), JournalError> {
     let Err(source) = store.append(&header.encode()).and_then(|()| store.sync()) else { return Ok(()) };
     if let Err(also) = store.truncate(0) {
         // The next to open it finds a torn header.

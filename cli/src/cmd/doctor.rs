@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use nicfw::device::{Machine, Suitability, Verdict};
+use nicfw::device::{Machine, Suitability, Usability};
 use serde::Serialize;
 
 use crate::args::Doctor;
@@ -83,7 +83,7 @@ fn screen(report: &DoctorReport) -> String {
             }
         }
     }
-    let unknown = Verdict::UnknownUntilAttach.to_string();
+    let unknown = Usability::UnknownUntilAttach.to_string();
     if report.functions.iter().any(|function| function.usable == unknown) {
         let _ = writeln!(out, "\nWhich firmware runs is known once somebody attaches: nicfw info --device ADDRESS");
     }

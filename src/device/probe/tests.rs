@@ -76,12 +76,12 @@ fn a_function_that_is_ready_is_unknown_until_attach() {
     tree.write("dev/vfio/12", "");
     let function = tree.one("65:00.0");
     assert_eq!(texts(&function), [""; 0]);
-    assert_eq!(function.verdict(), Verdict::UnknownUntilAttach);
+    assert_eq!(function.verdict(), Usability::UnknownUntilAttach);
     assert_eq!(function.model.name, "SFC9220 (SFN8000)");
     assert_eq!(function.group.as_ref().unwrap().members.len(), 2, "a bridge in the group is no obstacle");
-    assert_eq!(function.clone().with_firmware(Firmware::RulesEngine).verdict(), Verdict::Yes);
+    assert_eq!(function.clone().with_firmware(Firmware::RulesEngine).verdict(), Usability::Yes);
     let without = function.with_firmware(Firmware::NoRulesEngine);
-    assert_eq!(without.verdict(), Verdict::No);
+    assert_eq!(without.verdict(), Usability::No);
     assert_eq!(texts(&without), ["the running firmware has no rules engine that this function may use"]);
 }
 
@@ -91,7 +91,7 @@ fn a_function_of_the_network_driver_names_the_interface_and_the_commands() {
     tree.medford("0000:65:00.0", Some("sfc"), Some(12));
     tree.write("sys/bus/pci/devices/0000:65:00.0/net/enp101s0f0/mtu", "1500");
     let function = tree.one("0000:65:00.0");
-    assert_eq!(function.verdict(), Verdict::No);
+    assert_eq!(function.verdict(), Usability::No);
     assert_eq!(
         texts(&function),
         ["the kernel module vfio-pci is not loaded", "driver sfc holds the function; enp101s0f0 would go away"]
