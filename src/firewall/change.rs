@@ -118,7 +118,7 @@ impl<E: Engine> Firewall<E> {
         }
     }
 
-    /// Refuses what must not begin.
+    /// Rejects a stale change, one made during recovery, or one while another awaits confirmation.
     fn check(&self, change: &Change) -> Result<(), ApplyError> {
         if self.doubt.is_some() {
             return Err(ApplyError { state: AdapterState::Unknown, ..ApplyError::unsent(ApplyCause::Unrecovered) });

@@ -1,9 +1,10 @@
-//! A store in memory that crashes and fails as it is told: for tests and demonstrations.
+//! A store in memory: for demonstrations, and for tests, where it crashes and fails as it is told (feature `raw`).
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+#[cfg(feature = "raw")]
+use super::memory_faults::{Fault, Faults};
 use super::{Head, Store};
 
 /// A store in memory. Copies are handles to one and the same store.
@@ -17,25 +18,12 @@ struct Inner {
     durable: Vec<u8>,
     /// So many first bytes are the same in both.
     same: usize,
-    calls: u64,
-    faults: BTreeMap<u64, Fault>,
-    /// From this call on every call fails.
-    dead_from: Option<u64>,
-    fired: u64,
+    #[cfg(feature = "raw")]
+    faults: Faults,
     head: Option<Head>,
 }
 
-/// How a call of the store goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It does nothing and fails.
-    Fails(io::ErrorKind),
-    /// It does its work, and fails all the same.
-    FailsLate(io::ErrorKind),
-    /// An append adds this many bytes, then fails; every other call does nothing and fails.
-    Tears(usize),
-}
-
+#[cfg(feature = "raw")]
 impl Inner {
     /// What was added since the last sync; `None` if something was cut.
     fn added(&self) -> Option<&[u8]> {
@@ -63,6 +51,37 @@ impl MemoryStore {
         self.lock().bytes.clone()
     }
 
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call: `work` does all of it, `tear` does the first part of it.
+    fn call<T>(
+        &self,
+        work: impl FnOnce(&mut Inner) -> io::Result<T>,
+        tear: impl FnOnce(&mut Inner, usize),
+    ) -> io::Result<T> {
+        let mut inner = self.lock();
+        #[cfg(feature = "raw")]
+        if let Some(fault) = inner.faults.next() {
+            return match fault {
+                Fault::Fails(kind) => Err(kind.into()),
+                Fault::FailsLate(kind) => work(&mut inner).and(Err(kind.into())),
+                Fault::Tears(kept) => {
+                    tear(&mut inner, kept);
+                    Err(io::ErrorKind::WriteZero.into())
+                }
+            };
+        }
+        #[cfg(not(feature = "raw"))]
+        drop(tear);
+        work(&mut inner)
+    }
+}
+
+/// Crashes and faults, for tests.
+#[cfg(feature = "raw")]
+impl MemoryStore {
     /// What a crash leaves: what is durable, and the first `more` bytes of what was added since.
     #[must_use]
     pub fn after_crash(&self, more: usize) -> Self {
@@ -86,63 +105,28 @@ impl MemoryStore {
     /// Calls so far.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.lock().calls
+        self.lock().faults.calls()
     }
 
     /// Faults that have happened so far.
     #[must_use]
     pub fn fired(&self) -> u64 {
-        self.lock().fired
+        self.lock().faults.fired()
     }
 
     /// Makes a call go wrong: the next one is `after` 0.
     pub fn fail(&self, after: u64, fault: Fault) {
-        let mut inner = self.lock();
-        let call = inner.calls.saturating_add(after);
-        inner.faults.insert(call, fault);
+        self.lock().faults.put(after, fault);
     }
 
     /// Makes every call fail, from the one `after` the next on.
     pub fn die(&self, after: u64) {
-        let mut inner = self.lock();
-        inner.dead_from = Some(inner.calls.saturating_add(after));
+        self.lock().faults.die(after);
     }
 
     /// Takes back all faults.
     pub fn heal(&self) {
-        let mut inner = self.lock();
-        inner.faults.clear();
-        inner.dead_from = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One call: `work` does all of it, `tear` does the first part of it.
-    fn call<T>(
-        &self,
-        work: impl FnOnce(&mut Inner) -> io::Result<T>,
-        tear: impl FnOnce(&mut Inner, usize),
-    ) -> io::Result<T> {
-        let mut inner = self.lock();
-        let call = inner.calls;
-        inner.calls += 1;
-        let fault = if inner.dead_from.is_some_and(|from| call >= from) {
-            Some(Fault::Fails(io::ErrorKind::Other))
-        } else {
-            inner.faults.remove(&call)
-        };
-        inner.fired += u64::from(fault.is_some());
-        match fault {
-            None => work(&mut inner),
-            Some(Fault::Fails(kind)) => Err(kind.into()),
-            Some(Fault::FailsLate(kind)) => work(&mut inner).and(Err(kind.into())),
-            Some(Fault::Tears(kept)) => {
-                tear(&mut inner, kept);
-                Err(io::ErrorKind::WriteZero.into())
-            }
-        }
+        self.lock().faults.heal();
     }
 }
 

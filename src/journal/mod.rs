@@ -54,6 +54,8 @@ mod file_store;
 mod frame;
 mod hash;
 mod header;
+#[cfg(feature = "raw")]
+mod memory_faults;
 mod memory_store;
 mod migrate;
 mod queries;
@@ -71,7 +73,9 @@ pub use self::error::JournalError;
 pub use self::event::{Begin, Event, Kind, Left, Record, Why};
 pub use self::file_store::FileStore;
 pub use self::hash::{Hash, Head, HeadError, Key, KeyError};
-pub use self::memory_store::{Fault, MemoryStore};
+#[cfg(feature = "raw")]
+pub use self::memory_faults::Fault;
+pub use self::memory_store::MemoryStore;
 pub use self::migrate::{Migrated, migrate};
 pub use self::queries::{Between, Change, ChangedEntry, EntryOrigin, Outcome, RuleQuery, When};
 pub use self::status::{Drifted, Pending, Status, Unconfirmed};

@@ -10,7 +10,7 @@ use crate::policy::{Decision, Nearest, Origin};
 use crate::tables::{Action, CounterId, MatchFields, RuleKey};
 use crate::terms::{Direction, Flow, Packet, Verdict};
 
-/// What becomes of one flow, and why.
+/// The verdict on one flow and what decided it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// The flow.

@@ -242,15 +242,11 @@ macro_rules! key_fields {
                 Some(self)
             }
 
-            /// This without the fields that are not among `fields`.
-            #[must_use]
-            pub fn only(&self, fields: MatchFields) -> Self {
+            fn only_named(&self, fields: MatchFields) -> Self {
                 Self { $($field: self.$field.filter(|_| fields.contains(MatchFields::$bit)),)* }
             }
 
-            /// What both name; `None` where they differ in a field that both name.
-            #[must_use]
-            pub fn and(&self, other: &Self) -> Option<Self> {
+            fn and_named(&self, other: &Self) -> Option<Self> {
                 Some(Self {
                     $($field: match (self.$field, other.$field) {
                         (Some(a), Some(b)) if a != b => return None,
@@ -259,9 +255,7 @@ macro_rules! key_fields {
                 })
             }
 
-            /// The names of frames, at most 64, that have what this key names in `fields`: one bit each.
-            #[must_use]
-            pub fn matching(&self, fields: MatchFields, frames: &[Self]) -> u64 {
+            fn matching_named(&self, fields: MatchFields, frames: &[Self]) -> u64 {
                 let mut matching = frames.iter().fold(0_u64, |all, _| all << 1 | 1);
                 $(if fields.contains(MatchFields::$bit) && self.$field.is_some() {
                     let same = |frame: &Self| u64::from(self.$field == frame.$field);
@@ -305,6 +299,21 @@ key_fields! {
 }
 
 impl RuleKey {
+    /// This without the fields that are not among `fields`.
+    pub(crate) fn only(&self, fields: MatchFields) -> Self {
+        self.only_named(fields)
+    }
+
+    /// What both name; `None` where they differ in a field that both name.
+    pub(crate) fn and(&self, other: &Self) -> Option<Self> {
+        self.and_named(other)
+    }
+
+    /// The names of frames, at most 64, that have what this key names in `fields`: one bit each.
+    pub(crate) fn matching(&self, fields: MatchFields, frames: &[Self]) -> u64 {
+        self.matching_named(fields, frames)
+    }
+
     /// True if the key names nothing but the local IP, the local MAC or the physical port.
     #[must_use]
     pub fn is_base(&self) -> bool {

@@ -36,7 +36,7 @@ pub use classes::MapError;
 pub use compile::{Compiled, CounterSlot, Progress};
 pub use entry::{Entry, ImageEntry, OriginId, Side};
 pub use explain::{ExplainedEntry, Explanation};
-pub use held::Tables;
+pub(crate) use held::Tables;
 pub use how_many_more::HowManyMore;
 pub use image::Image;
 pub use judge::Judgement;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::rules::{Flat, Match, Protos};
 use super::state::Placed;
+use crate::policy::text::words;
 use crate::terms::Verdict;
 
 const NAMES: &[(&str, u8)] = &[
@@ -76,7 +77,7 @@ const NAMES: &[(&str, u8)] = &[
 /// The number of a name, in small letters, or of digits; `None` if it is not known.
 pub(super) fn number(word: &str) -> Option<u8> {
     let named = NAMES.iter().find(|(name, _)| *name == word).map(|(_, number)| *number);
-    named.or_else(|| crate::policy::text::words::number::<u8>(word, "protocol number", 0, u8::MAX).ok())
+    named.or_else(|| words::number::<u8>(word, "protocol number", 0, u8::MAX).ok())
 }
 
 /// All protocols but these.

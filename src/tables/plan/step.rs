@@ -37,7 +37,7 @@ pub struct Step {
     pub undo: Option<TableOp>,
 }
 
-/// Whose flows: the local fields of entries.
+/// Local IP and MAC that an entry matches; identifies the container affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Local {
     /// Local IP address.

@@ -1,6 +1,7 @@
 //! What is found.
 
 use crate::policy::document::{Origin, Rule, RulePlace};
+use crate::policy::text::words;
 use crate::terms::Direction;
 use std::fmt;
 use std::str::FromStr;
@@ -168,7 +169,7 @@ impl FromStr for Date {
     type Err = DateError;
 
     fn from_str(word: &str) -> Result<Self, DateError> {
-        crate::policy::text::words::date(word).map(|()| Self(word.to_owned())).map_err(|_| DateError(word.to_owned()))
+        words::date(word).map(|()| Self(word.to_owned())).map_err(|_| DateError(word.to_owned()))
     }
 }
 

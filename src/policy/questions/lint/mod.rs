@@ -39,6 +39,7 @@ pub use self::finding::{Date, DateError, Finding, Hider, Lint};
 use crate::policy::document::{Document, Rule, RulePlace};
 use crate::policy::regions::Budget;
 use crate::policy::text::named;
+use crate::policy::text::words::is_earlier;
 
 /// What looking at all cells may cost: some seconds. A document that compiles needs less.
 const MOST_STEPS: u64 = 1 << 30;
@@ -99,7 +100,7 @@ fn expired(document: &Document, today: &Date) -> impl Iterator<Item = Finding> {
     let rules = places(document).map(|(place, rule)| (Some(place), named(document, place), &rule.origin));
     let bindings = document.bindings.iter().map(|b| (None, format!("the binding of {}", b.container), &b.origin));
     rules.chain(bindings).filter_map(move |(rule, name, origin)| {
-        let until = origin.until.as_deref().filter(|until| crate::policy::text::words::is_earlier(until, &today.0))?;
+        let until = origin.until.as_deref().filter(|until| is_earlier(until, &today.0))?;
         let text = format!("{name} was good until {until}; take it out, or say until when it is needed");
         Some(Finding { lint: Lint::Expired { rule }, origins: vec![origin.clone()], text })
     })
