@@ -65,7 +65,7 @@ impl fmt::Display for Timestamp {
 
 /// A text that is no [`Timestamp`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no date; expected one as 2026-11-23T08:30:00Z, since 1970")]
+#[error("{0:?} is not a date; expected one as 2026-11-23T08:30:00Z, since 1970")]
 pub struct TimestampError(String);
 
 impl FromStr for Timestamp {

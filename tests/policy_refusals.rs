@@ -80,13 +80,13 @@ fn a_document_made_in_code_is_refused_by_the_thing_it_is_about() {
         .unwrap_err();
     let expected = r#"agent: "two\nlines" is not a text for owner: it holds U+000A at byte 3, which a terminal obeys or does not show; expected 1 to 250 bytes of text in one line; shorten it, or leave it out
 agent: unbound is missing; expected unbound: allow or unbound: deny; say allow while other addresses of this host must keep working, deny when all of them are bound
-agent: group any: "any" is no name for a group; expected up to 64 letters, digits, _, - and ., the first a letter or _, and not the word any; choose another name
+agent: group any: "any" is not a name for a group; expected up to 64 letters, digits, _, - and ., the first a letter or _, and not the word any; choose another name
 agent: group any: unknown group "nobody"; expected any, an address, a prefix or the name of a group; define it under groups
 agent: policy web, rule 2: protocol icmp has no ports; expected proto any, tcp, udp or sctp beside ports; leave the ports out, or change proto
 agent: binding shop-1: shop-1 and shop-2 can reach each other inside the host, where no policy is enforced; expected attach: sriov, or macvlan in mode vepa or private; attach them so, or say unprotected: accepted
 agent: binding shop-2: shop-2 and shop-1 can reach each other inside the host, where no policy is enforced; expected attach: sriov, or macvlan in mode vepa or private; attach them so, or say unprotected: accepted
 agent: binding shop-1: ff:ff:ff:ff:ff:ff is a group address; expected the MAC of one station; give the MAC of the container's interface
-agent: binding shop-1: 4095 is no VLAN id; expected 1 to 4094; leave vlan out if tags are not to be looked at
+agent: binding shop-1: 4095 is not a VLAN id; expected 1 to 4094; leave vlan out if tags are not to be looked at
 agent: binding shop-1: unknown policy "wbe"; expected the name of a policy; did you mean web?
 agent: binding shop-2: 10.30.1.17 is bound to shop-1 already; expected one holder for each address; release it there, or bind another address
 agent: binding shop-2: ::ffff:10.1.1.1 is an IPv4-mapped IPv6 address; expected 10.1.1.1; write IPv4 addresses as such: the adapter tells the families apart by the frame

@@ -207,17 +207,17 @@ fn documents_that_make_no_sense_are_refused() {
         ("instead of a word", |d| Arc::make_mut(&mut d.bindings[0]).policy = 7),
         ("is bound to shop-1", |d| Arc::make_mut(&mut d.bindings[1]).ips = d.bindings[0].ips.clone()),
         ("is not a text for reason", |d| reason(d, "one\ntwo")),
-        ("is no date", |d| {
+        ("is not a date", |d| {
             Arc::make_mut(&mut Arc::make_mut(&mut d.bindings[0]).origin).until = Some("soon".to_owned())
         }),
         ("is a group address", |d| Arc::make_mut(&mut d.bindings[0]).mac = MacAddr::BROADCAST),
-        ("is no policy", |d| Arc::make_mut(&mut d.policies[0]).name = "a: b".to_owned()),
+        ("is not a policy", |d| Arc::make_mut(&mut d.policies[0]).name = "a: b".to_owned()),
     ];
     for (wanted, change) in cases {
         let mut document = everything();
         change(&mut document);
         let refused = Document::restore(&document.to_text(), "t.yaml", &document.origin_lines()).unwrap_err();
-        let wanted = if wanted == "is no policy" { "is no name for a policy" } else { wanted };
+        let wanted = if wanted == "is not a policy" { "is not a name for a policy" } else { wanted };
         assert!(refused.to_string().contains(wanted), "{wanted}: {refused}");
     }
     let mut document = everything();

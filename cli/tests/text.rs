@@ -105,7 +105,10 @@ fn messages_name_the_right_way_out() {
         ran.stderr
     };
     let bad_ip = policy("ip: 10.30.1.17", "ip: 10.30.1.300");
-    assert!(bad_ip.contains("\"10.30.1.300\" is no IP address") && !bad_ip.contains("without an address"), "{bad_ip}");
+    assert!(
+        bad_ip.contains("\"10.30.1.300\" is not an IP address") && !bad_ip.contains("without an address"),
+        "{bad_ip}"
+    );
     assert!(policy("proto: tcp", "proto: TCP").contains("did you mean tcp?"));
     assert!(policy("proto: tcp", "proto: igmp").contains("igmp is protocol 2: write 2"));
     let see = |line: &[&str]| nicfw(line).stderr;

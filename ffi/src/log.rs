@@ -75,7 +75,7 @@ pub unsafe extern "C" fn nicfw_set_log(
             (NICFW_LOG_TRACE, LevelFilter::Trace),
         ];
         let filter = levels.into_iter().find(|(known, _)| *known as c_int == level).map(|(_, filter)| filter);
-        let bad = || Failure::new(NICFW_E_ARGUMENT, format!("{level} is no nicfw_log_level")).at("level");
+        let bad = || Failure::new(NICFW_E_ARGUMENT, format!("{level} is not a nicfw_log_level")).at("level");
         let filter = filter.ok_or_else(bad)?;
         let mut sink = SINK.write().unwrap_or_else(PoisonError::into_inner);
         // Fails from the second time on, and if the program has a logger that is not this one.

@@ -167,7 +167,7 @@ impl Bar {
         let address = u64::from(high) << 32 | u64::from(low);
         let memory = lock(&self.shared).mc.functions.get(self.index).and_then(|own| own.vnic.host.memory.clone());
         let Some(memory) = memory else {
-            log::warn!("doorbell with the address {address:#x}, but the function is no bus master");
+            log::warn!("doorbell with the address {address:#x}, but the function is not a bus master");
             return;
         };
         if let Err(e) = self.take(&*memory, address) {

@@ -34,7 +34,9 @@ impl Default for AttachOptions {
 #[non_exhaustive]
 pub enum AttachError {
     /// The PCI id is none that nicfw drives.
-    #[error("{id} is no adapter that nicfw drives (SFN8000: 1924:0a03, X2: 1924:0b03, and their virtual functions)")]
+    #[error(
+        "{id} is not an adapter that nicfw drives (SFN8000: 1924:0a03, X2: 1924:0b03, and their virtual functions)"
+    )]
     UnknownDevice {
         /// The id.
         id: PciId,

@@ -113,7 +113,7 @@ fn a_sound_adapter_is_attached_and_described() {
 fn unknown_devices_are_refused_untouched() {
     let nic = Firmware::sound().nic().with_id(0x1924, 0x0903);
     let error = Adapter::from_device(Box::new(nic.clone()), nic.clock(), AttachOptions::default()).unwrap_err();
-    assert!(error.to_string().starts_with("1924:0903 is no adapter that nicfw drives"), "{error}");
+    assert!(error.to_string().starts_with("1924:0903 is not an adapter that nicfw drives"), "{error}");
     assert!(nic.take_writes().is_empty());
     let nic = nic.with_id(0x1924, 0x0b03);
     Adapter::from_device(Box::new(nic.clone()), nic.clock(), AttachOptions::default()).unwrap();

@@ -125,7 +125,7 @@ mod tests {
         let recorder = Recorder { seen: Mutex::default(), fail_at: 1 };
         let bar = TrappedBar::new(&recorder);
         assert_eq!(bar.read32(0), 0x5a5a_5a5a);
-        assert_eq!(bar.read32(0), u32::MAX, "half an answer is no answer");
+        assert_eq!(bar.read32(0), u32::MAX, "half an answer is not an answer");
         bar.write32(0, 1);
         assert_eq!(bar.read32(0), u32::MAX);
         assert_eq!(recorder.seen.lock().unwrap().len(), 2, "a lost region is not asked again");

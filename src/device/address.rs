@@ -18,7 +18,7 @@ pub struct PciAddress {
 
 /// A text that is no PCI address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no PCI address: expected domain:bus:device.function in hexadecimal, such as 0000:65:00.0")]
+#[error("{text:?} is not a PCI address: expected domain:bus:device.function in hexadecimal, such as 0000:65:00.0")]
 pub struct AddressError {
     /// The text.
     pub text: String,
@@ -89,7 +89,7 @@ mod tests {
         let text = "65:0.8".parse::<PciAddress>().unwrap_err().to_string();
         assert_eq!(
             text,
-            "\"65:0.8\" is no PCI address: expected domain:bus:device.function in hexadecimal, such as 0000:65:00.0"
+            "\"65:0.8\" is not a PCI address: expected domain:bus:device.function in hexadecimal, such as 0000:65:00.0"
         );
     }
 

@@ -112,11 +112,11 @@ mod tests {
         };
         assert!(error("vfio-user:/nonexistent/s").starts_with("no vfio-user server at /nonexistent/s"));
         assert!(error("ffff:ff:1f.7").contains("ffff:ff:1f.7"));
-        let neither = "eth0 is no PCI function in sysfs: expected a path that ends like 0000:65:00.0";
+        let neither = "eth0 is not a PCI function in sysfs: expected a path that ends like 0000:65:00.0";
         assert_eq!(error("eth0"), neither);
         assert_eq!(error("fd:99999"), "descriptor 99999 was not passed to this process");
         assert_eq!(error("fd:99999,99998"), "descriptor 99998 was not passed to this process");
-        assert!(error("fd:-1").starts_with("fd:-1 is no PCI function"));
+        assert!(error("fd:-1").starts_with("fd:-1 is not a PCI function"));
     }
 
     #[test]

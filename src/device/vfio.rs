@@ -455,7 +455,7 @@ mod tests {
         let nowhere = Vfio::open("ffff:ff:1f.7".parse().unwrap()).unwrap_err();
         assert!(matches!(nowhere, VfioError::Probe(_)), "{nowhere}");
         let no_path = Vfio::open_sysfs(Path::new("/tmp")).unwrap_err().to_string();
-        assert_eq!(no_path, "/tmp is no PCI function in sysfs: expected a path that ends like 0000:65:00.0");
+        assert_eq!(no_path, "/tmp is not a PCI function in sysfs: expected a path that ends like 0000:65:00.0");
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl FileStore {
     ///
     /// # Errors
     /// [`JournalError::Locked`] if another process writes it, [`JournalError::ReadOnly`], [`JournalError::NotAJournal`] if it
-    /// is no regular file, or the file system's error.
+    /// is not a regular file, or the file system's error.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let path = path.as_ref();
         let lock = lock(path)?;

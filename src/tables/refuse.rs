@@ -79,7 +79,7 @@ pub enum CompileError {
     },
     /// A sampled deny: only the base denies, and they are not a rule's.
     #[error(
-        "{at}: a deny is no entry of its own under this adapter's lookup order, so it cannot be sampled. \
+        "{at}: a deny is not an entry of its own under this adapter's lookup order, so it cannot be sampled. \
          Leave sample out. Nothing was sent"
     )]
     SampledDeny {
@@ -103,7 +103,7 @@ pub enum CompileError {
         Names(*fields)
     )]
     NotLookedUp {
-        /// The rule that needs it; the document, where it is no rule's.
+        /// The rule that needs it; the document, where it is not a rule's.
         at: Arc<Origin>,
         /// The combination.
         fields: MatchFields,

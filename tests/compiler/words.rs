@@ -363,7 +363,7 @@ fn samples_follow_their_rules_into_the_entries() {
     }));
     assert_eq!(
         refusal(&web(&["deny: in, proto: tcp, sample: true"], V4), &Target::profile0()),
-        "web.yaml:6: a deny is no entry of its own under this adapter's lookup order, so it cannot be sampled. \
+        "web.yaml:6: a deny is not an entry of its own under this adapter's lookup order, so it cannot be sampled. \
          Leave sample out. Nothing was sent"
     );
 }

@@ -22,7 +22,7 @@ fn cut_files_are_refused() {
         (SAVED.to_owned(), "4: table filter of line 1 has no COMMIT"),
         ("# nothing\n".to_owned(), "1: there is no table filter"),
         ("*filter\n:INPUT DROP [0:0]\nCOMMIT\n".to_owned(), "3: table filter has no chain OUTPUT with a policy"),
-        (format!("{SAVED}-A INPUT -s 10.0.0.0/\nCOMMIT\n"), "5: this is no rule of iptables-save"),
+        (format!("{SAVED}-A INPUT -s 10.0.0.0/\nCOMMIT\n"), "5: this is not a rule of iptables-save"),
         (format!("{SAVED}-A INPUT -m comment --comment \"x -j ACCEPT\nCOMMIT\n"), "5: a quote without its end"),
         (format!("{SAVED}-A GONE -j ACCEPT\nCOMMIT\n"), "5: a rule of a chain that is not declared"),
         (format!("{SAVED}COMMIT\n-A INPUT -j ACCEPT\n"), "6: a line outside of a table"),
@@ -32,15 +32,15 @@ fn cut_files_are_refused() {
     }
     let line = "@10.0.0.0/8 10.0.0.0/8 0 : 65535 0 : 65535 0x06/0xFF 0x0/0x0";
     refused(Format::Classbench, line, "1: the last line has no end: the file is cut");
-    refused(Format::Classbench, &format!("{line}\n@10.0.0.0/8\t10.0.\n"), "2: this is no filter");
+    refused(Format::Classbench, &format!("{line}\n@10.0.0.0/8\t10.0.\n"), "2: this is not a filter");
     refused(
         Format::Classbench,
         &format!("{line}\n\n@10.0.0.0/8 10.0.0.0/8 9 : 8 0 : 1 0x06/0xFF\n"),
-        "3: this is no filter",
+        "3: this is not a filter",
     );
     refused(Format::Nft, "{\"nftables\": [\n{\"chain\":", "2: the file ends too early");
     refused(Format::Nft, "{}", "1: there is no list nftables");
-    refused(Format::DpdkAcl, "{\"rules\": [\n{\"id\": 1}]}", "2: this is no rule");
+    refused(Format::DpdkAcl, "{\"rules\": [\n{\"id\": 1}]}", "2: this is not a rule");
 }
 
 #[test]

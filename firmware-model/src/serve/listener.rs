@@ -21,7 +21,7 @@ pub enum BindError {
         path: PathBuf,
     },
     /// Something that is no socket has the name.
-    #[error("{} exists and is no socket", path.display())]
+    #[error("{} exists and is not a socket", path.display())]
     NoSocket {
         /// The path.
         path: PathBuf,

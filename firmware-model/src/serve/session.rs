@@ -89,7 +89,7 @@ impl Session {
     pub fn step(&mut self, function: &mut dyn Function, wait: Duration) -> Result<bool, SocketError> {
         let Some(message) = self.link.next(wait)? else { return Ok(false) };
         if !message.header.is_command() {
-            debug!("a message that is no command is skipped");
+            debug!("a message that is not a command is skipped");
             return Ok(true);
         }
         let command = message.command();

@@ -152,7 +152,7 @@ impl Program<'_> {
 
     /// The code is one of the header's and no error of the library; a handle came exactly with success.
     fn check(&mut self, code: c_int, out: Option<usize>) {
-        assert!((-21..=0).contains(&code), "{code} is no code");
+        assert!((-21..=0).contains(&code), "{code} is not a code");
         assert_ne!(code, nicfw_code::NICFW_E_INTERNAL as c_int, "an error of the library itself");
         if let Some(out) = out {
             assert_eq!(code != 0, out == UNTOUCHED, "a handle with code {code}");

@@ -50,13 +50,13 @@ pub enum CodecError {
         word: u16,
     },
     /// An entry of a port-range tree is no leaf and lacks a child.
-    #[error("entry {index} of the port-range tree is no leaf, and its children lie outside the tree")]
+    #[error("entry {index} of the port-range tree is not a leaf, and its children lie outside the tree")]
     NoChild {
         /// Which entry.
         index: usize,
     },
     /// The command is none of the table operations.
-    #[error("{cmd} is no table operation")]
+    #[error("{cmd} is not a table operation")]
     NotATableCommand {
         /// The command.
         cmd: Cmd,

@@ -78,7 +78,7 @@ fn a_function_that_is_ready_is_unknown_until_attach() {
     assert_eq!(texts(&function), [""; 0]);
     assert_eq!(function.verdict(), Usability::UnknownUntilAttach);
     assert_eq!(function.model.name, "SFC9220 (SFN8000)");
-    assert_eq!(function.group.as_ref().unwrap().members.len(), 2, "a bridge in the group is no obstacle");
+    assert_eq!(function.group.as_ref().unwrap().members.len(), 2, "a bridge in the group is not an obstacle");
     assert_eq!(function.clone().with_firmware(Firmware::RulesEngine).verdict(), Usability::Yes);
     let without = function.with_firmware(Firmware::NoRulesEngine);
     assert_eq!(without.verdict(), Usability::No);

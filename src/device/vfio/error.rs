@@ -13,7 +13,7 @@ pub enum VfioError {
     #[error(transparent)]
     Probe(#[from] ProbeError),
     /// The path is none of a PCI function.
-    #[error("{} is no PCI function in sysfs: expected a path that ends like 0000:65:00.0", path.display())]
+    #[error("{} is not a PCI function in sysfs: expected a path that ends like 0000:65:00.0", path.display())]
     Path {
         /// The path.
         path: PathBuf,
@@ -64,7 +64,7 @@ pub enum VfioError {
     )]
     UnsafeInterrupts,
     /// The function is none that nicfw drives.
-    #[error("{id} is no adapter that nicfw knows")]
+    #[error("{id} is not an adapter that nicfw knows")]
     Unknown {
         /// The function's id.
         id: PciId,

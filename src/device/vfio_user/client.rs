@@ -90,10 +90,10 @@ pub enum VfioUserError {
     #[error("the vfio-user server's version message cannot be read")]
     Capabilities(#[from] CapabilityError),
     /// The server has no PCI function.
-    #[error("the vfio-user server's device is no PCI function")]
+    #[error("the vfio-user server's device is not a PCI function")]
     NotPci,
     /// The function is none that nicfw drives.
-    #[error("the vfio-user server's function {id} is no known adapter")]
+    #[error("the vfio-user server's function {id} is not a known adapter")]
     Unknown {
         /// The function's id.
         id: PciId,

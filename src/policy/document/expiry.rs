@@ -15,7 +15,7 @@ const NOTHING_ALLOWED: &str = "expired";
 
 impl Document {
     /// Origins of all rules and bindings whose `until` has passed, in the order of the document. A day includes its last
-    /// second; a text that is no date, which only code can have put there, has passed.
+    /// second; a text that is not a date, which only code can have put there, has passed.
     #[must_use]
     pub fn expired(&self, now: Timestamp) -> Vec<Arc<Origin>> {
         let now = second(now);

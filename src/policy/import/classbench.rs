@@ -32,7 +32,7 @@ pub(super) fn read(text: &str, report: &mut Report) -> Result<Read, ImportError>
         if rules.len() == MOST_FILTERS {
             return Err(ImportError::TooMany { line: number, what: "filters", max: MOST_FILTERS });
         }
-        let (when, has_flags) = filter(line).ok_or_else(|| syntax(number, line, "this is no filter", FILTER))?;
+        let (when, has_flags) = filter(line).ok_or_else(|| syntax(number, line, "this is not a filter", FILTER))?;
         flags += usize::from(has_flags);
         let action = if rules.len().is_multiple_of(2) { Action::Accept } else { Action::Drop };
         rules.push(ChainRule { place: place(number, line), when: vec![when], doubt: None, action, beside: None });

@@ -51,7 +51,7 @@ pub(super) fn read(text: &str, settings: &Settings, report: &mut Report) -> Resu
             return Err(ImportError::TooMany { line: item.line, what: "rules", max: MOST_RULES });
         }
         let found = item.members().iter().all(|(key, _)| FIELDS.contains(&key.as_str())).then(|| rule(item, settings));
-        rules.push(found.flatten().ok_or_else(|| syntax(item.line, item.text, "this is no rule", RULE))?);
+        rules.push(found.flatten().ok_or_else(|| syntax(item.line, item.text, "this is not a rule", RULE))?);
     }
     rules.sort_by_key(|(priority, rule)| (rule.action == Action::Accept, std::cmp::Reverse(*priority)));
     if let Some(vlan) = settings.vlan {

@@ -13,7 +13,7 @@ pub enum ImportError {
         max: usize,
     },
     /// Not a text.
-    #[error("{line}: this is no text: expected UTF-8 without control characters; export the rules again")]
+    #[error("{line}: this is not text: expected UTF-8 without control characters; export the rules again")]
     Binary {
         /// Line, from 1.
         line: u32,

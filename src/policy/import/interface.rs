@@ -80,6 +80,6 @@ mod tests {
         );
         assert_eq!(sides(&settings, false, "eth1", false), "");
         settings.uplinks.clear();
-        assert_eq!(sides(&settings, true, "cali0", true), "r", "the container's side is no uplink");
+        assert_eq!(sides(&settings, true, "cali0", true), "r", "the container's side is not an uplink");
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn rule(line: u32, text: &str, settings: &Settings, is_v6: bool) -> R
     let Some(words) = split(text) else {
         return Err(syntax(line, text, "a quote without its end", "\"TEXT\""));
     };
-    let not_a_rule = |what: String| wrong(format!("this is no rule of iptables-save: {what}"));
+    let not_a_rule = |what: String| wrong(format!("this is not a rule of iptables-save: {what}"));
     let given = options(&words, is_v6).map_err(not_a_rule)?;
     let mut conditions = Conditions {
         settings,
@@ -282,7 +282,7 @@ impl Conditions<'_> {
                 Some(net) if matches!(net, IpNet::V6(_)) == self.is_v6 => sets.push(AddrSet::from(net)),
                 Some(_) => return Err(format!("{word} is of the other IP version than the file")),
                 None if word.split_once('/').is_some_and(|(addr, mask)| is_addr(addr) && is_addr(mask)) => {
-                    self.doubt("an address mask that is no prefix");
+                    self.doubt("an address mask that is not a prefix");
                     return Ok(());
                 }
                 None => return Err(format!("{word} is not an address or a prefix")),

@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
                 return Ok(kind);
             }
         }
-        Err(self.wrong("this is no JSON"))
+        Err(self.wrong("this is not JSON"))
     }
 
     fn digits(&mut self) -> Result<Kind<'a>, ImportError> {
@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
         let whole = digits.trim_start_matches('-');
         let led = whole.len() > 1 && whole.starts_with('0') && !whole.starts_with("0.");
         if digits.parse::<f64>().is_err() || led {
-            return Err(self.wrong("this is no number"));
+            return Err(self.wrong("this is not a number"));
         }
         self.at += end;
         Ok(Kind::Number(digits))
@@ -272,7 +272,7 @@ impl<'a> Reader<'a> {
                 self.at += 6 * units.len();
                 Ok(c)
             }
-            _ => Err(self.wrong("an escape that is no character")),
+            _ => Err(self.wrong("an escape that is not a character")),
         }
     }
 }

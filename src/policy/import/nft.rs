@@ -92,7 +92,7 @@ pub(super) fn read(text: &str, settings: &Settings, report: &mut Report) -> Resu
     let reader = Reader { settings, sets: &sets, chains: &chains, changing: &changing, sees_translated };
     let mut count = 0usize;
     for rule in items.iter().filter_map(|item| item.get("rule")) {
-        let wrong = || syntax(rule.line, rule.text, "this is no rule of a chain before it", RULESET);
+        let wrong = || syntax(rule.line, rule.text, "this is not a rule of a chain before it", RULESET);
         let (family, table, chain) = name(rule, "chain").ok_or_else(wrong)?;
         let index = chains.get(&(family.clone(), table.clone(), chain)).copied().ok_or_else(wrong)?;
         let rules = reader.rules(rule, &family, &table)?;
@@ -118,7 +118,7 @@ impl<'a> Objects<'a> {
         const COMMANDS: &[&str] =
             &["add", "replace", "create", "insert", "delete", "destroy", "list", "reset", "flush", "rename"];
         let wrong = |what: &str| syntax(item.line, item.text, what, RULESET);
-        let no_object = || wrong("this is no object of a ruleset");
+        let no_object = || wrong("this is not an object of a ruleset");
         match item.only().ok_or_else(no_object)? {
             ("table", table) => {
                 let text = |key| table.get(key).and_then(Json::str).map(ToOwned::to_owned);
@@ -152,7 +152,7 @@ impl<'a> Objects<'a> {
     /// Takes up a base chain.
     fn hook(&mut self, item: &Json<'_>, settings: &Settings, report: &mut Report) -> Result<(), ImportError> {
         let Some(chain) = item.get("chain") else { return Ok(()) };
-        let wrong = || syntax(item.line, item.text, "this is no base chain of nft", RULESET);
+        let wrong = || syntax(item.line, item.text, "this is not a base chain of nft", RULESET);
         let name = name(chain, "name").ok_or_else(wrong)?;
         let Some(flags) = self.tables.get(&(name.0.clone(), name.1.clone())) else {
             let what = "a chain whose table is not in the file: it is not the whole ruleset";

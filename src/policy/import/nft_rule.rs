@@ -114,7 +114,7 @@ impl Reader<'_> {
             let (name, body) = match (statement.only(), statement.str()) {
                 (Some(found), _) => found,
                 (None, Some(word)) => (word, statement),
-                _ => return Err(wrong("a statement that is no object")),
+                _ => return Err(wrong("a statement that is not an object")),
             };
             if growing.shut {
                 break;

@@ -261,7 +261,7 @@ fn ether_type(kind: &Word<'_>) -> Result<Option<u16>, FlowTextError> {
         ))),
         Some(number) => Ok(Some(number)),
         None => Err(kind.wrong(Diagnostic::new(
-            format!("{} is no ether type", quoted(kind.text)),
+            format!("{} is not an ether type", quoted(kind.text)),
             "four hexadecimal digits from 0x0600 on",
             "write it as in 0x88cc",
         ))),
@@ -276,7 +276,7 @@ fn protocol(kind: &Word<'_>) -> Result<Option<u8>, FlowTextError> {
     match words::proto(kind.text).map_err(|wrong| kind.wrong(wrong))? {
         Proto::Is(number) => Ok(Some(number)),
         Proto::Any => Err(kind.wrong(Diagnostic::new(
-            "any is no protocol of a packet",
+            "any is not a protocol of a packet",
             "tcp, udp, sctp, icmp, icmpv6, a number or unknown",
             "choose one",
         ))),

@@ -52,7 +52,7 @@ where
     match word.parse::<T>().ok().filter(|n| strict && *n >= min && *n <= max) {
         Some(number) => Ok(number),
         None => Err(Diagnostic::new(
-            format!("{} is no {what}", quoted(word)),
+            format!("{} is not a {what}", quoted(word)),
             format!("a decimal number from {min} to {max}"),
             "write digits only, without sign or leading zero",
         )),
@@ -66,7 +66,7 @@ pub(in crate::policy) fn ports(word: &str) -> Result<Interval<u16>, Diagnostic> 
         Some((first, last)) if !first.is_empty() && !last.is_empty() => (end(first)?, end(last)?),
         Some(_) => {
             return Err(Diagnostic::new(
-                format!("{} is no range of ports", quoted(word)),
+                format!("{} is not a range of ports", quoted(word)),
                 "both ends",
                 "write it as in 8000-8099",
             ));
@@ -102,7 +102,7 @@ pub(in crate::policy) fn addr(word: &str) -> Result<IpAddr, Diagnostic> {
     word.parse().map_err(|_| {
         let way_out = if word.contains('/') { "leave the prefix length out" } else { "check it for typing errors" };
         Diagnostic::new(
-            format!("{} is no IP address", quoted(word)),
+            format!("{} is not an IP address", quoted(word)),
             "one IPv4 or IPv6 address, as in 10.30.1.17 or 2001:db8::17",
             way_out,
         )
@@ -120,7 +120,7 @@ pub(in crate::policy) fn net(word: &str) -> Result<IpNet, Diagnostic> {
     parse().ok_or_else(|| {
         let way_out = if word.contains('-') { "write a range as prefixes" } else { "check it for typing errors" };
         Diagnostic::new(
-            format!("{} is no address and no prefix", quoted(word)),
+            format!("{} is neither an address nor a prefix", quoted(word)),
             "as in 10.0.0.53, 10.20.0.0/16 or 2001:db8::/32",
             way_out,
         )
@@ -152,7 +152,7 @@ pub(in crate::policy) fn is_name(word: &str) -> bool {
 pub(in crate::policy) fn mac(word: &str) -> Result<MacAddr, Diagnostic> {
     word.parse().map_err(|_| {
         Diagnostic::new(
-            format!("{} is no MAC address", quoted(word)),
+            format!("{} is not a MAC address", quoted(word)),
             "six two-digit hexadecimal numbers, as in \"02:00:0a:1e:01:11\"",
             "separate them by colons",
         )
@@ -165,7 +165,7 @@ pub(in crate::policy) fn verdict(word: &str) -> Result<Verdict, Diagnostic> {
         "allow" => Ok(Verdict::Allow),
         "deny" => Ok(Verdict::Deny),
         _ => Err(Diagnostic::new(
-            format!("{} is no verdict", quoted(word)),
+            format!("{} is not a verdict", quoted(word)),
             "allow or deny",
             did_you_mean(word, ["allow", "deny"], "choose one of them"),
         )),
@@ -178,7 +178,7 @@ pub(in crate::policy) fn direction(word: &str) -> Result<Direction, Diagnostic> 
         "in" => Ok(Direction::Rx),
         "out" => Ok(Direction::Tx),
         _ => Err(Diagnostic::new(
-            format!("{} is no direction", quoted(word)),
+            format!("{} is not a direction", quoted(word)),
             "in or out",
             "say in for what the container receives, out for what it sends",
         )),
@@ -214,7 +214,7 @@ pub(in crate::policy) fn date(word: &str) -> Result<(), Diagnostic> {
         return Ok(());
     }
     Err(Diagnostic::new(
-        format!("{} is no date", quoted(word)),
+        format!("{} is not a date", quoted(word)),
         "as in 2026-11-23 or 2026-11-23T08:30:00Z",
         "give a day of the calendar, the time in UTC",
     ))

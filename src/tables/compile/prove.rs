@@ -3,7 +3,7 @@
 //! The rules of a document and the maps and entries of the image cut addresses and ports into classes. For one address of
 //! each kind, a flow from every combination of classes is decided by the evaluator and judged by the image; both must agree
 //! ([`flows`]). Every other address of the kind has the same entries, compared one by one, or its flows are run too
-//! ([`sides`]). What is no bound address's is compared for every physical port, MAC and binding, and no entry may be about
+//! ([`sides`]). What is not a bound address's is compared for every physical port, MAC and binding, and no entry may be about
 //! anything else ([`nobody`]). The nodes and tree entries of the maps are compared with the classes that entries name
 //! ([`maps`]). So no entry, id or node of the image is left out.
 //!

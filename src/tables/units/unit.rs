@@ -144,7 +144,7 @@ impl Unit {
         let UnitShape { shape, names } = of;
         let document = document.with(policy);
         let pieces = match (order.strategy, &order.lookups) {
-            // What of an address that nobody bound is not allowed is no entry's.
+            // What of an address that nobody bound is not allowed is not an entry's.
             (Strategy::Covered { limits, by_rule }, Some(lookups)) if policy.is_some() => {
                 Input { document, shape, names: *names, lookups, limits, by_rule, budget }.pieces()?
             }

@@ -125,7 +125,7 @@ impl Checker {
         self.problems.ok_or_report(draft.mac.at, sound_mac(draft.mac.value));
         if let Some(vlan) = draft.vlan.filter(|vlan| !(1..=4094).contains(&vlan.value)) {
             let wrong = Diagnostic::new(
-                format!("{} is no VLAN id", vlan.value),
+                format!("{} is not a VLAN id", vlan.value),
                 "1 to 4094",
                 "leave vlan out if tags are not to be looked at",
             );
@@ -134,7 +134,7 @@ impl Checker {
         // ALL_PHYSICAL_PORTS of RESET_SECURITY_RULES (ef10.md 7.2) means every port and cannot be the number of one.
         if let Some(port) = draft.physical_ports.iter().find(|port| port.value == u32::MAX) {
             let wrong = Diagnostic::new(
-                format!("{} is no physical port", port.value),
+                format!("{} is not a physical port", port.value),
                 "a port of the adapter, counted from 0",
                 "leave physical_ports out for all ports",
             );
@@ -178,7 +178,7 @@ pub fn mac_fault(mac: MacAddr) -> Option<String> {
 /// Refuses MACs that no single station can have.
 pub(super) fn sound_mac(mac: MacAddr) -> Result<(), Diagnostic> {
     if mac.is_group() || mac == MacAddr::default() {
-        let what = if mac.is_group() { format!("{mac} is a group address") } else { format!("{mac} is no station") };
+        let what = if mac.is_group() { format!("{mac} is a group address") } else { format!("{mac} is not a station") };
         return Err(Diagnostic::new(what, "the MAC of one station", "give the MAC of the container's interface"));
     }
     Ok(())

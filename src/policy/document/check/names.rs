@@ -7,7 +7,7 @@ use crate::policy::text::words;
 pub(super) fn name_is_sound(name: &Spanned<String>, what: &str, problems: &mut Problems) {
     if !words::is_name(&name.value) || name.value == "any" {
         let wrong = Diagnostic::new(
-            format!("{} is no name for a {what}", crate::text::quoted(&name.value)),
+            format!("{} is not a name for a {what}", crate::text::quoted(&name.value)),
             "up to 64 letters, digits, _, - and ., the first a letter or _, and not the word any",
             "choose another name",
         );

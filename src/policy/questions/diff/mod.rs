@@ -355,7 +355,7 @@ fn not_bound(old: &Document, new: &Document, named: &Arc<Named>, out: &mut Vec<D
         let link = Link { mac, vlan: None, physical_port: 0 };
         let words = mac_words(&macs);
         for group in &named.groups {
-            // The peer is no group, so that nothing but the address it is sent to decides.
+            // The peer is not a group, so that nothing but the address it is sent to decides.
             let ip = IpFlow { local: *group, remote: Ipv6Addr::LOCALHOST.into(), proto: Some(ICMPV6), ports: None };
             let witness = Flow { ip: Some(ip), ..frame(Direction::Rx, link, IPV6) };
             let space = Space::Group { ip: *group, macs: macs.clone() };

@@ -162,7 +162,7 @@ pub struct Date(pub(super) String);
 
 /// A word that is no [`Date`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no date; expected one as 2026-11-23 or 2026-11-23T08:30:00Z")]
+#[error("{0:?} is not a date; expected one as 2026-11-23 or 2026-11-23T08:30:00Z")]
 pub struct DateError(String);
 
 impl FromStr for Date {

@@ -43,7 +43,7 @@ pub(in crate::policy) fn parse(text: &str, name: &str, source: Source) -> Result
     }
 }
 
-/// The draft; `None` after reporting that the text is no mapping at all.
+/// The draft; `None` after reporting that the text is not a mapping at all.
 fn draft(text: &str, name: &str, source: Source, problems: &mut Problems) -> Option<Draft> {
     let longest = match source {
         Source::User => LONGEST_DOCUMENT,

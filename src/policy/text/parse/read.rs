@@ -21,7 +21,7 @@ const BINDING: &str = "container ip mac owns_mac vlan physical_ports attach poli
 const ADDRS: &str = "of except";
 const ATTACH: &str = "macvlan: vepa, macvlan: private, macvlan: bridge, ipvlan, bridge, sriov or none";
 
-/// The draft of a document; `None` after reporting that the root is no mapping.
+/// The draft of a document; `None` after reporting that the root is not a mapping.
 pub(super) fn draft(root: Node, name: &str, problems: &mut Problems) -> Option<Draft> {
     let at = root.at;
     let mut keys = Keys::open(root, "the document", DOCUMENT, problems)?;

@@ -174,7 +174,7 @@ fn word_of_key(node: Node, problems: &mut Problems) -> Spanned<String> {
         Value::Scalar(word) if !word.is_empty() => word,
         Value::Refused => String::new(),
         Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
-            let wrong = Diagnostic::new("a key that is no word", "a word before the colon", "quote it if it is one");
+            let wrong = Diagnostic::new("a key that is not a word", "a word before the colon", "quote it if it is one");
             problems.report(node.at, &wrong);
             String::new()
         }
