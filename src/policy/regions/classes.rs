@@ -101,24 +101,43 @@ pub(crate) struct Class<T> {
     pub set: IntervalSet<T>,
 }
 
-/// The pieces of the whole domain between the ends of the sets: first point, and which sets hold the piece.
-pub(crate) fn cut<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<(T, Mask)> {
-    let mut ends: Vec<(T, usize)> = Vec::new();
-    for (i, interval) in sets.iter().enumerate().flat_map(|(i, set)| set.intervals().iter().map(move |at| (i, at))) {
-        ends.push((interval.first, i));
-        ends.extend(interval.last.next().map(|after| (after, i)));
-    }
+/// What a sweep over a domain comes to.
+pub(crate) enum Swept<T, S> {
+    /// A piece of the domain in which no set begins or ends.
+    Piece(Interval<T>),
+    /// Between two pieces: a set begins here or has ended.
+    End(S),
+}
+
+/// Where a set begins and where it has ended: points with its name.
+pub(crate) fn ends_of<T: Point, S: Copy>(set: &IntervalSet<T>, name: S) -> impl Iterator<Item = (T, S)> {
+    set.intervals().iter().flat_map(move |interval| {
+        [Some(interval.first), interval.last.next()].into_iter().flatten().map(move |point| (point, name))
+    })
+}
+
+/// Goes over a whole domain in order: each piece between these ends, and each end.
+pub(crate) fn sweep<T: Point, S: Copy + Ord>(ends: &mut [(T, S)], mut see: impl FnMut(Swept<T, S>)) {
     ends.sort_unstable();
-    let mut pieces = Vec::new();
-    let (mut at, mut within) = (T::MIN, Mask::of_len(sets.len()));
-    for (point, set) in ends {
-        if point > at {
-            pieces.push((at, within.clone()));
-            at = point;
+    let mut first = T::MIN;
+    for (point, set) in ends.iter().copied() {
+        if let Some(last) = point.prev().filter(|last| *last >= first) {
+            see(Swept::Piece(Interval { first, last }));
+            first = point;
         }
-        within.flip(set);
+        see(Swept::End(set));
     }
-    pieces.push((at, within));
+    see(Swept::Piece(Interval { first, last: T::MAX }));
+}
+
+/// The pieces of the whole domain between the ends of the sets, each with the sets that hold it.
+pub(crate) fn cut<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<(Mask, Interval<T>)> {
+    let mut ends: Vec<(T, usize)> = sets.iter().enumerate().flat_map(|(at, set)| ends_of(set, at)).collect();
+    let (mut pieces, mut within) = (Vec::with_capacity(ends.len() + 1), Mask::of_len(sets.len()));
+    sweep(&mut ends, |swept| match swept {
+        Swept::Piece(piece) => pieces.push((within.clone(), piece)),
+        Swept::End(set) => within.flip(set),
+    });
     pieces
 }
 
@@ -142,38 +161,20 @@ pub(crate) fn classes_of_repeated<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Cla
 }
 
 fn many_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
-    let pieces = cut(sets);
-    let lasts: Vec<T> = pieces.iter().skip(1).filter_map(|(first, _)| first.prev()).chain([T::MAX]).collect();
-    let pieces = pieces.into_iter().zip(lasts).map(|((first, within), last)| (within, Interval { first, last }));
-    collect(pieces.collect())
+    collect(&mut cut(sets), Mask::clone)
 }
 
 /// As [`classes`], of sets whose places fit one word.
 fn few_classes<T: Point>(sets: &[&IntervalSet<T>]) -> Vec<Class<T>> {
     let mut ends: SmallVec<[(T, u64); 16]> = SmallVec::new();
-    for (i, interval) in sets.iter().enumerate().flat_map(|(i, set)| set.intervals().iter().map(move |at| (i, at))) {
-        ends.push((interval.first, 1 << i));
-        ends.extend(interval.last.next().map(|after| (after, 1 << i)));
-    }
-    ends.sort_unstable();
+    sets.iter().enumerate().for_each(|(at, set)| ends.extend(ends_of(set, 1 << at)));
     let mut pieces: SmallVec<[(u64, Interval<T>); 16]> = SmallVec::with_capacity(ends.len() + 1);
-    let (mut first, mut within) = (T::MIN, 0_u64);
-    for (point, set) in ends {
-        if let Some(last) = point.prev().filter(|last| *last >= first) {
-            pieces.push((within, Interval { first, last }));
-            first = point;
-        }
-        within ^= set;
-    }
-    pieces.push((within, Interval { first, last: T::MAX }));
-    pieces.sort_unstable();
-    let class = |chunk: &[(u64, Interval<T>)]| {
-        let set = IntervalSet::from_intervals(chunk.iter().map(|(_, piece)| *piece));
-        Class { within: Mask(if sets.is_empty() { SmallVec::new() } else { smallvec![chunk[0].0] }), set }
-    };
-    let mut out: Vec<Class<T>> = pieces.chunk_by(|a, b| a.0 == b.0).map(class).collect();
-    out.sort_unstable_by_key(|class| class.set.intervals().first().map(|i| i.first));
-    out
+    let mut within = 0_u64;
+    sweep(&mut ends, |swept| match swept {
+        Swept::Piece(piece) => pieces.push((within, piece)),
+        Swept::End(set) => within ^= set,
+    });
+    collect(&mut pieces, |word| Mask(if sets.is_empty() { SmallVec::new() } else { smallvec![*word] }))
 }
 
 /// The classes that are left if only the sets of `which` count.
@@ -193,11 +194,12 @@ pub(crate) fn regroup<T: Point>(classes: &[Class<T>], which: &Mask) -> Vec<Class
     out.into_iter().map(class).collect()
 }
 
-fn collect<T: Point>(mut pieces: Vec<(Mask, Interval<T>)>) -> Vec<Class<T>> {
+/// The classes that pieces of a domain are, by what holds each.
+fn collect<T: Point, W: Ord>(pieces: &mut [(W, Interval<T>)], mask: impl Fn(&W) -> Mask) -> Vec<Class<T>> {
     pieces.sort_unstable();
-    let class = |chunk: &[(Mask, Interval<T>)]| {
+    let class = |chunk: &[(W, Interval<T>)]| {
         let set = IntervalSet::from_intervals(chunk.iter().map(|(_, piece)| *piece));
-        Class { within: chunk[0].0.clone(), set }
+        Class { within: mask(&chunk[0].0), set }
     };
     let mut out: Vec<Class<T>> = pieces.chunk_by(|a, b| a.0 == b.0).map(class).collect();
     out.sort_unstable_by_key(|class| class.set.intervals().first().map(|i| i.first));

@@ -3,7 +3,9 @@
 use super::budget::Budget;
 use super::found::{self, RegionParts, shown};
 use super::shape::{Cause, DIRECTIONS, Decided, Region, Shape};
-use crate::policy::regions::classes::{Bits, Class, Mask, classes, classes_of_repeated, regroup};
+use crate::policy::regions::classes::{
+    Bits, Class, Mask, Swept, classes, classes_of_repeated, ends_of, regroup, sweep,
+};
 use crate::policy::{Document, PortPair, Proto, Rule, RulePlace};
 use crate::terms::{AddrSet, Direction, Interval, IntervalSet, Point, PortSet, Verdict};
 use smallvec::{SmallVec, smallvec};
@@ -190,24 +192,16 @@ impl<'a, T: Family> Cutter<'a, T> {
         let confined = here.iter().any(|at| self.rules[*at].1.replies && is_confined(self.rules[*at].1));
         let mut ends: SmallVec<[(u16, u64); 16]> = SmallVec::new();
         for (bit, set) in named.chain(confined.then_some((EPHEMERAL, self.ephemeral))) {
-            for interval in set.intervals() {
-                ends.push((interval.first, bit));
-                ends.extend(interval.last.next().map(|after| (after, bit)));
-            }
+            ends.extend(ends_of(set, bit));
         }
-        ends.sort_unstable();
         let full = |at: &usize| self.rules[*at].1.ports.as_ref().is_none_or(|ports| ports.local.is_full());
         let everywhere = here.iter().enumerate().filter(|(_, at)| full(at));
         let mut within = everywhere.fold(0_u64, |all, (bit, _)| all | 1 << bit);
-        let (mut out, mut first) = (Strip::with_capacity(ends.len() + 1), 0);
-        for (port, bit) in ends {
-            if port > first {
-                out.push((within, Interval { first, last: port - 1 }));
-                first = port;
-            }
-            within ^= bit;
-        }
-        out.push((within, Interval { first, last: u16::MAX }));
+        let mut out = Strip::with_capacity(ends.len() + 1);
+        sweep(&mut ends, |swept| match swept {
+            Swept::Piece(piece) => out.push((within, piece)),
+            Swept::End(bit) => within ^= bit,
+        });
         out
     }
 

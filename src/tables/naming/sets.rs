@@ -9,7 +9,7 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashMapExt};
 use smallvec::SmallVec;
 
-use crate::policy::regions::classes::size;
+use crate::policy::regions::classes::{Swept, ends_of, size, sweep};
 use crate::tables::arrange::lookups::USUAL_LIMIT;
 use crate::terms::{Interval, IntervalSet, Point};
 
@@ -175,24 +175,16 @@ fn each_piece<T: Point>(named: &[usize], all: &[IntervalSet<T>], mut see: impl F
     let mut ends: Vec<(T, u32)> = Vec::with_capacity(2 * named.len());
     for at in named {
         let number = u32::try_from(*at).unwrap_or(u32::MAX);
-        for interval in all[*at].intervals() {
-            ends.push((interval.first, number));
-            ends.extend(interval.last.next().map(|after| (after, number)));
-        }
+        ends.extend(ends_of(&all[*at], number));
     }
-    ends.sort_unstable();
-    let (mut at, mut within) = (T::MIN, Numbers::new());
-    for (point, set) in ends {
-        if let Some(last) = point.prev().filter(|last| *last >= at) {
-            see(Interval { first: at, last }, &within);
-            at = point;
-        }
-        match within.binary_search(&set) {
+    let mut within = Numbers::new();
+    sweep(&mut ends, |swept| match swept {
+        Swept::Piece(piece) => see(piece, &within),
+        Swept::End(set) => match within.binary_search(&set) {
             Ok(place) => drop(within.remove(place)),
             Err(place) => within.insert(place, set),
-        }
-    }
-    see(Interval { first: at, last: T::MAX }, &within);
+        },
+    });
 }
 
 /// A list of sets, and how many units have each.

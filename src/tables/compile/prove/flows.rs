@@ -212,7 +212,7 @@ impl<'a> AddressProof<'a> {
                     links[usize::from(remote.within.contains(rules.len()))].get_or_insert_with(|| DIRECTIONS.map(by));
                 let shown = cuts.of(proto, class.rules.iter().map(|(_, rule)| *rule), &class.here);
                 for (direction, links) in DIRECTIONS.into_iter().zip(links) {
-                    this.class(&class, (direction, links), shown)?;
+                    this.class(&class, direction, links, shown)?;
                 }
             }
         }
@@ -223,7 +223,8 @@ impl<'a> AddressProof<'a> {
     fn class(
         &self,
         class: &Class<'_>,
-        (direction, links): (Direction, &Links),
+        direction: Direction,
+        links: &Links,
         shown: &[Shown],
     ) -> Result<(), CompileError> {
         let of_direction = |entry: &&&Entry| entry.verdict(direction).is_some();
@@ -271,7 +272,7 @@ impl<'a> AddressProof<'a> {
     fn by_link(&self, flow: &Flow) -> ByLink {
         let bound = self.document.bindings.first().filter(|_| self.task.binding.is_some());
         let (Some(binding), Some(ip)) = (bound, flow.ip) else { return ByLink::Unbound(flow.local_mac) };
-        let decided = self.document.decide_link(flow, &ip, (0, binding));
+        let decided = self.document.decide_link(flow, &ip, 0, binding);
         decided.map_or(ByLink::Open, |decided| ByLink::Decided(decided.verdict))
     }
 
@@ -320,7 +321,7 @@ impl<'a> AddressProof<'a> {
         exact.sort_unstable();
         exact.dedup();
         let subnets = T::subnets(self.proof.ids, &self.near);
-        let mut starts: Vec<T> = pieces.iter().map(|(at, _)| *at).collect();
+        let mut starts: Vec<T> = pieces.iter().map(|(_, piece)| piece.first).collect();
         add_ends(subnets.iter().map(|(interval, _)| interval), &mut starts);
         starts.extend(exact.iter().copied().chain(exact.iter().filter_map(|at| at.next())));
         starts.sort_unstable();
@@ -333,10 +334,10 @@ impl<'a> AddressProof<'a> {
                 interval += 1;
             }
             let subnet = subnets.get(interval).filter(|(of, _)| of.first <= at).map(|(_, id)| *id);
-            while pieces.get(piece + 1).is_some_and(|(first, _)| *first <= at) {
+            while pieces.get(piece + 1).is_some_and(|(_, piece)| piece.first <= at) {
                 piece += 1;
             }
-            let within = &pieces[piece].1;
+            let within = &pieces[piece].0;
             if seen.insert((within, subnet, exact.binary_search(&at).is_ok().then_some(at))) {
                 all.push(Remote { ip: at.ip(), subnet, within: within.clone() });
             }
