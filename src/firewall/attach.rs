@@ -143,7 +143,13 @@ impl<E: Engine> Firewall<E> {
         Refused::new(error, self.io.engine, self.io.journal)
     }
 
-    fn with(engine: E, journal: Journal, clock: Arc<dyn Clock>, settings: Settings, held: HeldContent) -> Self {
+    pub(super) fn with(
+        engine: E,
+        journal: Journal,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        held: HeldContent,
+    ) -> Self {
         let status = journal.status();
         let settled_at = clock.now() + settings.grace;
         // Nobody says whether what the cache lacks is a restriction: then it is.
@@ -231,7 +237,7 @@ impl<E: Engine> Firewall<E> {
             return Err(Refused::new(AdoptError::Target, engine, journal));
         }
         let held = carried_over(journal.status(), CompiledSource::from(compiled));
-        Self::load(engine, journal, held, (Kind::Adopt, why), (clock, settings))
+        Self::with(engine, journal, clock, settings, held).load(Kind::Adopt, why)
     }
 
     /// Loads what the journal says, whatever the adapter holds: all traffic is blocked meanwhile.
@@ -249,24 +255,18 @@ impl<E: Engine> Firewall<E> {
             return Err(Refused::new(AdoptError::Unknown, engine, journal));
         }
         match HeldContent::restore(&journal.status().content) {
-            Ok(held) => Self::load(engine, journal, held, (Kind::Repair, why.into()), (clock, settings)),
+            Ok(held) => Self::with(engine, journal, clock, settings, held).load(Kind::Repair, why.into()),
             Err(error) => Err(Refused::new(AdoptError::Document(error), engine, journal)),
         }
     }
 
-    pub(super) fn load(
-        engine: E,
-        journal: Journal,
-        held: HeldContent,
-        (kind, why): (Kind, Why),
-        (clock, settings): (Arc<dyn Clock>, Settings),
-    ) -> Result<Self, Box<Refused<E, AdoptError>>> {
-        let delta = Delta::between(&journal.status().content, &held.content());
-        let mut firewall = Self::with(engine, journal, clock, settings, held);
+    /// Loads what is to be held, whatever the adapter holds.
+    pub(super) fn load(mut self, kind: Kind, why: Why) -> Result<Self, Box<Refused<E, AdoptError>>> {
+        let delta = Delta::between(&self.io.journal.status().content, &self.held.content());
         let begin = Begin { kind, why, confirm_by: None, version: None, delta, between: Vec::new() };
-        match firewall.load_behind_a_block(begin) {
-            Ok(()) => Ok(firewall),
-            Err(error) => Err(firewall.refuse(error)),
+        match self.load_behind_a_block(begin) {
+            Ok(()) => Ok(self),
+            Err(error) => Err(self.refuse(error)),
         }
     }
 

@@ -304,7 +304,7 @@ impl Journal {
         let at = number.checked_sub(1).and_then(|at| usize::try_from(at).ok());
         let Some((at, place)) = at.and_then(|at| Some((at, *self.places.get(at)?))) else { return Err(none) };
         let before = at.checked_sub(1).and_then(|at| self.places.get(at)).map_or(self.start.0, |place| place.hash);
-        match frame::read(&mut *self.store, (number, place.at), before, self.end, &self.hashing)? {
+        match frame::read(&mut *self.store, number, place.at, before, self.end, &self.hashing)? {
             Some((record, found)) if found == place => Ok(record),
             _ => Err(JournalError::damaged(number, place.at, "it is another than when the journal was opened")),
         }

@@ -85,7 +85,8 @@ fn head(bytes: &[u8; HEAD]) -> Option<Head> {
 /// torn.
 pub(super) fn read(
     store: &mut dyn Store,
-    (number, at): (u64, u64),
+    number: u64,
+    at: u64,
     before: Hash,
     end: u64,
     hashing: &Hashing,
@@ -155,7 +156,7 @@ pub(super) fn walk(
 ) -> Result<Walked, JournalError> {
     let (mut number, mut at, mut before) = (1, at, header);
     while at < end {
-        match read(store, (number, at), before, end, hashing)? {
+        match read(store, number, at, before, end, hashing)? {
             None => return Ok(Walked { end: at, torn: true }),
             Some((record, place)) => {
                 (number, at, before) = (number + 1, at.saturating_add(place.len), place.hash);

@@ -186,8 +186,8 @@ impl Journal {
         self.history_where(|ended| {
             let asked = |content: &Content, id: &OriginId| content.origins.get(id).is_some_and(|o| query.matches(o));
             let reworded = ended.delta.origins.keys().any(|id| {
-                let pair = (ended.before.origins.get(id), ended.after.origins.get(id));
-                (asked(ended.before, id) || asked(ended.after, id)) && !is_moved(pair)
+                let moved = is_moved(ended.before.origins.get(id), ended.after.origins.get(id));
+                (asked(ended.before, id) || asked(ended.after, id)) && !moved
             });
             let of = |content: &Content, key| {
                 let entry = content.image.rules.get(key);
@@ -359,7 +359,7 @@ fn named(content: &Content, entry: &ImageEntry) -> Vec<Arc<Origin>> {
 }
 
 /// True if nothing but the line differs.
-fn is_moved((before, after): (Option<&Arc<Origin>>, Option<&Arc<Origin>>)) -> bool {
+fn is_moved(before: Option<&Arc<Origin>>, after: Option<&Arc<Origin>>) -> bool {
     let (Some(before), Some(after)) = (before, after) else { return false };
     Origin { line: after.line, ..(**before).clone() } == **after
 }

@@ -105,7 +105,7 @@ fn adopted(
     clock: Arc<VirtualClock>,
 ) -> Result<Firewall<FakeEngine>, Box<Refused<FakeEngine, AdoptError>>> {
     let held = HeldContent::new(source(document, image).into(), Default::default());
-    Firewall::load(engine, Journal::in_memory(), held, (Kind::Adopt, Why::from("test")), (clock, SETTINGS))
+    Firewall::with(engine, Journal::in_memory(), clock, SETTINGS, held).load(Kind::Adopt, Why::from("test"))
 }
 
 /// As if the document had been compiled to this image.

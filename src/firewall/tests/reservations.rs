@@ -108,8 +108,8 @@ fn adopting_with_the_journal_opens_nothing_that_is_reserved() {
     firewall.reserve("two", &[ip(20)], None, "it comes").unwrap();
     let (engine, journal) = firewall.detach();
     let held = attach_carried(&journal, source(&document, &image));
-    let begin = (Kind::Adopt, Why::from("again"));
-    let mut firewall = Firewall::load(engine, journal, held, begin, (clock, SETTINGS)).unwrap();
+    let mut firewall =
+        Firewall::with(engine, journal, clock, SETTINGS, held).load(Kind::Adopt, "again".into()).unwrap();
     assert!(is_closed(&mut firewall, by_ip(20)));
     assert_eq!(names(&firewall), ["two"]);
 }

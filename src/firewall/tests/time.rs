@@ -148,9 +148,9 @@ fn ids_that_a_change_retired_are_used_again_after_the_grace_time_only() {
     let (document, old, new) = change();
     let clock = Arc::new(Course::default());
     let held = HeldContent::new(source(&document, &old).into(), Default::default());
-    let begin = (Kind::Adopt, Why::from("test"));
-    let mut firewall =
-        Firewall::load(FakeEngine::new(), Journal::in_memory(), held, begin, (clock.clone(), SETTINGS)).unwrap();
+    let mut firewall = Firewall::with(FakeEngine::new(), Journal::in_memory(), clock.clone(), SETTINGS, held)
+        .load(Kind::Adopt, "test".into())
+        .unwrap();
     let apply = |firewall: &mut Firewall<FakeEngine>, image: &Image| {
         let planned = firewall.plan_source(source(&document, image), "").unwrap();
         clock.waits.lock().unwrap().clear();

@@ -101,7 +101,7 @@ impl Document {
         let management = self.management.iter().enumerate().map(|(i, m)| (RulePlace::Management(i), &m.rule));
         let policy = self.policies.get(binding.policy).into_iter().flat_map(|p| p.rules.iter().enumerate());
         let policy = policy.map(|(i, rule)| (RulePlace::Policy(binding.policy, i), rule));
-        self.decide_link(flow, ip, (index, binding))
+        self.decide_link(flow, ip, index, binding)
             .unwrap_or_else(|| self.decide_by_rules(flow.direction, ip, index, management, policy))
     }
 
@@ -128,12 +128,7 @@ impl Document {
 
     /// What decides about a flow of a bound address before any rule. Ports do not count, and of the remote address only
     /// whether it is a group: the proof of an image relies on it.
-    pub(crate) fn decide_link(
-        &self,
-        flow: &Flow,
-        ip: &IpFlow,
-        (index, binding): (usize, &Binding),
-    ) -> Option<Decision> {
+    pub(crate) fn decide_link(&self, flow: &Flow, ip: &IpFlow, index: usize, binding: &Binding) -> Option<Decision> {
         if binding.owns_mac && flow.local_mac != binding.mac {
             return Some(deny(Why::ForeignMac { binding: index }));
         }

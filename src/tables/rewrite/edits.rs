@@ -112,7 +112,7 @@ fn of_origin(
         let rules = of.rules.iter().enumerate();
         for (at, rule) in rules.filter(|(_, rule)| rule.origin == *origin && rule.action == action).take(MOST_RULES) {
             let instead = edits(rule).into_iter().flatten();
-            out.extend(instead.map(|instead| instead.in_document(document, (policy, at), rule, 0)));
+            out.extend(instead.map(|instead| instead.in_document(document, policy, at, rule, 0)));
         }
     }
     out
@@ -138,7 +138,7 @@ fn to_save(document: &Document, policy: usize, table: Table, missing: u64) -> Ve
         for instead in shapes(rule, rules, &groups) {
             let gain = whole.saturating_sub(without(at, &instead.rules));
             if gain > 0 {
-                out.push(instead.in_document(document, (policy, at), rule, gain));
+                out.push(instead.in_document(document, policy, at, rule, gain));
             }
         }
     }
@@ -153,7 +153,7 @@ fn to_save(document: &Document, policy: usize, table: Table, missing: u64) -> Ve
 
 impl Instead {
     /// The document with it.
-    fn in_document(self, document: &Document, (policy, at): (usize, usize), rule: &Rule, gain: u64) -> Attempt {
+    fn in_document(self, document: &Document, policy: usize, at: usize, rule: &Rule, gain: u64) -> Attempt {
         let mut document = document.clone();
         if let Some(of) = document.policies.get_mut(policy) {
             let mut rules = of.rules.clone();
@@ -243,11 +243,11 @@ fn shapes(rule: &Rule, all: &[Rule], groups: &Groups<'_>) -> Vec<Instead> {
         let remote: Vec<&PortSet> = others.iter().map(|pair| &pair.remote).collect();
         for set in ports(&own.local, &local) {
             let pair = PortPair { local: set.clone(), ..own.clone() };
-            out.push(with_ports(rule, pair, "local_ports", (&own.local, &set)));
+            out.push(with_ports(rule, pair, "local_ports", &own.local, &set));
         }
         for set in ports(&own.remote, &remote) {
             let pair = PortPair { remote: set.clone(), ..own.clone() };
-            out.push(with_ports(rule, pair, "remote_ports", (&own.remote, &set)));
+            out.push(with_ports(rule, pair, "remote_ports", &own.remote, &set));
         }
     }
     out.into_iter().flatten().collect()
@@ -305,7 +305,7 @@ fn ports(own: &PortSet, others: &[&PortSet]) -> Vec<PortSet> {
     met.chain([below.cloned(), above.cloned(), one, largest].into_iter().flatten()).collect()
 }
 
-fn with_ports(rule: &Rule, ports: PortPair, name: &str, (before, after): (&PortSet, &PortSet)) -> Option<Instead> {
+fn with_ports(rule: &Rule, ports: PortPair, name: &str, before: &PortSet, after: &PortSet) -> Option<Instead> {
     if before == after {
         return None;
     }

@@ -2,6 +2,7 @@
 //! entries of the port-range trees one by one. The assumptions A4 and A5, read literally.
 
 use crate::tables::{PortMap, PortTreeEntry, Sizes, SubnetId, SubnetMap};
+use crate::terms::Interval;
 
 /// Marks a leaf of a port-range tree.
 const LEAF: u16 = 0xffff;
@@ -20,7 +21,7 @@ pub(super) fn trie_says(map: &SubnetMap, sizes: &Sizes) -> bool {
     let rises = map.classes.first().is_some_and(|(first, _)| *first == 0) && map.classes.is_sorted_by(|a, b| a.0 < b.0);
     let bits = sizes.entries_per_node.checked_ilog2().filter(|bits| sizes.entries_per_node == 1 << bits && *bits > 0);
     let Some(bits) = bits.filter(|_| rises && map.classes.iter().all(has_id)) else { return false };
-    Walk { nodes, sizes, bits }.node(0, (0, 0), &map.classes)
+    Walk { nodes, sizes, bits }.node(0, 0, 0, &map.classes)
 }
 
 struct Walk<'a> {
@@ -34,7 +35,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Of the node that stands `level` nodes below the root at the address `base`. The first of the classes holds `base`,
     /// and the others begin in the node's range.
-    fn node(&self, id: u32, (level, base): (u32, u32), classes: &[(u32, SubnetId)]) -> bool {
+    fn node(&self, id: u32, level: u32, base: u32, classes: &[(u32, SubnetId)]) -> bool {
         let Some(Some(words)) = self.nodes.get(id as usize) else { return false };
         let Some(below) = 32_u32.checked_sub(self.bits * (level + 1)) else { return false };
         if words.len() != self.sizes.entries_per_node as usize {
@@ -52,7 +53,7 @@ impl Walk<'_> {
                 several => {
                     let (word, step) = (u32::from(*word), self.sizes.entries_per_node);
                     let is_pointer = word < self.sizes.subnet_id_min && word.is_multiple_of(step) && word > 0;
-                    is_pointer && self.node(word / step, (level + 1, first), several)
+                    is_pointer && self.node(word / step, level + 1, first, several)
                 }
             };
             if !is_right {
@@ -68,23 +69,23 @@ pub(super) fn tree_says(tree: &[PortTreeEntry], map: &PortMap, sizes: &Sizes) ->
     let mut found: Vec<(u16, u16)> = Vec::with_capacity(map.classes.len());
     let has_id = |id: u16| (sizes.portrange_id_min..=sizes.portrange_id_max).contains(&u32::from(id));
     tree.len() <= sizes.port_tree_entries as usize
-        && leaves(tree, 0, (0, u16::MAX), &mut found)
+        && leaves(tree, 0, Interval { first: 0, last: u16::MAX }, &mut found)
         && found.iter().all(|(_, id)| has_id(*id))
         && found.iter().copied().eq(map.classes.iter().map(|(first, id)| (*first, id.0)))
 }
 
 /// The intervals of ports that the subtree of an entry tells apart, each with its id; false if it does not say of all ports
 /// that come to it.
-fn leaves(tree: &[PortTreeEntry], at: usize, (first, last): (u16, u16), out: &mut Vec<(u16, u16)>) -> bool {
+fn leaves(tree: &[PortTreeEntry], at: usize, ports: Interval<u16>, out: &mut Vec<(u16, u16)>) -> bool {
     let Some(entry) = tree.get(at) else { return false };
     if entry.branch_key == LEAF {
         if out.last().is_none_or(|(_, before)| *before != entry.leaf_id) {
-            out.push((first, entry.leaf_id));
+            out.push((ports.first, entry.leaf_id));
         }
         return true;
     }
     let key = entry.branch_key;
-    (first..last).contains(&key)
-        && leaves(tree, 2 * at + 1, (first, key), out)
-        && leaves(tree, 2 * at + 2, (key + 1, last), out)
+    (ports.first..ports.last).contains(&key)
+        && leaves(tree, 2 * at + 1, Interval { last: key, ..ports }, out)
+        && leaves(tree, 2 * at + 2, Interval { first: key + 1, ..ports }, out)
 }

@@ -558,7 +558,7 @@ fn the_link_step_sees_of_a_remote_whether_it_is_a_group() {
                 let flow = flow(local, remote, Some(proto));
                 let flow =
                     Flow { direction, local_mac: binding.mac, outer_vlan: binding.vlan, physical_port: 1, ..flow };
-                document.decide_link(&flow, &flow.ip.unwrap(), (at, binding))
+                document.decide_link(&flow, &flow.ip.unwrap(), at, binding)
             };
             for same in [&others[..], &groups[..], &others_v6[..], &groups_v6[..]] {
                 assert!(same.iter().all(|remote| by_link(remote) == by_link(same[0])), "{direction:?} {proto}");
