@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     firewall.reserve("shop-1", &["10.30.1.17".parse()?], Some("02:00:0a:1e:01:11".parse()?), "it comes")?;
     let document = Document::parse(SHOP, "shop.yaml")?;
     let shop = Compiled::new(&document, firewall.target(), firewall.compiled()?.as_ref())?;
-    let change = firewall.plan(&shop, Why::new("ann", "shop front"))?;
+    let change = firewall.plan(&shop, Reason::new("ann", "shop front"))?;
     let report = firewall.apply(change.confirm_within(Duration::from_secs(60)))?;
     println!("{} commands, and a minute to say that it works", report.commands);
     firewall.confirm()?;

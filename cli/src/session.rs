@@ -490,7 +490,7 @@ pub fn read_key(path: &Path) -> Result<Key, Failure> {
 
 impl Cause {
     /// For the journal.
-    pub fn why(&self) -> Why {
+    pub fn why(&self) -> Reason {
         why(self.who.as_deref(), &self.reason, self.ticket.as_deref(), self.approval.as_deref())
     }
 }

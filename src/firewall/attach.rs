@@ -30,7 +30,7 @@ use super::{AdoptError, ApplyCause, ApplyError, Engine, Firewall, Report, Settin
 use crate::adapter::RulesetVersion;
 use crate::clock::Clock;
 use crate::error::AdapterState;
-use crate::journal::{Begin, Delta, Journal, Kind, Left, Pending, Status, Why};
+use crate::journal::{Begin, ChangeKind, Delta, Journal, Left, Pending, Reason, Status};
 use crate::tables::Compiled;
 
 /// Consent to what adopting takes: all traffic of the adapter stops, its rules are dropped, and this is loaded.
@@ -42,14 +42,14 @@ pub struct Adopt<'a> {
     /// Where it is written down.
     pub journal: Journal,
     /// Who wants it, and why.
-    pub why: Why,
+    pub why: Reason,
 }
 
 impl<'a> Adopt<'a> {
     /// Consent on behalf of nobody in particular, with a journal in memory that ends with the process.
     #[must_use]
     pub fn of(compiled: &'a Compiled) -> Self {
-        Self { compiled, journal: Journal::in_memory(), why: Why::from("adopted") }
+        Self { compiled, journal: Journal::in_memory(), why: Reason::from("adopted") }
     }
 
     /// With this journal.
@@ -60,7 +60,7 @@ impl<'a> Adopt<'a> {
 
     /// By this person, for this reason.
     #[must_use]
-    pub fn why(self, why: impl Into<Why>) -> Self {
+    pub fn why(self, why: impl Into<Reason>) -> Self {
         Self { why: why.into(), ..self }
     }
 }
@@ -213,7 +213,7 @@ impl<E: Engine> Firewall<E> {
     pub(super) fn roll_back_if_late(&mut self) -> Result<Option<u64>, PollError> {
         let late = self.io.journal.status().confirm.filter(|open| self.is_late(open));
         let Some(open) = late else { return Ok(None) };
-        let why = Why::new("nicfw", &format!("change {} was not confirmed by {}", open.change, open.by));
+        let why = Reason::new("nicfw", &format!("change {} was not confirmed by {}", open.change, open.by));
         match self.rollback(open.back_to, why) {
             Ok(_) => Ok(Some(open.change)),
             Err(source) => Err(PollError::Rollback { change: open.change, source: source.into() }),
@@ -237,7 +237,7 @@ impl<E: Engine> Firewall<E> {
             return Err(Refused::new(AdoptError::Target, engine, journal));
         }
         let held = carried_over(journal.status(), CompiledSource::from(compiled));
-        Self::with(engine, journal, clock, settings, held).load(Kind::Adopt, why)
+        Self::with(engine, journal, clock, settings, held).load(ChangeKind::Adopt, why)
     }
 
     /// Loads what the journal says, whatever the adapter holds: all traffic is blocked meanwhile.
@@ -247,7 +247,7 @@ impl<E: Engine> Firewall<E> {
     pub fn repair(
         engine: E,
         journal: Journal,
-        why: impl Into<Why>,
+        why: impl Into<Reason>,
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<Self, Box<Refused<E, AdoptError>>> {
@@ -255,13 +255,13 @@ impl<E: Engine> Firewall<E> {
             return Err(Refused::new(AdoptError::Unknown, engine, journal));
         }
         match HeldContent::restore(&journal.status().content) {
-            Ok(held) => Self::with(engine, journal, clock, settings, held).load(Kind::Repair, why.into()),
+            Ok(held) => Self::with(engine, journal, clock, settings, held).load(ChangeKind::Repair, why.into()),
             Err(error) => Err(Refused::new(AdoptError::Document(error), engine, journal)),
         }
     }
 
     /// Loads what is to be held, whatever the adapter holds.
-    pub(super) fn load(mut self, kind: Kind, why: Why) -> Result<Self, Box<Refused<E, AdoptError>>> {
+    pub(super) fn load(mut self, kind: ChangeKind, why: Reason) -> Result<Self, Box<Refused<E, AdoptError>>> {
         let delta = Delta::between(&self.io.journal.status().content, &self.held.content());
         let begin = Begin { kind, why, confirm_by: None, version: None, delta, between: Vec::new() };
         match self.load_behind_a_block(begin) {
@@ -272,7 +272,7 @@ impl<E: Engine> Firewall<E> {
 
     fn load_behind_a_block(&mut self, begin: Begin) -> Result<(), AdoptError> {
         let mut script = Load::of(&self.held.image, &self.target)?.adopt();
-        let waits_for_clock = begin.kind == Kind::Adopt && self.io.is_clock_behind();
+        let waits_for_clock = begin.kind == ChangeKind::Adopt && self.io.is_clock_behind();
         let mut context = ChangeContext {
             begin: Some(begin),
             waits_for_clock,
@@ -377,7 +377,7 @@ impl<E: Engine> Firewall<E> {
 /// A document's content, with what the journal says is not to open before its release.
 pub(super) fn carried_over(status: &Status, source: CompiledSource) -> HeldContent {
     let taking_over =
-        status.pending.as_ref().filter(|pending| matches!(pending.begin.kind, Kind::Adopt | Kind::Repair));
+        status.pending.as_ref().filter(|pending| matches!(pending.begin.kind, ChangeKind::Adopt | ChangeKind::Repair));
     let content = taking_over.map_or(&status.content, |pending| &pending.goal);
     if matches!(status.left, Some((Left::Empty, ..))) {
         return HeldContent::new(source.into(), BTreeMap::new());
@@ -398,7 +398,7 @@ fn decide_resumption(
     let target = engine.target();
     let rebooted = matches!((status.boot, engine.boot_count()), (Some(before), Some(now)) if before != now);
     let load = |held: &HeldContent| Load::of(&held.image, target).map_err(AttachError::Content);
-    let taken_over = |pending: &Pending| matches!(pending.begin.kind, Kind::Adopt | Kind::Repair);
+    let taken_over = |pending: &Pending| matches!(pending.begin.kind, ChangeKind::Adopt | ChangeKind::Repair);
     if let Some((how, at, why)) = status.left.as_ref().filter(|_| !status.pending.as_ref().is_some_and(taken_over)) {
         return Err(AttachError::Left { how: *how, at: *at, why: why.clone() });
     }

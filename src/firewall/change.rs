@@ -30,7 +30,7 @@ pub struct Change {
     /// What it reserves: addresses that the document no longer gives to a container.
     pub reserves: Vec<Reserved>,
     /// Who wants it, and why.
-    pub why: Why,
+    pub why: Reason,
     /// It is taken back unless [`Firewall::confirm`] comes within this time.
     pub confirm_within: Option<Duration>,
     kind: Kind,
@@ -53,23 +53,23 @@ impl<E: Engine> Firewall<E> {
     ///
     /// # Errors
     /// [`PlanError`] if the change does not fit, or the document was compiled for another adapter.
-    pub fn plan(&self, compiled: &Compiled, why: impl Into<Why>) -> Result<Change, PlanError> {
+    pub fn plan(&self, compiled: &Compiled, why: impl Into<Reason>) -> Result<Change, PlanError> {
         if *compiled.target() != self.target {
             return Err(PlanError::Target);
         }
         let held = &self.held.source;
         if *compiled.document() == held.document {
             // Its meaning is in place, whatever ids another compilation gives to the same classes.
-            return self.change(Kind::Apply, self.held.next_shared(held.clone()), why.into());
+            return self.change(ChangeKind::Apply, self.held.next_shared(held.clone()), why.into());
         }
         self.plan_source(CompiledSource::from(compiled), why)
     }
 
-    pub(super) fn plan_source(&self, source: CompiledSource, why: impl Into<Why>) -> Result<Change, PlanError> {
-        self.change(Kind::Apply, self.held.next(source), why.into())
+    pub(super) fn plan_source(&self, source: CompiledSource, why: impl Into<Reason>) -> Result<Change, PlanError> {
+        self.change(ChangeKind::Apply, self.held.next(source), why.into())
     }
 
-    pub(super) fn change(&self, kind: Kind, goal: HeldContent, why: Why) -> Result<Change, PlanError> {
+    pub(super) fn change(&self, kind: ChangeKind, goal: HeldContent, why: Reason) -> Result<Change, PlanError> {
         let plan = Plan::new(&self.held.image, &goal.image, &self.target)?;
         let who: BTreeSet<String> = plan
             .closes
@@ -131,7 +131,7 @@ impl<E: Engine> Firewall<E> {
             return Err(ApplyError::unsent(ApplyCause::Stale { planned, current }));
         }
         match &self.io.journal.status().confirm {
-            Some(open) if matches!(change.kind, Kind::Apply | Kind::Withdraw) => {
+            Some(open) if matches!(change.kind, ChangeKind::Apply | ChangeKind::Withdraw) => {
                 Err(ApplyError::unsent(ApplyCause::Unconfirmed { change: open.change, by: open.by }))
             }
             _ => Ok(()),
@@ -150,9 +150,9 @@ impl<E: Engine> Firewall<E> {
                 || newly_allows(&old, &new, self.target.physical_ports)
         };
         match change.kind {
-            Kind::Apply => loosens() && allows(),
-            Kind::Adopt | Kind::Release => true,
-            Kind::Reserve | Kind::Rollback { .. } | Kind::Withdraw | Kind::Repair => false,
+            ChangeKind::Apply => loosens() && allows(),
+            ChangeKind::Adopt | ChangeKind::Release => true,
+            ChangeKind::Reserve | ChangeKind::Rollback { .. } | ChangeKind::Withdraw | ChangeKind::Repair => false,
         }
     }
 
@@ -172,7 +172,7 @@ impl<E: Engine> Firewall<E> {
 
     fn took_effect(&mut self, change: Change, begun: Option<u64>, pauses: usize) -> Report {
         let commands = change.plan.steps.len();
-        if !matches!(change.kind, Kind::Reserve | Kind::Release) {
+        if !matches!(change.kind, ChangeKind::Reserve | ChangeKind::Release) {
             self.confirm_by = change.confirm_within.map(|time| self.io.clock.now().saturating_add(time));
         }
         log::info!("{commands} commands: {}", change.why.reason);
@@ -272,12 +272,13 @@ impl<E: Engine> Firewall<E> {
     ///
     /// # Errors
     /// [`ApplyError`], which says what the adapter holds.
-    pub fn rollback(&mut self, to: u64, why: impl Into<Why>) -> Result<Report, ApplyError> {
+    pub fn rollback(&mut self, to: u64, why: impl Into<Reason>) -> Result<Report, ApplyError> {
         let content = self.io.journal.content_at(to).map_err(|e| ApplyError::unsent(e.into()))?;
         let back = HeldContent::restore(&content).map_err(|e| ApplyError::unsent(ApplyCause::Document(e)))?;
         let mut goal = self.held.next_shared(back.source.clone());
         goal.retain_guards(back.kept);
-        let change = self.change(Kind::Rollback { to }, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
+        let change =
+            self.change(ChangeKind::Rollback { to }, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
         self.apply(change)
     }
 }

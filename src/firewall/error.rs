@@ -7,7 +7,7 @@ use super::machine::Failure;
 use crate::adapter::{AdapterError, RulesetVersion};
 use crate::clock::Timestamp;
 use crate::error::AdapterState;
-use crate::journal::{Journal, JournalError, Left, Why};
+use crate::journal::{Journal, JournalError, Left, Reason};
 use crate::policy::{Origin, ParseErrors};
 use crate::tables::plan::PlanError;
 use crate::tables::{CompileError, MapError};
@@ -243,7 +243,7 @@ pub enum AttachError {
         /// When.
         at: Timestamp,
         /// Who, and why.
-        why: Why,
+        why: Reason,
     },
     /// The adapter holds what no record explains.
     #[error(
@@ -287,7 +287,7 @@ pub enum AttachError {
     Due(#[from] PollError),
 }
 
-fn who(why: &Why) -> &str {
+fn who(why: &Reason) -> &str {
     if why.who.is_empty() { "somebody" } else { &why.who }
 }
 

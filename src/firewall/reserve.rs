@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::error::Holding;
 use super::held::{HeldContent, Holders, base_keys, with_denies};
 use super::{ApplyError, Engine, Firewall, Report, ReserveError, StillHeld};
-use crate::journal::{Addresses, Kind, Why};
+use crate::journal::{Addresses, ChangeKind, Reason};
 use crate::policy::{host_fault, mac_fault};
 use crate::terms::{MacAddr, Verdict};
 
@@ -26,7 +26,7 @@ impl<E: Engine> Firewall<E> {
         container: &str,
         ips: &[IpAddr],
         own_mac: Option<MacAddr>,
-        why: impl Into<Why>,
+        why: impl Into<Reason>,
     ) -> Result<Report, ReserveError> {
         let mut wanted = Addresses::default();
         wanted.add(&Addresses { ips: ips.to_vec(), macs: own_mac.into_iter().collect() });
@@ -38,7 +38,7 @@ impl<E: Engine> Firewall<E> {
             container: container.to_owned(),
             source,
         };
-        let change = self.change(Kind::Reserve, goal, why.into()).map_err(|e| unprotected(e.into()))?;
+        let change = self.change(ChangeKind::Reserve, goal, why.into()).map_err(|e| unprotected(e.into()))?;
         let report = self.apply(change).map_err(|e| unprotected(e.into()))?;
         let open =
             wanted.ips.iter().filter(|ip| self.allows(**ip)).map(|ip| self.still(ip.to_string(), self.held.ip(*ip)));
@@ -81,14 +81,14 @@ impl<E: Engine> Firewall<E> {
     ///
     /// # Errors
     /// [`ApplyError`], which says what the adapter holds.
-    pub fn release(&mut self, container: &str, why: impl Into<Why>) -> Result<Option<Report>, ApplyError> {
+    pub fn release(&mut self, container: &str, why: impl Into<Reason>) -> Result<Option<Report>, ApplyError> {
         let mut kept = self.held.kept.clone();
         let Some(gone) = kept.remove(container) else { return Ok(None) };
         let still = HeldContent::new(self.held.source.clone(), kept);
         let mut image = self.held.image.clone();
         image.rules.retain(|key, _| !key.is_base() || still.image.rules.contains_key(key));
         let goal = HeldContent { image, ..still };
-        let change = self.change(Kind::Release, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
+        let change = self.change(ChangeKind::Release, goal, why.into()).map_err(|e| ApplyError::unsent(e.into()))?;
         let report = self.apply(change)?;
         let ips = gone.ips.iter().map(|ip| self.still(ip.to_string(), self.held.ip(*ip)));
         let macs = gone.macs.iter().map(|mac| self.still(mac.to_string(), self.held.mac(*mac)));

@@ -9,7 +9,7 @@ use super::state::Cache;
 use super::{ApplyCause, ApplyError, AuditError, Engine, Firewall, PollError, Report, WithdrawError};
 use crate::adapter::{AdapterError, RulesetVersion};
 use crate::clock::{Clock, Timestamp};
-use crate::journal::{Event, Journal, Kind, Status, Why};
+use crate::journal::{ChangeKind, Event, Journal, Reason, Status};
 use crate::policy::{OnExpiry, Origin};
 use crate::tables::Compiled;
 
@@ -158,7 +158,7 @@ impl<E: Engine> Firewall<E> {
     ///
     /// # Errors
     /// [`WithdrawError`], which says what the adapter holds.
-    pub fn withdraw_expired(&mut self, why: impl Into<Why>) -> Result<Option<Report>, WithdrawError> {
+    pub fn withdraw_expired(&mut self, why: impl Into<Reason>) -> Result<Option<Report>, WithdrawError> {
         let now = self.date();
         let document = self.document();
         if document.on_expiry != OnExpiry::Withdraw || document.expired(now).is_empty() {
@@ -167,7 +167,7 @@ impl<E: Engine> Firewall<E> {
         let compiled = Compiled::new(&document.without_expired(now), &self.target, None)?;
         let goal = self.held.next((&compiled).into());
         let change =
-            self.change(Kind::Withdraw, goal, why.into()).map_err(|e| ApplyError::unsent(ApplyCause::Plan(e)))?;
+            self.change(ChangeKind::Withdraw, goal, why.into()).map_err(|e| ApplyError::unsent(ApplyCause::Plan(e)))?;
         if change.plan.steps.is_empty() {
             return Ok(None);
         }

@@ -5,8 +5,8 @@ use super::hash::Hashing;
 use super::header::Header;
 use super::replay::Checkpoints;
 use super::{
-    Begin, Content, Event, Hash, Head, JournalError, Key, Kind, MemoryStore, Record, Status, Store, Why, frame, header,
-    wire,
+    Begin, ChangeKind, Content, Event, Hash, Head, JournalError, Key, MemoryStore, Reason, Record, Status, Store,
+    frame, header, wire,
 };
 use crate::clock::Timestamp;
 use std::time::Duration;
@@ -231,7 +231,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::OutOfOrder`] if a change has not ended or waits for confirmation, or the clock is not behind; else as
     /// [`Journal::append`].
-    pub fn accept_clock(&mut self, now: Timestamp, why: Why) -> Result<u64, JournalError> {
+    pub fn accept_clock(&mut self, now: Timestamp, why: Reason) -> Result<u64, JournalError> {
         let was = self.status.last_at;
         self.append(now, Event::Clock { was, why })
     }
@@ -375,7 +375,9 @@ impl std::fmt::Debug for Journal {
 /// A rollback goes to a change that there is.
 fn check_target(changes: &[u64], event: &Event) -> Result<(), &'static str> {
     match event {
-        Event::Begin(Begin { kind: Kind::Rollback { to }, .. }) if *to > 0 && changes.binary_search(to).is_err() => {
+        Event::Begin(Begin { kind: ChangeKind::Rollback { to }, .. })
+            if *to > 0 && changes.binary_search(to).is_err() =>
+        {
             Err("a rollback to a change that there is not")
         }
         _ => Ok(()),

@@ -104,14 +104,14 @@ pub enum Event {
         /// How.
         how: Left,
         /// Who, and why.
-        why: Why,
+        why: Reason,
     },
     /// The clock had been ahead when the record before was written: dates go on from this record's.
     Clock {
         /// The date of the record before.
         was: Timestamp,
         /// Who says so, and why.
-        why: Why,
+        why: Reason,
     },
 }
 
@@ -129,9 +129,9 @@ pub enum Left {
 #[non_exhaustive]
 pub struct Begin {
     /// What kind of change.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// Who asked for it, and why.
-    pub why: Why,
+    pub why: Reason,
     /// It is to be rolled back unless somebody confirms it by then.
     pub confirm_by: Option<Timestamp>,
     /// The adapter's version hash before it.
@@ -152,7 +152,7 @@ impl Begin {
 
 /// What kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ChangeKind {
     /// An adapter of unknown content was taken over.
     Adopt,
     /// A document was applied.
@@ -186,7 +186,7 @@ pub struct Why {
     pub approval: Option<String>,
 }
 
-impl Why {
+impl Reason {
     /// Somebody's reason, and nothing else.
     #[must_use]
     pub fn new(who: &str, reason: &str) -> Self {
@@ -206,20 +206,20 @@ impl Why {
     }
 }
 
-impl From<&str> for Why {
+impl From<&str> for Reason {
     /// A reason that nobody in particular has.
     fn from(reason: &str) -> Self {
         Self::new("", reason)
     }
 }
 
-impl From<String> for Why {
+impl From<String> for Reason {
     fn from(reason: String) -> Self {
         Self { reason, ..Self::default() }
     }
 }
 
-impl Why {
+impl Reason {
     /// Checks the texts by the one rule for texts from outside; who and reason may be missing.
     ///
     /// # Errors
@@ -246,7 +246,7 @@ impl Event {
             Self::Begin(Begin { why, kind, delta, .. }) => {
                 why.check()?;
                 // Others bring back what is in the journal already.
-                let reserved = delta.kept.keys().filter(|_| *kind == Kind::Reserve);
+                let reserved = delta.kept.keys().filter(|_| *kind == ChangeKind::Reserve);
                 reserved.into_iter().try_for_each(|who| text::check(who)).map_err(|error| ("container", error))
             }
             Self::Left { why, .. } => why.check(),
@@ -289,7 +289,7 @@ impl Event {
     }
 }
 
-impl Kind {
+impl ChangeKind {
     /// One word for it.
     #[must_use]
     pub fn word(self) -> &'static str {

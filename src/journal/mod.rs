@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use nicfw::clock::VirtualClock;
-//! use nicfw::journal::{Begin, Content, Delta, Event, Journal, Kind, MemoryStore, Why};
+//! use nicfw::journal::{Begin, Content, Delta, Event, Journal, ChangeKind, MemoryStore, Reason};
 //!
 //! let store = MemoryStore::new();
 //! let mut journal = Journal::open(Box::new(store.clone()), "1924:0a03 02:00:00:00:00:01", None)?;
@@ -70,14 +70,14 @@ pub use self::chain::{Cut, Journal};
 pub use self::content::{Addresses, Content};
 pub use self::delta::{Delta, DeltaError};
 pub use self::error::JournalError;
-pub use self::event::{Begin, Event, Kind, Left, Record, Why};
+pub use self::event::{Begin, ChangeKind, Event, Left, Reason, Record};
 pub use self::file_store::FileStore;
 pub use self::hash::{Hash, Head, HeadError, Key, KeyError};
 #[cfg(feature = "raw")]
 pub use self::memory_faults::Fault;
 pub use self::memory_store::MemoryStore;
 pub use self::migrate::{Migrated, migrate};
-pub use self::queries::{Between, Change, ChangedEntry, EntryOrigin, Outcome, RuleQuery, When};
+pub use self::queries::{Between, ChangeRecord, ChangedEntry, EntryOrigin, Outcome, RuleQuery, When};
 pub use self::status::{Drifted, Pending, Status, Unconfirmed};
 pub use self::store::Store;
 pub use self::verify::Verified;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Addresses, Begin, Content, Delta, Event, Journal, JournalError, Kind, Status, Why};
+use super::{Addresses, Begin, ChangeKind, Content, Delta, Event, Journal, JournalError, Reason, Status};
 use crate::clock::Timestamp;
 use crate::policy::{Document, Origin};
 use crate::tables::{ImageEntry, OriginId, RuleKey};
@@ -29,9 +29,9 @@ pub struct Change {
     /// When it began.
     pub at: Timestamp,
     /// What kind of change.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// Who asked for it, and why.
-    pub why: Why,
+    pub why: Reason,
     /// It was to be rolled back unless somebody confirmed it by then.
     pub confirm_by: Option<Timestamp>,
     /// What came of it.
@@ -78,7 +78,7 @@ pub struct EntryOrigin {
     /// Who asked for what it does to transmitted frames.
     pub tx: Vec<Arc<Origin>>,
     /// The change that made it what it is.
-    pub change: Change,
+    pub change: ChangeRecord,
 }
 
 /// An entry at two times.
@@ -106,7 +106,7 @@ pub struct Between {
     /// Entries that differ, by what they match.
     pub entries: Vec<ChangedEntry>,
     /// The changes that ended in between.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ChangeRecord>,
 }
 
 /// Which rules are asked for.
@@ -146,7 +146,7 @@ impl RuleQuery {
 
 /// A change, with what was there before it, and what was to be there after it or is.
 struct Ended<'a> {
-    change: Change,
+    change: ChangeRecord,
     before: &'a Content,
     after: &'a Content,
     delta: &'a Delta,
@@ -157,7 +157,7 @@ impl Journal {
     ///
     /// # Errors
     /// What is wrong with the store.
-    pub fn history(&mut self) -> Result<Vec<Change>, JournalError> {
+    pub fn history(&mut self) -> Result<Vec<ChangeRecord>, JournalError> {
         self.history_where(|_| true)
     }
 
@@ -165,7 +165,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::history`].
-    pub fn container_history(&mut self, container: &str) -> Result<Vec<Change>, JournalError> {
+    pub fn container_history(&mut self, container: &str) -> Result<Vec<ChangeRecord>, JournalError> {
         let mut holder = Holder::new(container);
         self.history_where(|ended| {
             let (before, after) = (holder.addresses(ended.before), holder.addresses(ended.after));
@@ -182,7 +182,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::history`].
-    pub fn rule_history(&mut self, query: &RuleQuery) -> Result<Vec<Change>, JournalError> {
+    pub fn rule_history(&mut self, query: &RuleQuery) -> Result<Vec<ChangeRecord>, JournalError> {
         self.history_where(|ended| {
             let asked = |content: &Content, id: &OriginId| content.origins.get(id).is_some_and(|o| query.matches(o));
             let reworded = ended.delta.origins.keys().any(|id| {
@@ -201,7 +201,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::history`].
-    pub fn entry_history(&mut self, key: &RuleKey) -> Result<Vec<Change>, JournalError> {
+    pub fn entry_history(&mut self, key: &RuleKey) -> Result<Vec<ChangeRecord>, JournalError> {
         self.history_where(|ended| ended.delta.entries.contains_key(key))
     }
 
@@ -273,7 +273,7 @@ impl Journal {
         }
     }
 
-    fn history_where(&mut self, mut wanted: impl FnMut(&Ended<'_>) -> bool) -> Result<Vec<Change>, JournalError> {
+    fn history_where(&mut self, mut wanted: impl FnMut(&Ended<'_>) -> bool) -> Result<Vec<ChangeRecord>, JournalError> {
         let last = self.head().number;
         let mut out = self.changes_in(Status::default(), 0, last, |ended| wanted(ended))?;
         // What has begun is asked about too.
@@ -295,7 +295,7 @@ impl Journal {
         from: u64,
         to: u64,
         mut wanted: impl FnMut(&Ended<'_>) -> bool,
-    ) -> Result<Vec<Change>, JournalError> {
+    ) -> Result<Vec<ChangeRecord>, JournalError> {
         let mut out = Vec::new();
         for number in from + 1..=to {
             let record = self.record(number)?;
@@ -322,7 +322,13 @@ impl Journal {
     }
 }
 
-fn change_of(number: u64, at: Timestamp, begin: &Begin, end: Option<(&Event, Timestamp)>, after: &Content) -> Change {
+fn change_of(
+    number: u64,
+    at: Timestamp,
+    begin: &Begin,
+    end: Option<(&Event, Timestamp)>,
+    after: &Content,
+) -> ChangeRecord {
     let (outcome, delta) = match end.map(|(event, _)| event) {
         None => (Outcome::Pending, &begin.delta),
         Some(Event::Undone { why, .. }) => (Outcome::Undone { why: why.clone() }, &begin.delta),
@@ -333,7 +339,7 @@ fn change_of(number: u64, at: Timestamp, begin: &Begin, end: Option<(&Event, Tim
         Some(_) => (Outcome::Done, &begin.delta),
     };
     let set = delta.entries().filter(|(_, entry)| entry.is_some()).count();
-    Change {
+    ChangeRecord {
         number,
         at,
         kind: begin.kind,

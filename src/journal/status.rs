@@ -1,6 +1,6 @@
 //! What the records say about the adapter, record after record. Total: whatever cannot follow is refused.
 
-use super::{Begin, Content, Delta, Event, Kind, Left, Why};
+use super::{Begin, ChangeKind, Content, Delta, Event, Left, Reason};
 use crate::adapter::RulesetVersion;
 use crate::clock::Timestamp;
 use crate::tables::CounterId;
@@ -30,7 +30,7 @@ pub struct Status {
     /// What the last audit found and nothing since has put right.
     pub drift: Option<Drifted>,
     /// How somebody has left the adapter, and when, unless its rules are in force.
-    pub left: Option<(Left, Timestamp, Why)>,
+    pub left: Option<(Left, Timestamp, Reason)>,
     /// The last record at which the adapter told the hash that it was to have, and its date.
     pub agreed: Option<(u64, Timestamp)>,
     /// Date of the last record.
@@ -152,7 +152,7 @@ impl Status {
 
     fn done(&mut self, pending: Pending) {
         let Pending { change, begin, goal, .. } = pending;
-        let renewed = matches!(begin.kind, Kind::Adopt | Kind::Rollback { .. });
+        let renewed = matches!(begin.kind, ChangeKind::Adopt | ChangeKind::Rollback { .. });
         let before = self.confirm.take().filter(|_| !renewed);
         self.confirm = match (before, begin.confirm_by) {
             (Some(before), by) => {
@@ -163,7 +163,7 @@ impl Status {
             (None, Some(by)) => Some(Unconfirmed { change, by, back_to: self.change.unwrap_or(0) }),
             (None, None) => None,
         };
-        if renewed || matches!(begin.kind, Kind::Apply | Kind::Repair) {
+        if renewed || matches!(begin.kind, ChangeKind::Apply | ChangeKind::Repair) {
             self.closed.clear();
         }
         if takes_over(begin.kind) {
@@ -210,6 +210,6 @@ fn tells_version(event: &Event) -> bool {
 }
 
 /// Whatever the adapter holds goes.
-fn takes_over(kind: Kind) -> bool {
-    matches!(kind, Kind::Adopt | Kind::Repair)
+fn takes_over(kind: ChangeKind) -> bool {
+    matches!(kind, ChangeKind::Adopt | ChangeKind::Repair)
 }

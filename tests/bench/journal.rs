@@ -18,7 +18,7 @@ use nicfw::Target;
 use nicfw::adapter::RulesetVersion;
 use nicfw::clock::{Timestamp, VirtualClock};
 use nicfw::journal::{
-    Begin, Content, Delta, Event, FileStore, Journal, Key, Kind, MemoryStore, RuleQuery, Store, When, Why,
+    Begin, ChangeKind, Content, Delta, Event, FileStore, Journal, Key, MemoryStore, Reason, RuleQuery, Store, When,
 };
 use nicfw::policy::Document;
 use nicfw::tables::Compiled;

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use nicfw::journal::{Event, Fault, Journal, JournalError, Kind, MemoryStore};
+use nicfw::journal::{ChangeKind, Event, Fault, Journal, JournalError, MemoryStore};
 
 use crate::story::{ADAPTER, Story, begin, bounds, done, header_len};
 
@@ -125,7 +125,7 @@ fn whatever_call_fails_nothing_acknowledged_is_lost() {
 /// Opens a journal and adds three records, each once more if it fails; the number that was acknowledged, and whether it broke.
 fn one_life(store: &MemoryStore) -> (u64, bool) {
     let Ok(mut journal) = Journal::open(Box::new(store.clone()), ADAPTER, None) else { return (0, false) };
-    let first = begin(&journal, Kind::Adopt, "first", &nicfw::journal::Content::default());
+    let first = begin(&journal, ChangeKind::Adopt, "first", &nicfw::journal::Content::default());
     let now = nicfw::clock::VirtualClock::START;
     for event in [first, done(1, 1), Event::Committed { version: None }] {
         let before = (journal.head(), journal.status().clone(), journal.size());

@@ -162,7 +162,7 @@ fn dates_go_on_where_somebody_says_that_the_clock_had_been_ahead() {
     assert!(matches!(journal.append(now, committed()), Err(JournalError::ClockBack { .. })));
     assert_eq!(journal.date(now), ahead);
     assert!(journal.accept_clock(at("2407-01-01T00:00:01Z"), "no".into()).is_err(), "it is not behind");
-    let why = nicfw::journal::Why::new("ann", "RTC");
+    let why = nicfw::journal::Reason::new("ann", "RTC");
     assert_eq!(journal.accept_clock(now, why.clone()).unwrap(), 3);
     assert!(journal.accept_clock(now, why).is_err(), "once is enough");
     journal.append(at("2026-11-23T10:00:00Z"), committed()).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use nicfw::journal::{FileStore, Journal, JournalError, Kind, MemoryStore, migrate};
+use nicfw::journal::{ChangeKind, FileStore, Journal, JournalError, MemoryStore, migrate};
 
 use crate::files::Dir;
 use crate::story::{ADAPTER, Story, key};
@@ -18,7 +18,7 @@ fn the_format_stays_what_it_is() {
     assert_eq!(journal.verify(None).unwrap().records, 21);
     assert_eq!(journal.adapter(), ADAPTER);
     let kinds: Vec<_> = journal.history().unwrap().iter().map(|change| change.kind).collect();
-    assert_eq!((kinds[0], kinds[2]), (Kind::Adopt, Kind::Rollback { to: 1 }));
+    assert_eq!((kinds[0], kinds[2]), (ChangeKind::Adopt, ChangeKind::Rollback { to: 1 }));
     // What is written is what was written when the file was made.
     let mut story = Story::new(None);
     for record in journal.records().map(Result::unwrap) {

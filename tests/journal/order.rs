@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nicfw::adapter::RulesetVersion;
 use nicfw::clock::{Timestamp, VirtualClock};
-use nicfw::journal::{Content, Delta, Event, Journal, JournalError, Kind, MemoryStore};
+use nicfw::journal::{ChangeKind, Content, Delta, Event, Journal, JournalError, MemoryStore};
 use proptest::prelude::*;
 
 use crate::story::{ADAPTER, SHOP, Story, begin, compiled, content, done, recovered, version};
@@ -31,15 +31,15 @@ fn an_end_needs_its_beginning_and_a_beginning_the_end_before_it() {
     let confirmed = Event::Confirmed { change: 4 };
     assert_eq!(refused(&mut story, confirmed.clone()), "out of order: the change does not wait to be confirmed");
     let goal = story.journal.status().content.clone();
-    let again = begin(&story.journal, Kind::Apply, "again", &goal);
-    let open = story.begin(Kind::Apply, "begun", &goal);
+    let again = begin(&story.journal, ChangeKind::Apply, "again", &goal);
+    let open = story.begin(ChangeKind::Apply, "begun", &goal);
     assert_eq!(refused(&mut story, again), "out of order: a change begins before the last one has ended");
     assert_eq!(refused(&mut story, done(open - 1, 1)), none);
     assert_eq!(refused(&mut story, confirmed), "out of order: a change is confirmed before another has ended");
     let words = "out of order: a change has not ended, and is not the one recovered";
     assert_eq!(refused(&mut story, recovered(None)), words);
     story.add(done(open, 1));
-    let nowhere = begin(&story.journal, Kind::Rollback { to: 2 }, "to a record that begins nothing", &goal);
+    let nowhere = begin(&story.journal, ChangeKind::Rollback { to: 2 }, "to a record that begins nothing", &goal);
     assert_eq!(refused(&mut story, nowhere), "out of order: a rollback to a change that there is not");
 }
 
@@ -47,9 +47,9 @@ fn an_end_needs_its_beginning_and_a_beginning_the_end_before_it() {
 fn a_change_from_another_content_is_refused() {
     let mut story = Story::new(None);
     let shop = content(&compiled(SHOP, None), SHOP);
-    let event = begin(&story.journal, Kind::Adopt, "first", &shop);
+    let event = begin(&story.journal, ChangeKind::Adopt, "first", &shop);
     let Event::Begin(from_empty) = event.clone() else { unreachable!() };
-    story.change(Kind::Adopt, "first", &shop);
+    story.change(ChangeKind::Adopt, "first", &shop);
     let told = "out of order: the change does not fit what it is to change";
     assert_eq!(refused(&mut story, event), told);
     let back = Delta::between(&shop, &Content::default());
@@ -97,10 +97,10 @@ fn a_clock_that_was_set_back_stops_the_journal_and_a_small_step_does_not() {
 fn confirmation_covers_all_changes_since_the_one_that_waits_for_it() {
     let mut story = Story::new(None);
     let shop = content(&compiled(SHOP, None), SHOP);
-    let first = story.change(Kind::Adopt, "first", &shop);
+    let first = story.change(ChangeKind::Adopt, "first", &shop);
     let waits = |story: &mut Story, secs| {
         let goal = story.journal.status().content.clone();
-        let mut event = begin(&story.journal, Kind::Apply, "waits", &goal);
+        let mut event = begin(&story.journal, ChangeKind::Apply, "waits", &goal);
         let by = story.now.after(Duration::from_secs(secs));
         if let Event::Begin(begin) = &mut event {
             begin.confirm_by = Some(by);
@@ -112,13 +112,13 @@ fn confirmation_covers_all_changes_since_the_one_that_waits_for_it() {
     let (one, by) = waits(&mut story, 900);
     let told = *story.journal.status().confirm.as_ref().unwrap();
     assert_eq!((told.change, told.by, told.back_to), (one, by, first));
-    story.change(Kind::Reserve, "in between", &shop);
+    story.change(ChangeKind::Reserve, "in between", &shop);
     let (two, _) = waits(&mut story, 3600);
     let told = *story.journal.status().confirm.as_ref().unwrap();
     assert_eq!((told.change, told.by, told.back_to), (two, by, first), "the earlier time and the older content");
     let confirm = story.journal.append(story.now, Event::Confirmed { change: one }).unwrap_err();
     assert!(matches!(confirm, JournalError::OutOfOrder { .. }));
-    story.change(Kind::Rollback { to: first }, "back", &shop);
+    story.change(ChangeKind::Rollback { to: first }, "back", &shop);
     assert_eq!(story.journal.status().confirm, None);
 }
 
@@ -151,7 +151,7 @@ fn any_event() -> impl Strategy<Value = (i64, Event)> {
         0..=2 => {
             let store = MemoryStore::new();
             let empty = Journal::open(Box::new(store), ADAPTER, None).unwrap();
-            let kind = if kind == 0 { Kind::Rollback { to: change } } else { Kind::Apply };
+            let kind = if kind == 0 { ChangeKind::Rollback { to: change } } else { ChangeKind::Apply };
             let mut event = begin(&empty, kind, "any", &Content::default());
             if let Event::Begin(begin) = &mut event {
                 begin.confirm_by = (change > 4).then_some(VirtualClock::START);

@@ -1,12 +1,12 @@
 //! Who asked for an entry, what became of a container or a rule, what differs between two times.
 
 use nicfw::clock::Timestamp;
-use nicfw::journal::{Change, Journal, MemoryStore, Outcome, RuleQuery, When};
+use nicfw::journal::{ChangeRecord, Journal, MemoryStore, Outcome, RuleQuery, When};
 use nicfw::{RuleKey, Verdict};
 
 use crate::story::Story;
 
-fn numbers(changes: &[Change]) -> Vec<u64> {
+fn numbers(changes: &[ChangeRecord]) -> Vec<u64> {
     changes.iter().map(|change| change.number).collect()
 }
 
@@ -29,7 +29,7 @@ fn the_history_names_every_change_and_what_came_of_it() {
     assert_eq!(history[1].why.approval.as_deref(), Some("bob"));
     assert_eq!(history[0].used, story.journal.content_at(1).unwrap().image.rules.len());
     let goal = story.journal.content_at(1).unwrap();
-    story.begin(nicfw::journal::Kind::Apply, "begun", &goal);
+    story.begin(nicfw::journal::ChangeKind::Apply, "begun", &goal);
     let history = story.journal.history().unwrap();
     assert_eq!((history.len(), &history[8].outcome, history[8].ended), (9, &Outcome::Pending, None));
 }

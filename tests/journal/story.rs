@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nicfw::adapter::RulesetVersion;
 use nicfw::clock::{Timestamp, VirtualClock};
-use nicfw::journal::{Addresses, Begin, Content, Delta, Event, Journal, Key, Kind, MemoryStore, Why};
+use nicfw::journal::{Addresses, Begin, ChangeKind, Content, Delta, Event, Journal, Key, MemoryStore, Reason};
 use nicfw::policy::Document;
 use nicfw::tables::Compiled;
 use nicfw::{CounterId, Target};
@@ -60,12 +60,12 @@ impl Story {
         self.journal.append(self.now, event).unwrap()
     }
 
-    pub fn begin(&mut self, kind: Kind, reason: &str, goal: &Content) -> u64 {
+    pub fn begin(&mut self, kind: ChangeKind, reason: &str, goal: &Content) -> u64 {
         let event = begin(&self.journal, kind, reason, goal);
         self.add(event)
     }
 
-    pub fn change(&mut self, kind: Kind, reason: &str, goal: &Content) -> u64 {
+    pub fn change(&mut self, kind: ChangeKind, reason: &str, goal: &Content) -> u64 {
         let change = self.begin(kind, reason, goal);
         let number = u8::try_from(change).unwrap();
         self.add(done(change, number));
@@ -80,9 +80,9 @@ impl Story {
         let text = without_front(WIDER);
         let second = compiled(&text, Some(&first));
         let wider = content(&second, &text);
-        let adopted = story.change(Kind::Adopt, "taken over", &shop); // 1, 2
+        let adopted = story.change(ChangeKind::Adopt, "taken over", &shop); // 1, 2
         story.add(Event::Committed { version: Some(version(2)) }); // 3
-        let mut begin = begin(&story.journal, Kind::Apply, "a wider front", &wider);
+        let mut begin = begin(&story.journal, ChangeKind::Apply, "a wider front", &wider);
         if let Event::Begin(begin) = &mut begin {
             begin.confirm_by = Some(story.now.after(Duration::from_secs(600)));
             begin.why.approval = Some("bob".into());
@@ -90,7 +90,7 @@ impl Story {
         let wide = story.add(begin); // 4
         story.add(done(wide, 4)); // 5
         story.add(Event::Confirmed { change: wide }); // 6
-        let undone = story.begin(Kind::Rollback { to: adopted }, "back again", &shop); // 7
+        let undone = story.begin(ChangeKind::Rollback { to: adopted }, "back again", &shop); // 7
         story.add(Event::Undone { change: undone, why: "ENOSPC".into(), version: Some(version(4)) }); // 8
         let mut reserved = wider.clone();
         let ips = vec!["10.30.1.99".parse().unwrap()];
@@ -104,16 +104,16 @@ impl Story {
         let (why, who) = ("EIO".to_owned(), vec!["shop-1".to_owned(), "db-1".to_owned()]);
         story.add(Event::Closed { change: closing, why, who, content: delta, version: None }); // 13
         story.add(Event::Drift { expected: None, found: version(77) }); // 14
-        story.change(Kind::Repair, "put right", &reserved); // 15, 16
-        let lost = story.begin(Kind::Release, "shop-2 is gone", &wider); // 17
+        story.change(ChangeKind::Repair, "put right", &reserved); // 15, 16
+        let lost = story.begin(ChangeKind::Release, "shop-2 is gone", &wider); // 17
         story.add(recovered(Some(lost))); // 18
         story.add(recovered(None)); // 19
-        story.change(Kind::Withdraw, "what has expired", &wider); // 20, 21
+        story.change(ChangeKind::Withdraw, "what has expired", &wider); // 20, 21
         story
     }
 }
 
-pub fn begin(journal: &Journal, kind: Kind, reason: &str, goal: &Content) -> Event {
+pub fn begin(journal: &Journal, kind: ChangeKind, reason: &str, goal: &Content) -> Event {
     let delta = Delta::between(&journal.status().content, goal);
     let why = Why::new("ann", reason).ticket("CHG-7");
     let mut begin = Begin::new(kind, why, delta);

@@ -1,7 +1,7 @@
 //! Texts of people in records: what disturbs is not written, and what was written before is read as it is.
 
 use nicfw::clock::VirtualClock;
-use nicfw::journal::{Begin, Content, Delta, Event, Journal, JournalError, Kind, Left, MemoryStore, Why};
+use nicfw::journal::{Begin, ChangeKind, Content, Delta, Event, Journal, JournalError, Left, MemoryStore, Reason};
 
 /// The history of format 2 with control codes, line breaks and bidirectional marks; `tests/data/journal/README.md` says how
 /// it came about.
@@ -41,7 +41,7 @@ fn a_text_that_disturbs_is_not_written() {
         }
     }
     assert_eq!((journal.size(), journal.head().number), (before, 0), "nothing was added");
-    let longest = Why::new("", &long[1..]);
+    let longest = Reason::new("", &long[1..]);
     assert_eq!(journal.append(VirtualClock::START, adopt(longest)).unwrap(), 1);
 }
 
@@ -54,5 +54,5 @@ fn what_was_written_before_is_read_as_it_is_and_gone_on_with() {
     let forged = "ann\n2       2026-11-23T08:30:00Z   apply   root: forged";
     assert!(history.iter().any(|change| change.why.who.ends_with(forged)), "{:?}", history[0].why);
     let at = journal.status().last_at;
-    journal.append(at, Event::Left { how: Left::Blocked, why: Why::new("ann", "gone") }).unwrap();
+    journal.append(at, Event::Left { how: Left::Blocked, why: Reason::new("ann", "gone") }).unwrap();
 }

@@ -377,7 +377,7 @@ impl World {
     fn call(&mut self, firewall: &mut Firewall<Eye>, step: &Step) -> Said {
         match step {
             Step::Apply { policy, confirm } => {
-                let change = match firewall.plan(&self.compiled[*policy], Why::new("ann", "it is wanted")) {
+                let change = match firewall.plan(&self.compiled[*policy], journal::Reason::new("ann", "it is wanted")) {
                     Ok(change) => change,
                     Err(error) => return Said::refused(reason(&error), chain(&error)),
                 };

@@ -183,7 +183,7 @@ struct Made {
 fn changed(
     document: &Document,
     mut session: Session,
-    why: Why,
+    why: Reason,
     confirm_within: Option<Duration>,
     progress: &mut Progress,
 ) -> Result<Made, Failure> {

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use nicfw::clock::Timestamp;
-use nicfw::journal::{Event, FileStore, Journal, Key, Left, Why};
+use nicfw::journal::{Event, FileStore, Journal, Key, Left, Reason};
 
 /// The repository.
 fn root() -> PathBuf {
@@ -250,7 +250,7 @@ impl Fixtures {
     fn journal(&self, name: &str, at: Timestamp, key: Option<&Key>) {
         let store = FileStore::open(self.dir().join(name)).unwrap();
         let mut journal = Journal::open(Box::new(store), "1924:0a03 02:00:00:00:00:01", key).unwrap();
-        journal.append(at, Event::Left { how: Left::Blocked, why: Why::new("ann", "gone") }).unwrap();
+        journal.append(at, Event::Left { how: Left::Blocked, why: Reason::new("ann", "gone") }).unwrap();
     }
 
     /// What is no file with content.

@@ -15,7 +15,7 @@ use super::*;
 use crate::adapter::RulesetVersion;
 use crate::clock::{Clock, VirtualClock};
 use crate::error::AdapterState;
-use crate::journal::{Journal, Kind, Why};
+use crate::journal::{ChangeKind, Journal, Reason};
 use crate::policy::Document;
 use crate::tables::{
     Action, CounterId, CounterValue, Image, ImageEntry, OriginId, RuleKey, Side, SubnetId, SubnetMap, TableOp, Target,
@@ -105,7 +105,7 @@ fn adopted(
     clock: Arc<VirtualClock>,
 ) -> Result<Firewall<FakeEngine>, Box<Refused<FakeEngine, AdoptError>>> {
     let held = HeldContent::new(source(document, image).into(), Default::default());
-    Firewall::with(engine, Journal::in_memory(), clock, SETTINGS, held).load(Kind::Adopt, Why::from("test"))
+    Firewall::with(engine, Journal::in_memory(), clock, SETTINGS, held).load(ChangeKind::Adopt, Reason::from("test"))
 }
 
 /// As if the document had been compiled to this image.

@@ -109,7 +109,7 @@ fn adopting_with_the_journal_opens_nothing_that_is_reserved() {
     let (engine, journal) = firewall.detach();
     let held = attach_carried(&journal, source(&document, &image));
     let mut firewall =
-        Firewall::with(engine, journal, clock, SETTINGS, held).load(Kind::Adopt, "again".into()).unwrap();
+        Firewall::with(engine, journal, clock, SETTINGS, held).load(ChangeKind::Adopt, "again".into()).unwrap();
     assert!(is_closed(&mut firewall, by_ip(20)));
     assert_eq!(names(&firewall), ["two"]);
 }

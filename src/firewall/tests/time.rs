@@ -94,14 +94,14 @@ fn what_closes_does_not_wait_for_a_clock_and_what_opens_says_the_way_out() {
     // The way out sends nothing.
     let sent = firewall.engine().sent;
     let now = clock.wall();
-    firewall.journal_mut().accept_clock(now, Why::new("ann", "the RTC was wrong")).unwrap();
+    firewall.journal_mut().accept_clock(now, Reason::new("ann", "the RTC was wrong")).unwrap();
     assert_eq!((firewall.engine().sent, firewall.date()), (sent, now));
     firewall.release("shop-8", "gone").unwrap().unwrap();
     clock.advance(HOUR);
     let (mut firewall, _) = next_process(firewall, &clock);
     firewall.release("shop-9", "gone").unwrap().unwrap();
     assert!(firewall.journal_mut().verify(None).is_ok());
-    let error = firewall.journal_mut().accept_clock(clock.wall(), Why::from("again")).unwrap_err();
+    let error = firewall.journal_mut().accept_clock(clock.wall(), Reason::from("again")).unwrap_err();
     assert!(matches!(error, JournalError::OutOfOrder { .. }), "it is not behind: {error}");
 }
 
@@ -109,10 +109,10 @@ fn what_closes_does_not_wait_for_a_clock_and_what_opens_says_the_way_out() {
 fn the_clock_is_not_accepted_while_a_change_waits() {
     let (mut firewall, clock, old, number) = unconfirmed(HOUR);
     set_back(&clock, HOUR / 2);
-    let error = firewall.journal_mut().accept_clock(clock.wall(), Why::from("more time")).unwrap_err();
+    let error = firewall.journal_mut().accept_clock(clock.wall(), Reason::from("more time")).unwrap_err();
     assert!(error.to_string().contains("confirm it or roll it back first"), "{error}");
     firewall.rollback(1, "back").unwrap();
-    firewall.journal_mut().accept_clock(clock.wall(), Why::from("right now")).unwrap();
+    firewall.journal_mut().accept_clock(clock.wall(), Reason::from("right now")).unwrap();
     assert!(number > 1);
     assert_holds(&mut firewall, &old);
 }
@@ -149,7 +149,7 @@ fn ids_that_a_change_retired_are_used_again_after_the_grace_time_only() {
     let clock = Arc::new(Course::default());
     let held = HeldContent::new(source(&document, &old).into(), Default::default());
     let mut firewall = Firewall::with(FakeEngine::new(), Journal::in_memory(), clock.clone(), SETTINGS, held)
-        .load(Kind::Adopt, "test".into())
+        .load(ChangeKind::Adopt, "test".into())
         .unwrap();
     let apply = |firewall: &mut Firewall<FakeEngine>, image: &Image| {
         let planned = firewall.plan_source(source(&document, image), "").unwrap();

@@ -87,14 +87,14 @@ pub(super) struct Why {
     approval: Option<String>,
 }
 
-impl From<event::Why> for Why {
-    fn from(why: event::Why) -> Self {
-        let event::Why { who, reason, ticket, approval } = why;
+impl From<event::Reason> for Why {
+    fn from(why: event::Reason) -> Self {
+        let event::Reason { who, reason, ticket, approval } = why;
         Self { who, reason, ticket, approval }
     }
 }
 
-impl From<Why> for event::Why {
+impl From<Why> for event::Reason {
     fn from(why: Why) -> Self {
         let Why { who, reason, ticket, approval } = why;
         Self { who, reason, ticket, approval }
@@ -144,15 +144,15 @@ fn checked(version: Option<Version>) -> Result<Option<RulesetVersion>, WireError
 
 impl From<&event::Begin> for Begin {
     fn from(begin: &event::Begin) -> Self {
-        let event::Why { who, reason, ticket, approval } = begin.why.clone();
+        let event::Reason { who, reason, ticket, approval } = begin.why.clone();
         let kind = match begin.kind {
-            event::Kind::Adopt => Kind::Adopt,
-            event::Kind::Apply => Kind::Apply,
-            event::Kind::Reserve => Kind::Reserve,
-            event::Kind::Release => Kind::Release,
-            event::Kind::Rollback { to } => Kind::Rollback { to },
-            event::Kind::Withdraw => Kind::Withdraw,
-            event::Kind::Repair => Kind::Repair,
+            event::ChangeKind::Adopt => Kind::Adopt,
+            event::ChangeKind::Apply => Kind::Apply,
+            event::ChangeKind::Reserve => Kind::Reserve,
+            event::ChangeKind::Release => Kind::Release,
+            event::ChangeKind::Rollback { to } => Kind::Rollback { to },
+            event::ChangeKind::Withdraw => Kind::Withdraw,
+            event::ChangeKind::Repair => Kind::Repair,
         };
         let confirm_by = begin.confirm_by.map(|by| by.0);
         let (version, delta) = (version(&begin.version), (&begin.delta).into());
@@ -167,17 +167,17 @@ impl TryFrom<Begin> for event::Begin {
     fn try_from(begin: Begin) -> Result<Self, WireError> {
         let Begin { who, reason, ticket, approval, .. } = begin;
         let kind = match begin.kind {
-            Kind::Adopt => event::Kind::Adopt,
-            Kind::Apply => event::Kind::Apply,
-            Kind::Reserve => event::Kind::Reserve,
-            Kind::Release => event::Kind::Release,
-            Kind::Rollback { to } => event::Kind::Rollback { to },
-            Kind::Withdraw => event::Kind::Withdraw,
-            Kind::Repair => event::Kind::Repair,
+            Kind::Adopt => event::ChangeKind::Adopt,
+            Kind::Apply => event::ChangeKind::Apply,
+            Kind::Reserve => event::ChangeKind::Reserve,
+            Kind::Release => event::ChangeKind::Release,
+            Kind::Rollback { to } => event::ChangeKind::Rollback { to },
+            Kind::Withdraw => event::ChangeKind::Withdraw,
+            Kind::Repair => event::ChangeKind::Repair,
         };
         Ok(Self {
             kind,
-            why: event::Why { who, reason, ticket, approval },
+            why: event::Reason { who, reason, ticket, approval },
             confirm_by: begin.confirm_by.map(timestamp).transpose()?,
             version: checked(begin.version)?,
             delta: begin.delta.try_into()?,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use nicfw::journal::{Change, Outcome};
+use nicfw::journal::{ChangeRecord, Outcome};
 use serde::Serialize;
 
 /// Most changes that are drawn; of more, evenly chosen ones.
@@ -27,11 +27,11 @@ pub struct Point {
     reason: String,
 }
 
-pub fn points(changes: &[Change]) -> Vec<Point> {
+pub fn points(changes: &[ChangeRecord]) -> Vec<Point> {
     let step = changes.len().div_ceil(MOST).max(1);
     let last = changes.len().saturating_sub(1);
     let chosen = changes.iter().enumerate().filter(|(i, _)| i % step == 0 || *i == last);
-    let point = |(_, change): (usize, &Change)| {
+    let point = |(_, change): (usize, &ChangeRecord)| {
         let at = change.ended.unwrap_or(change.at);
         Point {
             number: change.number,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nicfw::RuleKey;
 use nicfw::journal::{
-    Addresses, Between, Change, ChangedEntry, EntryOrigin, Head, Journal, Kind, Migrated, Outcome, Verified,
+    Addresses, Between, ChangeKind, ChangeRecord, ChangedEntry, EntryOrigin, Head, Journal, Migrated, Outcome, Verified,
 };
 use nicfw::policy::Origin;
 use nicfw::tables::Image;
@@ -61,7 +61,7 @@ pub struct ChangeReport {
 }
 
 impl ChangeReport {
-    pub fn of(change: &Change) -> Self {
+    pub fn of(change: &ChangeRecord) -> Self {
         let (outcome, why, closed) = match &change.outcome {
             Outcome::Pending => ("pending", None, Vec::new()),
             Outcome::Done => ("done", None, Vec::new()),
@@ -70,7 +70,7 @@ impl ChangeReport {
             Outcome::Recovered => ("recovered", None, Vec::new()),
         };
         let kind = match change.kind {
-            Kind::Rollback { to } => format!("rollback to {to}"),
+            ChangeKind::Rollback { to } => format!("rollback to {to}"),
             kind => kind.word().to_owned(),
         };
         Self {
