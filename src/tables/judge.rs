@@ -1,7 +1,7 @@
 //! What the adapter would do with a flow if it held an image: the assumptions about the rules engine, read literally.
 //!
 //! Replays, explanations and the compiler's tests ask it. The compiler's own proof judges by an indexed form of the same
-//! reading (`compile/prove/near.rs`), which shares the order of lookups and the names of a flow with this one and with the
+//! reading (`compile/prove/address_entries.rs`), which shares the order of lookups and the names of a flow with this one and with the
 //! compiler the values of keys, ids and maps; nothing here or there calls what made the entries. The firmware model is
 //! another reading, which shares nothing with either.
 

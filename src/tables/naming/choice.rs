@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::all::{LaidOut, NamedUnit, Naming, UsedSets};
+use super::kept::{LaidOut, NamedUnit, Naming, UsedSets};
 use super::layout::{AllSets, Count, NamedSets, SetNumbers, named_sets};
 use super::maps::Trie;
 use super::ports::too_many_ports;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::all::{LaidOut, Naming};
 use super::choice::worth;
 use super::entries::of_unit;
+use super::kept::{LaidOut, Naming};
 use super::layout::{AllSets, Layout};
 use super::maps::{Maps, PreviousIds};
 use super::sets::{Cut, named_anew};

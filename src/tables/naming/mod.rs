@@ -6,10 +6,10 @@
 //! again; units that are new, or whose ids changed, make their entries.
 #![expect(clippy::indexing_slicing, reason = "positions in lists that it makes itself, of a document that was checked")]
 
-mod all;
 mod choice;
 pub(crate) mod entries;
 pub(crate) mod ids;
+mod kept;
 pub(crate) mod layout;
 mod layouts;
 mod make;
@@ -18,5 +18,5 @@ pub(crate) mod points;
 mod ports;
 pub(crate) mod sets;
 
-pub(crate) use self::all::Naming;
+pub(crate) use self::kept::Naming;
 pub(crate) use self::maps::PreviousIds;

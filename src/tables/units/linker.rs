@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::HashMapExt;
 
-use super::all::{BindingState, Bound, Dirty, Linked, PolicyState, UnitChanges, Units};
 use super::diff::{Compared, Kept, compare, same_binding};
+use super::kept::{BindingState, Bound, Dirty, Linked, PolicyState, UnitChanges, Units};
 use super::origins::{Numbers, number};
 use super::too_much::{MOST_TIMES, Taking, far_too_much};
 use super::unit::{NO_POLICY, OnePolicyDocument, SharedShape, Unit, UnitKey, UnitShape, Used, unbound};

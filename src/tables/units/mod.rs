@@ -5,12 +5,12 @@
 //! local side has them any more. What the tables need of them is counted and named in [`naming`](super::naming).
 #![expect(clippy::indexing_slicing, reason = "positions in lists that it makes itself, of a document that was checked")]
 
-pub(crate) mod all;
 pub(crate) mod diff;
+mod kept;
 mod linker;
 pub(crate) mod origins;
 pub(crate) mod too_much;
 pub(crate) mod unit;
 mod update;
 
-pub(crate) use self::all::{Dirty, Linked, UnitChanges, Units};
+pub(crate) use self::kept::{Dirty, Linked, UnitChanges, Units};

@@ -1,6 +1,6 @@
 //! The units of a document from those of the document before it.
 
-use super::all::{Linked, Units};
+use super::kept::{Linked, Units};
 use super::linker::Linker;
 use crate::policy::Document;
 use crate::tables::Target;
