@@ -15,7 +15,7 @@ use nicfw::adapter::AttachOptions;
 use nicfw::clock::SystemClock;
 use nicfw::device::Locator;
 use nicfw::firewall::{AttachError, Session, Settings};
-use nicfw::journal::{FileStore, Journal, Why};
+use nicfw::journal::{FileStore, Journal, Reason};
 use nicfw::policy::Document;
 use nicfw::tables::Compiled;
 
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // One journal for each adapter: it says what the adapter holds, which cannot be read back.
     let journal = Journal::open(Box::new(FileStore::open(journal)?), &adapter.info().identity(), None)?;
-    let why = Why::new("example", "the policy of today");
+    let why = Reason::new("example", "the policy of today");
     let mut session = Session::new(adapter, journal, clock, Settings::default());
     // Whatever the last process left half done is put right first.
     match session.resume() {

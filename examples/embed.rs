@@ -8,7 +8,7 @@ use std::time::Duration;
 use nicfw::adapter::AttachOptions;
 use nicfw::clock::SystemClock;
 use nicfw::firewall::{Leave, Session, Settings};
-use nicfw::journal::{Journal, MemoryStore, Why};
+use nicfw::journal::{Journal, MemoryStore, Reason};
 use nicfw::policy::{Document, FlowText};
 use nicfw::tables::Compiled;
 use nicfw::{Adapter, MacAddr};
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let journal = Journal::open(Box::new(store.clone()), &name, None)?;
     let mut session = Session::new(adapter, journal, clock.clone(), Settings::default());
     let empty = Compiled::new(&Document::parse(EMPTY, "empty.yaml")?, session.target()?, None)?;
-    session.adopt(&empty, Why::new("agent", "new host"))?;
+    session.adopt(&empty, Reason::new("agent", "new host"))?;
 
     // The container's address is closed before it starts, and opened by a policy that binds it.
     let firewall = session.firewall_mut()?;

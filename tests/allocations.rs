@@ -90,11 +90,12 @@ fn a_verdict_allocates_nothing() {
     let frames: Vec<Vec<u8>> = (0..5000).map(frame).collect();
     let headers: Vec<Headers> = frames.iter().map(|frame| parse(frame).unwrap()).collect();
     let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::NoMatch }; headers.len()];
-    // The first one brings the lookup up to what commands have written.
-    let first = allocations(|| {
+    // The first of each kind brings what it looks at up to what commands have written.
+    let alone = allocations(|| {
         model.judge(&frames[0], Direction::Rx, 0).unwrap();
     });
-    assert!(first > 0, "allocations are counted");
+    let batch = allocations(|| model.judge_all(&headers[..1], Direction::Rx, 0, &mut decisions[..1]));
+    assert!(alone > 0 && batch > 0, "allocations are counted");
     for direction in [Direction::Rx, Direction::Tx] {
         let in_batches = allocations(|| model.judge_all(&headers, direction, 0, &mut decisions));
         let one_by_one = allocations(|| {

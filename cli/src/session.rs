@@ -9,7 +9,7 @@ use nicfw::adapter::AdapterInfo;
 use nicfw::clock::{SystemClock, Timestamp};
 use nicfw::device::Locator;
 use nicfw::firewall::{self, AdoptError, AttachError, Firewall, Found, Leave, LeaveError, Look, Recovery, Settings};
-use nicfw::journal::{FileStore, Journal, JournalError, Key, Why};
+use nicfw::journal::{FileStore, Journal, JournalError, Key, Reason};
 use nicfw::tables::{Compiled, Target};
 use nicfw::text::escaped;
 
@@ -257,7 +257,7 @@ impl Session {
     ///
     /// # Errors
     /// It could not be loaded; then it may drop all traffic, and that is said with the ways out.
-    pub fn adopt(self, compiled: &Compiled, why: Why) -> Result<Self, Failure> {
+    pub fn adopt(self, compiled: &Compiled, why: Reason) -> Result<Self, Failure> {
         let Self { mut life, place } = self;
         let adopted = life.adopt(compiled, why);
         Self::loaded(adopted, life, place)
@@ -267,7 +267,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::adopt`].
-    pub fn repair(self, why: Why) -> Result<Self, Failure> {
+    pub fn repair(self, why: Reason) -> Result<Self, Failure> {
         let Self { mut life, place } = self;
         let repaired = life.repair(why);
         Self::loaded(repaired, life, place)
@@ -454,7 +454,7 @@ impl ReadOnly {
 ///
 /// # Errors
 /// The adapter or its journal cannot be opened, or a command fails, and it is said what the adapter does.
-pub fn leave(locator: &Locator, journal: &JournalFile, how: Leave, why: Why) -> Result<Fingerprints, Failure> {
+pub fn leave(locator: &Locator, journal: &JournalFile, how: Leave, why: Reason) -> Result<Fingerprints, Failure> {
     let adapter = attach(locator, journal.journal.as_deref(), false)?;
     let file = file(journal, adapter.info());
     // That its rules decide is no news for a journal.
@@ -496,8 +496,8 @@ impl Cause {
 }
 
 /// Who changes an adapter, and why.
-pub fn why(who: Option<&str>, reason: &str, ticket: Option<&str>, approval: Option<&str>) -> Why {
-    let mut why = Why::new(&who.map_or_else(user, str::to_owned), reason);
+pub fn why(who: Option<&str>, reason: &str, ticket: Option<&str>, approval: Option<&str>) -> Reason {
+    let mut why = Reason::new(&who.map_or_else(user, str::to_owned), reason);
     why.ticket = ticket.map(str::to_owned);
     why.approval = approval.map(str::to_owned);
     why

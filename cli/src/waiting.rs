@@ -145,7 +145,7 @@ pub fn wait(session: &mut Session) -> Result<Ended, Failure> {
 /// Takes the change back before its time.
 fn back(session: &mut Session, why: &str) -> Result<(), Failure> {
     let Some(open) = session.firewall()?.journal().status().confirm else { return Ok(()) };
-    let why = Why::from(format!("change {}: {why}", open.change));
+    let why = Reason::from(format!("change {}: {why}", open.change));
     session.firewall_mut()?.rollback(open.back_to, why).map(drop).map_err(|e| session.failed(&e))
 }
 

@@ -14,7 +14,7 @@ use super::{ApplyCause, ApplyError, Engine, Firewall, Report};
 use crate::adapter::RulesetVersion;
 use crate::clock::Timestamp;
 use crate::error::AdapterState;
-use crate::journal::{Begin, Delta, Event, Kind, Unconfirmed, Why};
+use crate::journal::{Begin, ChangeKind, Delta, Event, Reason, Unconfirmed};
 use crate::policy::{Document, Origin, newly_allows};
 use crate::tables::plan::{Phase, Plan, PlanError, Step};
 use crate::tables::{Compiled, RuleKey, TableOp, Target};
@@ -33,7 +33,7 @@ pub struct Change {
     pub why: Reason,
     /// It is taken back unless [`Firewall::confirm`] comes within this time.
     pub confirm_within: Option<Duration>,
-    kind: Kind,
+    kind: ChangeKind,
     /// Who planned it.
     firewall: FirewallId,
     generation: u64,

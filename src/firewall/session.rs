@@ -51,7 +51,7 @@ use super::{Adopt, AdoptError, AttachError, AuditError, Engine, Firewall, Found,
 use crate::adapter::{AdapterError, Override};
 use crate::clock::{Clock, Timestamp};
 use crate::error::AdapterState;
-use crate::journal::{Event, Journal, Left, Why};
+use crate::journal::{Event, Journal, Left, Reason};
 use crate::tables::{Compiled, Target};
 
 /// An adapter and its journal, from opening to leaving.
@@ -243,7 +243,7 @@ impl<E: Engine> Session<E> {
     /// # Errors
     /// [`AdoptError`], which says whether the adapter blocks all traffic. After [`AdoptError::Target`] everything is as it was;
     /// after any other the session is [`SessionState::Opened`]: adopt again, or, where nothing was sent, resume.
-    pub fn adopt(&mut self, compiled: &Compiled, why: impl Into<Why>) -> Result<(), AdoptError> {
+    pub fn adopt(&mut self, compiled: &Compiled, why: impl Into<Reason>) -> Result<(), AdoptError> {
         if compiled.target() != self.target()? {
             return Err(AdoptError::Target);
         }
@@ -256,7 +256,7 @@ impl<E: Engine> Session<E> {
     ///
     /// # Errors
     /// As [`Session::adopt`].
-    pub fn repair(&mut self, why: impl Into<Why>) -> Result<(), AdoptError> {
+    pub fn repair(&mut self, why: impl Into<Reason>) -> Result<(), AdoptError> {
         let Opened { engine, journal } = self.take()?;
         self.loaded(Firewall::repair(engine, journal, why, self.clock.clone(), self.settings))
     }
@@ -314,7 +314,7 @@ impl<E: Engine> Session<E> {
     /// # Errors
     /// [`LeaveError`], which says whether the adapter blocks all traffic. The session is [`SessionState::Opened`] then, unless
     /// it had no adapter: leave once more, adopt, or close.
-    pub fn leave(&mut self, how: Leave, why: impl Into<Why>) -> Result<E, LeaveError> {
+    pub fn leave(&mut self, how: Leave, why: impl Into<Reason>) -> Result<E, LeaveError> {
         let mut opened = self.take()?;
         let left = match how {
             Leave::Rules => Ok(()),
@@ -373,7 +373,7 @@ impl<E: Engine> Session<E> {
 
 impl<E: Engine> Opened<E> {
     /// Writes down how the adapter is left, and blocks all its traffic.
-    fn block(&mut self, how: Left, why: Why, clock: &dyn Clock) -> Result<(), LeaveError> {
+    fn block(&mut self, how: Left, why: Reason, clock: &dyn Clock) -> Result<(), LeaveError> {
         let at = self.journal.date(clock.wall());
         self.journal.append(at, Event::Left { how, why })?;
         self.engine.set_override(Override::Block).map_err(|source| LeaveError::Command { blocked: false, source })

@@ -145,7 +145,7 @@ pub struct Begin {
 impl Begin {
     /// A change that nobody has to confirm, and of which nothing else is known.
     #[must_use]
-    pub fn new(kind: Kind, why: Why, delta: Delta) -> Self {
+    pub fn new(kind: ChangeKind, why: Reason, delta: Delta) -> Self {
         Self { kind, why, confirm_by: None, version: None, delta, between: Vec::new() }
     }
 }
@@ -175,7 +175,7 @@ pub enum ChangeKind {
 /// Who asked for a change, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 #[non_exhaustive]
-pub struct Why {
+pub struct Reason {
     /// Who.
     pub who: String,
     /// Why.

@@ -64,6 +64,7 @@ pub struct Key(Hmac<Sha256>);
 /// A key that is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a journal's key has at least {} bytes, this has {len}", Key::MIN)]
+#[non_exhaustive]
 pub struct KeyError {
     /// Bytes that were given.
     pub len: usize,

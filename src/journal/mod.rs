@@ -9,7 +9,7 @@
 //! let mut goal = Content::default();
 //! goal.name = "web.yaml".into();
 //! let delta = Delta::between(&journal.status().content, &goal);
-//! let begin = Begin::new(Kind::Adopt, Why::new("ann", "first rules"), delta);
+//! let begin = Begin::new(ChangeKind::Adopt, Reason::new("ann", "first rules"), delta);
 //! let change = journal.append(VirtualClock::START, Event::Begin(begin))?; // durable: commands may follow
 //! let done = Event::Done { change, version: None, boot: None, counters: Vec::new(), commands: 7 };
 //! journal.append(VirtualClock::START, done)?;

@@ -23,7 +23,7 @@ pub enum When {
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Change {
+pub struct ChangeRecord {
     /// Number of the record that begins it.
     pub number: u64,
     /// When it began.

@@ -89,8 +89,8 @@ fn write(journal: &mut Journal, contents: &[Content; 2], changes: usize) {
     for number in 0..changes {
         let goal = &contents[number % 2];
         let delta = Delta::between(&journal.status().content, goal);
-        let why = Why::new("ann", "one rule more or less").ticket(format!("CHG-{number}"));
-        let mut begin = Begin::new(Kind::Apply, why, delta);
+        let why = Reason::new("ann", "one rule more or less").ticket(format!("CHG-{number}"));
+        let mut begin = Begin::new(ChangeKind::Apply, why, delta);
         begin.version = journal.status().version.clone();
         let change = append(journal, &mut at, Event::Begin(begin));
         let version = Some(RulesetVersion::from_bytes(&[u8::try_from(number % 251).expect("small"); 20]));

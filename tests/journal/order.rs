@@ -70,7 +70,7 @@ fn values_that_have_no_form_are_refused() {
     story.add(longest);
     let mut large = Content::default();
     large.text = "x".repeat(17 << 20).into();
-    let event = begin(&story.journal, Kind::Apply, "large", &large);
+    let event = begin(&story.journal, ChangeKind::Apply, "large", &large);
     let said = refused(&mut story, event);
     assert!(said.contains("bytes, at most 16777216 fit"), "{said}");
 }

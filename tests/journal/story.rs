@@ -95,8 +95,8 @@ impl Story {
         let mut reserved = wider.clone();
         let ips = vec!["10.30.1.99".parse().unwrap()];
         reserved.kept.insert("shop-2".into(), Addresses::new(ips, vec!["02:00:0a:1e:01:63".parse().unwrap()]));
-        story.change(Kind::Reserve, "a second shop", &reserved); // 9, 10
-        let closing = story.begin(Kind::Apply, "the first rules again", &shop); // 11
+        story.change(ChangeKind::Reserve, "a second shop", &reserved); // 9, 10
+        let closing = story.begin(ChangeKind::Apply, "the first rules again", &shop); // 11
         story.add(Event::Unknown { change: closing, why: "no answer".into() }); // 12
         let mut closed = reserved.clone();
         closed.image.rules.retain(|key, _| key.is_base());
@@ -115,7 +115,7 @@ impl Story {
 
 pub fn begin(journal: &Journal, kind: ChangeKind, reason: &str, goal: &Content) -> Event {
     let delta = Delta::between(&journal.status().content, goal);
-    let why = Why::new("ann", reason).ticket("CHG-7");
+    let why = Reason::new("ann", reason).ticket("CHG-7");
     let mut begin = Begin::new(kind, why, delta);
     begin.version = journal.status().version.clone();
     Event::Begin(begin)

@@ -11,23 +11,23 @@ fn journal(store: &MemoryStore) -> Journal {
     Journal::open(Box::new(store.clone()), "1924:0a03 02:00:00:00:00:01", None).unwrap()
 }
 
-fn adopt(why: Why) -> Event {
+fn adopt(why: Reason) -> Event {
     let mut goal = Content::default();
     goal.name = "web.yaml".into();
     let delta = Delta::between(&Content::default(), &goal);
-    Event::Begin(Begin::new(Kind::Adopt, why, delta))
+    Event::Begin(Begin::new(ChangeKind::Adopt, why, delta))
 }
 
 #[test]
 fn a_text_that_disturbs_is_not_written() {
     let long = "x".repeat(251);
-    let cases: [(Why, &str); 6] = [
-        (Why::new("ann\nforged", "r"), "who: it holds U+000A at byte 3"),
-        (Why::new("ann", "\x1b[2J"), "reason: it holds U+001B at byte 0"),
-        (Why::new("ann", &long), "reason: it has 251 bytes, more than 250"),
-        (Why::new("ann", "r").ticket("a\u{202e}b"), "ticket: it holds U+202E at byte 1"),
-        (Why::new("ann", "r").approval("b\u{200b}"), "approval: it holds U+200B at byte 1"),
-        (Why::new("ann", "r").ticket(""), "ticket: it is empty"),
+    let cases: [(Reason, &str); 6] = [
+        (Reason::new("ann\nforged", "r"), "who: it holds U+000A at byte 3"),
+        (Reason::new("ann", "\x1b[2J"), "reason: it holds U+001B at byte 0"),
+        (Reason::new("ann", &long), "reason: it has 251 bytes, more than 250"),
+        (Reason::new("ann", "r").ticket("a\u{202e}b"), "ticket: it holds U+202E at byte 1"),
+        (Reason::new("ann", "r").approval("b\u{200b}"), "approval: it holds U+200B at byte 1"),
+        (Reason::new("ann", "r").ticket(""), "ticket: it is empty"),
     ];
     let store = MemoryStore::new();
     let mut journal = journal(&store);

@@ -13,7 +13,7 @@ use nicfw::firewall::{
     Adopt, AdoptError, ApplyCause, ApplyError, AttachError, Firewall, Leave, LeaveError, PollError, Recovery,
     ReserveError, Session, Settings, WithdrawError,
 };
-use nicfw::journal::{self, Journal, JournalError, MemoryStore, Why};
+use nicfw::journal::{self, Journal, JournalError, MemoryStore};
 use nicfw::mcdi::wire::McErrno;
 use nicfw::tables::{Action, Compiled, TableOp};
 use nicfw::terms::{MacAddr, Verdict};
@@ -290,7 +290,7 @@ impl World {
 
     fn adopt(&mut self, policy: usize) -> Said {
         let compiled = &self.compiled[policy];
-        self.loaded(|session| session.adopt(compiled, Why::new("ann", "taken over")))
+        self.loaded(|session| session.adopt(compiled, journal::Reason::new("ann", "taken over")))
     }
 
     fn repair(&mut self) -> Said {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nicfw::clock::Timestamp;
 use nicfw::device::Locator;
-use nicfw::journal::Why;
+use nicfw::journal::Reason;
 use nicfw::policy::{Document, OnExpiry};
 use nicfw::tables::{Compiled, Target};
 use serde::Serialize;
@@ -238,7 +238,7 @@ fn in_force(document: &Document, now: Timestamp) -> Document {
 }
 
 /// Takes the adapter over.
-fn adopted(document: &Document, session: Session, why: Why, progress: &mut Progress) -> Result<Made, Failure> {
+fn adopted(document: &Document, session: Session, why: Reason, progress: &mut Progress) -> Result<Made, Failure> {
     let wanted = in_force(document, session.date()?);
     let target = session.target()?;
     let compiled = match super::common::compiled(&wanted, target, None, progress) {

@@ -478,6 +478,7 @@ impl Program<'_> {
                 3 => nicfw_plan_list_commands(plan, &raw mut list, error),
                 4 => nicfw_plan_list_closed(plan, &raw mut list, error),
                 5 => nicfw_adapter_get_policy(adapter, &raw mut held, error),
+                6 => nicfw_plan_list_peaks(plan, &raw mut list, error),
                 9 => nicfw_adapter_compile(adapter, policy, compiled, &raw mut out, error),
                 _ => nicfw_adapter_plan(adapter, compiled, text, &raw mut change, error),
             }

@@ -231,11 +231,11 @@ fn a_lost_command_is_recovered_whether_it_took_effect_or_not() {
 #[test]
 fn what_cannot_be_restored_is_closed_and_the_next_change_opens_it() {
     let (document, old, new) = change();
-    let planned = attached(&document, &old).0.plan_source(source(&document, &new), "").unwrap();
+    let (mut firewall, _) = attached(&document, &old);
+    let planned = firewall.plan_source(source(&document, &new), "").unwrap();
     let key = allow(1, 443, None).0;
     let taken = |step: &crate::tables::plan::Step| matches!(&step.op, TableOp::SetRule { key: k, rx: Action::None, .. } if *k == key);
     let at = planned.plan.steps.iter().position(taken).unwrap();
-    let (mut firewall, _) = attached(&document, &old);
     // The command after it is refused, and then the one that would restore it.
     firewall.engine().fault(at + 1, Fault::Full);
     firewall.engine().fault(at + 2, Fault::Full);

@@ -44,7 +44,7 @@ fn what_no_record_explains_is_refused() {
     firewall.engine().tables.rules.clear();
     let error = refused(firewall, &clock);
     assert!(matches!(error, AttachError::Foreign { record: 2, expected: Some(_), .. }), "{error}");
-    assert!(error.to_string().contains("by record 2 of 2026-11-23T00:00:00.000Z it held version"), "{error}");
+    assert!(error.to_string().contains("by record 2 of 2026-11-23T00:00:00.000Z it had "), "{error}");
 }
 
 #[test]

@@ -59,12 +59,12 @@ pub(super) enum Event {
     },
     Left {
         how: Left,
-        why: Why,
+        why: Reason,
     },
     Clock {
         /// Milliseconds since 1970.
         was: u64,
-        why: Why,
+        why: Reason,
     },
 }
 
@@ -78,7 +78,7 @@ pub(super) enum Left {
 /// Who, and why.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Why {
+pub(super) struct Reason {
     who: String,
     reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,16 +87,16 @@ pub(super) struct Why {
     approval: Option<String>,
 }
 
-impl From<event::Reason> for Why {
+impl From<event::Reason> for Reason {
     fn from(why: event::Reason) -> Self {
         let event::Reason { who, reason, ticket, approval } = why;
         Self { who, reason, ticket, approval }
     }
 }
 
-impl From<Why> for event::Reason {
-    fn from(why: Why) -> Self {
-        let Why { who, reason, ticket, approval } = why;
+impl From<Reason> for event::Reason {
+    fn from(why: Reason) -> Self {
+        let Reason { who, reason, ticket, approval } = why;
         Self { who, reason, ticket, approval }
     }
 }
@@ -105,7 +105,7 @@ impl From<Why> for event::Reason {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Begin {
-    kind: Kind,
+    kind: ChangeKind,
     who: String,
     reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +124,7 @@ pub(super) struct Begin {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum Kind {
+enum ChangeKind {
     Adopt,
     Apply,
     Reserve,
@@ -146,13 +146,13 @@ impl From<&event::Begin> for Begin {
     fn from(begin: &event::Begin) -> Self {
         let event::Reason { who, reason, ticket, approval } = begin.why.clone();
         let kind = match begin.kind {
-            event::ChangeKind::Adopt => Kind::Adopt,
-            event::ChangeKind::Apply => Kind::Apply,
-            event::ChangeKind::Reserve => Kind::Reserve,
-            event::ChangeKind::Release => Kind::Release,
-            event::ChangeKind::Rollback { to } => Kind::Rollback { to },
-            event::ChangeKind::Withdraw => Kind::Withdraw,
-            event::ChangeKind::Repair => Kind::Repair,
+            event::ChangeKind::Adopt => ChangeKind::Adopt,
+            event::ChangeKind::Apply => ChangeKind::Apply,
+            event::ChangeKind::Reserve => ChangeKind::Reserve,
+            event::ChangeKind::Release => ChangeKind::Release,
+            event::ChangeKind::Rollback { to } => ChangeKind::Rollback { to },
+            event::ChangeKind::Withdraw => ChangeKind::Withdraw,
+            event::ChangeKind::Repair => ChangeKind::Repair,
         };
         let confirm_by = begin.confirm_by.map(|by| by.0);
         let (version, delta) = (version(&begin.version), (&begin.delta).into());
@@ -167,13 +167,13 @@ impl TryFrom<Begin> for event::Begin {
     fn try_from(begin: Begin) -> Result<Self, WireError> {
         let Begin { who, reason, ticket, approval, .. } = begin;
         let kind = match begin.kind {
-            Kind::Adopt => event::ChangeKind::Adopt,
-            Kind::Apply => event::ChangeKind::Apply,
-            Kind::Reserve => event::ChangeKind::Reserve,
-            Kind::Release => event::ChangeKind::Release,
-            Kind::Rollback { to } => event::ChangeKind::Rollback { to },
-            Kind::Withdraw => event::ChangeKind::Withdraw,
-            Kind::Repair => event::ChangeKind::Repair,
+            ChangeKind::Adopt => event::ChangeKind::Adopt,
+            ChangeKind::Apply => event::ChangeKind::Apply,
+            ChangeKind::Reserve => event::ChangeKind::Reserve,
+            ChangeKind::Release => event::ChangeKind::Release,
+            ChangeKind::Rollback { to } => event::ChangeKind::Rollback { to },
+            ChangeKind::Withdraw => event::ChangeKind::Withdraw,
+            ChangeKind::Repair => event::ChangeKind::Repair,
         };
         Ok(Self {
             kind,
