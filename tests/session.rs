@@ -1,13 +1,15 @@
 //! One life of an adapter with its journal: which states it goes through, and what each failure leaves.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nicfw::adapter::{AdapterError, AttachOptions};
+use nicfw::adapter::{AdapterError, AttachOptions, McdiError};
 use nicfw::clock::VirtualClock;
 use nicfw::error::AdapterState;
 use nicfw::firewall::{
-    AdoptError, ApplyCause, AttachError, Found, Leave, LeaveError, Session, SessionError, SessionState, Settings,
+    AdoptError, ApplyCause, AttachError, Call, Found, Leave, LeaveError, Observed, Observer, Session, SessionError,
+    SessionState, Settings,
 };
 use nicfw::journal::{self, FileStore, Journal, Left, MemoryStore};
 use nicfw::mcdi::wire::McErrno;
@@ -144,6 +146,29 @@ fn an_adoption_that_fails_can_be_tried_again() {
     let recovery = session.resume().unwrap();
     assert!(matches!(recovery.found, Found::HalfAdopted { .. }), "{recovery:?}");
     assert!(session.firewall_mut().unwrap().audit().unwrap().is_sound());
+}
+
+/// An engine that breaks at its first command.
+struct Breaks;
+
+impl Observer for Breaks {
+    fn around<T, X: From<McdiError>>(&mut self, _: Call<'_>, _: impl FnOnce() -> Result<T, X>) -> Result<T, X> {
+        panic!("it breaks")
+    }
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_change_of_hands_loses_the_adapter_and_is_told() {
+    let host = Host::new();
+    let shop = compiled(SHOP, &host.open());
+    let engine = Observed::new(host.adapter(), Breaks);
+    let mut session = Session::new(engine, Journal::in_memory(), host.clock.clone(), Settings::default());
+    assert!(catch_unwind(AssertUnwindSafe(|| session.adopt(&shop, "first rules"))).is_err());
+    assert_eq!(session.state(), SessionState::Lost);
+    assert!(matches!(session.adopt(&shop, "again"), Err(AdoptError::Session(SessionError::Lost))));
+    assert_eq!(session.firewall().unwrap_err(), SessionError::Lost);
+    assert!(session.close().is_none());
+    assert_eq!(session.state(), SessionState::Closed);
 }
 
 fn small() -> Target {
