@@ -182,6 +182,40 @@ static uint64_t size_of(const nicfw_target *target, const char *name) {
     return 0;
 }
 
+/* Beside shop-1, for which an address and a MAC are reserved. */
+static void reservations_add_up(nicfw_adapter *nic) {
+    nicfw_adapter_info info = NICFW_INIT(nicfw_adapter_info);
+    nicfw_addr first = {{10, 30, 1, 20}, 4, 32}, second = {{10, 30, 1, 21}, 4, 32};
+    nicfw_list *list;
+    OK(nicfw_adapter_reserve(nic, "two", &first, 1, NULL, &err));
+    OK(nicfw_adapter_reserve(nic, "two", &second, 1, NULL, &err));
+    OK(nicfw_adapter_list_containers(nic, &list, &err));
+    CHECK(length_of(list) == 2 && strcmp(text_of(list, 1, NICFW_FIELD_CONTAINER), "two") == 0);
+    CHECK(strcmp(text_of(list, 1, NICFW_FIELD_ADDRESSES), "10.30.1.20\n10.30.1.21") == 0);
+    OK(nicfw_list_free(list, &err));
+    OK(nicfw_adapter_get_info(nic, &info, &err));
+    CHECK(info.entries == 4);
+    GIVES(NICFW_E_HELD, nicfw_adapter_reserve(nic, "db-1", &first, 1, NULL, &err));
+    GIVES(NICFW_E_HELD, nicfw_adapter_reserve(nic, "db-1", &second, 1, NULL, &err));
+    OK(nicfw_adapter_release(nic, "two", &err)); /* both */
+    OK(nicfw_adapter_get_info(nic, &info, &err));
+    CHECK(info.entries == 2);
+}
+
+/* A container that a policy binds to 10.30.1.17 reserves one more address. */
+static void a_bound_container_reserves_one_more(nicfw_adapter *nic) {
+    nicfw_addr more = {{10, 30, 1, 30}, 4, 32};
+    nicfw_list *list;
+    OK(nicfw_adapter_reserve(nic, "shop-1", &more, 1, NULL, &err));
+    OK(nicfw_adapter_list_containers(nic, &list, &err));
+    CHECK(length_of(list) == 2 && number_of(list, 0, NICFW_FIELD_BOUND) == 1 && number_of(list, 1, NICFW_FIELD_BOUND) == 0);
+    CHECK(strcmp(text_of(list, 0, NICFW_FIELD_ADDRESSES), "10.30.1.17") == 0);
+    CHECK(strcmp(text_of(list, 1, NICFW_FIELD_CONTAINER), "shop-1") == 0);
+    CHECK(strcmp(text_of(list, 1, NICFW_FIELD_ADDRESSES), "10.30.1.30") == 0);
+    OK(nicfw_list_free(list, &err));
+    OK(nicfw_adapter_release(nic, "shop-1", &err));
+}
+
 static void the_adapter_follows(nicfw_adapter *nic) {
     nicfw_adapter_info info = NICFW_INIT(nicfw_adapter_info);
     nicfw_target target = NICFW_INIT(nicfw_target);
@@ -208,6 +242,7 @@ static void the_adapter_follows(nicfw_adapter *nic) {
     CHECK(strcmp(text_of(list, 0, NICFW_FIELD_ADDRESSES), "10.30.1.17") == 0);
     CHECK(strcmp(text_of(list, 0, NICFW_FIELD_MAC), "02:00:0a:1e:01:11") == 0);
     OK(nicfw_list_free(list, &err));
+    reservations_add_up(nic);
 
     nicfw_compiled *web = compiled_for(nic, WEB), *dns = compiled_for(nic, WEB_AND_DNS);
     OK(nicfw_adapter_plan(nic, web, "test", &plan, &err));
@@ -259,6 +294,7 @@ static void the_adapter_follows(nicfw_adapter *nic) {
     OK(nicfw_adapter_list_containers(nic, &list, &err));
     CHECK(number_of(list, 0, NICFW_FIELD_BOUND) == 1 && strcmp(text_of(list, 0, NICFW_FIELD_ADDRESSES), "10.30.1.17") == 0);
     OK(nicfw_list_free(list, &err));
+    a_bound_container_reserves_one_more(nic);
 
     OK(nicfw_adapter_audit(nic, &drifted, &err));
     CHECK(drifted == 0);
