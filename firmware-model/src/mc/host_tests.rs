@@ -35,7 +35,15 @@ fn assertions_log_and_workarounds() {
     assert_eq!(mc.take(0, &v2(0x07, &words(&[3, 0]))), failed(0x07, 0x16));
     assert_eq!(mc.take(0, &v2(0x59, &[])), done(0x59, &[0; 8]));
     assert_eq!(mc.take(0, &v2(0x4a, &words(&[2, 1]))), failed(0x4a, 2), "35388 is Huntington's");
-    assert_eq!(mc.take(0, &v2(0x4a, &words(&[8, 1]))), failed(0x4a, 2), "unknown number");
+    assert_eq!(
+        mc.take(0, &v2(0x4a, &words(&[4, 1]))),
+        failed(0x4a, 2),
+        "41750: sfc tests interrupts where it is refused"
+    );
+    assert_eq!(mc.take(0, &v2(0x4a, &words(&[4, 0]))), done(0x4a, &[]), "what is not there is off");
+    for unknown in [0, 8] {
+        assert_eq!(mc.take(0, &v2(0x4a, &words(&[unknown, 1]))), failed(0x4a, 0x16), "EINVAL, by the header");
+    }
 }
 
 #[test]

@@ -54,12 +54,14 @@ impl Mc {
         Ok(Out::new(8).done())
     }
 
-    /// ENOENT is what drivers know for a workaround that the firmware does not have.
+    /// ENOENT is what drivers know for a workaround that the firmware does not have; a number that has no meaning is EINVAL
+    /// (ef10.md 5.5).
     fn workaround(&mut self, _: usize, payload: &[u8]) -> Reply {
         let known = (1..=7).contains(&In(payload).u32(w::workaround_in::TYPE));
         match (known, In(payload).u32(w::workaround_in::ENABLED)) {
             (true, 0) => Ok(Vec::new()),
-            _ => Err(McErrno::ENOENT),
+            (true, _) => Err(McErrno::ENOENT),
+            (false, _) => Err(McErrno::EINVAL),
         }
     }
 
