@@ -1,23 +1,27 @@
-//! A verdict of the model allocates nothing, however many there are.
+//! A verdict of the model allocates nothing, however many there are; and an import takes memory in line with its file.
 #![expect(unsafe_code, reason = "counting allocations takes an allocator, and that trait is unsafe to implement")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use nicfw::adapter::AttachOptions;
 use nicfw::clock::VirtualClock;
-use nicfw::firewall::{Adopt, Firewall, Settings};
+use nicfw::firewall::{self, Adopt, Firewall};
 use nicfw::policy::Document;
+use nicfw::policy::import::{Format, Settings, import};
 use nicfw::tables::Compiled;
 use nicfw::{Adapter, Direction, MacAddr, Verdict};
 use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use serde_json::json;
 
 thread_local! {
-    /// Allocations of this thread.
+    /// Allocations of this thread, and their bytes.
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -26,6 +30,7 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        BYTES.with(|bytes| bytes.set(bytes.get() + layout.size()));
         // SAFETY: the caller keeps the contract of `alloc`, which is the same one.
         unsafe { System.alloc(layout) }
     }
@@ -43,6 +48,32 @@ fn allocations(work: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.get();
     work();
     ALLOCATIONS.get() - before
+}
+
+/// How often an import of a set of so many addresses allocates, and how many bytes in all.
+fn to_import(elements: u32) -> [usize; 2] {
+    let elements: Vec<_> = (0..elements).map(|i| Ipv4Addr::from(0x0a00_0007 | i << 8).to_string()).collect();
+    let base = |name: &str, hook: &str| {
+        json!({"chain": {"family": "inet", "table": "t", "name": name, "handle": 1, "type": "filter", "hook": hook, "prio": 0,
+            "policy": "drop"}})
+    };
+    let source = json!({"payload": {"protocol": "ip", "field": "saddr"}});
+    let file = json!({"nftables": [
+        {"table": {"family": "inet", "name": "t", "handle": 1}},
+        base("i", "input"),
+        base("o", "output"),
+        {"set": {"family": "inet", "table": "t", "name": "s", "type": "ipv4_addr", "handle": 3, "elem": elements}},
+        {"rule": {"family": "inet", "table": "t", "chain": "i", "handle": 4,
+            "expr": [{"match": {"op": "==", "left": source, "right": "@s"}}, {"accept": null}]}},
+    ]});
+    let settings =
+        Settings::new("shop-1", vec!["10.30.1.17".parse().unwrap()], MacAddr([0x02, 0, 0x0a, 0x1e, 0x01, 0x11]));
+    let file = file.to_string();
+    let before = [ALLOCATIONS.get(), BYTES.get()];
+    let import = import(Format::Nft, file.as_bytes(), "old", &settings).unwrap();
+    let after = [ALLOCATIONS.get(), BYTES.get()];
+    assert_eq!(import.document.policies[0].rules[0].remote.set.prefixes().len(), elements.len());
+    [after[0] - before[0], after[1] - before[1]]
 }
 
 const POLICY: &str = r#"nicfw: 1
@@ -63,7 +94,7 @@ fn loaded() -> Model {
     let adapter = Adapter::from_device(Box::new(model.function(0)), clock.clone(), AttachOptions::default()).unwrap();
     let document = Document::parse(POLICY, "shops.yaml").unwrap();
     let compiled = Compiled::new(&document, adapter.target(), None).unwrap();
-    drop(Firewall::adopt(adapter, Adopt::of(&compiled), clock, Settings::default()).unwrap());
+    drop(Firewall::adopt(adapter, Adopt::of(&compiled), clock, firewall::Settings::default()).unwrap());
     model
 }
 
@@ -82,6 +113,16 @@ fn frame(number: u16) -> Vec<u8> {
     frame.extend([0xc8, 0, high & 0x1f, low]);
     frame.resize(80, 0);
     frame
+}
+
+/// Four times as many elements take about four times as much; sets that are united one by one take sixteen times as many bytes.
+#[test]
+fn large_sets_are_imported_in_line_with_their_size() {
+    let (small, large) = (to_import(4_096), to_import(16_384));
+    println!("allocations and bytes of 4,096 elements: {small:?}, of 16,384: {large:?}");
+    for (what, (small, large)) in ["allocations", "bytes"].iter().zip(small.into_iter().zip(large)) {
+        assert!(large > small && large <= 6 * small, "{what}: {small} for 4,096 elements, {large} for 16,384");
+    }
 }
 
 #[test]
