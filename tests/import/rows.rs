@@ -303,6 +303,40 @@ fn what_no_policy_can_say_is_named_by_its_own_line() {
     );
     let error = error.unwrap_err().to_string();
     assert!(error.starts_with("the settings make no policy: ") && error.ends_with("(--open-nd)"), "{error}");
+    // A remote that no policy may name. The line is the file's; in the policy that it makes, the rule would stand in line 7.
+    let mut six = settings(&["2001:db8::17"]);
+    six.open_nd = true;
+    let lines = "-A INPUT -p tcp -j ACCEPT\n#\n#\n-A INPUT -s ::ffff:10.0.0.9/128 -p udp -j ACCEPT\n";
+    let error = read(Format::Iptables, &saved("DROP", "DROP", lines).replace("iptables-save", "ip6tables-save"), &six);
+    let error = error.unwrap_err();
+    let ImportError::Rule { line, what, text } = &error else { panic!("{error}") };
+    assert_eq!((*line, text.as_str()), (9, "-A INPUT -s ::ffff:10.0.0.9/128 -p udp -j ACCEPT"));
+    assert!(what.contains("::ffff:10.0.0.9") && what.contains("IPv4-mapped"), "{what}");
+    assert!(error.to_string().starts_with("9: no policy can say this rule: "), "{error}");
+}
+
+/// As many rules as a policy has room for, without their texts where these are too long; more are refused with the size and the
+/// line.
+#[test]
+fn a_policy_that_is_too_large_is_refused_with_its_size_and_place() {
+    let file = |count: u32| {
+        let line = |i: u32| {
+            let from = std::net::Ipv4Addr::from(0x1400_0000 | i << 8);
+            format!(
+                "-A INPUT -s {from}/32 -p tcp -m multiport --dports 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29 -j ACCEPT\n"
+            )
+        };
+        saved("DROP", "DROP", &(0..count).map(line).collect::<String>())
+    };
+    let fits = read(Format::Iptables, &file(5_000), &through_eth0()).unwrap();
+    assert!(fits.yaml.len() > 1 << 19 && fits.yaml.len() <= 1 << 20, "{} bytes", fits.yaml.len());
+    let reasons: Vec<_> =
+        fits.document.policies[0].rules.iter().map(|rule| rule.origin.reason.as_deref().unwrap()).collect();
+    assert_eq!((reasons.len(), reasons[0], reasons[4_999]), (5_000, "old:6", "old:5005"));
+    let error = read(Format::Iptables, &file(9_000), &through_eth0()).unwrap_err().to_string();
+    let said =
+        "9005: more than 1048576 bytes of rules in the policy; split the file, or import fewer addresses at a time";
+    assert_eq!(error, said);
 }
 
 #[test]
