@@ -81,11 +81,16 @@ fn cases_of_dpdk_agree_under_the_vlan_and_domain_that_are_given() {
         let vlan = settings.vlan.filter(|vlan| *vlan != 0);
         let decision = import.document.decide(&probe.flow(Direction::Rx, vlan));
         let (allow, deny) = (best(rules, &packet, "allow"), best(rules, &packet, "deny"));
-        if decision.verdict == Verdict::Deny && listed(&import).iter().any(|line| line.contains("denies more")) {
-            // Rules about ports of a protocol without ports deny more, never less.
+        let expected = allow.is_some() && deny.is_none();
+        if decision.verdict == Verdict::Deny && expected {
+            // A rule about ports of a protocol without ports denies more, never less, and its own row says so.
+            let origin = import.document.origin(&decision.why).and_then(|origin| origin.reason.clone());
+            let line =
+                origin.as_deref().and_then(|reason| reason.split(':').nth(1)).unwrap_or_else(|| panic!("{packet}"));
+            let row = format!("{line}: denies more: ");
+            assert!(listed(&import).iter().any(|listed| listed.starts_with(&row)), "{packet}: rule of line {line}");
             widened += 1;
         } else {
-            let expected = allow.is_some() && deny.is_none();
             assert_eq!(decision.verdict == Verdict::Allow, expected, "{packet} {allow:?} {deny:?}");
         }
         if decision.verdict == Verdict::Allow { allowed += 1 } else { denied += 1 }
