@@ -19,7 +19,7 @@ use nicfw::mcdi::wire::Cmd;
 use nicfw::tables::{Action, TableOp};
 use nicfw::terms::Verdict;
 use nicfw_model::fault::{Fault, FaultKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use served::{SHOP, Served, without_versions};
 
 /// The shop's policy with one more open port.
@@ -135,6 +135,43 @@ fn whoever_waits_for_a_confirmation_gets_it_or_takes_the_change_back() {
     assert_eq!((verified.code, verified.stderr.as_str()), (0, ""), "{}", verified.stdout);
 }
 
+/// A program that looks again and again has the adapter, without a deadline: whoever comes beside it is told so, and is the
+/// next when it is stopped.
+#[test]
+fn whoever_comes_beside_an_audit_that_goes_on_is_told_who_has_the_adapter() {
+    let adapter = adopted();
+    let rules = adapter.model.snapshot().rules;
+    let note = adapter.journal().with_extension("journal.busy");
+    let mut program = adapter.program(&["audit", "--every", "1h"]);
+    let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until(&mut child, || std::fs::read_to_string(&note).is_ok_and(|text| text.contains("looks every 1h until")));
+    let said = format!(
+        "vfio-user:/run/nic.sock: process {} has the adapter: nicfw audit looks every 1h until it is stopped or something is \
+         found; nothing was done\n",
+        child.id()
+    );
+    let others: [&[&str]; 10] = [
+        &["audit"],
+        &["audit", "--every", "1h"],
+        &["audit", "--expect", "00"],
+        &["apply", SHOP_8443, "--reason", "another"],
+        &["reserve", "job-7", "10.30.1.77", "--reason", "it comes"],
+        &["release", "shop-1", "--reason", "it is gone"],
+        &["rollback", "--to", "1", "--reason", "back"],
+        &["confirm"],
+        &["detach", "--leave", "empty", "--reason", "leave"],
+        &["info"],
+    ];
+    for other in others {
+        let ran = adapter.nicfw(other);
+        assert_eq!((ran.code, ran.stderr.as_str()), (1, said.as_str()), "{other:?}");
+    }
+    assert!(child.try_wait().unwrap().is_none() && adapter.model.snapshot().rules == rules);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(adapter.json(&["audit"])["same"], true);
+}
+
 #[test]
 fn a_container_is_closed_before_it_starts_and_after_it_is_gone() {
     let adapter = adopted();
@@ -148,6 +185,50 @@ fn a_container_is_closed_before_it_starts_and_after_it_is_gone() {
     let ran = adapter.nicfw(&with_why(&["release", "shop-1"]));
     assert_eq!(ran.code, 1);
     golden("change-reserve", &(fixed(&said) + &ran.stderr));
+}
+
+/// An address and a MAC go from db-1 to db-2 and back, and then no policy has them.
+#[test]
+fn what_a_policy_takes_from_a_container_is_said_and_whose_release_ends_what() {
+    let adapter = adopted();
+    let shop = std::fs::read_to_string(common::root().join(SHOP)).unwrap();
+    let file = |name: &str, text: String| {
+        let path = adapter.journal().with_file_name(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let other = file("other.yaml", shop.replace("container: db-1", "container: db-2"));
+    let nobody = file(
+        "nobody.yaml",
+        shop.lines().filter(|line| !line.contains("container: db-1")).collect::<Vec<_>>().join("\n"),
+    );
+    let both = "10.30.1.18, 02:00:0a:1e:01:12";
+    let said = adapter.done(&with_why(&["apply", &other]));
+    // The policy's entries of db-2 hold them.
+    let line = format!("\nReserved for db-1 until nicfw release: {both} (0 entries of the rule table).\n");
+    assert!(said.contains(&line), "{said}");
+    let bound = |address: &str| json!({"address": address, "bound": "db-2", "reserved": []});
+    let report = adapter.json(&with_why(&["release", "db-1"]));
+    assert_eq!(report["still_held"], json!([bound("10.30.1.18"), bound("02:00:0a:1e:01:12")]));
+    assert_eq!(report["reserves"], json!([]));
+
+    let said = adapter.done(&with_why(&["apply", SHOP]));
+    assert!(said.contains(&format!("\nReserved for db-2 until nicfw release: {both} (0 entries")), "{said}");
+    let said = adapter.done(&with_why(&["release", "db-2"]));
+    let held =
+        "10.30.1.18 is bound to db-1: its policy decides; 02:00:0a:1e:01:12 is bound to db-1: its policy decides (";
+    assert!(said.contains(&format!("the reservations of db-2 have ended; {held}")), "{said}");
+
+    adapter.done(&with_why(&["apply", &other]));
+    let report = adapter.json(&with_why(&["apply", &nobody]));
+    let addresses = ["10.30.1.18", "02:00:0a:1e:01:12"];
+    assert_eq!(report["reserves"], json!([{"container": "db-2", "addresses": addresses, "entries": 2}]));
+    let said = adapter.done(&with_why(&["release", "db-2"]));
+    let held = "10.30.1.18 stays closed, reserved for db-1; 02:00:0a:1e:01:12 stays closed, reserved for db-1 (";
+    assert!(said.contains(&format!("the reservations of db-2 have ended; {held}")), "{said}");
+    let before = adapter.model.snapshot().rules.len();
+    let report = adapter.json(&with_why(&["release", "db-1"]));
+    assert_eq!((&report["still_held"], adapter.model.snapshot().rules.len()), (&json!([]), before - 2));
 }
 
 #[test]
