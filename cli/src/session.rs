@@ -510,3 +510,89 @@ fn user() -> String {
     let named = || nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
     sudo.or_else(named).unwrap_or_else(|| format!("uid {uid}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use nicfw::clock::VirtualClock;
+    use nicfw::journal::{Begin, Content, Delta, Event, Head, Kind, MemoryStore, Store};
+
+    use super::*;
+
+    const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";
+    /// Of Linux.
+    const EIO: i32 = 5;
+
+    /// A disk that takes bytes, and fails to make them durable: after so many times that it does, so often.
+    struct Failing {
+        store: MemoryStore,
+        calm: usize,
+        times: usize,
+    }
+
+    impl Store for Failing {
+        fn len(&mut self) -> io::Result<u64> {
+            self.store.len()
+        }
+
+        fn read_at(&mut self, at: u64, into: &mut [u8]) -> io::Result<()> {
+            self.store.read_at(at, into)
+        }
+
+        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+            self.store.append(bytes)
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            if let Some(left) = self.calm.checked_sub(1) {
+                self.calm = left;
+            } else if let Some(left) = self.times.checked_sub(1) {
+                self.times = left;
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
+            self.store.sync()
+        }
+
+        fn truncate(&mut self, len: u64) -> io::Result<()> {
+            self.store.truncate(len)
+        }
+
+        fn remember(&mut self, head: &Head) -> io::Result<()> {
+            self.store.remember(head)
+        }
+
+        fn remembered(&mut self) -> io::Result<Option<Head>> {
+            self.store.remembered()
+        }
+    }
+
+    /// What the program prints of a journal that was there before its disk began to fail.
+    fn said(calm: usize, times: usize) -> String {
+        let store = MemoryStore::new();
+        drop(Journal::open(Box::new(store.clone()), ADAPTER, None).unwrap());
+        let record = || {
+            let mut journal = Journal::open(Box::new(Failing { store, calm, times }), ADAPTER, None)?;
+            let goal = Content { name: "web.yaml".into(), ..Content::default() };
+            let delta = Delta::between(&Content::default(), &goal);
+            let why = Why::new("ann", "first rules");
+            let begin = Begin { kind: Kind::Adopt, why, confirm_by: None, version: None, delta, between: Vec::new() };
+            journal.append(VirtualClock::START, Event::Begin(begin))
+        };
+        about(Path::new("nic.journal"), &record().unwrap_err())
+    }
+
+    /// To open a journal makes durable what is there, a record makes itself so, and taking it back must last, too.
+    #[test]
+    fn a_disk_that_fails_to_make_durable_is_told_with_the_systems_reason() {
+        let (reason, as_before) = ("Input/output error (os error 5)", "the journal is as it was before");
+        let failed = |op: &str| format!("nic.journal: the journal's storage failed to {op}; {as_before}: {reason}");
+        assert_eq!((said(0, 1), said(1, 1)), (failed("sync"), failed("take a record")));
+        let broken = said(1, 2);
+        assert!(
+            broken.starts_with("nic.journal: a write to the journal failed and could not be taken back"),
+            "{broken}"
+        );
+        assert!(broken.ends_with(&format!(": {reason}")), "{broken}");
+    }
+}
