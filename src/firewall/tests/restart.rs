@@ -47,6 +47,32 @@ fn what_no_record_explains_is_refused() {
     assert!(error.to_string().contains("by record 2 of 2026-11-23T00:00:00.000Z it had "), "{error}");
 }
 
+/// Whoever looks for the foreign writer looks from the last record that agreed with the adapter on, however many came later.
+#[test]
+fn drift_is_dated_by_the_last_record_that_agreed() {
+    let (document, old, new) = change();
+    let (mut firewall, clock) = attached(&document, &old);
+    let hour = Duration::from_secs(3600);
+    clock.advance(hour);
+    let planned = firewall.plan_source(source(&document, &new), "CHG-1").unwrap();
+    // The record behind the one that begins a change ends it.
+    let agreed = (firewall.apply(planned).unwrap().change.unwrap() + 1, clock.wall());
+    assert!(agreed.1 > VirtualClock::START.after(hour));
+    for port in [443, 80] {
+        // One foreign write an hour, each of which is found and recorded.
+        clock.advance(hour);
+        firewall.engine().tables.rules.retain(|key, _| key.local_port != Some(port));
+        let Found_::Drifted { record, since, .. } = firewall.audit().unwrap().tables else { panic!("it has changed") };
+        assert_eq!((record, since), agreed, "port {port}");
+        assert_eq!(firewall.journal().status().last_at, clock.wall(), "the drift is in the journal");
+    }
+    clock.advance(hour);
+    let error = refused(firewall, &clock);
+    assert!(matches!(&error, AttachError::Foreign { record, .. } if *record == agreed.0), "{error}");
+    let said = format!("by record {} of {} it held version", agreed.0, agreed.1);
+    assert!(error.to_string().contains(&said) && said.contains(" of 2026-11-23T01:00:00."), "{error}");
+}
+
 #[test]
 fn what_the_journal_says_is_loaded_again_by_repair() {
     let (document, old, _) = change();

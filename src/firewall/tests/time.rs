@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::Timestamp;
 use crate::journal::JournalError;
+use crate::tables::Compiled;
 use crate::tables::plan::Phase;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -115,6 +116,66 @@ fn the_clock_is_not_accepted_while_a_change_waits() {
     firewall.journal_mut().accept_clock(clock.wall(), Reason::from("right now")).unwrap();
     assert!(number > 1);
     assert_holds(&mut firewall, &old);
+}
+
+/// When the cache is due does not depend on the date: not in the process that changed the rules, nor in the next one.
+#[test]
+fn a_clock_that_is_set_back_delays_no_commit_of_the_cache() {
+    let (document, old, new) = change();
+    let (mut firewall, clock) = attached(&document, &old);
+    let commits = |firewall: &mut Firewall<FakeEngine>| {
+        firewall.poll().unwrap();
+        firewall.engine().log.iter().filter(|line| *line == "commit").count()
+    };
+    let planned = firewall.plan_source(source(&document, &new), "CHG-1").unwrap();
+    assert!(firewall.apply(planned).unwrap().cache_behind, "a moment after the commit at attach");
+    set_back(&clock, HOUR);
+    clock.advance(SETTINGS.commit_every / 2);
+    assert_eq!(commits(&mut firewall), 1, "half of the time has passed");
+    clock.advance(SETTINGS.commit_every / 2);
+    assert_eq!((commits(&mut firewall), firewall.audit().unwrap().cache_behind), (2, false));
+
+    let mut tighter = new.clone();
+    tighter.rules.remove(&allow(1, 8080, None).0);
+    let planned = firewall.plan_source(source(&document, &tighter), "CHG-2").unwrap();
+    assert!(firewall.apply(planned).unwrap().cache_behind, "a moment after the last commit");
+    let (mut firewall, _) = next_process(firewall, &clock);
+    assert!(firewall.journal().is_ahead_of(clock.wall()), "its clock is behind the journal still");
+    assert_eq!((commits(&mut firewall), firewall.audit().unwrap().cache_behind), (3, false));
+}
+
+/// What had run out by the journal's last record stays so, in the process that wrote it and in the next one.
+#[test]
+fn a_clock_that_is_set_back_brings_nothing_back_that_had_run_out() {
+    let text = r#"nicfw: 1
+unbound: allow
+multicast: deny
+expired: withdraw
+policies:
+  web:
+    - {allow: in, proto: tcp, local_ports: 80}
+    - {allow: in, proto: tcp, local_ports: 22, until: "2026-11-23T01:00:00Z"}
+bindings:
+  - {container: shop-1, ip: 10.30.1.1, mac: "02:00:0a:1e:01:01", attach: {macvlan: vepa}, policy: web}
+"#;
+    let document = Document::parse(text, "shops.yaml").unwrap();
+    let compiled = Compiled::new(&document, &Target::profile0(), None).unwrap();
+    let (mut firewall, clock) = attached(&document, compiled.image());
+    let opens = |firewall: &mut Firewall<FakeEngine>, port: u16| {
+        let rules = &firewall.engine().tables.rules;
+        rules.iter().any(|(key, is)| key.local_port == Some(port) && is.rx == ALLOW)
+    };
+    clock.advance(HOUR / 2);
+    assert_eq!((firewall.audit().unwrap().expired.len(), opens(&mut firewall, 22)), (0, true));
+    assert!(firewall.withdraw_expired("not yet").unwrap().is_none());
+    clock.advance(HOUR);
+    firewall.reserve("shop-9", &[ip(9)], None, "half past one").unwrap();
+    set_back(&clock, HOUR);
+    assert_eq!(firewall.audit().unwrap().expired.len(), 1, "the journal has seen half past one");
+    let (mut firewall, _) = next_process(firewall, &clock);
+    assert_eq!(firewall.audit().unwrap().expired.len(), 1, "the next process has read of it");
+    assert!(firewall.withdraw_expired("it is over").unwrap().is_some());
+    assert_eq!((opens(&mut firewall, 80), opens(&mut firewall, 22)), (true, false));
 }
 
 /// A virtual clock, and every wait on it.
