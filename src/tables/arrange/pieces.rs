@@ -140,3 +140,50 @@ fn expressible_v6(document: &Document, pieces: Vec<Piece>) -> Result<Vec<Piece>,
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: u32 = 40;
+
+    /// Rules over each other in addresses and ports, allows and denies in turn.
+    fn document() -> Document {
+        let rule = |i: u32| {
+            let action = if i.is_multiple_of(2) { "deny: in" } else { "allow: in, replies: no" };
+            let remote = if i.is_multiple_of(3) { "10.0.0.0/8".to_owned() } else { format!("10.{i}.0.0/16") };
+            format!("    - {{{action}, proto: tcp, remote: {remote}, local_ports: {}-{}}}\n", 1000 + i, 60_000 - i)
+        };
+        let rules: String = (0..RULES).map(rule).collect();
+        let text = format!(
+            "nicfw: 1\nunbound: deny\nmulticast: deny\npolicies:\n  web:\n{rules}bindings:\n  - {{container: a, ip: 10.30.1.17, \
+             mac: \"02:00:0a:1e:01:11\", attach: sriov, policy: web}}\n"
+        );
+        Document::parse(&text, "t.yaml").unwrap()
+    }
+
+    /// Work that does not fit its budget ends as soon as that is spent.
+    #[test]
+    fn rules_that_take_more_steps_than_there_are_are_refused_when_these_are_spent() {
+        let document = document();
+        let binding = &document.bindings[0];
+        let shape = Shape::bound(&document, binding, binding.ips[0]);
+        let all = Budget::of(1 << 30);
+        let whole = pieces(&document, &shape, &all).unwrap();
+        let needed = all.spent();
+        assert!(whole.len() > 10 && needed > 100, "{} pieces, {needed} steps", whole.len());
+        assert_eq!(pieces(&document, &shape, &Budget::of(needed)).unwrap(), whole);
+        for steps in [0, 1, needed / 2, needed - 1] {
+            let budget = Budget::of(steps);
+            let refused = pieces(&document, &shape, &budget).unwrap_err();
+            assert!(budget.spent() <= steps, "{} of {steps}", budget.spent());
+            let CompileError::TooComplex { at, rules } = &refused else { panic!("{refused}") };
+            // The last rule's line: five stand before the first.
+            assert_eq!((*rules, at.line), (RULES as usize, 5 + RULES));
+            assert!(
+                refused.to_string().starts_with("t.yaml:45: 40 rules meet here in too many combinations"),
+                "{refused}"
+            );
+        }
+    }
+}
