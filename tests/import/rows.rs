@@ -332,11 +332,17 @@ fn a_policy_that_is_too_large_is_refused_with_its_size_and_place() {
     assert!(fits.yaml.len() > 1 << 19 && fits.yaml.len() <= 1 << 20, "{} bytes", fits.yaml.len());
     let reasons: Vec<_> =
         fits.document.policies[0].rules.iter().map(|rule| rule.origin.reason.as_deref().unwrap()).collect();
-    assert_eq!((reasons.len(), reasons[0], reasons[4_999]), (5_000, "old:6", "old:5005"));
-    let error = read(Format::Iptables, &file(9_000), &through_eth0()).unwrap_err().to_string();
-    let said =
-        "9005: more than 1048576 bytes of rules in the policy; split the file, or import fewer addresses at a time";
-    assert_eq!(error, said);
+    assert_eq!((reasons[0], reasons[4_999]), ("old:6", "old:5005"));
+    let error = read(Format::Iptables, &file(9_000), &through_eth0()).unwrap_err();
+    let ImportError::TooMany { line, .. } = error else { panic!("{error}") };
+    let said = "more than 1048576 bytes of rules in the policy; split the file, or import fewer addresses at a time";
+    assert_eq!(error.to_string(), format!("{line}: {said}"));
+    // With the rule of this line it became too much: as many as stand before it fit, but for what a policy ends with.
+    assert!((5_006..9_005).contains(&line), "{line}");
+    let before = line - 6;
+    let fits = read(Format::Iptables, &file(before - 5), &through_eth0()).unwrap();
+    assert!(fits.yaml.len() > (1 << 20) - 2_000, "{} bytes", fits.yaml.len());
+    assert!(read(Format::Iptables, &file(before + 1), &through_eth0()).is_err());
 }
 
 #[test]

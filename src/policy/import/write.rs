@@ -30,21 +30,19 @@ pub(super) const FIRST_RULE: usize = 6;
 /// # Errors
 /// It is too large all the same.
 pub(super) fn document(settings: &Settings, name: &str, rules: &[Said]) -> Result<String, ImportError> {
-    let too_many = || {
-        let line = rules.last().map_or(1, |rule| rule.place.line);
+    let written = if rules.len() > MOST_BYTES / LEAST_BYTES {
+        Err(MOST_BYTES / LEAST_BYTES)
+    } else {
+        whole(settings, name, rules, true).or_else(|_| whole(settings, name, rules, false))
+    };
+    written.map_err(|at| {
+        let line = rules.get(at).map_or(1, |rule| rule.place.line);
         ImportError::TooMany { line, what: "bytes of rules in the policy", max: MOST_BYTES }
-    };
-    if rules.len() > MOST_BYTES / LEAST_BYTES {
-        return Err(too_many());
-    }
-    let written = |texts: bool| {
-        let out = whole(settings, name, rules, texts);
-        (out.len() <= MOST_BYTES).then_some(out)
-    };
-    written(true).or_else(|| written(false)).ok_or_else(too_many)
+    })
 }
 
-fn whole(settings: &Settings, name: &str, rules: &[Said], texts: bool) -> String {
+/// The text; `Err` is the place of the rule with which it became too large.
+fn whole(settings: &Settings, name: &str, rules: &[Said], texts: bool) -> Result<String, usize> {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(out, "nicfw: 1");
@@ -56,15 +54,15 @@ fn whole(settings: &Settings, name: &str, rules: &[Said], texts: bool) -> String
     } else {
         let _ = writeln!(out, "  {POLICY}:");
     }
-    for rule in rules {
+    for (at, rule) in rules.iter().enumerate() {
         let _ = writeln!(out, "    - {{{}}}", fields(rule, settings, name, texts).join(", "));
         if out.len() > MOST_BYTES {
-            break;
+            return Err(at);
         }
     }
     let _ = writeln!(out, "bindings:");
     let _ = writeln!(out, "  - {{{}}}", binding(settings).join(", "));
-    out
+    if out.len() > MOST_BYTES { Err(rules.len().saturating_sub(1)) } else { Ok(out) }
 }
 
 fn fields(rule: &Said, settings: &Settings, name: &str, texts: bool) -> Vec<String> {

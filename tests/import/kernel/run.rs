@@ -104,7 +104,7 @@ pub fn corpus() {
     assert_eq!((tally.files, tally.not_loaded), (paths.len(), 0), "a file of the corpus is refused by its tool");
     let may_not = |name: &&String| name.starts_with("kept/") || name.contains("equal-");
     let refused: Vec<_> = tally.refused.iter().filter(may_not).collect();
-    assert!(refused.is_empty(), "imported once, and refused now: {refused:#?}");
+    assert!(refused.is_empty(), "these can be said, and are refused: {refused:#?}");
     let closing: Vec<_> = tally.closing.iter().filter(|name| name.contains("equal-")).collect();
     assert!(closing.is_empty(), "these can be said, and more is denied: {closing:#?}");
     tally.opens_nothing();
