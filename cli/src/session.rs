@@ -516,7 +516,7 @@ mod tests {
     use std::io;
 
     use nicfw::clock::VirtualClock;
-    use nicfw::journal::{Begin, Content, Delta, Event, Head, Kind, MemoryStore, Store};
+    use nicfw::journal::{Begin, ChangeKind, Content, Delta, Event, Head, MemoryStore, Reason, Store};
 
     use super::*;
 
@@ -573,10 +573,10 @@ mod tests {
         drop(Journal::open(Box::new(store.clone()), ADAPTER, None).unwrap());
         let record = || {
             let mut journal = Journal::open(Box::new(Failing { store, calm, times }), ADAPTER, None)?;
-            let goal = Content { name: "web.yaml".into(), ..Content::default() };
+            let mut goal = Content::default();
+            goal.name = "web.yaml".into();
             let delta = Delta::between(&Content::default(), &goal);
-            let why = Why::new("ann", "first rules");
-            let begin = Begin { kind: Kind::Adopt, why, confirm_by: None, version: None, delta, between: Vec::new() };
+            let begin = Begin::new(ChangeKind::Adopt, Reason::new("ann", "first rules"), delta);
             journal.append(VirtualClock::START, Event::Begin(begin))
         };
         about(Path::new("nic.journal"), &record().unwrap_err())
