@@ -69,7 +69,7 @@ fn drift_is_dated_by_the_last_record_that_agreed() {
     clock.advance(hour);
     let error = refused(firewall, &clock);
     assert!(matches!(&error, AttachError::Foreign { record, .. } if *record == agreed.0), "{error}");
-    let said = format!("by record {} of {} it held version", agreed.0, agreed.1);
+    let said = format!("by record {} of {} it had ", agreed.0, agreed.1);
     assert!(error.to_string().contains(&said) && said.contains(" of 2026-11-23T01:00:00."), "{error}");
 }
 

@@ -147,14 +147,14 @@ mod tests {
 
     const RULES: u32 = 40;
 
-    /// Rules over each other in addresses and ports, allows and denies in turn.
+    /// Rules over each other in addresses and ports, allows and denies in turn, the narrow ones first.
     fn document() -> Document {
         let rule = |i: u32| {
             let action = if i.is_multiple_of(2) { "deny: in" } else { "allow: in, replies: no" };
             let remote = if i.is_multiple_of(3) { "10.0.0.0/8".to_owned() } else { format!("10.{i}.0.0/16") };
             format!("    - {{{action}, proto: tcp, remote: {remote}, local_ports: {}-{}}}\n", 1000 + i, 60_000 - i)
         };
-        let rules: String = (0..RULES).map(rule).collect();
+        let rules: String = (0..RULES).rev().map(rule).collect();
         let text = format!(
             "nicfw: 1\nunbound: deny\nmulticast: deny\npolicies:\n  web:\n{rules}bindings:\n  - {{container: a, ip: 10.30.1.17, \
              mac: \"02:00:0a:1e:01:11\", attach: sriov, policy: web}}\n"
