@@ -43,14 +43,14 @@ static void null_pointers(nicfw_policy *policy, nicfw_compiled *made, nicfw_list
     GIVES(NICFW_E_ARGUMENT, nicfw_builder_new(NULL, &b, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_builder_new("n", NULL, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_list_length(list, NULL, &err));
-    GIVES(NICFW_E_ARGUMENT, nicfw_list_number(list, 0, NICFW_FIELD_TABLE, NULL, &err));
+    GIVES(NICFW_E_ARGUMENT, nicfw_list_number(list, 0, NICFW_FIELD_USED, NULL, &err));
     GIVES(NICFW_E_ARGUMENT, nicfw_list_text(list, 0, NICFW_FIELD_TEXT, NULL, 4, NULL, &err));
     /* Fields: of the other type, missing, made up; items that are not there. */
     GIVES(NICFW_E_ARGUMENT, nicfw_list_number(list, 0, NICFW_FIELD_TEXT, &number, &err));
-    GIVES(NICFW_E_ARGUMENT, nicfw_list_text(list, 0, NICFW_FIELD_TABLE, text, sizeof text, NULL, &err));
+    GIVES(NICFW_E_ARGUMENT, nicfw_list_text(list, 0, NICFW_FIELD_USED, text, sizeof text, NULL, &err));
     GIVES(NICFW_E_NOT_FOUND, nicfw_list_text(list, 0, NICFW_FIELD_TICKET, text, sizeof text, NULL, &err));
     GIVES(NICFW_E_NOT_FOUND, nicfw_list_text(list, 0, 987654, text, sizeof text, NULL, &err));
-    GIVES(NICFW_E_NOT_FOUND, nicfw_list_number(list, SIZE_MAX, NICFW_FIELD_TABLE, &number, &err));
+    GIVES(NICFW_E_NOT_FOUND, nicfw_list_number(list, SIZE_MAX, NICFW_FIELD_USED, &number, &err));
     size_t needed = 0;
     GIVES(NICFW_E_BUFFER, nicfw_list_text(list, 0, NICFW_FIELD_TEXT, text, sizeof text, &needed, &err));
     CHECK(needed > 4);
