@@ -3,22 +3,19 @@
 //! A [`Session`] is what a program keeps of each adapter: the command line for the time of one command, an agent for as long
 //! as it runs. It knows no files, no processes and no screen; the journal lies in any [`Store`](crate::journal::Store).
 //!
-//! ```
+//! ```no_run
 //! use std::sync::Arc;
 //!
 //! use nicfw::Adapter;
 //! use nicfw::adapter::AttachOptions;
 //! use nicfw::clock::SystemClock;
+//! use nicfw::device::Locator;
 //! use nicfw::firewall::{AttachError, Leave, Session, SessionState, Settings};
 //! use nicfw::journal::{Journal, MemoryStore};
 //! use nicfw::policy::Document;
 //! use nicfw::tables::Compiled;
-//! # use nicfw::MacAddr;
-//! # use nicfw_model::{FunctionConfig, Model, ModelConfig};
-//! # let model = Model::new(ModelConfig::new(vec![FunctionConfig::admin(0, MacAddr([2, 0, 0, 0, 0, 1]))]));
-//! # let device = Box::new(model.function(0));
 //!
-//! // A card: let device = "0000:65:00.0".parse::<nicfw::device::Locator>()?.open()?;
+//! let device = "0000:65:00.0".parse::<Locator>()?.open()?;
 //! let clock = Arc::new(SystemClock::new());
 //! let adapter = Adapter::from_device(device, clock.clone(), AttachOptions::default())?;
 //! // A program whose successor is to go on from here takes a FileStore.
@@ -40,6 +37,8 @@
 //! assert_eq!(session.state(), SessionState::Closed);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! `examples/embed.rs` is such a program on the emulated adapter.
 
 use std::fmt;
 use std::mem;
