@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Entry, Image, PortTreeEntry, RuleKey, TableOp};
+use super::{Entry, PortTreeEntry, RuleKey, TableOp};
 
 /// What the adapter's tables hold, as far as it is known: what commands put there. They are taken as they come, and nothing
 /// is checked.
@@ -18,8 +18,9 @@ pub struct Tables {
 
 impl Tables {
     /// The entries of an image, and no maps.
+    #[cfg(feature = "device")]
     #[must_use]
-    pub fn of_rules(image: &Image) -> Self {
+    pub fn of_rules(image: &super::Image) -> Self {
         let rules = image.rules.iter().map(|(key, entry)| (*key, entry.into())).collect();
         Self { rules, ..Self::default() }
     }
