@@ -103,7 +103,9 @@ descriptors() { ls "/proc/$model/fd" | wc -l; }
 before=$(descriptors)
 "$@"
 n=0
-until [ "$(descriptors)" = "$before" ] && "$b" grep -q "the client has left" "$log"; do
+# Each function's client leaves by itself, the last of them when the guest is gone.
+clients=$(echo "$sockets" | "$b" tr , "\n" | "$b" wc -l)
+until [ "$(descriptors)" = "$before" ] && [ "$("$b" grep -c "the client has left" "$log")" -ge "$clients" ]; do
     n=$((n + 1))
     [ $n -le 50 ] || { echo "the model had $before descriptors, and has $(descriptors); see $log" >&2; exit 1; }
     sleep 0.1
