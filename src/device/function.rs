@@ -1,12 +1,12 @@
 //! What the driver needs of a PCI function.
 
-use crate::bar::Mmio;
-use crate::dma::DmaBuf;
-use crate::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use super::Interrupt;
+use crate::bar::Mmio;
+use crate::dma::DmaBuf;
+use crate::error::Error;
 
 /// What the driver needs of a PCI function.
 ///

@@ -1,5 +1,11 @@
 //! The firewall of one adapter: what it knows.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use super::counters::Count;
 use super::drive::Io;
 use super::engine::Engine;
@@ -9,11 +15,6 @@ use crate::clock::Timestamp;
 use crate::journal::Journal;
 use crate::policy::{Document, Origin};
 use crate::tables::{CompileError, Compiled, Image, OriginId, RuleKey, Target};
-use std::collections::BTreeSet;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// The firewall of one adapter.
 pub struct Firewall<E> {

@@ -1,5 +1,7 @@
 //! The records of one adapter, each chained to the one before.
 
+use std::time::Duration;
+
 use super::frame::{Place, frame};
 use super::hash::Hashing;
 use super::header::Header;
@@ -9,7 +11,6 @@ use super::{
     frame, header, wire,
 };
 use crate::clock::Timestamp;
-use std::time::Duration;
 
 /// How far the clock may be set back without being noticed: adjustments by a time service.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);

@@ -1,13 +1,14 @@
 //! The event queue of a channel.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::bar::write_barrier;
 use crate::clock::{Clock, Signal};
 use crate::device::Interrupt;
 use crate::dma::DmaBuf;
 use crate::regs::Block;
 use crate::regs::ef10::{self, ViRegs};
-use std::sync::Arc;
-use std::time::Duration;
 
 /// How long one wait takes at most: then the reply is looked at, whether there was an interrupt or not.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(10);

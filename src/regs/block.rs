@@ -1,10 +1,12 @@
 //! A map of 32-bit registers in a BAR, and their fields.
 
-use crate::bar::Mmio;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+
 use volatile_register::{RO, RW, WO};
+
+use crate::bar::Mmio;
 
 /// Names one 32-bit register of the map `B`: an offset and a cell type, no memory.
 pub struct Reg<B, C> {

@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use nicfw::tables::Entry;
 use nicfw::tables::{
-    Action, Assumption, Image, ImageEntry, LookupOrder, MatchFields, PortMap, PortRangeId, PortTreeEntry, RuleKey,
-    Side, Sizes, SubnetId, SubnetMap,
+    Action, Assumption, Entry, Image, ImageEntry, LookupOrder, MatchFields, PortMap, PortRangeId, PortTreeEntry,
+    RuleKey, Side, Sizes, SubnetId, SubnetMap,
 };
 use nicfw::terms::{Direction, Flow, Packet, Verdict};
 use nicfw_model::engines::batch::BatchEngine;

@@ -4,8 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use nicfw::policy::{Document, PortPair, Proto, Remote, Rule};
-use nicfw::tables::Entry;
-use nicfw::tables::{Compiled, Image, Target};
+use nicfw::tables::{Compiled, Entry, Image, Target};
 use nicfw::terms::{Direction, Flow, IpFlow, IpHeader, MacAddr, Packet, PortSet, Ports, Verdict};
 use nicfw_model::engines::rules::{Engine, EngineConfig};
 use nicfw_model::packet::{Headers, parse};

@@ -1,5 +1,9 @@
 //! Command bytes to table operations, for models and tests.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use zerocopy::FromBytes;
+
 use super::codec::{CodecError, in_range};
 use crate::mcdi::cmd::counters::RESERVED_IDS;
 use crate::mcdi::wire::{
@@ -10,8 +14,6 @@ use crate::tables::{
     Action, CounterId, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId, SubnetNode, TableOp,
 };
 use crate::terms::MacAddr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use zerocopy::FromBytes;
 
 /// Reads a command back: the inverse of [`encode`](super::codec::encode). What depends on an adapter's sizes is not checked.
 ///

@@ -1,8 +1,9 @@
 //! The walk over made-up machines.
 
-use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
 
 /// A tree that looks like a machine. Removed on drop.
 struct Tree(PathBuf);

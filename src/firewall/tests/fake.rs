@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::adapter::{AdapterError, Cmd, McErrno, McdiError, Override, Recovered, RulesetVersion};
-use crate::tables::{Action, CounterId, CounterValue, RuleKey, TableOp, Target};
-use crate::tables::{Entry, Tables};
+use crate::tables::{Action, CounterId, CounterValue, Entry, RuleKey, TableOp, Tables, Target};
 
 use super::super::Engine;
 

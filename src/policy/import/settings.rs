@@ -1,8 +1,9 @@
 //! What an import is asked for.
 
+use std::net::IpAddr;
+
 use crate::policy::document::Attach;
 use crate::terms::{MacAddr, Verdict};
-use std::net::IpAddr;
 
 /// Largest file that [`import`](super::import) reads, in bytes.
 pub const LARGEST_FILE: usize = 16 << 20;

@@ -1,5 +1,9 @@
 //! Cuts the remote addresses and ports of a shape into classes, and puts together what is decided alike.
 
+use std::collections::BTreeMap;
+
+use smallvec::{SmallVec, smallvec};
+
 use super::budget::Budget;
 use super::found::{self, RegionParts, shown};
 use super::shape::{Cause, DIRECTIONS, Decided, Region, Shape};
@@ -8,8 +12,6 @@ use crate::policy::regions::classes::{
 };
 use crate::policy::{Document, PortPair, Proto, Rule, RulePlace};
 use crate::terms::{AddrSet, Direction, Interval, IntervalSet, Point, PortSet, Verdict};
-use smallvec::{SmallVec, smallvec};
-use std::collections::BTreeMap;
 
 /// The regions of a shape: disjoint, and together all IP frames of the family. `protocols` are told apart; they hold at
 /// least those of [`Shape::protocols`].

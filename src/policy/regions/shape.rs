@@ -1,8 +1,9 @@
 //! What a local address takes from its policy, and what decides about its frames.
 
+use std::net::IpAddr;
+
 use crate::policy::{Binding, Document, PortPair, Proto, Rule, RulePlace};
 use crate::terms::{AddrSet, Direction, MacAddr, Verdict};
-use std::net::IpAddr;
 
 pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];
 

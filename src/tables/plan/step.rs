@@ -1,9 +1,10 @@
 //! The steps of a change.
 
-use crate::tables::{Entry, MapError, MatchFields, RuleKey, TableOp};
-use crate::terms::MacAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+use crate::tables::{Entry, MapError, MatchFields, RuleKey, TableOp};
+use crate::terms::MacAddr;
 
 /// Entries by what they match.
 pub(super) type Rules = BTreeMap<RuleKey, Entry>;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use nicfw::tables::{Action, Assumption, CounterId, PortRangeId, PortTreeEntry, RuleKey, SubnetId};
+use nicfw::tables::{Action, Assumption, CounterId, Entry, PortRangeId, PortTreeEntry, RuleKey, SubnetId};
 use nicfw::terms::{Direction, IpHeader, MacAddr, Packet, Verdict};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -10,7 +10,6 @@ use proptest::sample::{select, subsequence};
 use super::BatchEngine;
 use crate::engines::rules::{By, Decided, Decision, Engine, EngineConfig};
 use crate::packet::Headers;
-use nicfw::tables::Entry;
 
 const COUNTERS: u32 = 3;
 

@@ -1,7 +1,7 @@
 //! The engine: what commands do to its tables, and the judgement of one frame.
 
 use nicfw::adapter::Override;
-use nicfw::tables::{Assumption, CounterId, PortTreeEntry, RuleKey};
+use nicfw::tables::{Assumption, CounterId, Entry, PortTreeEntry, RuleKey};
 use nicfw::terms::Direction;
 
 use super::config::{EngineConfig, ProbeLimit};
@@ -13,7 +13,6 @@ use super::refused::Refused;
 use super::snapshot::Snapshot;
 use super::tables::Tables;
 use crate::packet::Headers;
-use nicfw::tables::Entry;
 
 /// The engine.
 #[derive(Debug)]

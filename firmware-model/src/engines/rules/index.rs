@@ -1,12 +1,11 @@
 //! Rows of entries and what they do, one behind the other, found by a hash.
 #![expect(clippy::indexing_slicing, reason = "slots are masked by the table's own size")]
 
-use nicfw::tables::CounterId;
+use nicfw::tables::{CounterId, Entry};
 use nicfw::terms::{Direction, Verdict};
 
 use super::entry::EntryId;
 use super::row::Row;
-use nicfw::tables::Entry;
 
 /// What a lookup wants of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

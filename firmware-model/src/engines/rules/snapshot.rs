@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nicfw::tables::{PortTreeEntry, RuleKey, SubnetNode};
-
-use nicfw::tables::Entry;
+use nicfw::tables::{Entry, PortTreeEntry, RuleKey, SubnetNode};
 
 /// The content of all tables: the model's read-back, which no adapter offers. For tests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use nicfw::tables::{Action, Assumption, CounterId, LookupOrder, MatchFields, RuleKey};
+use nicfw::tables::{Action, Assumption, CounterId, Entry, LookupOrder, MatchFields, RuleKey};
 use nicfw::terms::{Direction, Verdict};
 
 use super::config::{EngineConfig, ProbeLimit};
@@ -15,7 +15,6 @@ use super::index::{Hit, Index};
 use super::refused::Refused;
 use super::row::{Field, Row};
 use super::values::{Candidates, Values};
-use nicfw::tables::Entry;
 
 /// Entries that the model takes, however large the profile's table: then neither numbers nor port classes run out, even where
 /// each entry names values of its own and as many old ones are not cleaned up yet.

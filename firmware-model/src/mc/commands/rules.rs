@@ -12,7 +12,7 @@ use nicfw::mcdi::wire::{
     SetSecurityRuleIn, SetSecurityRuleOut, StatisticsFlags, TsaRulesetOverrideIn, TsaStatisticsEntry,
     TsaStatisticsGetConfigOut,
 };
-use nicfw::tables::{Action, CounterId, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId};
+use nicfw::tables::{Action, CounterId, Entry, MatchFields, PortRangeId, PortTreeEntry, RuleKey, SubnetId};
 use nicfw::terms::MacAddr;
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
@@ -20,7 +20,6 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 use crate::engines::rules::Refused;
 use crate::mc::command::{Command, Reply, request};
 use crate::mc::controller::Mc;
-use nicfw::tables::Entry;
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[

@@ -1,8 +1,10 @@
 //! The client against peers that say anything at all. How it gets on with a server is tested in `tests/vfio_user`.
 
-use super::*;
-use proptest::prelude::*;
 use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::*;
 
 #[test]
 fn nobody_there_names_the_way_out() {

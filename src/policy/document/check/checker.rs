@@ -1,5 +1,8 @@
 //! From a draft to a document.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::super::draft::{Draft, OriginDraft, RuleDraft, Source};
 use super::super::problems::{At, Diagnostic, ParseErrors, Problems, Spanned};
 use super::addrs::Groups;
@@ -8,8 +11,6 @@ use crate::policy::document::{Document, Origin, Policy};
 use crate::policy::text::words;
 use crate::terms::{Interval, PortSet, Verdict};
 use crate::text::{self, TextError};
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Where replies go unless a document says otherwise: the default of Linux (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: Interval<u16> = Interval { first: 32768, last: 60999 };

@@ -1,11 +1,12 @@
 //! What is found.
 
-use crate::policy::document::{Origin, Rule, RulePlace};
-use crate::policy::text::words;
-use crate::terms::Direction;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use crate::policy::document::{Origin, Rule, RulePlace};
+use crate::policy::text::words;
+use crate::terms::Direction;
 
 /// One thing of a document that somebody should look at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! What pieces are made of, and what they are while they are made.
 
-use crate::policy::regions::{Budget, Cause, Region, Shape};
-use crate::policy::{Document, PortPair};
-use crate::tables::MatchFields;
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use crate::policy::regions::{Budget, Cause, Region, Shape};
+use crate::policy::{Document, PortPair};
+use crate::tables::MatchFields;
 use crate::tables::arrange::lookups::Lookups;
 use crate::tables::arrange::pieces::Piece;
 use crate::terms::{AddrSet, Direction, Verdict};
