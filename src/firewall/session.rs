@@ -173,12 +173,7 @@ impl<E: Engine> Session<E> {
     /// # Errors
     /// [`SessionError`] where the session has no adapter.
     pub fn journal(&self) -> Result<&Journal, SessionError> {
-        match &self.state {
-            State::Opened(opened) => Ok(&opened.journal),
-            State::Running(running) => Ok(&running.firewall.io.journal),
-            State::Lost => Err(SessionError::Lost),
-            State::Closed => Err(SessionError::Closed),
-        }
+        self.parts().map(|(_, journal)| journal)
     }
 
     /// The adapter, for what concerns no rules.
@@ -186,12 +181,7 @@ impl<E: Engine> Session<E> {
     /// # Errors
     /// [`SessionError`] where the session has no adapter.
     pub fn engine(&mut self) -> Result<&mut E, SessionError> {
-        match &mut self.state {
-            State::Opened(opened) => Ok(&mut opened.engine),
-            State::Running(running) => Ok(&mut running.firewall.io.engine),
-            State::Lost => Err(SessionError::Lost),
-            State::Closed => Err(SessionError::Closed),
-        }
+        self.parts_mut().map(|(engine, _)| engine)
     }
 
     /// The date by which deadlines and `until` are decided: the later of the clock and of the journal's last record.
@@ -207,12 +197,7 @@ impl<E: Engine> Session<E> {
     /// # Errors
     /// [`SessionError`] where the session has no adapter.
     pub fn target(&self) -> Result<&Target, SessionError> {
-        match &self.state {
-            State::Opened(opened) => Ok(opened.engine.target()),
-            State::Running(running) => Ok(running.firewall.io.engine.target()),
-            State::Lost => Err(SessionError::Lost),
-            State::Closed => Err(SessionError::Closed),
-        }
+        self.parts().map(|(engine, _)| engine.target())
     }
 
     /// Goes on where the last session stopped: see [`Firewall::attach`]. A session that runs already has done so, and nothing is
@@ -276,15 +261,9 @@ impl<E: Engine> Session<E> {
     /// # Errors
     /// [`AuditError`]. Nothing was changed.
     pub fn look(&mut self) -> Result<Look, AuditError> {
-        match &mut self.state {
-            State::Opened(opened) => look(&mut opened.engine, &opened.journal, &*self.clock),
-            State::Running(running) => {
-                let io = &mut running.firewall.io;
-                look(&mut io.engine, &io.journal, &*self.clock)
-            }
-            State::Lost => Err(SessionError::Lost.into()),
-            State::Closed => Err(SessionError::Closed.into()),
-        }
+        let clock = self.clock.clone();
+        let (engine, journal) = self.parts_mut()?;
+        look(engine, journal, &*clock)
     }
 
     /// Notes in the journal that somebody else has changed the tables, where [`Session::resume`] has found that and the journal
@@ -295,12 +274,7 @@ impl<E: Engine> Session<E> {
     pub fn note_drift(&mut self, error: &AttachError) -> Result<(), AuditError> {
         let AttachError::Foreign { expected, found, .. } = error else { return Ok(()) };
         let at = self.date()?;
-        let journal = match &mut self.state {
-            State::Opened(opened) => &mut opened.journal,
-            State::Running(running) => &mut running.firewall.io.journal,
-            State::Lost => return Err(SessionError::Lost.into()),
-            State::Closed => return Err(SessionError::Closed.into()),
-        };
+        let (_, journal) = self.parts_mut()?;
         if journal.status().drift.as_ref().is_none_or(|drift| drift.found != *found) {
             journal.append(at, Event::Drift { expected: expected.clone(), found: found.clone() })?;
         }
@@ -340,6 +314,28 @@ impl<E: Engine> Session<E> {
         let opened = self.take().ok();
         self.state = State::Closed;
         opened.map(|opened| opened.engine)
+    }
+
+    /// The adapter and its journal, whether or not a firewall drives it.
+    fn parts(&self) -> Result<(&E, &Journal), SessionError> {
+        match &self.state {
+            State::Opened(opened) => Ok((&opened.engine, &opened.journal)),
+            State::Running(running) => Ok((&running.firewall.io.engine, &running.firewall.io.journal)),
+            State::Lost => Err(SessionError::Lost),
+            State::Closed => Err(SessionError::Closed),
+        }
+    }
+
+    fn parts_mut(&mut self) -> Result<(&mut E, &mut Journal), SessionError> {
+        match &mut self.state {
+            State::Opened(opened) => Ok((&mut opened.engine, &mut opened.journal)),
+            State::Running(running) => {
+                let io = &mut running.firewall.io;
+                Ok((&mut io.engine, &mut io.journal))
+            }
+            State::Lost => Err(SessionError::Lost),
+            State::Closed => Err(SessionError::Closed),
+        }
     }
 
     /// Takes adapter and journal out of the session, which has lost them until they are put back.
