@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The first way is pure: [`policy`] is the language, [`tables`] compile a document to what an adapter holds, and neither
-//! knows a device. The second leads from mapped registers to commands. They meet in [`adapter`].
+//! knows a device. The second leads from mapped registers to commands. They meet in [`adapter`]. Without the feature `device`,
+//! which is on by default, the first way is left alone.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod clock;
