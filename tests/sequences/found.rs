@@ -90,6 +90,24 @@ fn leaving_out_what_an_error_has_closed_waits_for_no_clock() {
     }
 }
 
+/// A reservation that could not be taken back wholly leaves something closed that has no name: an audit finds nothing amiss.
+#[test]
+fn what_a_failed_reservation_leaves_closed_is_as_the_journal_says() {
+    for command in 0..12 {
+        holds(&[
+            Step::Adopt { policy: SHOPS_1_2_WEB },
+            Step::Arm { wrong: Wrong::Store { call: 2, how: 0 } },
+            Step::Arm { wrong: Wrong::Refused { command } },
+            Step::Reserve { container: 3, addresses: vec![4], mac: true },
+            Step::Audit,
+            reserve(3, 5),
+            Step::Audit,
+            apply(SHOPS_1_2_MORE),
+            Step::Audit,
+        ]);
+    }
+}
+
 /// It was compared with the policy before alone, under which nobody had the addresses, and not with their reservation.
 #[test]
 fn binding_what_is_reserved_opens_and_waits_for_the_clock() {

@@ -65,6 +65,8 @@ pub struct Promise {
     pub content: Content,
     /// Containers that lost all that they were allowed, as an error has said.
     pub shut: BTreeSet<u8>,
+    /// Probes of addresses that nobody has, which stay closed until the next change, as an error has said.
+    pub nameless: Mask,
     pub waiting: Option<Waiting>,
 }
 
@@ -141,7 +143,7 @@ impl Content {
 
 impl Promise {
     pub fn of(content: Content) -> Self {
-        Self { content, shut: BTreeSet::new(), waiting: None }
+        Self { content, shut: BTreeSet::new(), nameless: 0, waiting: None }
     }
 
     /// An earlier content comes back: what stays closed now stays closed, and what was closed then too.
@@ -154,6 +156,11 @@ impl Promise {
         Self::of(Content { kept: BTreeMap::new(), ..self.content.clone() })
     }
 
+    /// What an error had said to be closed is open again.
+    pub fn reopened(&self) -> Self {
+        Self { shut: BTreeSet::new(), nameless: 0, ..self.clone() }
+    }
+
     /// What passes.
     pub fn passes(&self) -> Mask {
         let shut = |who: &u8| {
@@ -161,6 +168,6 @@ impl Promise {
             ips.iter().fold(0, |mask, ip| mask | of_ip(*ip))
         };
         let shut = self.shut.iter().map(shut).fold(0, |mask, one| mask | one);
-        self.content.passes() & !shut
+        self.content.passes() & !shut & !self.nameless
     }
 }

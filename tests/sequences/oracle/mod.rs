@@ -545,19 +545,16 @@ impl Oracle {
                 if self.cached.contains(&seen) || seen == self.was { Ok(()) } else { self.within(seen, may) }
             }
             Holds::Unchanged => self.same(seen, trouble),
-            // Addresses that nobody has yet have no name.
-            Holds::Closed(who) if who.is_empty() && trouble.armed => self.within(seen, self.was),
             Holds::Closed(who) => {
-                let mut promises = self.book.promises.clone();
-                promises.iter().for_each(|_| ());
-                promises = promises
-                    .into_iter()
-                    .map(|mut promise| {
-                        promise.shut.extend(who);
-                        promise
-                    })
-                    .collect();
-                self.book.promises = promises;
+                let closed = |mut promise: Promise| {
+                    promise.shut.extend(who);
+                    if who.is_empty() {
+                        // Addresses that nobody has yet have no name.
+                        promise.nameless |= promise.passes() & !seen & !promise.content.policy().bound;
+                    }
+                    promise
+                };
+                self.book.promises = std::mem::take(&mut self.book.promises).into_iter().map(closed).collect();
                 self.cached.insert(seen);
                 let right = self.book.promises.iter().any(|promise| promise.passes() == seen);
                 if right && trouble.armed { Ok(()) } else { Err("1: it is not closed as said".into()) }

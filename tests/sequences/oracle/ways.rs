@@ -99,9 +99,9 @@ impl Oracle {
     pub(super) fn starts(&self, promise: &Promise, time: (Time, Time)) -> Vec<Way> {
         let mut all = self.in_time(promise, None, time);
         all.iter_mut().for_each(|way| self.sees(&mut way.to, time));
-        if !promise.shut.is_empty() {
+        if *promise != promise.reopened() {
             // What an interrupted change had closed is open again, as it was before.
-            all.push(Way::to(Promise { shut: BTreeSet::new(), ..promise.clone() }));
+            all.push(Way::to(promise.reopened()));
         }
         all
     }
@@ -109,8 +109,7 @@ impl Oracle {
     fn own_ways(&self, promise: &Promise, step: &Step, time: (Time, Time)) -> Ways {
         let mut ways = Ways::default();
         let content = &promise.content;
-        let stays =
-            |content: Content| Promise { content, shut: promise.shut.clone(), waiting: promise.waiting.clone() };
+        let stays = |content: Content| Promise { content, ..promise.clone() };
         let behind = self.clock_is_behind(time.0) || self.clock_is_behind(time.1);
         let surely = self.clock_is_surely_behind(time);
         match step {
@@ -131,9 +130,9 @@ impl Oracle {
                 if ends.is_some_and(|(at, _)| time.1.wall.max(self.book.last.1) >= *at) {
                     // The program takes out itself what has expired.
                     let next = content.next(Chosen { policy: *policy, withdrawn: true });
-                    ways.done(Promise { content: next, shut: BTreeSet::new(), waiting: waiting.clone() });
+                    ways.done(Promise { waiting: waiting.clone(), ..Promise::of(next) });
                 }
-                ways.done(Promise { content: next, shut: BTreeSet::new(), waiting });
+                ways.done(Promise { waiting, ..Promise::of(next) });
             }
             Step::Reserve { container, addresses, mac } => {
                 if addresses.iter().any(|ip| content.holder(*ip, *container).is_some()) {
@@ -177,7 +176,7 @@ impl Oracle {
                 } else if perhaps {
                     let chosen = Chosen { withdrawn: true, ..content.chosen };
                     let next = content.next(chosen);
-                    ways.done(Promise { content: next, shut: BTreeSet::new(), waiting: None });
+                    ways.done(Promise::of(next));
                 }
                 // A rule that nobody has takes no command to take out.
                 if !sure || content.policy().binds.is_empty() {
@@ -211,12 +210,12 @@ impl Oracle {
                 }
             }
             Step::Repair => {
-                ways.done(Promise { shut: BTreeSet::new(), ..promise.clone() });
+                ways.done(promise.reopened());
                 ways.done(promise.clone());
                 ways.done.iter_mut().for_each(|way| self.sees(&mut way.to, time));
                 if behind {
                     // It cannot know how late what waits is.
-                    ways.done(Promise { shut: BTreeSet::new(), ..promise.clone() });
+                    ways.done(promise.reopened());
                     ways.done(promise.clone());
                 }
             }
