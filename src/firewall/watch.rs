@@ -126,6 +126,10 @@ impl<E: Engine> Firewall<E> {
     pub fn audit(&mut self) -> Result<Audit, AuditError> {
         let found = read_version_until_stable(&mut self.io.engine)?;
         let counters_wrong = self.io.meters.wrong(&mut self.io.engine, self.io.clock.now())?;
+        // What a recovery has put right is no finding because its record is still to be written.
+        if let Err(error) = self.io.write_pending() {
+            log::warn!("the journal does not take what has happened: {error}");
+        }
         let status = self.io.journal.status();
         let rebooted = has_rebooted(status, &self.io.engine);
         let unconfirmed = status.confirm.as_ref().map(|open| (open.change, open.by));

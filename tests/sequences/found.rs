@@ -108,6 +108,20 @@ fn what_a_failed_reservation_leaves_closed_is_as_the_journal_says() {
     }
 }
 
+/// The record of a recovery was not taken: the next audit said that the management controller had rebooted.
+#[test]
+fn a_recovery_whose_record_is_late_is_no_finding() {
+    holds(&[
+        Step::Adopt { policy: NOBODY },
+        apply(SHOPS_1_2),
+        Step::Reboot,
+        Step::Arm { wrong: Wrong::Store { call: 0, how: 0 } },
+        apply(NOBODY),
+        Step::Recover,
+        Step::Audit,
+    ]);
+}
+
 /// It was compared with the policy before alone, under which nobody had the addresses, and not with their reservation.
 #[test]
 fn binding_what_is_reserved_opens_and_waits_for_the_clock() {
