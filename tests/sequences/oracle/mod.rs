@@ -169,6 +169,10 @@ impl Oracle {
         let of = |promise: &Promise| self.ways(promise, step, time).attached;
         let first: Vec<Mask> = self.book.promises.iter().flat_map(of).map(|found| found.passes()).collect();
         self.cached.extend(first);
+        if *step == (Step::Leave { open: true }) && matches!(said, Said::Refused { .. } | Said::Died) {
+            // It may have been emptied and committed before it failed; the block ends with a reboot.
+            self.cached.insert(all());
+        }
         let was = self.was;
         let held = self.held(step, said, seen, time, trouble, may);
         self.was = seen;
