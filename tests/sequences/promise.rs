@@ -50,6 +50,10 @@ pub struct Waiting {
     pub sees: Option<u64>,
     /// What comes back.
     pub back: Content,
+    /// Containers that an error had closed before.
+    pub shut: BTreeSet<u8>,
+    /// Probes of addresses that nobody has, closed before by an error.
+    pub nameless: Mask,
 }
 
 /// A policy, and what stays closed beside it.
@@ -149,6 +153,12 @@ impl Promise {
     /// An earlier content comes back: what stays closed now stays closed, and what was closed then too.
     pub fn back(now: &Content, then: &Content) -> Self {
         Self::of(now.next(then.chosen).keeping(then))
+    }
+
+    /// Nobody confirmed what waits: what was before comes back, as an error had left it.
+    pub fn taken_back(&self) -> Self {
+        let Some(Waiting { back, shut, nameless, .. }) = &self.waiting else { return self.clone() };
+        Self { shut: shut.clone(), nameless: *nameless, ..Self::back(&self.content, back) }
     }
 
     /// The adapter was emptied: nothing is kept for anybody.

@@ -215,11 +215,7 @@ impl Oracle {
             }
             (Step::Stop, Said::Done(Told { rolled_back: Some(true), .. })) => {
                 // The program that waited was stopped, and has taken the change back.
-                let back = |promise: &Promise| match &promise.waiting {
-                    Some(waiting) => Promise::back(&promise.content, &waiting.back),
-                    None => promise.clone(),
-                };
-                self.book.promises = self.book.promises.iter().map(back).collect();
+                self.book.promises = self.book.promises.iter().map(Promise::taken_back).collect();
                 self.dies();
                 self.cached.insert(seen);
                 if self.book.promises.iter().any(|promise| promise.passes() == seen) {

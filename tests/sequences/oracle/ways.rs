@@ -1,6 +1,5 @@
 //! What a step may come to, by what was promised before it and by the clocks.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Oracle, Time};
@@ -57,7 +56,7 @@ impl Oracle {
     pub(super) fn in_time(&self, promise: &Promise, process: Option<u64>, time: (Time, Time)) -> Vec<Way> {
         let stays = || Way::to(promise.clone());
         let Some(waiting) = &promise.waiting else { return vec![stays()] };
-        let back = || Way { to: Promise::back(&promise.content, &waiting.back), rolled: true };
+        let back = || Way { to: promise.taken_back(), rolled: true };
         match self.late(waiting, process, time) {
             (true, _) => vec![back()],
             (false, true) => vec![stays(), back()],
@@ -119,7 +118,7 @@ impl Oracle {
                     return ways;
                 }
                 let next = content.next(Chosen::of(*policy));
-                let waiting = confirm.map(|seconds| self.waiting(content.clone(), seconds, time));
+                let waiting = confirm.map(|seconds| self.waiting(promise, seconds, time));
                 if behind && (!closes(content, *policy) || reopens(promise, *policy)) {
                     ways.refused.push(Reason::Clock);
                 }
@@ -234,13 +233,15 @@ impl Oracle {
         waiting.sees = Some(self.processes + 1);
     }
 
-    fn waiting(&self, back: Content, seconds: u32, (from, to): (Time, Time)) -> Waiting {
+    fn waiting(&self, before: &Promise, seconds: u32, (from, to): (Time, Time)) -> Waiting {
         let time = Duration::from_secs(seconds.into());
         Waiting {
             by: (from.wall.after(time), to.wall.max(self.book.last.1).after(time)),
             until: (from.now + time, to.now + time),
             sees: Some(self.process.unwrap_or(self.processes + 1)),
-            back,
+            back: before.content.clone(),
+            shut: before.shut.clone(),
+            nameless: before.nameless,
         }
     }
 }
