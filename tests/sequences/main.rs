@@ -8,6 +8,7 @@
 #[expect(dead_code, reason = "other programs need the policies as text")]
 mod documents;
 mod eye;
+mod foreign;
 mod found;
 mod machine;
 #[expect(dead_code, reason = "it also judges programs that wait, and journals that end with their process")]

@@ -10,18 +10,19 @@ use nicfw::adapter::{Adapter, AttachOptions};
 use nicfw::clock::{Clock, Timestamp, VirtualClock};
 use nicfw::error::AdapterState;
 use nicfw::firewall::{
-    Adopt, AdoptError, ApplyCause, ApplyError, AttachError, Firewall, Leave, LeaveError, PollError, Recovery,
-    ReserveError, Session, Settings, WithdrawError,
+    AdoptError, ApplyCause, ApplyError, AttachError, Firewall, Leave, LeaveError, PollError, Recovery, ReserveError,
+    Session, Settings, WithdrawError,
 };
 use nicfw::journal::{self, Journal, JournalError, MemoryStore};
 use nicfw::mcdi::wire::McErrno;
-use nicfw::tables::{Action, Compiled, TableOp};
+use nicfw::tables::Compiled;
 use nicfw::terms::{MacAddr, Verdict};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use crate::documents::pool;
 use crate::eye::{Eye, Fuse, Mortal, Scene};
+use crate::foreign;
 use crate::machine::Tally;
 use crate::oracle::{Oracle, Time, Trouble};
 use crate::probes::{ip, mac, passing, probes};
@@ -350,28 +351,7 @@ impl World {
             // It would meet what is arranged for somebody else.
             return Said::Nothing;
         }
-        let mut other = match attach_function(&self.model, 1, &self.clock) {
-            Ok(adapter) => adapter,
-            Err(_) => return Said::Nothing,
-        };
-        let keys: Vec<_> = self.model.snapshot().rules.keys().copied().collect();
-        let op = match what {
-            Foreign::TakeOver(policy) => {
-                let clock = self.clock.clone();
-                let _ = Firewall::adopt(other, Adopt::of(&self.compiled[policy]), clock, Settings::default());
-                return Said::done();
-            }
-            _ if keys.is_empty() => return Said::Nothing,
-            Foreign::Remove(at) => {
-                TableOp::SetRule { key: keys[at % keys.len()], rx: Action::None, tx: Action::None, counter: None }
-            }
-            Foreign::Open(at) => {
-                let allow = Action::Allow { sample: false };
-                TableOp::SetRule { key: keys[at % keys.len()], rx: allow, tx: allow, counter: None }
-            }
-        };
-        other.execute(&op).expect("nothing is wrong");
-        Said::done()
+        foreign::meddle(&self.model, what, self.clock.clone(), |policy, _| &self.compiled[policy])
     }
 
     fn call(&mut self, firewall: &mut Firewall<Eye>, step: &Step) -> Said {

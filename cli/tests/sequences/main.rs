@@ -9,6 +9,8 @@
 mod common;
 #[path = "../../../tests/sequences/documents.rs"]
 mod documents;
+#[path = "../../../tests/sequences/foreign.rs"]
+mod foreign;
 mod found;
 #[path = "../../../tests/sequences/machine.rs"]
 mod machine;

@@ -7,11 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use nicfw::adapter::{Adapter, AttachOptions};
 use nicfw::clock::{SystemClock, VirtualClock};
-use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::mcdi::wire::McErrno;
-use nicfw::tables::{Action, Compiled, TableOp};
+use nicfw::tables::Compiled;
 use nicfw::terms::MacAddr;
 use nicfw_model::FunctionConfig;
 use nicfw_model::fault::{Fault, FaultKind};
@@ -20,6 +18,7 @@ use serde_json::Value;
 
 use crate::common::Ran;
 use crate::documents::pool;
+use crate::foreign;
 use crate::machine::Tally;
 use crate::oracle::{Oracle, Trouble};
 use crate::probes::{passing, probes};
@@ -356,28 +355,13 @@ impl World {
     }
 
     fn foreign(&mut self, what: Foreign) -> Said {
-        let clock = Arc::new(SystemClock::new());
-        let function = Box::new(self.served.model.function(1));
         if self.served.model.faults_waiting() > 0 || self.oracle.is_unsettled() {
+            // It would meet what is arranged for somebody else.
             return Said::Nothing;
         }
-        let mut other = Adapter::from_device(function, clock.clone(), AttachOptions::default()).expect("it attaches");
-        let keys: Vec<_> = self.served.model.snapshot().rules.keys().copied().collect();
-        let allow = Action::Allow { sample: false };
-        let op = match what {
-            Foreign::TakeOver(policy) => {
-                let compiled = Compiled::new(&pool()[policy].document, other.target(), None).expect("it fits");
-                Firewall::adopt(other, Adopt::of(&compiled), clock, Settings::default()).expect("nothing is wrong");
-                return Said::done();
-            }
-            _ if keys.is_empty() => return Said::Nothing,
-            Foreign::Remove(at) => {
-                TableOp::SetRule { key: keys[at % keys.len()], rx: Action::None, tx: Action::None, counter: None }
-            }
-            Foreign::Open(at) => TableOp::SetRule { key: keys[at % keys.len()], rx: allow, tx: allow, counter: None },
-        };
-        other.execute(&op).expect("nothing is wrong");
-        Said::done()
+        foreign::meddle(&self.served.model, what, Arc::new(SystemClock::new()), |policy, target| {
+            Compiled::new(&pool()[policy].document, target, None).expect("it fits")
+        })
     }
 
     fn copy(&mut self) -> Said {

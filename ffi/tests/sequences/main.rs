@@ -5,6 +5,8 @@
 
 #[path = "../../../tests/sequences/documents.rs"]
 mod documents;
+#[path = "../../../tests/sequences/foreign.rs"]
+mod foreign;
 #[path = "../../../tests/sequences/machine.rs"]
 mod machine;
 #[path = "../../../tests/sequences/oracle/mod.rs"]

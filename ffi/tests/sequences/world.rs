@@ -6,14 +6,13 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::ptr;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use nicfw::adapter::{Adapter, AttachOptions};
 use nicfw::clock::{Clock, SystemClock};
-use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::mcdi::wire::McErrno;
-use nicfw::tables::{Action, Compiled, TableOp};
+use nicfw::tables::Compiled;
 use nicfw::terms::MacAddr;
 use nicfw_capi::adapter::{nicfw_adapter_close, nicfw_adapter_open};
 use nicfw_capi::change::{
@@ -32,6 +31,7 @@ use nicfw_model::serve::Session;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
 
 use crate::documents::pool;
+use crate::foreign;
 use crate::machine::Tally;
 use crate::oracle::{Oracle, Time, Trouble};
 use crate::probes::{passing, probes};
@@ -331,27 +331,12 @@ impl World {
 
     fn foreign(&mut self, what: Foreign) -> Said {
         if self.model.faults_waiting() > 0 || self.oracle.is_unsettled() {
+            // It would meet what is arranged for somebody else.
             return Said::Nothing;
         }
-        let clock = std::sync::Arc::new(SystemClock::new());
-        let function = Box::new(self.model.function(1));
-        let mut other = Adapter::from_device(function, clock.clone(), AttachOptions::default()).expect("it attaches");
-        let keys: Vec<_> = self.model.snapshot().rules.keys().copied().collect();
-        let allow = Action::Allow { sample: false };
-        let op = match what {
-            Foreign::TakeOver(policy) => {
-                let compiled = Compiled::new(&pool()[policy].document, other.target(), None).expect("it fits");
-                Firewall::adopt(other, Adopt::of(&compiled), clock, Settings::default()).expect("nothing is wrong");
-                return Said::done();
-            }
-            _ if keys.is_empty() => return Said::Nothing,
-            Foreign::Remove(at) => {
-                TableOp::SetRule { key: keys[at % keys.len()], rx: Action::None, tx: Action::None, counter: None }
-            }
-            Foreign::Open(at) => TableOp::SetRule { key: keys[at % keys.len()], rx: allow, tx: allow, counter: None },
-        };
-        other.execute(&op).expect("nothing is wrong");
-        Said::done()
+        foreign::meddle(&self.model, what, Arc::new(SystemClock::new()), |policy, target| {
+            Compiled::new(&pool()[policy].document, target, None).expect("it fits")
+        })
     }
 
     fn said(&self, code: c_int, told: Told) -> Said {
