@@ -49,11 +49,7 @@ pub struct Waiting {
     /// Number of the process that sees when the time is over.
     pub sees: Option<u64>,
     /// What comes back.
-    pub back: Content,
-    /// Containers that an error had closed before.
-    pub shut: BTreeSet<u8>,
-    /// Probes of addresses that nobody has, closed before by an error.
-    pub nameless: Mask,
+    pub back: Box<Promise>,
 }
 
 /// A policy, and what stays closed beside it.
@@ -150,15 +146,15 @@ impl Promise {
         Self { content, shut: BTreeSet::new(), nameless: 0, waiting: None }
     }
 
-    /// An earlier content comes back: what stays closed now stays closed, and what was closed then too.
-    pub fn back(now: &Content, then: &Content) -> Self {
-        Self::of(now.next(then.chosen).keeping(then))
+    /// What was promised earlier comes back: what stays closed now stays closed, and what was closed then too, by an error as well.
+    pub fn gone_back(&self, then: &Self) -> Self {
+        let content = self.content.next(then.content.chosen).keeping(&then.content);
+        Self { content, waiting: None, ..then.clone() }
     }
 
     /// Nobody confirmed what waits: what was before comes back, as an error had left it.
     pub fn taken_back(&self) -> Self {
-        let Some(Waiting { back, shut, nameless, .. }) = &self.waiting else { return self.clone() };
-        Self { shut: shut.clone(), nameless: *nameless, ..Self::back(&self.content, back) }
+        self.waiting.as_ref().map_or_else(|| self.clone(), |waiting| self.gone_back(&waiting.back))
     }
 
     /// The adapter was emptied: nothing is kept for anybody.

@@ -59,7 +59,7 @@ struct Book {
     /// What may have been promised; empty = nothing.
     promises: BTreeSet<Promise>,
     /// Changes that were told, by number.
-    history: Vec<(u64, Content)>,
+    history: Vec<(u64, Promise)>,
     /// The date of the last record: certainly not before the first, certainly not after the second.
     last: (Timestamp, Timestamp),
     /// Somebody has left the adapter, and the journal says so.
@@ -446,7 +446,7 @@ impl Oracle {
         if let (Some(change), Some(promise)) = (told.change, self.book.promises.first().cloned()) {
             self.book.history.retain(|(of, _)| *of < change);
             if self.book.promises.len() == 1 {
-                self.book.history.push((change, promise.content));
+                self.book.history.push((change, promise));
             }
         }
         let writes = matches!(

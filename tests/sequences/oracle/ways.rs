@@ -163,7 +163,7 @@ impl Oracle {
                 else {
                     return ways;
                 };
-                ways.done(Promise::back(content, then));
+                ways.done(promise.gone_back(then));
             }
             Step::Withdraw => {
                 let ends = pool()[content.chosen.policy].ends.as_ref().filter(|_| !content.chosen.withdrawn);
@@ -239,9 +239,7 @@ impl Oracle {
             by: (from.wall.after(time), to.wall.max(self.book.last.1).after(time)),
             until: (from.now + time, to.now + time),
             sees: Some(self.process.unwrap_or(self.processes + 1)),
-            back: before.content.clone(),
-            shut: before.shut.clone(),
-            nameless: before.nameless,
+            back: Box::new(before.clone()),
         }
     }
 }
