@@ -97,8 +97,9 @@ fn packages_can_be_packed_and_published_in_their_order() {
     }
 }
 
-/// Packages that the library asks for, itself among them, with all features and with none.
-const PACKAGES_BELOW: (usize, usize) = (52, 14);
+/// Packages that the library asks for, itself among them, with all features and with none (seven of them are serde_json's, which
+/// reads what `nft -j` writes).
+const PACKAGES_BELOW: (usize, usize) = (52, 21);
 
 /// Those beyond that number, each with what it saves.
 const NEWCOMERS: &[(&str, &str)] =

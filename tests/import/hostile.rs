@@ -53,7 +53,9 @@ fn binary_and_oversized_files_are_refused() {
         assert!(import(b"").is_err());
     }
     refused(Format::Iptables, &format!("*filter\n#{}\n", "x".repeat(9000)), "2: the line is too long");
-    refused(Format::Nft, &"[".repeat(1 << 20), "1: more than 64 lists and objects in each other");
+    refused(Format::Nft, &"[".repeat(1 << 20), "1: the file ends too early");
+    let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
+    refused(Format::Nft, &deep, "1: more than 64 lists and objects in each other");
 }
 
 #[test]

@@ -1,14 +1,21 @@
-//! A JSON reader that keeps the place of every value and is bounded in depth and count.
+//! JSON with the place of every value, bounded in depth and count.
 //!
-//! Values lend from the text, so that the line and the words of a rule can be shown as they stand in the file. Strings with
-//! escapes are decoded; a key that comes twice in an object is refused, as readers differ in what they make of it.
+//! serde_json reads, level by level; here is kept where each value stands, so that the line and the words of a rule can be shown
+//! as they are in the file. A key that comes twice in an object is refused, as readers differ in what they make of it. The
+//! reader of policies (`policy::text::parse`) has places too, but takes YAML, and so much that is not JSON.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::ImportError;
 use super::text::{bounded, shown};
 
 /// Arrays and objects in each other.
 const DEEPEST: usize = 64;
-/// Members of one object: each key is compared with all before it.
+/// Members of one object: each key is compared with all others.
 const MOST_MEMBERS: usize = 256;
 /// Values in a file.
 const MOST_VALUES: usize = 1 << 21;
@@ -72,15 +79,13 @@ impl<'a> Json<'a> {
 
 /// The value that a text is.
 pub(super) fn read(text: &str) -> Result<Json<'_>, ImportError> {
-    let mut reader = Reader { text, at: 0, line: 1, counted: 0, values: 0 };
-    let value = reader.value(0)?;
-    reader.blanks();
-    if reader.at == text.len() { Ok(value) } else { Err(reader.wrong("there is more behind the value")) }
+    let mut reader = Reader { text, line: 1, counted: 0, values: 0 };
+    let whole: &RawValue = reader.parse(text)?;
+    reader.value(whole.get(), 0)
 }
 
 struct Reader<'a> {
     text: &'a str,
-    at: usize,
     /// Line of the byte at `counted`.
     line: usize,
     counted: usize,
@@ -88,37 +93,37 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+    /// Where a part of the text begins.
+    fn at(&self, part: &str) -> usize {
+        part.as_ptr().addr() - self.text.as_ptr().addr()
     }
 
-    fn blanks(&mut self) {
-        while self.peek().is_some_and(|byte| b" \t\r\n".contains(&byte)) {
-            self.at += 1;
-        }
-    }
-
-    fn rest(&self) -> &'a str {
-        self.text.get(self.at..).unwrap_or("")
-    }
-
-    fn line(&mut self) -> u32 {
-        let between = self.text.as_bytes().get(self.counted..self.at).unwrap_or_default();
+    /// Line of a byte that is not before the last one asked for.
+    fn line(&mut self, at: usize) -> u32 {
+        let between = self.text.as_bytes().get(self.counted..at).unwrap_or_default();
         self.line += between.iter().filter(|byte| **byte == b'\n').count();
-        self.counted = self.at;
+        self.counted = at;
         bounded(self.line)
     }
 
-    fn wrong(&mut self, what: &str) -> ImportError {
-        let line = self.line();
-        let what = if self.at >= self.text.len() { "the file ends too early" } else { what };
-        let near = self.rest().chars().take(40).collect::<String>();
-        ImportError::Syntax { line, what: what.to_owned(), expected: "one JSON value (RFC 8259)", text: shown(&near) }
+    /// A part of the text, read as a value of a kind.
+    fn parse<T: Deserialize<'a>>(&mut self, part: &'a str) -> Result<T, ImportError> {
+        serde_json::from_str(part).map_err(|error| {
+            let before: usize = part.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+            let at = self.at(part) + before + error.column().saturating_sub(1);
+            let rest = self.text.get(at..).unwrap_or_default();
+            let what = match error.to_string() {
+                _ if error.is_eof() => "the file ends too early".to_owned(),
+                said => format!("this is not JSON: {}", said.split(" at line ").next().unwrap_or_default()),
+            };
+            let near: String = rest.chars().take(40).collect();
+            let line = self.line(at.min(self.text.len()));
+            ImportError::Syntax { line, what, expected: "one JSON value (RFC 8259)", text: shown(&near) }
+        })
     }
 
-    fn value(&mut self, depth: usize) -> Result<Json<'a>, ImportError> {
-        self.blanks();
-        let line = self.line();
+    fn value(&mut self, text: &'a str, depth: usize) -> Result<Json<'a>, ImportError> {
+        let line = self.line(self.at(text));
         self.values += 1;
         if depth > DEEPEST {
             return Err(ImportError::TooMany { line, what: "lists and objects in each other", max: DEEPEST });
@@ -126,154 +131,57 @@ impl<'a> Reader<'a> {
         if self.values > MOST_VALUES {
             return Err(ImportError::TooMany { line, what: "JSON values", max: MOST_VALUES });
         }
-        let start = self.at;
-        let kind = match self.peek() {
-            Some(b'{') => self.object(depth)?,
-            Some(b'[') => self.array(depth)?,
-            Some(b'"') => Kind::Text(self.string()?),
-            Some(b'-' | b'0'..=b'9') => self.digits()?,
-            _ => self.word()?,
-        };
-        Ok(Json { kind, text: self.text.get(start..self.at).unwrap_or(""), line })
-    }
-
-    fn object(&mut self, depth: usize) -> Result<Kind<'a>, ImportError> {
-        let mut members: Vec<(String, Json<'a>)> = Vec::new();
-        self.at += 1;
-        if self.closes(b'}') {
-            return Ok(Kind::Object(members));
-        }
-        loop {
-            self.blanks();
-            if members.len() == MOST_MEMBERS {
-                return Err(ImportError::TooMany { line: self.line(), what: "keys in an object", max: MOST_MEMBERS });
-            }
-            let key = self.string()?;
-            if members.iter().any(|(name, _)| *name == key) {
-                return Err(self.wrong("a key comes twice"));
-            }
-            self.blanks();
-            self.expect(b':')?;
-            members.push((key, self.value(depth + 1)?));
-            if self.closes(b'}') {
-                return Ok(Kind::Object(members));
-            }
-            self.expect(b',')?;
-        }
-    }
-
-    fn array(&mut self, depth: usize) -> Result<Kind<'a>, ImportError> {
-        let mut items = Vec::new();
-        self.at += 1;
-        if self.closes(b']') {
-            return Ok(Kind::List(items));
-        }
-        loop {
-            items.push(self.value(depth + 1)?);
-            if self.closes(b']') {
-                return Ok(Kind::List(items));
-            }
-            self.expect(b',')?;
-        }
-    }
-
-    fn closes(&mut self, bracket: u8) -> bool {
-        self.blanks();
-        let closes = self.peek() == Some(bracket);
-        self.at += usize::from(closes);
-        closes
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), ImportError> {
-        if self.peek() != Some(byte) {
-            return Err(self.wrong("a comma, colon or bracket is missing"));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn word(&mut self) -> Result<Kind<'a>, ImportError> {
-        for (word, kind) in [("null", Kind::Null), ("true", Kind::Bool), ("false", Kind::Bool)] {
-            if self.rest().starts_with(word) {
-                self.at += word.len();
-                return Ok(kind);
-            }
-        }
-        Err(self.wrong("this is not JSON"))
-    }
-
-    fn digits(&mut self) -> Result<Kind<'a>, ImportError> {
-        let rest = self.rest();
-        let end = rest.find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')).unwrap_or(rest.len());
-        let digits = rest.get(..end).unwrap_or("");
-        let whole = digits.trim_start_matches('-');
-        let led = whole.len() > 1 && whole.starts_with('0') && !whole.starts_with("0.");
-        if digits.parse::<f64>().is_err() || led {
-            return Err(self.wrong("this is not a number"));
-        }
-        self.at += end;
-        Ok(Kind::Number(digits))
-    }
-
-    fn string(&mut self) -> Result<String, ImportError> {
-        if self.peek() != Some(b'"') {
-            return Err(self.wrong("a text in double quotes is missing"));
-        }
-        self.at += 1;
-        let mut out = String::new();
-        loop {
-            let rest = self.rest();
-            let Some(end) = rest.find(['"', '\\', '\n']) else {
-                self.at = self.text.len();
-                return Err(self.wrong("a text has no end"));
-            };
-            out.push_str(rest.get(..end).unwrap_or(""));
-            self.at += end;
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(out);
+        let kind = match text.as_bytes().first() {
+            Some(b'{') => {
+                let Members(members) = self.parse(text)?;
+                if members.len() > MOST_MEMBERS {
+                    return Err(ImportError::TooMany { line, what: "keys in an object", max: MOST_MEMBERS });
                 }
-                Some(b'\\') => out.push(self.escape()?),
-                _ => return Err(self.wrong("a text has no end in its line")),
+                let member = |(key, value): (String, &'a RawValue)| Ok((key, self.value(value.get(), depth + 1)?));
+                Kind::Object(members.into_iter().map(member).collect::<Result<_, ImportError>>()?)
+            }
+            Some(b'[') => {
+                let items: Vec<&RawValue> = self.parse(text)?;
+                let items = items.into_iter().map(|item| self.value(item.get(), depth + 1));
+                Kind::List(items.collect::<Result<_, _>>()?)
+            }
+            Some(b'"') => Kind::Text(self.parse(text)?),
+            Some(b'n') => Kind::Null,
+            Some(b't' | b'f') => Kind::Bool,
+            _ => Kind::Number(text),
+        };
+        Ok(Json { kind, text, line })
+    }
+}
+
+/// The members of an object in their order, each key once.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members: Vec<(String, &RawValue)> = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    // One more than are taken is enough to say so.
+                    if members.len() <= MOST_MEMBERS && members.iter().any(|(name, _)| *name == key) {
+                        return Err(serde::de::Error::custom("a key comes twice"));
+                    }
+                    members.push((key, map.next_value()?));
+                }
+                Ok(Members(members))
             }
         }
-    }
 
-    fn escape(&mut self) -> Result<char, ImportError> {
-        let letter = self.text.as_bytes().get(self.at + 1).copied();
-        let c = match letter {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.code_point(),
-            _ => return Err(self.wrong("an escape that is not known")),
-        };
-        self.at += 2;
-        Ok(c)
-    }
-
-    fn code_point(&mut self) -> Result<char, ImportError> {
-        let unit = |at: usize| {
-            let digits = self.text.get(at..at + 6)?.strip_prefix("\\u")?;
-            digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
-        };
-        let first = unit(self.at);
-        let second = first.filter(|unit| (0xd800..0xdc00).contains(unit)).and_then(|_| unit(self.at + 6));
-        let units: Vec<u16> = first.into_iter().chain(second).collect();
-        let mut decoded = char::decode_utf16(units.iter().copied());
-        match (decoded.next(), decoded.next()) {
-            (Some(Ok(c)), None) => {
-                self.at += 6 * units.len();
-                Ok(c)
-            }
-            _ => Err(self.wrong("an escape that is not a character")),
-        }
+        deserializer.deserialize_map(InOrder)
     }
 }
 
@@ -309,7 +217,16 @@ mod tests {
             let error = read(text).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{line}: ")), "{text:?}: {error}");
         }
-        let deep = "[".repeat(1 << 20);
-        assert!(matches!(read(&deep), Err(ImportError::TooMany { .. })));
+        let open = "[".repeat(1 << 20);
+        assert!(read(&open).unwrap_err().to_string().starts_with("1: the file ends too early"));
+        let deep = |deep: usize| "[".repeat(deep) + &"]".repeat(deep);
+        assert!(read(&deep(DEEPEST + 1)).is_ok());
+        for deep in [deep(DEEPEST + 2), deep(1 << 20)] {
+            assert!(matches!(read(&deep), Err(ImportError::TooMany { line: 1, max: DEEPEST, .. })));
+        }
+        let keys =
+            |many: usize| format!("{{{}}}", (0..many).map(|i| format!("\"{i}\":0")).collect::<Vec<_>>().join(","));
+        assert!(read(&keys(MOST_MEMBERS)).is_ok());
+        assert!(matches!(read(&keys(MOST_MEMBERS + 1)), Err(ImportError::TooMany { max: MOST_MEMBERS, .. })));
     }
 }
