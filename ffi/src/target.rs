@@ -82,24 +82,17 @@ fn text(from: &[c_char], what: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|e| Failure::new(NICFW_E_ARGUMENT, format!("{what} is not UTF-8: {e}")).at(what))
 }
 
-/// What the attach sequence demands of an adapter's sizes.
+/// What makes sense beside what [`Sizes::check`](nicfw::Sizes::check) asks.
 fn check(target: &Target) -> Result<()> {
     let Target { profile, sizes, physical_ports } = target;
-    let pointer_max = (sizes.subnet_nodes.max(1) - 1).saturating_mul(sizes.entries_per_node);
+    let wrong = |text: String| Failure::new(NICFW_E_ARGUMENT, format!("target: {text}")).at("target");
     let demands = [
         ((1..=256).contains(physical_ports), "physical_ports must be 1 to 256"),
         (profile.rules <= 1 << 20, "rules must be at most 1048576"),
         (profile.counters <= 1 << 20, "counters must be at most 1048576"),
-        ([2, 4, 16, 256].contains(&sizes.entries_per_node), "entries_per_node must be 2, 4, 16 or 256"),
-        (pointer_max < sizes.subnet_id_min, "subnet_id_min must be above subnet_nodes - 1 times entries_per_node"),
-        (sizes.subnet_id_min <= sizes.subnet_id_max, "subnet_id_max must not be below subnet_id_min"),
-        (sizes.subnet_id_max <= 0xffff, "subnet_id_max must be at most 65535"),
-        (sizes.port_tree_entries <= 255, "port_tree_entries must be at most 255"),
-        (sizes.portrange_id_min <= sizes.portrange_id_max, "portrange_id_max must not be below portrange_id_min"),
-        (sizes.portrange_id_max <= 0xffff, "portrange_id_max must be at most 65535"),
     ];
-    match demands.into_iter().find(|(holds, _)| !holds) {
-        Some((_, text)) => Err(Failure::new(NICFW_E_ARGUMENT, format!("target: {text}")).at("target")),
-        None => Ok(()),
+    if let Some((_, text)) = demands.into_iter().find(|(holds, _)| !holds) {
+        return Err(wrong(text.to_owned()));
     }
+    sizes.check().map(drop).map_err(|bad| wrong(bad.to_string()))
 }

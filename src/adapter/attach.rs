@@ -10,7 +10,7 @@ use crate::mcdi::cmd::function::{Capabilities, FunctionId};
 use crate::mcdi::cmd::{counters, function, ruleset};
 use crate::mcdi::wire::{CapabilityFlags2, FW_DONT_CARE, FW_RULES_ENGINE, Privileges, SecurityRuleInfoOut};
 use crate::mcdi::{Channel, McdiError};
-use crate::tables::{EngineProfile, Sizes, Target};
+use crate::tables::{BadSize, EngineProfile, Sizes, Target};
 use crate::terms::MacAddr;
 
 /// How to attach.
@@ -77,23 +77,8 @@ pub enum AttachError {
         version: u32,
     },
     /// A size that the adapter reports makes no sense.
-    #[error("the adapter reports {field} = {value}, expected {expected}")]
-    BadSize {
-        /// The field, as the protocol names it.
-        field: &'static str,
-        /// Its value.
-        value: u32,
-        /// What would make sense.
-        expected: &'static str,
-    },
-    /// A word of a subnet node could be an id as well as a pointer.
-    #[error("the adapter's subnet ids begin at {id_min}, and pointers to nodes reach {pointer_max}: they overlap")]
-    IdsOverlapPointers {
-        /// SUBNET_ID_MIN.
-        id_min: u32,
-        /// The largest pointer.
-        pointer_max: u32,
-    },
+    #[error("the adapter reports {0}")]
+    BadSize(#[from] BadSize),
     /// No physical function has a physical port.
     #[error("the adapter reports no physical port")]
     NoPhysicalPort,
@@ -154,7 +139,7 @@ fn learn(
     let rules_version = rules.rules_version.get();
     let mut profile =
         EngineProfile::for_version(rules_version).ok_or(AttachError::UnknownRulesVersion { version: rules_version })?;
-    let sizes = check_sizes(&rules)?;
+    let sizes = sizes(&rules)?;
     let counters = counters::get_config(channel)?;
     profile.counters = profile.counters.min(counters.max_stats);
     let info = AdapterInfo {
@@ -197,8 +182,8 @@ fn physical_ports(capabilities: &Capabilities) -> Option<u32> {
     capabilities.ports.iter().flatten().max().map(|port| u32::from(*port) + 1)
 }
 
-fn check_sizes(rules: &SecurityRuleInfoOut) -> Result<Sizes, AttachError> {
-    let sizes = Sizes {
+fn sizes(rules: &SecurityRuleInfoOut) -> Result<Sizes, BadSize> {
+    Sizes {
         subnet_nodes: rules.subnet_map_num_nodes.get(),
         entries_per_node: rules.subnet_map_num_entries_per_node.get(),
         subnet_id_min: rules.subnet_id_min.get(),
@@ -206,24 +191,6 @@ fn check_sizes(rules: &SecurityRuleInfoOut) -> Result<Sizes, AttachError> {
         port_tree_entries: rules.portrange_tree_num_entries.get(),
         portrange_id_min: rules.portrange_id_min.get(),
         portrange_id_max: rules.portrange_id_max.get(),
-    };
-    let must = |holds, field, value, expected| {
-        if holds { Ok(()) } else { Err(AttachError::BadSize { field, value, expected }) }
-    };
-    let per_node = sizes.entries_per_node;
-    must([2, 4, 16, 256].contains(&per_node), "SUBNET_MAP_NUM_ENTRIES_PER_NODE", per_node, "2, 4, 16 or 256")?;
-    must(sizes.subnet_nodes >= 1, "SUBNET_MAP_NUM_NODES", sizes.subnet_nodes, "at least 1")?;
-    let pointer_max = (sizes.subnet_nodes - 1).saturating_mul(per_node);
-    must(pointer_max <= 0xffff, "SUBNET_MAP_NUM_NODES", sizes.subnet_nodes, "pointers of at most 65535")?;
-    let range = |min: u32, max: u32| min <= max && max <= 0xffff;
-    let (min, max) = (sizes.subnet_id_min, sizes.subnet_id_max);
-    must(range(min, max), "SUBNET_ID_MAX", max, "from SUBNET_ID_MIN to 65535")?;
-    if min <= pointer_max {
-        return Err(AttachError::IdsOverlapPointers { id_min: min, pointer_max });
     }
-    let entries = sizes.port_tree_entries;
-    must((1..=255).contains(&entries), "PORTRANGE_TREE_NUM_ENTRIES", entries, "1 to 255")?;
-    let (min, max) = (sizes.portrange_id_min, sizes.portrange_id_max);
-    must(range(min, max), "PORTRANGE_ID_MAX", max, "from PORTRANGE_ID_MIN to 65535")?;
-    Ok(sizes)
+    .check()
 }

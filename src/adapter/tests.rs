@@ -197,29 +197,32 @@ fn sizes_that_make_no_sense_are_refused() {
     let firmware = Firmware::sound();
     let sound = [3, 0, 3500, 16, 56_000, 65_534, 255, 1, 254];
     for (at, value, name) in [
-        (2, 0, "SUBNET_MAP_NUM_NODES"),
-        (2, 5000, "SUBNET_MAP_NUM_NODES"),
-        (2, u32::MAX, "SUBNET_MAP_NUM_NODES"),
-        (3, 8, "SUBNET_MAP_NUM_ENTRIES_PER_NODE"),
-        (3, 0, "SUBNET_MAP_NUM_ENTRIES_PER_NODE"),
-        (5, 55_999, "SUBNET_ID_MAX"),
-        (5, 65_536, "SUBNET_ID_MAX"),
-        (6, 0, "PORTRANGE_TREE_NUM_ENTRIES"),
-        (6, 256, "PORTRANGE_TREE_NUM_ENTRIES"),
-        (8, 0, "PORTRANGE_ID_MAX"),
-        (8, 65_536, "PORTRANGE_ID_MAX"),
+        (2, 0, "subnet_nodes"),
+        (2, 5000, "subnet_nodes"),
+        (2, u32::MAX, "subnet_nodes"),
+        (3, 8, "entries_per_node"),
+        (3, 0, "entries_per_node"),
+        (5, 55_999, "subnet_id_max"),
+        (5, 65_536, "subnet_id_max"),
+        (6, 0, "port_tree_entries"),
+        (6, 256, "port_tree_entries"),
+        (8, 0, "portrange_id_max"),
+        (8, 65_536, "portrange_id_max"),
     ] {
         let mut sizes = sound;
         sizes[at] = value;
         firmware.payload(0xe4, &words(&sizes));
         let error = firmware.refused();
-        assert!(matches!(error, AttachError::BadSize { field, .. } if field == name), "{error}");
+        assert!(matches!(error, AttachError::BadSize(bad) if (bad.name, bad.value) == (name, value)), "{error}");
     }
     let mut sizes = sound;
     sizes[4] = 3499 * 16;
     firmware.payload(0xe4, &words(&sizes));
     let error = firmware.refused();
-    assert!(matches!(error, AttachError::IdsOverlapPointers { id_min: 55_984, pointer_max: 55_984 }), "{error}");
+    assert!(
+        matches!(error, AttachError::BadSize(bad) if (bad.name, bad.value) == ("subnet_id_min", 55_984)),
+        "{error}"
+    );
 }
 
 /// Whatever command fails, attaching fails, and a function that was attached is detached again.

@@ -1,7 +1,10 @@
 //! What the subnet map and the port-range maps have in common: classes of points, and the ways in which they do not fit.
 
+use super::sizes::BadSize;
+
 /// Why classes cannot be written as a map of this adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MapError {
     /// The classes are not in rising order from point 0.
     #[error("the classes of the {map} do not cover it in rising order from 0 (entry {at})")]
@@ -51,19 +54,9 @@ pub enum MapError {
         /// Entries that the tree has.
         available: usize,
     },
-    /// Sizes that no trie can be built for (assumption A4).
-    #[error(
-        "no subnet map can be built with {entries_per_node} entries a node, {nodes} nodes and ids from {id_min}: \
-         entries must be 2, 4, 16 or 256, and ids above every pointer"
-    )]
-    Sizes {
-        /// Entries per node that the adapter reports.
-        entries_per_node: u32,
-        /// Nodes that it reports.
-        nodes: u32,
-        /// Smallest subnet id that it reports.
-        id_min: u32,
-    },
+    /// No map can be built with such a size.
+    #[error("no map can be built with {0}")]
+    Size(#[from] BadSize),
 }
 
 /// Checks that the classes start at 0 and rise, and joins neighbours of one id.

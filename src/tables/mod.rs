@@ -48,7 +48,7 @@ pub use profile::{Assumption, EngineProfile, LookupOrder, Target};
 pub use refuse::{CompileError, Denied, DeniedBy, GroupsTaken, LargestUser};
 pub use rewrite::{Edit, Rewriting};
 pub use rules::Rules;
-pub use sizes::Sizes;
+pub use sizes::{BadSize, Sizes};
 pub use subnet_map::{SubnetId, SubnetMap, SubnetNode};
 pub use takes::FieldError;
 pub use units::origins::OriginSource;

@@ -1,4 +1,4 @@
-//! How large the tables of an adapter are.
+//! How large the tables of an adapter are, and which sizes make sense.
 
 /// Table sizes that an adapter reports (GET_SECURITY_RULE_INFO; ef10.md 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,46 @@ pub struct Sizes {
     pub portrange_id_max: u32,
 }
 
+/// A size with which no tables can be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{name} = {value}, expected {expected}")]
+#[non_exhaustive]
+pub struct BadSize {
+    /// Which, as [`Target::named_sizes`](super::Target::named_sizes) calls it.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u32,
+    /// What would make sense.
+    pub expected: &'static str,
+}
+
 impl Sizes {
+    /// The sizes, if tables can be built with them (A4, A5): whoever takes sizes from an adapter or from a caller asks here.
+    ///
+    /// # Errors
+    /// The first size that makes no sense.
+    pub fn check(self) -> Result<Self, BadSize> {
+        const LARGEST: u32 = u16::MAX as u32;
+        let must = |holds, name, value, expected| {
+            if holds { Ok(()) } else { Err(BadSize { name, value, expected }) }
+        };
+        let (nodes, per_node) = (self.subnet_nodes, self.entries_per_node);
+        must(matches!(per_node, 2 | 4 | 16 | 256), "entries_per_node", per_node, "2, 4, 16 or 256")?;
+        must(nodes >= 1, "subnet_nodes", nodes, "at least 1")?;
+        let last_pointer = (nodes - 1).saturating_mul(per_node);
+        must(last_pointer <= LARGEST, "subnet_nodes", nodes, "(subnet_nodes - 1) * entries_per_node of at most 65535")?;
+        let range = |min: u32, max: u32| min <= max && max <= LARGEST;
+        let (min, max) = (self.subnet_id_min, self.subnet_id_max);
+        must(range(min, max), "subnet_id_max", max, "subnet_id_min to 65535")?;
+        // A word of a node is an id or a pointer to another node.
+        must(last_pointer < min, "subnet_id_min", min, "more than (subnet_nodes - 1) * entries_per_node")?;
+        let entries = self.port_tree_entries;
+        must((1..=255).contains(&entries), "port_tree_entries", entries, "1 to 255")?;
+        let (min, max) = (self.portrange_id_min, self.portrange_id_max);
+        must(range(min, max), "portrange_id_max", max, "portrange_id_min to 65535")?;
+        Ok(self)
+    }
+
     /// Profile 0's sizes (A4, A5).
     #[must_use]
     pub fn profile0() -> Self {

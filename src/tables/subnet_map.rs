@@ -41,7 +41,7 @@ impl SubnetMap {
         sizes: &Sizes,
         others: &[&Self],
     ) -> Result<Self, MapError> {
-        let bits = check_sizes(sizes)?;
+        let bits = sizes.check()?.entries_per_node.ilog2();
         let classes = joined(MAP, classes)?;
         check_ids(MAP, classes.iter().map(|(_, id)| id.0), sizes.subnet_id_min, sizes.subnet_id_max)?;
         if let [before] = others
@@ -86,20 +86,6 @@ fn visit<'a>(
         }
     }
     out.push(node);
-}
-
-/// Checks assumption A4 and returns the address bits that one node takes.
-fn check_sizes(sizes: &Sizes) -> Result<u32, MapError> {
-    let last_pointer = sizes.subnet_nodes.saturating_sub(1).saturating_mul(sizes.entries_per_node);
-    let ids_fit = sizes.subnet_id_max <= u32::from(u16::MAX) && last_pointer < sizes.subnet_id_min;
-    if matches!(sizes.entries_per_node, 2 | 4 | 16 | 256) && ids_fit && sizes.subnet_nodes > 0 {
-        return Ok(sizes.entries_per_node.ilog2());
-    }
-    Err(MapError::Sizes {
-        entries_per_node: sizes.entries_per_node,
-        nodes: sizes.subnet_nodes,
-        id_min: sizes.subnet_id_min,
-    })
 }
 
 /// Marks the id of a class among the words of a trie that is built. All others are pointers, which may be larger than a
@@ -198,8 +184,10 @@ impl<'a> Builder<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::tables::BadSize;
 
     fn sizes(entries_per_node: u32, subnet_nodes: u32) -> Sizes {
         Sizes { entries_per_node, subnet_nodes, ..Sizes::profile0() }
@@ -253,7 +241,11 @@ mod tests {
         );
         assert_eq!(
             SubnetMap::build([(0, SubnetId(56_000))], &sizes(16, 3502)),
-            Err(MapError::Sizes { entries_per_node: 16, nodes: 3502, id_min: 56_000 })
+            Err(MapError::Size(BadSize {
+                name: "subnet_id_min",
+                value: 56_000,
+                expected: "more than (subnet_nodes - 1) * entries_per_node"
+            }))
         );
     }
 
@@ -331,7 +323,7 @@ mod tests {
             let before = SubnetMap::build(old.clone(), &sizes).unwrap();
             let new = changed(&old, many);
             let alone = SubnetMap::build(new.clone(), &sizes).unwrap();
-            let edited = edit::nodes(&before, &joined(MAP, new).unwrap(), &sizes, check_sizes(&sizes).unwrap()).unwrap();
+            let edited = edit::nodes(&before, &joined(MAP, new).unwrap(), &sizes, sizes.entries_per_node.ilog2()).unwrap();
             prop_assert_eq!(edited.len(), alone.nodes.len());
             let edited = SubnetMap { classes: alone.classes, nodes: edited };
             for (start, _) in &edited.classes {
