@@ -9,6 +9,7 @@ use crate::terms::MacAddr;
 
 /// What is known about an attached adapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AdapterInfo {
     /// PCI vendor and device id of the function.
     pub pci_id: PciId,
@@ -42,6 +43,7 @@ impl AdapterInfo {
 
 /// Firmware of the two datapaths (RX_DPCPU_FW_ID and TX_DPCPU_FW_ID, ef10.md 5.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FirmwareVariant {
     /// Receive datapath.
     pub rx: u16,

@@ -19,6 +19,7 @@ pub struct PciAddress {
 /// A text that is no PCI address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a PCI address: expected domain:bus:device.function in hexadecimal, such as 0000:65:00.0")]
+#[non_exhaustive]
 pub struct AddressError {
     /// The text.
     pub text: String,

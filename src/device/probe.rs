@@ -77,6 +77,7 @@ pub enum ProbeError {
 
 /// What is known of one function of an adapter.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Suitability {
     /// Where it is.
     pub address: PciAddress,
@@ -98,6 +99,7 @@ pub struct Suitability {
 
 /// Functions that the IOMMU cannot tell apart: one process owns them all, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Group {
     /// The group's number; `/dev/vfio/NUMBER` is its file.
     pub number: u32,
@@ -107,6 +109,7 @@ pub struct Group {
 
 /// A member of an IOMMU group.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Member {
     /// Its address.
     pub address: PciAddress,

@@ -12,6 +12,7 @@ use crate::terms::{Direction, Flow, Packet, Verdict};
 
 /// The verdict on one flow and what decided it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The flow.
     pub flow: Flow,
@@ -29,6 +30,7 @@ pub struct Explanation {
 
 /// The entry that decides about a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExplainedEntry {
     /// What it matches.
     pub key: RuleKey,

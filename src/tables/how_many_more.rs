@@ -16,6 +16,7 @@ const MOST: u32 = 1 << 16;
 
 /// How many more bindings fit, and what ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HowManyMore {
     /// The document compiles with so many more bindings.
     pub more: u32,

@@ -14,6 +14,7 @@ use crate::terms::{Direction, Flow, Verdict};
 
 /// What becomes of a flow, and which entry decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Judgement {
     /// Whether it passes.
     pub verdict: Verdict,

@@ -193,6 +193,7 @@ impl fmt::Display for Names {
 
 /// Who uses most of a table: `policy web, 31`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LargestUser {
     /// The policy's name; `None` = the base entries and management rules.
     pub policy: Option<String>,

@@ -9,6 +9,7 @@ const LOCAL_ADDRESS: &str = "local address";
 
 /// A field of an entry that the adapter cannot hold, or would read as something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FieldError {
     /// A number lies outside what the adapter takes.
     #[error("{field} {value} is outside {min} to {max}, which is what the adapter takes")]

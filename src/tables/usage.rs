@@ -52,6 +52,7 @@ impl fmt::Display for Table {
 
 /// How full one table gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Usage {
     /// Which.
     pub table: Table,

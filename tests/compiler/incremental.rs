@@ -35,13 +35,13 @@ type Who = BTreeSet<String>;
 type Entry = (RuleKey, [Option<Points>; 3], [(Action, Who); 2], Option<String>);
 
 fn who(compiled: &Compiled, origins: &[OriginId]) -> Who {
-    let say = |OriginSource { rule, binding, origin }: OriginSource| format!("{rule:?} {binding:?} {origin:?}");
+    let say = |OriginSource { rule, binding, origin, .. }: OriginSource| format!("{rule:?} {binding:?} {origin:?}");
     origins.iter().map(|id| say(compiled.origin(*id).unwrap())).collect()
 }
 
 fn content(compiled: &Compiled, counters: bool) -> Vec<Entry> {
     let image = compiled.image();
-    let count = |CounterSlot { base, container, rx, tx }: &CounterSlot| {
+    let count = |CounterSlot { base, container, rx, tx, .. }: &CounterSlot| {
         format!("{base:?} {container:?} {:?} {:?}", who(compiled, rx), who(compiled, tx))
     };
     let mut out: Vec<Entry> = image

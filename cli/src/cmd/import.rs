@@ -104,7 +104,7 @@ fn refused(name: &str, error: &ImportError) -> Failure {
 }
 
 fn report(imported: Import) -> ImportReport {
-    let one = |NotCarried { line, text, effect, reason, handle, comment }| NotCarriedReport {
+    let one = |NotCarried { line, text, effect, reason, handle, comment, .. }| NotCarriedReport {
         line,
         handle,
         comment,

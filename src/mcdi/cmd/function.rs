@@ -16,6 +16,7 @@ use super::super::{Channel, McdiError};
 
 /// What GET_VERSION tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FirmwareVersion {
     /// The four numbers of the version, most significant first.
     pub version: [u16; 4],

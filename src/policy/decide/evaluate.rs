@@ -14,6 +14,7 @@ const ARP: u16 = 0x0806;
 
 /// What becomes of a flow, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Decision {
     /// Whether it passes.
     pub verdict: Verdict,

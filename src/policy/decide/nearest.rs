@@ -17,6 +17,7 @@ use crate::terms::{AddrSet, Direction, Flow, IpFlow, PortSet, Verdict};
 
 /// The rule that comes nearest to letting a flow through.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Nearest {
     /// The rule.
     pub place: RulePlace,
@@ -32,6 +33,7 @@ pub struct Nearest {
 
 /// Something that keeps a rule from letting a flow through.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Obstacle {
     /// What of the rule or of the flow.
     pub field: Field,

@@ -9,6 +9,7 @@ use crate::terms::{AddrSet, Direction, Verdict};
 
 /// One thing of a document that may surprise, as `web.yaml:12: ...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Warning {
     /// Where it was said.
     pub origin: Arc<Origin>,

@@ -92,6 +92,7 @@ pub use self::settings::{Format, LARGEST_FILE, Settings, View};
 
 /// What became of a file.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Import {
     /// The document as YAML.
     pub yaml: String,

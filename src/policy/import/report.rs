@@ -7,6 +7,7 @@ use super::rules::Place;
 
 /// What the document does instead of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Effect {
     /// An allow is not in the document, or part of one.
     LeftOut,
@@ -41,6 +42,7 @@ impl fmt::Display for Effect {
 
 /// A line that the document does not say, or not as the file does.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NotCarried {
     /// Line of the file, from 1.
     pub line: u32,

@@ -14,6 +14,7 @@ const ICMPV6: u8 = 58;
 
 /// Something that passes although nobody asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Opening {
     /// The container that it concerns; `None` = all of them.
     pub container: Option<String>,
@@ -27,6 +28,7 @@ pub struct Opening {
 
 /// Flows that are open, seen from the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Open {
     /// `Rx`: others reach the container; `Tx`: it reaches others; `None`: both.
     pub direction: Option<Direction>,

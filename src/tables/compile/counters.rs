@@ -17,6 +17,7 @@ use crate::tables::{CounterId, ImageEntry, OriginId, RuleKey, Rules};
 
 /// What one counter pair counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct CounterSlot {
     /// The base entry that it counts alone; `None` = all entries of the container with these origins.
     pub base: Option<RuleKey>,

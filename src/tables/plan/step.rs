@@ -26,6 +26,7 @@ pub enum Phase {
 
 /// One command of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// What it is for.
     pub phase: Phase,
@@ -40,6 +41,7 @@ pub struct Step {
 
 /// Local IP and MAC that an entry matches; identifies the container affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct Local {
     /// Local IP address.
     pub ip: Option<IpAddr>,
@@ -57,6 +59,7 @@ impl Local {
 
 /// Why there is no plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// An entry above the base denies: parts of such an image can say the opposite of the whole.
     #[error("an entry that names {0:?} denies; without an order of lookups entries above the base must allow")]
@@ -90,6 +93,7 @@ pub enum PlanError {
 
 /// The commands that turn one image into another.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Plan {
     /// The commands, in order.
     pub steps: Vec<Step>,

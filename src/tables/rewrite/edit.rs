@@ -6,6 +6,7 @@ use crate::policy::Origin;
 
 /// One rule, written in another way.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Edit {
     /// The rule.
     pub origin: Arc<Origin>,

@@ -11,6 +11,7 @@ use crate::tables::refuse::document_origin;
 
 /// What an [`OriginId`] stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OriginSource {
     /// The rule, if it is one.
     pub rule: Option<RulePlace>,

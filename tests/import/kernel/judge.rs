@@ -227,7 +227,7 @@ impl Source {
         let through = |at: usize| passed.contains(&number(at));
         let mut findings = Vec::new();
         for (at, (frame, step)) in sent.iter().enumerate() {
-            let Decision { verdict, why } = document.decide(&frame.packet().judged(frame.direction, 0));
+            let Decision { verdict, why, .. } = document.decide(&frame.packet().judged(frame.direction, 0));
             if matches!(why, Why::NeighbourDiscovery { .. }) {
                 continue;
             }

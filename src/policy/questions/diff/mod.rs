@@ -63,6 +63,7 @@ enum Space {
 
 /// The local side of a difference, in values.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LocalSide {
     /// `address`, `group` (received ICMPv6 for a solicited-node group), `arp` or `others` (all frames of no such address).
     pub frames: &'static str,

@@ -10,6 +10,7 @@ use crate::terms::Direction;
 
 /// One thing of a document that somebody should look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// What was found.
     pub lint: Lint,
