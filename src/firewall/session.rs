@@ -3,42 +3,7 @@
 //! A [`Session`] is what a program keeps of each adapter: the command line for the time of one command, an agent for as long
 //! as it runs. It knows no files, no processes and no screen; the journal lies in any [`Store`](crate::journal::Store).
 //!
-//! ```no_run
-//! use std::sync::Arc;
-//!
-//! use nicfw::Adapter;
-//! use nicfw::adapter::AttachOptions;
-//! use nicfw::clock::SystemClock;
-//! use nicfw::device::Locator;
-//! use nicfw::firewall::{AttachError, Leave, Session, SessionState, Settings};
-//! use nicfw::journal::{Journal, MemoryStore};
-//! use nicfw::policy::Document;
-//! use nicfw::tables::Compiled;
-//!
-//! let device = "0000:65:00.0".parse::<Locator>()?.open()?;
-//! let clock = Arc::new(SystemClock::new());
-//! let adapter = Adapter::from_device(device, clock.clone(), AttachOptions::default())?;
-//! // A program whose successor is to go on from here takes a FileStore.
-//! let journal = Journal::open(Box::new(MemoryStore::new()), &adapter.info().identity(), None)?;
-//! let mut session = Session::new(adapter, journal, clock, Settings::default());
-//!
-//! let document = Document::parse("{nicfw: 1, unbound: allow, multicast: deny}", "empty.yaml")?;
-//! let compiled = Compiled::new(&document, session.target()?, None)?;
-//! match session.resume() {
-//!     Ok(recovery) => println!("found: {:?}", recovery.found),
-//!     // Whoever is responsible for the adapter decides this: its rules are dropped, all traffic blocked meanwhile.
-//!     Err(AttachError::New) => session.adopt(&compiled, "first rules")?,
-//!     Err(error) => return Err(error.into()),
-//! }
-//! session.firewall_mut()?.reserve("shop-1", &["10.30.1.17".parse()?], None, "it comes")?;
-//! assert!(session.firewall_mut()?.audit()?.is_sound());
-//!
-//! let _adapter = session.leave(Leave::Rules, "the program ends")?;
-//! assert_eq!(session.state(), SessionState::Closed);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! `examples/embed.rs` is such a program on the emulated adapter.
+//! The crate's first page shows such a program whole; `examples/embed.rs` is another, on the emulated adapter.
 
 use std::fmt;
 use std::mem;

@@ -15,9 +15,12 @@
 //!
 //! No side trusts the other: any bytes give a typed error, use bounded memory and time, and never a panic.
 
+#[cfg_attr(not(feature = "raw"), doc(hidden))]
 pub mod capabilities;
 mod client;
+#[cfg_attr(not(feature = "raw"), doc(hidden))]
 pub mod socket;
+#[cfg_attr(not(feature = "raw"), doc(hidden))]
 pub mod wire;
 
 pub use client::{REPLY, VfioUser, VfioUserError};
