@@ -95,7 +95,7 @@ fn the_firmware_variant_is_switched_only_when_told_to() {
     let model = Model::new(config.clone());
     assert!(matches!(attach_to(&model, 0).unwrap_err(), AttachError::NoRulesEngine { .. }));
     assert_eq!(model.variant(), FirmwareVariant::LowLatency);
-    let told = AttachOptions { switch_firmware: true, ..AttachOptions::default() };
+    let told = AttachOptions::default().with_switch_firmware(true);
     let attach =
         |model: &Model| Adapter::from_device(backend::function(model, 0), Arc::new(VirtualClock::new()), told.clone());
     attach(&model).unwrap();

@@ -114,7 +114,7 @@ fn doomed(model: &Model, accident: Accident, left: usize) -> (VfioUser, JoinHand
 }
 
 fn attach(device: impl Device + 'static) -> Result<Adapter, AttachError> {
-    let options = AttachOptions { timeout: Duration::from_millis(50), ..AttachOptions::default() };
+    let options = AttachOptions::default().with_timeout(Duration::from_millis(50));
     Adapter::from_device(Box::new(device), Arc::new(VirtualClock::new()), options)
 }
 

@@ -55,7 +55,7 @@ impl fmt::Display for Fingerprints {
 pub fn attach(locator: &Locator, journal: Option<&Path>, switch_firmware: bool) -> Result<Adapter, Failure> {
     busy::check(locator, journal)?;
     let device = locator.open().map_err(|e| failed(locator, &e))?;
-    let options = AttachOptions { switch_firmware, ..AttachOptions::default() };
+    let options = AttachOptions::default().with_switch_firmware(switch_firmware);
     Adapter::from_device(device, Arc::new(SystemClock::new()), options).map_err(|e| failed(locator, &e))
 }
 

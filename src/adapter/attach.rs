@@ -15,11 +15,26 @@ use crate::terms::MacAddr;
 
 /// How to attach.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AttachOptions {
     /// Ask the firmware to change to the rules engine if another variant runs. That disturbs every function of the adapter.
     pub switch_firmware: bool,
     /// How long the management controller may take for one command.
     pub timeout: Duration,
+}
+
+impl AttachOptions {
+    /// The same, which asks the firmware to change its variant or does not.
+    #[must_use]
+    pub fn with_switch_firmware(self, switch_firmware: bool) -> Self {
+        Self { switch_firmware, ..self }
+    }
+
+    /// The same, with another patience for one command.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
 }
 
 impl Default for AttachOptions {

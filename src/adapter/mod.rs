@@ -51,6 +51,7 @@ pub struct Adapter {
 
 /// What [`Adapter::recover`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recovered {
     /// The management controller has rebooted: the tables hold the committed cache, or a default set that nobody has
     /// described, and all counters and the override state are lost.

@@ -128,7 +128,7 @@ fn another_variant_is_refused_and_switched_only_when_told_to() {
     assert!(matches!(error, AttachError::NoRulesEngine { variant: FirmwareVariant { rx: 1, tx: 1 } }), "{error}");
     assert!(!codes(&nic).contains(&0x1c), "the function is not even attached");
 
-    let switch = AttachOptions { switch_firmware: true, ..AttachOptions::default() };
+    let switch = AttachOptions::default().with_switch_firmware(true);
     let (nic, refused) = firmware.attach(switch.clone());
     assert!(matches!(refused, Err(AttachError::NotSwitched { .. })));
     assert_eq!(nic.take_requests().last().unwrap()[4..], words(&[0, 1, 0xffff_ffff]), "detached again");

@@ -4,6 +4,7 @@ use super::PciId;
 
 /// What a PCI id stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Model {
     /// The id.
     pub id: PciId,

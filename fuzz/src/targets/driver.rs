@@ -59,7 +59,7 @@ pub fn run(data: &[u8]) {
     let model = Model::new(ModelConfig::new(functions));
     let clock = Arc::new(VirtualClock::new());
     let device = Box::new(Tampered::new(&model, 0, forgeries));
-    let options = AttachOptions { switch_firmware: head & 0x80 != 0, ..AttachOptions::default() };
+    let options = AttachOptions::default().with_switch_firmware(head & 0x80 != 0);
     let adapter = match Adapter::from_device(device, clock.clone(), options) {
         Ok(adapter) => adapter,
         Err(error) => return assert!(!error.to_string().is_empty()),

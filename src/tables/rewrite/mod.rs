@@ -42,6 +42,7 @@ const TOLD: usize = 2;
 
 /// A document that fits, and how it differs from one that does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rewriting {
     /// What to write instead, in this order.
     pub edits: Vec<Edit>,

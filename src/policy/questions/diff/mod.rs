@@ -30,6 +30,7 @@ const PEER: MacAddr = MacAddr([0x06, 0xff, 0xff, 0xff, 0xff, 0xfe]);
 
 /// Flows of which the verdict changes. The differences between two documents are disjoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// The new verdict.
     pub verdict: Verdict,
