@@ -299,6 +299,7 @@ impl Free {
                     return None;
                 }
                 self.next = 0;
+                continue;
             }
             let id = self.next;
             let word = |words: &Vec<u64>| words.get(id as usize / 64).copied().unwrap_or_default();
@@ -326,4 +327,54 @@ fn set_bit(words: &mut Vec<u64>, at: u32, is: bool) {
         words.resize(word + 1, 0);
     }
     words[word] = words[word] & !(1 << (at % 64)) | u64::from(is) << (at % 64);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bits(ids: &BTreeSet<u32>) -> Vec<u64> {
+        let mut words = Vec::new();
+        ids.iter().for_each(|id| set_bit(&mut words, *id, true));
+        words
+    }
+
+    /// Ids, of which some words are whole.
+    fn ids() -> impl Strategy<Value = BTreeSet<u32>> {
+        let ids = prop::collection::btree_set(0u32..200, 0..40);
+        (ids, prop::collection::btree_set(0u32..3, 0..3)).prop_map(|(mut ids, words)| {
+            ids.extend(words.iter().flat_map(|word| 64 * word..64 * word + 64));
+            ids
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn counters_that_were_not_in_use_are_given_first(
+            in_use in ids(),
+            was in ids(),
+            claims in prop::collection::vec(0u32..200, 0..20),
+            available in prop_oneof![1 => Just(0), 9 => 0u32..200],
+        ) {
+            let mut free = Free { in_use: bits(&in_use), was: bits(&was), available, next: 0, again: false };
+            let mut taken = in_use;
+            for id in claims {
+                prop_assert_eq!(free.claim(CounterId(id)), taken.insert(id));
+            }
+            let left = || (0..available).filter(|id| !taken.contains(id));
+            let expected: Vec<u32> =
+                left().filter(|id| !was.contains(id)).chain(left().filter(|id| was.contains(id))).collect();
+            let given: Vec<u32> = std::iter::from_fn(|| free.next()).map(|id| id.0).take(300).collect();
+            prop_assert_eq!(&given, &expected);
+            prop_assert_eq!(free.next(), None);
+            taken.extend(given);
+            prop_assert!((0..300).all(|id| bit(&free.in_use, id) == taken.contains(&id)));
+            taken.iter().for_each(|id| set_bit(&mut free.in_use, *id, false));
+            prop_assert!(free.in_use.iter().all(|word| *word == 0));
+        }
+    }
 }

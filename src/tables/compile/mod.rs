@@ -33,6 +33,8 @@ mod ranked;
 mod resume;
 mod shares;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use self::compiled::Compiled;
 pub use self::counters::CounterSlot;
