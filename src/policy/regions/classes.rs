@@ -240,6 +240,8 @@ pub(crate) fn size<T: Point>(set: &IntervalSet<T>, most: usize) -> Option<usize>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -262,7 +264,73 @@ mod tests {
         assert_eq!(regroup(&classes, &only_b).len(), 2);
     }
 
+    /// Candidates are all points at which a set can begin or end, so classes that are right there are right everywhere.
+    fn are_the_classes(sets: &[&PortSet], found: &[Class<u16>]) -> Result<(), TestCaseError> {
+        let ends = sets.iter().flat_map(|set| set.intervals()).flat_map(|i| [i.first, i.last]);
+        let points = ends.flat_map(|at| [at.saturating_sub(1), at, at.saturating_add(1)]).chain([0, u16::MAX]);
+        for point in points {
+            let holds: Vec<&Class<u16>> = found.iter().filter(|class| class.set.contains(point)).collect();
+            prop_assert_eq!(holds.len(), 1, "{} is in one class", point);
+            for (at, set) in sets.iter().enumerate() {
+                prop_assert_eq!(holds[0].within.contains(at), set.contains(point));
+            }
+        }
+        let mut masks: Vec<&Mask> = found.iter().map(|class| &class.within).collect();
+        let firsts: Vec<_> = found.iter().map(|class| class.set.intervals()[0].first).collect();
+        prop_assert!(firsts.is_sorted(), "by their smallest points");
+        masks.sort_unstable();
+        masks.dedup();
+        prop_assert_eq!(masks.len(), found.len(), "what the same sets hold is one class");
+        Ok(())
+    }
+
     proptest! {
+        #[test]
+        fn classes_are_what_the_sets_tell_apart(
+            sets in prop::collection::vec(prop::collection::vec((any::<u16>(), 0u16..4000), 0..3), 0..90),
+            which in prop::collection::vec(any::<bool>(), 90),
+        ) {
+            let sets: Vec<PortSet> =
+                sets.iter().map(|of| set(&of.iter().map(|(a, n)| (*a, a.saturating_add(*n))).collect::<Vec<_>>())).collect();
+            let all: Vec<&PortSet> = sets.iter().collect();
+            let found = classes(&all);
+            are_the_classes(&all, &found)?;
+            prop_assert_eq!(&classes_of_repeated(&all), &found);
+            let some: Vec<usize> = (0..all.len()).filter(|at| which[*at]).collect();
+            let mask = Mask::of_places(all.len(), some.iter().copied());
+            let few = regroup(&found, &mask);
+            let wanted: Vec<&PortSet> = some.iter().map(|at| all[*at]).collect();
+            let renamed: Vec<Class<u16>> = few
+                .iter()
+                .map(|class| {
+                    let places = class.within.iter().map(|at| some.iter().position(|of| *of == at).unwrap());
+                    Class { within: Mask::of_places(some.len(), places), set: class.set.clone() }
+                })
+                .collect();
+            are_the_classes(&wanted, &renamed)?;
+        }
+
+        #[test]
+        fn masks_are_sets_of_places(
+            len in 0usize..200,
+            of in prop::array::uniform3(prop::collection::btree_set(0usize..200, 0..12)),
+        ) {
+            let of = of.map(|of| of.into_iter().filter(|at| *at < len).collect::<BTreeSet<usize>>());
+            let [a, b, c] = of.each_ref().map(|of| Mask::of_places(len, of.iter().copied()));
+            let places = |mask: &Mask| mask.iter().collect::<Vec<_>>();
+            let sorted = |places: BTreeSet<usize>| places.into_iter().collect::<Vec<_>>();
+            prop_assert_eq!(places(&a), sorted(of[0].clone()));
+            prop_assert!((0..len + 70).all(|at| a.contains(at) == of[0].contains(&at)));
+            prop_assert_eq!(places(&a.and(&b)), sorted(&of[0] & &of[1]));
+            prop_assert_eq!(places(&a.without(&b)), sorted(&of[0] - &of[1]));
+            prop_assert_eq!(Mask::common(&a, &b, &c).collect::<Vec<_>>(), sorted(&(&of[0] & &of[1]) & &of[2]));
+            prop_assert_eq!(a.meets(&b), !of[0].is_disjoint(&of[1]));
+            prop_assert_eq!((a.is_empty(), a.words()), (of[0].is_empty(), len.div_ceil(64)));
+            let mut flipped = a.clone();
+            of[1].iter().for_each(|at| flipped.flip(*at));
+            prop_assert_eq!(places(&flipped), sorted(&of[0] ^ &of[1]));
+        }
+
         #[test]
         fn masks_of_one_word_cut_the_same_classes(
             sets in prop::collection::vec(prop::collection::vec((0u16..30, 0u16..30), 0..3), 0..6),
@@ -283,5 +351,11 @@ mod tests {
         assert_eq!(points_up_to(&set(&[(7, 7), (65534, 65535)]), 3), Some(vec![7, 65534, 65535]));
         assert_eq!(points_up_to(&set(&[(7, 7), (65534, 65535)]), 2), None);
         assert_eq!(points_up_to(&PortSet::full(), 100), None);
+        assert_eq!(points_up_to(&PortSet::empty(), 0), Some(vec![]));
+        assert_eq!(points_up_to(&PortSet::full(), 1 << 16).map(|all| all.len()), Some(1 << 16));
+        assert_eq!(size(&set(&[(7, 7), (65534, 65535)]), 3), Some(3));
+        assert_eq!((size(&PortSet::full(), 65_535), size(&PortSet::full(), 65_536)), (None, Some(65_536)));
+        assert_eq!(size(&set(&[(7, 7), (65534, 65535)]), 2), None);
+        assert_eq!(size(&PortSet::empty(), 0), Some(0));
     }
 }

@@ -323,7 +323,7 @@ impl<'a, T: Family> Cutter<'a, T> {
         let (mut mirror_is_open, mut list) = (!closed_group, None);
         for at in matching {
             let Some((place, rule)) = self.rules.get(at) else { continue };
-            let this_list = matches!(place, RulePlace::Management(_));
+            let this_list = std::mem::discriminant(place);
             if list.replace(this_list) != Some(this_list) {
                 mirror_is_open = !closed_group;
             }

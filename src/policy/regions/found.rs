@@ -132,5 +132,20 @@ mod tests {
             join(found, |head, remote| joined.push((head, remote)));
             prop_assert_eq!(joined, expected.into_iter().collect::<Vec<_>>());
         }
+
+        /// Where ports are of one interval each, or none are seen, ranks tell all heads apart.
+        #[test]
+        fn ranks_rise_as_heads_do((a, _) in part(), (mut b, _) in part(), alike in any::<(bool, bool)>()) {
+            if alike.0 && a.0.0 == b.0.0 {
+                b.0.1 = a.0.1.clone();
+            }
+            if alike.1 && a.0.0 == b.0.0 {
+                b.0.2 = a.0.2.clone();
+            }
+            let (by_rank, whole) = (rank(&a).cmp(&rank(&b)), compare(&a, &b));
+            prop_assert!(by_rank == whole || by_rank == std::cmp::Ordering::Equal, "{by_rank:?} for {whole:?}");
+            let is_plain = |((_, remote, local), _): &RegionHead| remote.intervals().len() <= 1 && local.intervals().len() <= 1;
+            prop_assert!(by_rank == whole || !is_plain(&a) || !is_plain(&b), "{by_rank:?} for {whole:?}");
+        }
     }
 }

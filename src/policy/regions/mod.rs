@@ -11,6 +11,8 @@ pub(crate) mod classes;
 mod cutter;
 mod found;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::budget::{Budget, SharedBudget};
 pub(crate) use self::cells::{Cell, each_cell};
