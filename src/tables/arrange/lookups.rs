@@ -115,5 +115,46 @@ mod tests {
         assert!(strategy.takes([1, 1, 0], &offered));
         assert!(!strategy.takes([1, 8, 0], &offered), "the strategy has them as classes");
         assert!(!strategy.takes([1, 1, 1], &offered));
+        assert!(!strategy.takes([0, 1, 0], &offered), "that limit makes no difference");
+        assert!(Strategy::Allows.takes([1, 8, 1], &offered), "any limits will do");
+    }
+
+    /// What stands behind the first base combination in use decides nothing, and what stands twice counts where it is first.
+    #[test]
+    fn lookups_count_above_the_base_in_use() {
+        use MatchFields as F;
+        let text = "nicfw: 1\nunbound: allow\nmulticast: allow\npolicies: {web: []}\nbindings:\n\
+                    - {container: a, ip: 10.30.1.1, mac: \"02:00:00:00:00:01\", attach: sriov, policy: web}\n";
+        let document = Document::parse(text, "t.yaml").unwrap();
+        let (arp, above, behind) =
+            (F::LOCAL_MAC | F::ETHER_TYPE, F::LOCAL_IP | F::IP_PROTO, F::LOCAL_IP | F::REMOTE_IP);
+        let of = |order: &[F]| {
+            let mut target = Target::profile0();
+            target.profile.order = LookupOrder::Ranked(order.to_vec());
+            Lookups::of(&document, &target).map(|lookups| lookups.unwrap())
+        };
+        // No entry names the physical port alone.
+        let lookups = of(&[above, F::PHYSICAL_PORT, arp, above, F::LOCAL_MAC, behind, F::LOCAL_IP]).unwrap();
+        let places =
+            [above, F::PHYSICAL_PORT, arp, F::LOCAL_MAC, behind, F::LOCAL_IP].map(|fields| lookups.place(fields));
+        assert_eq!(places, [Some(0), Some(1), Some(2), None, None, None]);
+        let order = Order { strategy: Strategy::Allows, lookups: Some(Arc::new(lookups)) };
+        let all = [above, arp, F::LOCAL_MAC, F::LOCAL_IP, behind, F::REMOTE_IP];
+        assert_eq!(all.map(|fields| order.is_looked_up(fields)), [true, true, true, true, false, false]);
+        assert_eq!(order.count_not_looked_up(all.iter()), 2);
+        assert_eq!(Order::default().count_not_looked_up(all.iter()), 0, "nothing is known about the order");
+        // Base combinations in use must be looked up at all, and others above them.
+        for (order, missing) in [
+            (&[arp, F::LOCAL_MAC][..], Some(F::LOCAL_IP)),
+            (&[F::LOCAL_IP, F::LOCAL_MAC, arp], Some(arp)),
+            (&[F::LOCAL_IP, F::LOCAL_MAC], Some(arp)),
+            (&[arp, F::LOCAL_IP, F::LOCAL_MAC], None),
+        ] {
+            let refused = of(order).err().map(|refusal| match refusal {
+                CompileError::NotLookedUp { fields, .. } => fields,
+                other => panic!("{other}"),
+            });
+            assert_eq!(refused, missing, "{order:?}");
+        }
     }
 }

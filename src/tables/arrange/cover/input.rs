@@ -133,13 +133,12 @@ impl Output<'_> {
         }
     }
 
-    /// The pieces that decide something.
+    /// The pieces, each with what asks for it.
     pub(super) fn finish(mut self) -> Vec<Piece> {
         for piece in &mut self.pieces {
             piece.causes.sort_unstable();
             piece.causes.dedup();
         }
-        self.pieces.retain(|piece| !piece.causes.is_empty());
         self.pieces
     }
 }

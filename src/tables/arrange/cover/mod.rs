@@ -15,5 +15,7 @@
 mod grid;
 mod input;
 mod one_direction;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::input::Input;

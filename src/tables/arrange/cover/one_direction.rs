@@ -210,23 +210,22 @@ impl<'a> OneDirection<'a> {
         grid.ok_or_else(|| CompileError::too_complex(self.input.document, self.input.shape))
     }
 
-    /// Names an allow, and the lookups that would tell it from what it meets.
+    /// Names what a rule says, an allow if there is one, and the lookups that would tell it from what it meets.
     fn refusal(&self, proto: Option<u8>) -> CompileError {
-        let of = |region: &&&Region| region.proto == proto && region.verdict == Verdict::Allow;
-        let by_rule = |region: &&&Region| matches!(region.cause, Cause::Rule { .. });
-        let allows = || self.regions.iter().filter(of);
-        let allow = allows().find(by_rule).or_else(|| allows().next()).or_else(|| self.regions.first());
-        let remote = allow.and_then(|region| self.input.remote(&region.remote)).map(|(fields, _)| fields);
+        let here = || self.regions.iter().filter(|region| region.proto == proto);
+        let by_rule = |region: &Region| matches!(region.cause, Cause::Rule { .. });
+        let named = here().min_by_key(|region| (region.verdict == Verdict::Deny, !by_rule(region)));
+        let remote = named.and_then(|region| self.input.remote(&region.remote)).map(|(fields, _)| fields);
         let mut fields = self.input.names | remote.unwrap_or(MatchFields::REMOTE_IP);
         if proto.is_some() {
             fields |= MatchFields::IP_PROTO;
         }
-        let ported = |region: &&&Region| region.proto == proto && region.ports.is_some();
-        if let Some(ports) = allows().find(ported).and_then(|region| region.ports.as_ref()) {
+        let alike = here().filter(|region| named.is_some_and(|named| named.cause == region.cause));
+        if let Some(ports) = alike.filter_map(|region| region.ports.as_ref()).next() {
             let [remote, local] = grid::names(self.input, ports);
             fields |= remote | local;
         }
-        let causes: Vec<Cause> = allow.iter().map(|region| region.cause).collect();
+        let causes: Vec<Cause> = named.iter().map(|region| region.cause).collect();
         CompileError::order(self.input.document, &causes, proto, fields)
     }
 }
