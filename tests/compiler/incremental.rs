@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use nicfw::policy::{Binding, Document, Policy, Rule};
 use nicfw::tables::{
-    Action, Compiled, CounterSlot, OriginId, OriginSource, PortMap, PortRangeId, RuleKey, SubnetId, SubnetMap, Target,
+    Action, Compiled, CounterSlot, OriginId, OriginSource, PortMap, PortRangeId, Progress, RuleKey, SubnetId,
+    SubnetMap, Target,
 };
+use nicfw::terms::Verdict;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
@@ -124,8 +126,13 @@ fn same_as_from_nothing(
     target: &Target,
     previous: &Compiled,
 ) -> Result<Option<Compiled>, TestCaseError> {
-    match (Compiled::new(document, target, Some(previous)), Compiled::new(document, target, None)) {
+    let mut begun = 0;
+    let mut watch = |step| begun += usize::from(matches!(step, Progress::Rules { .. }));
+    match (Compiled::watched(document, target, Some(previous), &mut watch), Compiled::new(document, target, None)) {
         (Ok(after), Ok(alone)) => {
+            // What a change makes is not thrown away for a whole compilation. Where tables are small it may not fit beside
+            // what was there.
+            prop_assert!(begun == 1 || target.sizes != Target::profile0().sizes, "compiled twice");
             let needed = |compiled: &Compiled| {
                 compiled
                     .usage()
@@ -265,4 +272,36 @@ fn many_changes_of_a_document_leave_its_budget_as_it_was() {
     }
     assert!(alone.steps() > 0);
     assert_eq!(compiled.steps(), alone.steps());
+}
+
+/// What an adapter refuses whatever the sizes of its tables it refuses of a change too, in the same words.
+#[test]
+fn a_change_that_no_table_could_hold_is_refused() {
+    let (document, target) = (two_bindings(true), Target { physical_ports: 2, ..Target::profile0() });
+    let before = Compiled::new(&document, &target, None).unwrap();
+    let changed = |change: &dyn Fn(&mut Document)| {
+        let mut changed = document.clone();
+        change(&mut changed);
+        match same_as_from_nothing(&changed, &target, &before).unwrap() {
+            Some(_) => String::new(),
+            None => Compiled::new(&changed, &target, Some(&before)).unwrap_err().to_string(),
+        }
+    };
+    let port = |port: u32| {
+        move |document: &mut Document| Arc::make_mut(&mut document.bindings[1]).physical_ports = vec![0, port]
+    };
+    assert_eq!(changed(&port(1)), "");
+    assert_eq!(changed(&port(2)), "t.yaml:12: physical port 2: the adapter has 2, counted from 0. Nothing was sent");
+    let sampled = |action: Verdict| {
+        move |document: &mut Document| {
+            let rule = &mut Arc::make_mut(&mut document.policies[0]).rules[2];
+            (rule.action, rule.replies, rule.sample) = (action, false, true);
+        }
+    };
+    assert_eq!(changed(&sampled(Verdict::Allow)), "");
+    assert_eq!(
+        changed(&sampled(Verdict::Deny)),
+        "t.yaml:8: a deny is not an entry of its own under this adapter's lookup order, so it cannot be sampled. Leave \
+         sample out. Nothing was sent"
+    );
 }

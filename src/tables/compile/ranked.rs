@@ -84,3 +84,40 @@ fn clearest(refusals: Vec<CompileError>) -> Option<CompileError> {
     };
     refusals.into_iter().min_by_key(rank)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::{LargestUser, Table};
+
+    #[test]
+    fn the_refusal_with_the_nearest_way_out_is_shown() {
+        let text = "nicfw: 1\nunbound: allow\nmulticast: allow\npolicies: {p: []}\nbindings: []\n";
+        let at = document_origin(&Document::parse(text, "t.yaml").unwrap());
+        let (fields, largest) = (MatchFields::IP_PROTO, LargestUser { policy: None, used: 1 });
+        let does_not_fit = || CompileError::DoesNotFit {
+            at: at.clone(),
+            table: Table::Rules,
+            missing: 1,
+            largest: largest.clone(),
+            usage: Vec::new(),
+        };
+        let all = || {
+            vec![
+                does_not_fit(),
+                CompileError::SampledDeny { at: at.clone() },
+                CompileError::NotLookedUp { at: at.clone(), fields },
+                CompileError::Order { at: at.clone(), proto: None, fields },
+                CompileError::TooComplex { at: at.clone(), rules: 2 },
+            ]
+        };
+        for first in 0..5 {
+            let expected = all().swap_remove(first).to_string();
+            let mut rest = all().split_off(first);
+            assert_eq!(clearest(all().split_off(first)).unwrap().to_string(), expected);
+            rest.reverse();
+            assert_eq!(clearest(rest).unwrap().to_string(), expected, "whatever their order");
+        }
+        assert!(clearest(Vec::new()).is_none());
+    }
+}
