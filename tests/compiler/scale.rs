@@ -207,3 +207,34 @@ fn rules_that_meet_in_too_many_ways_are_refused_early() {
         assert!(usage.is_empty() && many.to_string().contains("at least "), "{many}");
     }
 }
+
+/// As many entries of a port-range tree as four times what there is, and 4,096, are still counted exactly; of more it is
+/// only said how many there are at least.
+#[test]
+fn port_trees_are_counted_exactly_up_to_four_times_their_size() {
+    let ranges = |count: u16, from: u16| {
+        port_set(&(0..count).map(|at| (from + at * 20, from + at * 20 + 9)).collect::<Vec<_>>())
+    };
+    let refused = |sizes: [u16; 2], local: bool, tree_entries: u32| {
+        let rules = |(count, from): (u16, u16)| {
+            let (ports, remote) = (Some(ranges(count, from)), set(&["10.0.0.0/8"]));
+            let (remote_ports, local_ports) = if local { (None, ports) } else { (ports, None) };
+            vec![allow(Direction::Rx, remote, remote_ports, local_ports)]
+        };
+        let policies = sizes.into_iter().zip([20, 41_000]).map(rules).collect();
+        let mut target = Target::profile0();
+        target.sizes.port_tree_entries = tree_entries;
+        let refusal = Compiled::new(&document(policies, 2), &target, None).unwrap_err();
+        let CompileError::DoesNotFit { table, missing, largest, usage, .. } = refusal else { panic!("{refusal}") };
+        (table, missing, largest.policy.unwrap(), largest.used, usage.is_empty())
+    };
+    let name = |at: usize| format!("p{at}");
+    for (local, table) in [(false, Table::RemotePortTree), (true, Table::LocalPortTree)] {
+        // Each range is two ends, each end is two entries, and one more is for all else.
+        assert_eq!(refused([1021, 2], local, 255), (table, 4093 - 255, name(0), 1021, false), "exactly");
+        assert_eq!(refused([1022, 2], local, 255), (table, 4097 - 255, name(0), 4089, true), "at least");
+        assert_eq!(refused([2, 1022], local, 2000), (table, 4097 - 2000, name(1), 1022, false), "exactly");
+        assert_eq!(refused([1998, 1], local, 2000), (table, 7997 - 2000, name(0), 1998, false), "exactly");
+        assert_eq!(refused([1999, 1], local, 2000), (table, 8001 - 2000, name(0), 7997, true), "at least");
+    }
+}

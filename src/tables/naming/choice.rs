@@ -82,18 +82,16 @@ impl Naming {
         // Units whose share of the sums changes, as they were.
         let mut touched: BTreeMap<&UnitKey, Option<&Arc<Used>>> =
             changes.touched.iter().map(|(key, was)| (key, was.as_ref())).collect();
-        if self.layouts.all.is_empty() || !lists.is(before) {
-            if self.layouts.take(lists.layouts()) {
-                let cut = cut(before, &lists);
-                for (key, used) in lists.users_of(units, &cut) {
-                    touched.entry(key).or_insert(Some(used));
-                    anew.insert(key.clone());
-                }
-            } else {
-                // Under other layouts the sums begin anew.
-                touched = units.used.iter().map(|(key, _)| (key, None)).collect();
-                anew.extend(units.used.iter().map(|(key, _)| key.clone()));
+        if self.layouts.take(lists.layouts()) {
+            let cut = cut(before, &lists);
+            for (key, used) in lists.users_of(units, &cut) {
+                touched.entry(key).or_insert(Some(used));
+                anew.insert(key.clone());
             }
+        } else {
+            // Under other layouts the sums begin anew.
+            touched = units.used.iter().map(|(key, _)| (key, None)).collect();
+            anew.extend(units.used.iter().map(|(key, _)| key.clone()));
         }
         for (key, was) in &touched {
             if let (Some(was), Some(named)) = (was, self.units.get(*key)) {

@@ -61,13 +61,6 @@ pub(crate) fn named_sets(piece: &Piece) -> NamedSets<'_> {
 }
 
 impl AllSets {
-    /// True if these are the same lists.
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.remotes, &other.remotes)
-            && Arc::ptr_eq(&self.remote_ports, &other.remote_ports)
-            && Arc::ptr_eq(&self.local_ports, &other.local_ports)
-    }
-
     /// The numbers of each piece's sets.
     pub fn numbers(&self, pieces: &[Piece]) -> Vec<SetNumbers> {
         fn number<T: Point + std::hash::Hash>(all: &Sets<T>, set: Option<&IntervalSet<T>>) -> Option<u32> {
@@ -343,5 +336,136 @@ fn values<T: Point>(space: &Space<T>, number: Option<u32>, set: &IntervalSet<T>)
     match number.and_then(|number| space.members(number as usize)) {
         Some(members) => (members.len() as u64, true),
         None => (size(set, space.limit).unwrap_or(0) as u64, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::terms::{AddrSet, Direction, Interval, Verdict};
+
+    fn field<T: std::fmt::Debug + Clone>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Field<T>> {
+        prop_oneof![
+            Just(Field::Any),
+            prop::sample::select(vec![0, 1, 2, 70_000, u32::MAX]).prop_map(Field::Class),
+            value.prop_map(Field::Is)
+        ]
+    }
+
+    prop_compose! {
+        fn tail()(
+            proto in prop::option::of(prop::sample::select(vec![0, 1, 6, 255])),
+            remote in field(prop_oneof![
+                prop::sample::select(vec![0, 1, 0x0a00_0001, u32::MAX]).prop_map(|at| IpAddr::from(Ipv4Addr::from_bits(at))),
+                prop::sample::select(vec![0, 1, 1 << 96, 7 << 96, u128::MAX]).prop_map(|at| IpAddr::from(Ipv6Addr::from_bits(at))),
+            ]),
+            remote_port in field(prop::sample::select(vec![0, 1, 80, u16::MAX])),
+            local_port in field(prop::sample::select(vec![0, 1, 80, u16::MAX])),
+        ) -> Tail {
+            Tail { proto, remote, remote_port, local_port }
+        }
+    }
+
+    fn port_set() -> impl Strategy<Value = PortSet> {
+        let interval = (0u16..6, 0u16..12).prop_map(|(at, more)| Interval { first: at * 9000, last: at * 9000 + more });
+        let some = prop::collection::vec(interval, 1..3).prop_map(PortSet::from_intervals);
+        prop_oneof![1 => Just(PortSet::full()), 4 => some]
+    }
+
+    fn remote() -> impl Strategy<Value = AddrSet> {
+        let v4 = prop::collection::vec((0u32..6, 0u32..12), 1..3).prop_map(|all| {
+            let of = |(at, more): (u32, u32)| Interval { first: at << 28, last: (at << 28) + more };
+            AddrSet { v4: IntervalSet::from_intervals(all.into_iter().map(of)), ..AddrSet::empty() }
+        });
+        let v6 = prop::collection::btree_set(0u128..9, 1..5).prop_map(|all| {
+            let of = |at| Interval { first: at, last: at };
+            AddrSet { v6: IntervalSet::from_intervals(all.into_iter().map(of)), ..AddrSet::empty() }
+        });
+        let full = AddrSet { v4: IntervalSet::full(), ..AddrSet::empty() };
+        let full_v6 = AddrSet { v6: IntervalSet::full(), ..AddrSet::empty() };
+        prop_oneof![1 => Just(full), 1 => Just(full_v6), 4 => v4, 1 => v6]
+    }
+
+    /// Pieces of which those of one direction are disjoint, by protocol; both directions may have the same.
+    fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+        let ports = prop::option::of((port_set(), port_set()));
+        prop::collection::vec((remote(), ports, any::<(bool, bool)>()), 0..6).prop_map(|all| {
+            let piece = |(at, (remote, ports, ways)): (usize, (AddrSet, Option<(PortSet, PortSet)>, (bool, bool)))| {
+                let ways = [(ways.0, Direction::Rx), (ways.1, Direction::Tx)].into_iter().filter(|(is, _)| *is);
+                let piece = move |(_, direction)| Piece {
+                    direction,
+                    proto: (at > 0).then(|| u8::try_from(at).unwrap()),
+                    remote: remote.clone(),
+                    ports: ports.clone().map(|(remote, local)| PortPair { remote, local }),
+                    verdict: Verdict::Allow,
+                    causes: smallvec![],
+                };
+                ways.map(piece).collect::<Vec<_>>()
+            };
+            all.into_iter().enumerate().flat_map(piece).collect()
+        })
+    }
+
+    fn all_sets(pieces: &[Piece]) -> AllSets {
+        fn sets<T: Point + std::hash::Hash>(all: impl Iterator<Item = IntervalSet<T>>) -> Arc<Sets<T>> {
+            Arc::new(Sets::new(all.collect::<BTreeSet<_>>().into_iter().collect()))
+        }
+        let named = || pieces.iter().map(named_sets);
+        AllSets {
+            remotes: sets(named().filter_map(|sets| sets.0.cloned())),
+            remote_ports: sets(named().filter_map(|sets| sets.1.cloned())),
+            local_ports: sets(named().filter_map(|sets| sets.2.cloned())),
+        }
+    }
+
+    proptest! {
+        /// Equal ranks are of tails that are equal but for the low bits of an IPv6 address.
+        #[test]
+        fn ranks_rise_as_tails_do(a in tail(), mut b in tail(), alike in any::<[bool; 3]>()) {
+            if alike[0] { b.proto = a.proto; }
+            if alike[1] { b.remote = a.remote; }
+            if alike[2] { b.remote_port = a.remote_port; }
+            let (by_rank, whole) = (a.rank().cmp(&b.rank()), a.cmp(&b));
+            let high = |tail: &Tail| match tail.remote {
+                Field::Is(IpAddr::V6(addr)) => Tail { remote: Field::Is(Ipv6Addr::from_bits(addr.to_bits() >> 96 << 96).into()), ..*tail },
+                _ => *tail,
+            };
+            prop_assert_eq!(by_rank, high(&a).cmp(&high(&b)));
+            prop_assert!(by_rank == whole || high(&a).remote == high(&b).remote);
+        }
+
+        #[test]
+        fn entries_are_counted_as_they_are_made(pieces in pieces()) {
+            let sets = all_sets(&pieces);
+            let numbers = sets.numbers(&pieces);
+            for layout in sets.layouts() {
+                let ids: Vec<u16> = (0..200).collect();
+                let tails = layout.tails(&pieces, &numbers);
+                prop_assert!(tails.is_sorted());
+                let key = |tail: &Tail| tail.key([&ids, &ids, &ids]);
+                for (at, piece) in pieces.iter().enumerate() {
+                    let own: Vec<&Tail> = tails.iter().filter(|(_, of)| *of == at).map(|(tail, _)| tail).collect();
+                    let (entries, fields) = layout.cost(piece, &numbers[at]);
+                    prop_assert_eq!(entries, own.len() as u64);
+                    prop_assert!(own.iter().all(|tail| key(tail).fields() == fields), "{:?} {:?}", own, fields);
+                    // Where both sides are full, one is named: an entry without ports is for frames without ports too.
+                    let ported = |tail: &&Tail| tail.remote_port != Field::Any || tail.local_port != Field::Any;
+                    prop_assert!(own.iter().all(|tail| ported(tail) == piece.ports.is_some()));
+                }
+                let distinct: BTreeSet<Tail> = tails.iter().map(|(tail, _)| *tail).collect();
+                let fields: BTreeSet<MatchFields> = distinct.iter().map(|tail| key(tail).fields()).collect();
+                let (most, exact) = (tails.len() as u64, distinct.len() as u64);
+                let both = DIRECTIONS.iter().all(|direction| pieces.iter().any(|piece| piece.direction == *direction));
+                let half = most.div_ceil(2);
+                for room in [0, half.saturating_sub(1), half, half + 1, u64::MAX] {
+                    let count = layout.count(&pieces, &numbers, room);
+                    let expected = if both && half > room { half } else { exact };
+                    prop_assert_eq!((count.entries, both || exact == most), (expected, true), "room for {}", room);
+                    prop_assert_eq!(count.fields, fields.iter().copied().collect::<Vec<_>>());
+                }
+            }
+        }
     }
 }

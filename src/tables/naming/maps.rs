@@ -180,5 +180,23 @@ mod tests {
                 prop_assert!(space.classes.is_empty() || space.least_nodes(entries_per_node) <= trie.nodes);
             }
         }
+
+        /// Each interval is a set of its own, so each node is told from all others and is counted.
+        #[test]
+        fn a_trie_of_single_intervals_takes_just_the_nodes_that_it_takes_at_least(
+            ends in prop::collection::btree_set(any::<u32>(), 2..24),
+            low in 0u32..28,
+            entries_per_node in prop::sample::select(vec![2_u32, 4, 16]),
+        ) {
+            let sizes = Sizes { entries_per_node, subnet_nodes: 56_000 / entries_per_node, ..Sizes::profile0() };
+            let ends: std::collections::BTreeSet<u32> = ends.into_iter().map(|end| end >> low << low).collect();
+            let ends: Vec<u32> = ends.into_iter().collect();
+            let set = |pair: &[u32]| IntervalSet::from_intervals([Interval { first: pair[0], last: pair[1] - 1 }]);
+            let sets: Vec<IntervalSet<u32>> = ends.chunks_exact(2).map(set).collect();
+            for space in &Sets::new(sets).spaces {
+                let trie = Trie::of(space, None, &sizes, true);
+                prop_assert!(space.classes.is_empty() || space.least_nodes(entries_per_node) == trie.nodes);
+            }
+        }
     }
 }

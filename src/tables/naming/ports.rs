@@ -68,3 +68,33 @@ pub(super) fn too_many_ports(
         Some(far_too_much(document, Need { table, needed, available }, &[largest]))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tables::naming::sets::Sets;
+    use crate::terms::Interval;
+
+    proptest! {
+        /// The layout that names most by value needs as many entries, and none fewer.
+        #[test]
+        fn ends_take_what_the_least_layout_needs(
+            sets in prop::collection::vec(prop::collection::vec((any::<u16>(), prop_oneof![0u16..12, 0u16..9000]), 0..4), 0..8),
+        ) {
+            let set = |of: &Vec<(u16, u16)>| {
+                PortSet::from_intervals(of.iter().map(|(at, more)| Interval { first: *at, last: at.saturating_add(*more) }))
+            };
+            let sets: Vec<PortSet> = sets.iter().map(set).collect();
+            let mut ends = Ends::new([0; 1 << 10]);
+            sets.iter().for_each(|set| add_ends(Some(set), &mut ends));
+            add_ends(None, &mut ends);
+            let mut all = sets;
+            all.sort_unstable();
+            all.dedup();
+            let needs = Sets::new(all).spaces.iter().map(|space| (2 * space.intervals() as u64).max(2) - 1).min();
+            prop_assert_eq!(Some(tree_entries(&ends)), needs);
+        }
+    }
+}

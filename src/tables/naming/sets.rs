@@ -117,9 +117,9 @@ impl<T: Point> Space<T> {
             return Self { limit, classes: Vec::new(), starts: Vec::new(), members };
         }
         // Pieces rise, and so do the smallest points of classes by the order in which they are found.
-        let mut places: HashMap<Numbers, usize> = HashMap::with_capacity(2 * named.len() + 1);
-        let mut found: Vec<SmallVec<[Interval<T>; 2]>> = Vec::with_capacity(2 * named.len() + 1);
-        let (mut rest, mut starts) = (None, Vec::with_capacity(2 * named.len() + 1));
+        let mut places: HashMap<Numbers, usize> = HashMap::with_capacity(named.len());
+        let mut found: Vec<SmallVec<[Interval<T>; 2]>> = Vec::with_capacity(named.len());
+        let (mut rest, mut starts) = (None, Vec::with_capacity(named.len()));
         each_piece(&named, all, |piece, within| {
             if within.is_empty() {
                 rest.get_or_insert(found.len());
@@ -162,8 +162,8 @@ impl<T: Point> Space<T> {
         match (self.members(set), there.members(other)) {
             (None, None) => true,
             (Some(a), Some(b)) => {
-                let same = |(a, b): (&u32, &u32)| self.classes[*a as usize].set == there.classes[*b as usize].set;
-                a.len() == b.len() && a.iter().zip(b).all(same)
+                let here = a.iter().map(|place| &self.classes[*place as usize].set);
+                here.eq(b.iter().map(|place| &there.classes[*place as usize].set))
             }
             _ => false,
         }
@@ -172,7 +172,7 @@ impl<T: Point> Space<T> {
 
 /// The pieces of the whole domain between the ends of the sets, in order, each with the numbers of the sets that hold it.
 fn each_piece<T: Point>(named: &[usize], all: &[IntervalSet<T>], mut see: impl FnMut(Interval<T>, &Numbers)) {
-    let mut ends: Vec<(T, u32)> = Vec::with_capacity(2 * named.len());
+    let mut ends: Vec<(T, u32)> = Vec::with_capacity(named.len());
     for at in named {
         let number = u32::try_from(*at).unwrap_or(u32::MAX);
         ends.extend(ends_of(&all[*at], number));
@@ -270,6 +270,8 @@ pub(crate) fn named_anew<T: Point + std::hash::Hash>(was: &Cut<'_, T>, now: &Cut
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::terms::PortSet;
 
@@ -303,5 +305,123 @@ mod tests {
         assert_eq!(used.sets.all, std::slice::from_ref(&b));
         let [(old, new)] = before.sets.common(&used.sets).collect::<Vec<_>>()[..] else { panic!("b is in both") };
         assert!(!before.sets.spaces[0].cuts_alike(old, &used.sets.spaces[0], new), "a cut it in two");
+    }
+
+    fn sets() -> impl Strategy<Value = Vec<PortSet>> {
+        let interval =
+            (0u16..60, 0u16..30).prop_map(|(at, more)| Interval { first: at * 1000, last: at * 1000 + more });
+        let set = prop::collection::vec(interval, 1..4).prop_map(PortSet::from_intervals);
+        prop::collection::btree_set(set, 0..10).prop_map(|sets| sets.into_iter().collect())
+    }
+
+    /// The points of a set as those of its classes, which are what tells the points apart.
+    fn points(space: &Space<u16>, set: usize) -> Option<Vec<PortSet>> {
+        Some(space.members(set)?.iter().map(|place| space.classes[*place as usize].set.clone()).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn spaces_cut_their_sets_into_classes(all in sets(), port in any::<u16>()) {
+            let sets = Sets::new(all.clone());
+            for space in &sets.spaces {
+                let named: Vec<&PortSet> = all.iter().filter(|set| size(set, space.limit).is_none()).collect();
+                prop_assert_eq!(space.classes.is_empty(), named.is_empty());
+                prop_assert_eq!(space.intervals(), space.classes.iter().map(|class| class.set.intervals().len()).sum::<usize>());
+                for (at, set) in all.iter().enumerate() {
+                    let Some(parts) = points(space, at) else {
+                        prop_assert!(size(set, space.limit).is_some());
+                        continue;
+                    };
+                    prop_assert!(size(set, space.limit).is_none());
+                    let whole = parts.iter().fold(PortSet::empty(), |all, part| all.union(part));
+                    prop_assert_eq!(&whole, set);
+                    prop_assert!(parts.iter().all(|part| !part.is_empty()));
+                }
+                let near = all.iter().flat_map(PortSet::intervals).flat_map(|i| [i.first, i.last, i.last + 1]);
+                for port in near.chain([port, 0, u16::MAX]) {
+                    let held = named.iter().filter(|set| set.contains(port)).count();
+                    let here: Vec<_> = space.classes.iter().filter(|class| class.set.contains(port)).collect();
+                    prop_assert_eq!(here.len(), usize::from(!named.is_empty()));
+                    // A class has the same sets in all its points, and its own are told from all others.
+                    for class in here {
+                        prop_assert_eq!(class.is_rest, held == 0);
+                        let first = class.set.intervals()[0].first;
+                        prop_assert!(named.iter().all(|set| set.contains(port) == set.contains(first)));
+                    }
+                }
+                let ids: Vec<u16> = (0..).take(space.classes.len()).map(|at| 7 + at).collect();
+                let map: Vec<(u16, u16)> = space.map(&ids, |id| id).collect();
+                prop_assert!(map.is_sorted_by(|a, b| a.0 < b.0) && map.len() == space.intervals());
+                for (first, id) in map {
+                    prop_assert!(space.classes[usize::from(id - 7)].set.contains(first));
+                }
+            }
+            // Limits that name the same sets by value are one.
+            let by_value = |limit: usize| all.iter().filter(|set| size(set, limit).is_some()).collect::<Vec<_>>();
+            let limits: Vec<usize> = sets.spaces.iter().map(|space| space.limit).collect();
+            prop_assert_eq!(limits[0], USUAL_LIMIT);
+            for limit in LIMITS {
+                prop_assert_eq!(limits.iter().filter(|other| by_value(**other) == by_value(limit)).count(), 1);
+            }
+        }
+
+        #[test]
+        fn what_is_cut_or_named_anew_is_told_from_what_stays(was in sets(), more in sets(), kept in any::<[bool; 10]>()) {
+            let stay = was.iter().zip(kept).filter(|(_, kept)| *kept).map(|(set, _)| set.clone());
+            let now: BTreeSet<PortSet> = stay.chain(more.into_iter().take(2)).collect();
+            let (was, now) = (Sets::new(was), Sets::new(now.into_iter().collect()));
+            let both: Vec<(usize, usize)> = was.common(&now).collect();
+            let expected: Vec<(usize, usize)> =
+                was.all.iter().enumerate().filter_map(|(at, set)| Some((at, now.all.iter().position(|of| of == set)?))).collect();
+            prop_assert_eq!(&both, &expected);
+            let anew = cut_anew(&was, &now);
+            for (old, new) in &both {
+                let pairs = || was.spaces.iter().zip(&now.spaces);
+                let same = pairs().all(|(was, now)| points(was, *old) == points(now, *new));
+                prop_assert_eq!(anew.contains(new), !same);
+                prop_assert!(pairs().all(|(was, now)| was.cuts_alike(*old, now, *new) == (points(was, *old) == points(now, *new))));
+            }
+            prop_assert!(anew.iter().all(|at| both.iter().any(|(_, new)| new == at)));
+            prop_assert!(cut_anew(&was, &was).is_empty());
+            // Ids of the classes, some of which are others.
+            let ids = |space: &Space<u16>, skip: u16| (0..).take(space.classes.len()).map(|at: u16| at + skip * (at / 3)).collect::<Vec<_>>();
+            let (here, there) = (&was.spaces[0], &now.spaces[0]);
+            let (a, b) = (ids(here, 0), ids(there, u16::from(kept[0])));
+            let named = named_anew(&Cut { sets: &was, space: here, ids: &a }, &Cut { sets: &now, space: there, ids: &b });
+            let of = |space: &Space<u16>, ids: &[u16], set: usize| {
+                Some(space.members(set)?.iter().map(|place| ids[*place as usize]).collect::<Vec<_>>())
+            };
+            for (old, new) in &both {
+                prop_assert_eq!(named.contains(new), of(here, &a, *old) != of(there, &b, *new));
+            }
+            prop_assert!(named.iter().all(|at| both.iter().any(|(_, new)| new == at)));
+        }
+
+        /// As a list that is made anew each time.
+        #[test]
+        fn sets_are_there_while_something_has_them(lists in prop::collection::vec((sets(), sets()), 1..6)) {
+            let (mut used, mut all) = (Used::default(), Vec::<PortSet>::new());
+            for (into, out) in &lists {
+                let gone: Vec<PortSet> = out.iter().filter(|set| all.contains(set)).cloned().collect();
+                let gone: Vec<PortSet> = gone.into_iter().chain(all.first().cloned()).collect();
+                let mut left = all.clone();
+                let gone: Vec<PortSet> = gone
+                    .into_iter()
+                    .filter(|set| left.iter().position(|of| of == set).map(|at| left.remove(at)).is_some())
+                    .collect();
+                let before = used.sets.clone();
+                // Some are had twice.
+                let into: Vec<&PortSet> = into.iter().chain(into.first()).collect();
+                used.change(gone.iter(), into.iter().copied());
+                all = left.into_iter().chain(into.into_iter().cloned()).collect();
+                let expected: BTreeSet<&PortSet> = all.iter().collect();
+                prop_assert_eq!(used.sets.all.iter().collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+                prop_assert_eq!(Arc::ptr_eq(&before, &used.sets), before.all == used.sets.all);
+                for (at, set) in used.sets.all.iter().enumerate() {
+                    prop_assert_eq!(used.sets.number(set), Some(at));
+                    prop_assert_eq!(used.users[at] as usize, all.iter().filter(|of| *of == set).count());
+                }
+            }
+        }
     }
 }
