@@ -56,15 +56,11 @@ fn map_by<T: Sync, O, R: Send>(
 
 /// Does two pieces of work, the first by a thread of its own if they are worth one.
 pub(crate) fn join(worth: bool, aside: impl FnOnce() + Send, here: impl FnOnce()) {
-    if worth && threads() > 1 {
-        at_once(aside, here);
-    } else {
+    if !worth {
         aside();
         here();
+        return;
     }
-}
-
-fn at_once(aside: impl FnOnce() + Send, here: impl FnOnce()) {
     let waits = Mutex::new(Some(aside));
     let run = || {
         let aside = waits.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -119,7 +115,8 @@ mod tests {
         let (met_aside, met_here) = (AtomicBool::new(false), AtomicBool::new(false));
         let (aside, here) = (&met_aside, &met_here);
         // Each waits until the other one has begun, which it never does where one is done after the other.
-        at_once(
+        join(
+            true,
             move || {
                 let _ = to_here.send(());
                 aside.store(from_here.recv_timeout(LONG).is_ok(), Ordering::Relaxed);
