@@ -9,6 +9,8 @@ pub(crate) mod diff;
 mod kept;
 mod linker;
 pub(crate) mod origins;
+#[cfg(test)]
+mod tests;
 pub(crate) mod too_much;
 pub(crate) mod unit;
 mod update;

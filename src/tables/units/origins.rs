@@ -96,3 +96,40 @@ impl Origins {
         Some(OriginSource { rule: Some(place), binding: None, origin: document.rule(place)?.origin.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers are given and taken back, so there are some that stand for nothing.
+    #[test]
+    fn numbers_between_those_of_the_document_stand_for_nothing() {
+        let text = "nicfw: 1\nunbound: allow\nmulticast: allow\nmanagement:\n\
+                    - {allow: in, proto: tcp, local_ports: 22, remote: 10.20.0.1}\n\
+                    - {allow: in, proto: tcp, local_ports: 23, remote: 10.20.0.1}\n\
+                    policies:\n  none: []\n  web:\n  - {allow: in, proto: tcp}\n  - {allow: in, proto: udp}\nbindings:\n\
+                    - {container: a, ip: 10.30.1.1, mac: \"02:00:00:00:00:01\", attach: sriov, policy: web}\n\
+                    - {container: b, ip: 10.30.1.2, mac: \"02:00:00:00:00:02\", attach: sriov, policy: web}\n";
+        let document = Document::parse(text, "t.yaml").unwrap();
+        // The second policy once had three rules.
+        let policies = [Numbers { first: 0, room: 0 }, Numbers { first: 10, room: 3 }];
+        let origins = Origins::of(&document, policies.into_iter(), [20, 5].into_iter());
+        let get = |id: u32| {
+            let of = origins.get(OriginId(id), &document)?;
+            Some((of.rule, of.binding, of.origin.line))
+        };
+        for (id, place, line) in [(0, RulePlace::Management(0), 5), (1, RulePlace::Management(1), 6)] {
+            assert_eq!(get(id), Some((Some(place), None, line)));
+        }
+        for (id, place, line) in [(10, RulePlace::Policy(1, 0), 10), (11, RulePlace::Policy(1, 1), 11)] {
+            assert_eq!(get(id), Some((Some(place), None, line)));
+        }
+        assert_eq!(get(20), Some((None, Some(0), 13)));
+        assert_eq!(get(5), Some((None, Some(1), 14)));
+        assert_eq!(get(u32::MAX), Some((None, None, 0)));
+        for id in [2, 3, 4, 6, 7, 8, 9, 12, 13, 14, 19, 21, 22, u32::MAX - 1] {
+            assert_eq!(get(id), None, "{id}");
+        }
+        assert_eq!((Numbers { first: 10, room: 3 }.rule(2), management(1)), (OriginId(12), OriginId(1)));
+    }
+}
