@@ -1,3 +1,4 @@
+mod closed;
 mod named;
 mod shortest;
 
@@ -138,6 +139,9 @@ fn check(old: &Image, new: &Image, target: &Target, plan: &Plan) -> Result<(), T
 
     // Forward: per judgement, and end to end between pauses.
     let mut history = vec![before.clone()];
+    let in_use =
+        |tables: &Tables| (tables.rules.len(), tables.rules.keys().map(RuleKey::fields).collect::<BTreeSet<_>>().len());
+    let (mut peak_rules, mut peak_combinations) = in_use(&adapter);
     let mut flight = EndToEnd::new(&universe, &before, &after);
     flight.see(&before)?;
     for (i, step) in plan.steps.iter().enumerate() {
@@ -152,11 +156,13 @@ fn check(old: &Image, new: &Image, target: &Target, plan: &Plan) -> Result<(), T
             prop_assert!(known || (!judged[at] && closes(plan, j)), "step {i} ({:?}): {j:?}", step.phase);
         }
         flight.see(&judged)?;
-        let combinations: BTreeSet<_> = adapter.rules.keys().map(RuleKey::fields).collect();
-        prop_assert!(adapter.rules.len() <= target.profile.rules as usize);
-        prop_assert!(combinations.len() <= target.profile.combinations as usize);
+        let (rules, combinations) = in_use(&adapter);
+        prop_assert!(rules <= target.profile.rules as usize);
+        prop_assert!(combinations <= target.profile.combinations as usize);
+        (peak_rules, peak_combinations) = (peak_rules.max(rules), peak_combinations.max(combinations));
         history.push(judged);
     }
+    prop_assert_eq!((plan.peak_rules, plan.peak_combinations), (peak_rules, peak_combinations));
     let goal = Tables::holding(new, sizes);
     prop_assert_eq!(&adapter.rules, &goal.rules);
     prop_assert_eq!(history.last().unwrap(), &after);

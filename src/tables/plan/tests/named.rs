@@ -25,7 +25,7 @@ pub(super) fn from_class(local: u32, class: u16, port: Option<u16>) -> (RuleKey,
 }
 
 /// An allow for received TCP to a port.
-fn to_port(local: u32, port: u16) -> (RuleKey, ImageEntry) {
+pub(super) fn to_port(local: u32, port: u16) -> (RuleKey, ImageEntry) {
     let key = RuleKey {
         local_ip: Some(ip(local)),
         ether_type: Some(0x0800),
