@@ -41,7 +41,7 @@ impl SubnetMap {
         sizes: &Sizes,
         others: &[&Self],
     ) -> Result<Self, MapError> {
-        let bits = sizes.check()?.entries_per_node.ilog2();
+        let bits = sizes.bits_per_node()?;
         let classes = joined(MAP, classes)?;
         check_ids(MAP, classes.iter().map(|(_, id)| id.0), sizes.subnet_id_min, sizes.subnet_id_max)?;
         if let [before] = others
