@@ -172,3 +172,32 @@ fn warnings_of_the_tables_stand_behind_those_of_the_document() {
     Arc::make_mut(&mut whole.policies[1]).rules[2].ports = None;
     assert_eq!(after(&whole, &with_counters(15)), [""; 0]);
 }
+
+/// What each table holds, counted by hand: for each container four rules, two base denies and ARP; four addresses of the
+/// host; four prefixes of 16 bits that begin alike, which take the root and three nodes below it; no port is more than one.
+#[test]
+fn usage_of_tables_is_what_stands_in_them() {
+    let compiled = compiled(&document(&[1, 2]), &Target::profile0(), None);
+    let words =
+        |all: &[(String, u64)]| all.iter().map(|(name, used)| format!("{name} {used}")).collect::<Vec<_>>().join(", ");
+    let said: Vec<_> = compiled
+        .usage()
+        .iter()
+        .map(|usage| (usage.table, usage.needed, words(&usage.by_policy), words(&usage.by_binding)))
+        .collect();
+    let expected = [
+        (Table::Rules, 2 * 7 + 4, "web 14", "c1 7, c2 7"),
+        (Table::SubnetIds, 4 + 1, "web 4", "c1 4, c2 4"),
+        (Table::SubnetNodes, 4, "web 4", "c1 4, c2 4"),
+        (Table::RemotePortIds, 0, "web 0", "c1 0, c2 0"),
+        (Table::RemotePortTree, 0, "web 0", "c1 0, c2 0"),
+        (Table::LocalPortIds, 0, "web 0", "c1 0, c2 0"),
+        (Table::LocalPortTree, 0, "web 0", "c1 0, c2 0"),
+        (Table::Combinations, 3 + 1 + 1, "web 1", "c1 1, c2 1"),
+        (Table::Counters, 15, "web 14, idle 0", "c1 7, c2 7"),
+    ];
+    let expected =
+        expected.map(|(table, needed, policies, bindings)| (table, needed, policies.to_owned(), bindings.to_owned()));
+    assert_eq!(said, expected);
+    assert_eq!(compiled.image().rules.len(), 18);
+}
