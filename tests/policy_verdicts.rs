@@ -119,3 +119,62 @@ fn every_row_of_every_table_holds() {
     assert!(wrong.is_empty(), "{} rows are wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(count >= 50 && on_replies >= 20, "{count} tables, {on_replies} with replies");
 }
+
+#[test]
+fn every_decision_is_told_in_words() {
+    let text = r#"
+nicfw: 1
+unbound: deny
+multicast: deny
+management:
+  - {allow: in, proto: tcp, local_ports: 22}
+  - {allow: in, proto: tcp, local: 10.30.0.5, local_ports: 22, mac: "02:00:0a:1e:00:05"}
+policies:
+  other: []
+  web:
+    - {deny: in, proto: tcp, local_ports: 80}
+    - {allow: out, proto: udp, remote_ports: 53}
+bindings:
+  - {container: first, ip: 10.30.1.16, mac: "02:00:0a:1e:01:10", attach: sriov, policy: other}
+  - {container: shop, ip: [10.30.1.17, "2001:db8::17"], mac: "02:00:0a:1e:01:11", attach: sriov, policy: web, vlan: 7, physical_ports: 1, nd: open-icmpv6}
+"#;
+    let document = Document::parse(text, "web.yaml").unwrap();
+    let shop = "(web.yaml:15)";
+    let rows = [
+        (
+            "tcp 10.9.0.1:1 > 10.30.1.17:80 dst-mac=02:00:00:00:00:01",
+            format!("deny: the IP of shop with a MAC that is not its own {shop}"),
+        ),
+        ("tcp 10.9.0.1:1 > 10.30.1.17:80 vlan=8", format!("deny: the IP of shop on a VLAN that is not its own {shop}")),
+        (
+            "tcp 10.9.0.1:1 > 10.30.1.17:80 physical-port=0",
+            format!("deny: the IP of shop at a port that is not its own {shop}"),
+        ),
+        ("icmpv6 fe80::1 > 2001:db8::17", format!("allow: icmpv6 is open for neighbour discovery of shop {shop}")),
+        (
+            "icmpv6 fe80::1 > ff02::1:ff00:17 in",
+            format!("allow: icmpv6 is open for neighbour discovery of shop {shop}"),
+        ),
+        ("udp 10.30.1.17:1 > 224.0.0.1:2", format!("deny: shop sends to a group, and multicast is denied {shop}")),
+        ("tcp 10.9.0.1:1 > 10.30.1.17:22", "allow: management, rule 1 (web.yaml:6)".to_owned()),
+        ("tcp 10.30.1.17:22 > 10.9.0.1:1", "allow: reply to management, rule 1 (web.yaml:6)".to_owned()),
+        ("tcp 10.9.0.1:1 > 10.30.0.5:22", "allow: management, rule 2 (web.yaml:7)".to_owned()),
+        ("tcp 10.9.0.1:1 > 10.30.1.17:80", "deny: policy web, rule 1 (web.yaml:11)".to_owned()),
+        ("udp 10.30.1.17:40000 > 10.9.0.1:53", "allow: policy web, rule 2 (web.yaml:12)".to_owned()),
+        ("udp 10.9.0.1:53 > 10.30.1.17:40000", "allow: reply to policy web, rule 2 (web.yaml:12)".to_owned()),
+        ("tcp 10.9.0.1:1 > 10.30.1.17:81", format!("deny: no rule of policy web matches for shop {shop}")),
+        ("arp 02:00:0a:1e:01:11 > ff:ff:ff:ff:ff:ff out", "allow: ARP that IPv4 needs".to_owned()),
+        (
+            "icmp 10.30.1.99 > 10.9.0.1 out src-mac=02:00:0a:1e:01:11",
+            format!("deny: the MAC of shop without an IP of its own {shop}"),
+        ),
+        ("icmp 10.30.1.99 > 10.9.0.1 out", "deny: nobody bound the address (unbound)".to_owned()),
+    ];
+    for (flow, expected) in rows {
+        let judgements = flow.parse::<FlowText>().unwrap().judgements(&document).unwrap();
+        assert_eq!(document.describe(&document.decide(&judgements[0])), expected, "{flow}");
+    }
+    let open = Document::parse(&text.replace("unbound: deny", "unbound: allow"), "open.yaml").unwrap();
+    let flow = "icmp 10.30.1.99 > 10.9.0.1 out".parse::<FlowText>().unwrap().judgements(&open).unwrap()[0];
+    assert_eq!(open.describe(&open.decide(&flow)), "allow: nobody bound the address (unbound)");
+}
