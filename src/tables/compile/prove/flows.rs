@@ -6,6 +6,9 @@
 //! those that admit replies can. Where neither step looks at ports and no entry with a verdict names one, all ports are one
 //! comparison. Links on which the evaluator says the same and the same entries match are one.
 
+#[cfg(test)]
+mod tests;
+
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -270,8 +273,7 @@ impl<'a> AddressProof<'a> {
 
     /// What the evaluator says about a flow before it looks at rules and ports.
     fn by_link(&self, flow: &Flow) -> ByLink {
-        let bound = self.document.bindings.first().filter(|_| self.task.binding.is_some());
-        let (Some(binding), Some(ip)) = (bound, flow.ip) else { return ByLink::Unbound(flow.local_mac) };
+        let (Some(binding), Some(ip)) = (self.task.binding, flow.ip) else { return ByLink::Unbound(flow.local_mac) };
         let decided = self.document.decide_link(flow, &ip, 0, binding);
         decided.map_or(ByLink::Open, |decided| ByLink::Decided(decided.verdict))
     }
@@ -304,7 +306,7 @@ impl<'a> AddressProof<'a> {
         if self.near.entries().any(|entry| entry.key().ip_proto.is_none() && entry.names_ports()) {
             [6, 17, 132].into_iter().for_each(|number: usize| named[number] = true);
         }
-        if self.document.bindings.iter().any(|binding| binding.open_nd) {
+        if self.task.binding.is_some_and(|binding| binding.open_nd) {
             named[58] = true;
         }
         let other = (0..=255_u8).rev().find(|number| !named[usize::from(*number)]);

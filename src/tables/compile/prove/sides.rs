@@ -4,6 +4,9 @@
 //! rules that name local addresses, and the same of MAC, VLAN and physical ports that is looked at. For the first of each
 //! kind every flow is run. Every other one is compared with it entry by entry; where they differ, its flows are run too.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -143,11 +146,12 @@ impl Task<'_> {
     /// True if it has the entries of another one of its kind, but for the values of its local side.
     fn is_like(&self, other: &Self, proof: &Proof<'_>) -> bool {
         type Entry<'e> = &'e (RuleKey, ImageEntry);
-        let mac = |mac: Option<MacAddr>| match mac {
-            Some(mac) if self.binding.is_some() && other.macs.first() == Some(&mac) => self.macs.first().copied(),
-            mac => mac,
+        let mac = |mac: Option<MacAddr>| match (self.binding, other.binding) {
+            (Some(own), Some(theirs)) if mac == Some(theirs.mac) => Some(own.mac),
+            _ => mac,
         };
-        let vlan = |vlan: Option<u16>| if vlan.is_some() && vlan == other.vlan { self.vlan } else { vlan };
+        // Of one kind both have a VLAN or neither has.
+        let vlan = |vlan: Option<u16>| if vlan == other.vlan { self.vlan } else { vlan };
         let ip = |ip: Option<IpAddr>| if ip == Some(other.ip) { Some(self.ip) } else { ip };
         let actions = |entry: &ImageEntry| -> [Action; 2] { [entry.rx.action, entry.tx.action] };
         let as_own = |(key, entry): Entry<'_>| {
@@ -160,8 +164,7 @@ impl Task<'_> {
         let family = ether_type_of(self.ip);
         // Of the entries that name a MAC and no address those of this family count.
         let counts = |(key, _): &Entry<'_>| key.ether_type.is_none_or(|of| of == family);
-        here.len() == there.len()
-            && there.iter().map(as_own).eq(here.iter().map(own))
+        there.iter().map(as_own).eq(here.iter().map(own))
             && self.macs.len() == other.macs.len()
             && self.macs.iter().zip(&other.macs).all(|(here, there)| {
                 let theirs = block_of_mac(image, *there).iter().filter(counts).map(as_own);

@@ -3,7 +3,11 @@
 
 #![expect(clippy::type_complexity, reason = "tables of named changes")]
 
+mod changes;
+mod extra;
 mod increment;
+mod parts;
+mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,7 +72,7 @@ fn target() -> Target {
     target
 }
 
-fn compiled() -> Compiled {
+pub(super) fn compiled() -> Compiled {
     Compiled::new(&document(), &target(), None).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -142,7 +146,7 @@ impl Drop for Ways {
     }
 }
 
-fn broken(image: &Image, change: impl FnOnce(&mut Rules)) -> Image {
+pub(super) fn broken(image: &Image, change: impl FnOnce(&mut Rules)) -> Image {
     let mut image = image.clone();
     change(&mut image.rules);
     image

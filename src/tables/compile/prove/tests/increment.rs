@@ -35,4 +35,11 @@ impl Increment {
         let (document, target) = (&self.document, self.before.target());
         Proof { document, target, image, units: &self.units, ids: &ids }.of(&self.dirty, &self.before)
     }
+
+    /// Proves it as a whole, whatever was before.
+    pub fn proved_whole(&self, image: &Image) -> Result<(), CompileError> {
+        let ids = ImageIds::of(image, None);
+        let (document, target) = (&self.document, self.before.target());
+        Proof { document, target, image, units: &self.units, ids: &ids }.all()
+    }
 }
