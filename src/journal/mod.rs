@@ -63,6 +63,8 @@ mod replay;
 mod splice;
 mod status;
 mod store;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod wire;
 
