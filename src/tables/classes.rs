@@ -104,3 +104,36 @@ pub(super) fn check_ids(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAP: &str = "map";
+
+    #[test]
+    fn classes_begin_at_the_first_point_and_rise_and_neighbours_of_one_id_are_joined() {
+        let joined = |classes: &[(u16, u8)]| joined(MAP, classes.iter().copied());
+        assert_eq!(joined(&[(0, 1), (5, 1), (7, 2), (9, 1)]), Ok(vec![(0, 1), (7, 2), (9, 1)]));
+        let out_of_place = |at| Err(MapError::NotTotal { map: MAP, at });
+        assert_eq!(joined(&[]), out_of_place(0));
+        assert_eq!(joined(&[(1, 1)]), out_of_place(0));
+        assert_eq!(joined(&[(0, 1), (0, 2)]), out_of_place(1));
+        assert_eq!(joined(&[(0, 1), (7, 1), (6, 2)]), out_of_place(2), "what was joined counts");
+        assert_eq!(joined(&[(0, 1), (7, 1), (7, 1)]), out_of_place(2));
+    }
+
+    #[test]
+    fn ids_are_counted_once_each_and_lie_within_those_of_the_adapter() {
+        let check = |ids: &[u16], min, max| check_ids(MAP, ids.iter().copied(), min, max);
+        assert_eq!(check(&[7, 9, 7, 8], 7, 9), Ok(()));
+        assert_eq!(check(&[0, 63, 64, 65_535], 0, 65_535), Ok(()));
+        let outside = |id, min, max| Err(MapError::IdRange { map: MAP, id, min, max });
+        assert_eq!(check(&[7, 9], 8, 9), outside(7, 8, 9));
+        assert_eq!(check(&[10, 7], 7, 9), outside(10, 7, 9));
+        assert_eq!(check(&[11, 10, 12], 1, 9), outside(10, 1, 9), "the least of them");
+        let too_many = |needed, available| Err(MapError::Ids { map: MAP, needed, available });
+        assert_eq!(check(&[1, 2, 3, 4, 2], 1, 3), too_many(4, 3), "before what lies outside");
+        assert_eq!(check(&[1, 65], 2, 1), too_many(2, 0));
+    }
+}

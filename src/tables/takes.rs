@@ -127,4 +127,47 @@ mod tests {
         ];
         assert!(good.into_iter().all(|key| says(key).is_ok()));
     }
+
+    /// Both ends of what each field can hold, and what lies next to them.
+    #[test]
+    fn every_field_takes_what_the_adapter_has_and_no_more() {
+        let target = Target::profile0();
+        let key = RuleKey::default();
+        let outer = |value: u32| RuleKey { outer_vlan: u16::try_from(value).ok(), ..key };
+        let inner = |value: u32| RuleKey { inner_vlan: u16::try_from(value).ok(), ..key };
+        let port = |value: u32| RuleKey { physical_port: Some(value), ..key };
+        let subnet = |value: u32| RuleKey { remote_subnet: u16::try_from(value).ok().map(SubnetId), ..key };
+        let remote = |value: u32| RuleKey { remote_portrange: u16::try_from(value).ok().map(PortRangeId), ..key };
+        let local = |value: u32| RuleKey { local_portrange: u16::try_from(value).ok().map(PortRangeId), ..key };
+        let fields: [(&str, &dyn Fn(u32) -> RuleKey, u32, u32); 6] = [
+            ("outer VLAN", &outer, 0, 4095),
+            ("inner VLAN", &inner, 0, 4095),
+            ("physical port", &port, 0, 1),
+            ("remote subnet id", &subnet, 56_000, 65_534),
+            ("remote port-range id", &remote, 1, 254),
+            ("local port-range id", &local, 1, 254),
+        ];
+        for (field, of, min, max) in fields {
+            assert_eq!((target.takes(&of(min)), target.takes(&of(max))), (Ok(()), Ok(())), "{field}");
+            for value in [min.checked_sub(1), Some(max + 1)].into_iter().flatten() {
+                let error = FieldError::OutOfRange { field, value, min, max };
+                assert_eq!(target.takes(&of(value)), Err(error));
+                assert_eq!(error.way_out(), format!("Name a {field} from {min} to {max}"));
+            }
+        }
+        let none = Target { physical_ports: 0, ..target.clone() };
+        assert!(none.takes(&port(0)).is_ok() && none.takes(&port(1)).is_err());
+        let address = |local: &str, remote: &str| RuleKey {
+            local_ip: Some(local.parse().unwrap()),
+            remote_ip: Some(remote.parse().unwrap()),
+            ..key
+        };
+        let way_out = |key: &RuleKey| target.takes(key).unwrap_err().way_out();
+        assert_eq!(way_out(&address("2001:db8::", "2001:db8::1")), "Bind or name another address");
+        assert_eq!(
+            way_out(&address("2001:db8::1", "2001:db8::")),
+            "Name other addresses, or take this one out with except: [\"2001:db8::\"]"
+        );
+        assert_eq!(target.takes(&address("2001:db8::1:0", "2001:db8:0:1::")), Ok(()));
+    }
 }
