@@ -306,7 +306,8 @@ impl<'a> AddressProof<'a> {
         if self.near.entries().any(|entry| entry.key().ip_proto.is_none() && entry.names_ports()) {
             [6, 17, 132].into_iter().for_each(|number: usize| named[number] = true);
         }
-        if self.task.binding.is_some_and(|binding| binding.open_nd) {
+        // Of an address that nobody bound, those are there whose MACs it may come with.
+        if self.document.bindings.iter().any(|binding| binding.open_nd) {
             named[58] = true;
         }
         let other = (0..=255_u8).rev().find(|number| !named[usize::from(*number)]);
