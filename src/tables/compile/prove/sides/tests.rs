@@ -64,3 +64,15 @@ fn those_of_one_kind_are_alike_entry_by_entry_unless_one_of_them_is_broken() {
         assert_eq!(alike(&compiled, &other), expected, "{key:?}");
     }
 }
+
+#[test]
+fn those_on_other_vlans_are_alike_but_for_the_vlan() {
+    let made = compiled();
+    let mut document = made.document().clone();
+    std::sync::Arc::make_mut(&mut document.bindings[4]).vlan = Some(9);
+    let moved = Compiled::new(&document, made.target(), None).unwrap_or_else(|error| panic!("{error}"));
+    let firsts =
+        proved(&moved, moved.image(), |sides| -> Vec<usize> { sides.all.iter().map(|task| task.first).collect() });
+    assert_eq!((firsts[2], firsts[4]), (2, 2), "both have a VLAN and a MAC of their own");
+    assert_eq!(alike(&moved, moved.image()), vec![true; firsts.len()]);
+}

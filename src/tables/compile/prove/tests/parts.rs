@@ -91,6 +91,8 @@ fn a_trie_is_read_in_no_other_size_than_its_own() {
         |word| SubnetMap { classes: vec![(0, id(0))], nodes: vec![SubnetNode { id: 0, entries: vec![word; 16] }] };
     assert!(trie_says(&words(56_000), &sizes));
     assert!(!trie_says(&words(56_001), &sizes) && !trie_says(&words(0), &sizes));
+    let single = SubnetMap { classes: vec![(0, id(0))], nodes: vec![SubnetNode { id: 0, entries: vec![56_000] }] };
+    assert!(!trie_says(&single, &Sizes { entries_per_node: 1, ..sizes }), "nodes of one word take no bits");
     // Two bits a node: sixteen levels, and the last words are single addresses.
     let narrow = Sizes { subnet_nodes: 400, entries_per_node: 4, ..sizes };
     let deep = SubnetMap::build([(0, id(0)), (u32::MAX - 1, id(1)), (u32::MAX, id(2))], &narrow).unwrap();
