@@ -13,7 +13,8 @@ pub(super) struct Given {
     pub of: Owner,
     /// First name of the option; as written if it is not known.
     pub name: String,
-    pub values: Vec<String>,
+    /// The first of its values; empty if it has none, or is not known.
+    pub value: String,
     pub negated: bool,
 }
 
@@ -111,12 +112,9 @@ impl Reader<'_> {
                 return self.take(of, option, value);
             }
         }
-        let mut values: Vec<String> = value.map(ToOwned::to_owned).into_iter().collect();
-        while let Some(word) = self.words.next_if(|word| *word != "!" && !word.starts_with('-')) {
-            values.push(word.clone());
-        }
+        while self.more() {}
         let negated = std::mem::take(&mut self.negated);
-        self.given.push(Given { of: Owner::Unknown, name: name.to_owned(), values, negated });
+        self.given.push(Given { of: Owner::Unknown, name: name.to_owned(), value: String::new(), negated });
         Ok(())
     }
 
@@ -140,7 +138,7 @@ impl Reader<'_> {
 
     fn take(&mut self, of: Owner, option: &'static Opt, joined: Option<&str>) -> Result<(), String> {
         let name = option.name();
-        let mut values: Vec<String> = Vec::new();
+        let mut value = String::new();
         if joined.is_some() && matches!(of, Owner::Core) && matches!(name, "in-interface" | "out-interface") {
             // iptables 1.8 takes the whole word, with its option, for the interface's name.
             return Err(format!("the option --{name} has its value in the same word, and iptables reads another name"));
@@ -151,7 +149,7 @@ impl Reader<'_> {
             }
         } else {
             let without = || format!("the option --{name} has no value");
-            let mut value = match joined {
+            value = match joined {
                 Some(joined) => joined.to_owned(),
                 None => self.words.next().ok_or_else(without)?.clone(),
             };
@@ -167,10 +165,8 @@ impl Reader<'_> {
                 Takes::Counters => !value.contains(','),
                 _ => false,
             };
-            values.push(value);
-            if second {
-                let word = self.words.next_if(|word| *word != "!" && !word.starts_with('-'));
-                values.push(word.ok_or_else(|| format!("the option --{name} takes two values"))?.clone());
+            if second && !self.more() {
+                return Err(format!("the option --{name} takes two values"));
             }
         }
         let negated = std::mem::take(&mut self.negated);
@@ -180,9 +176,8 @@ impl Reader<'_> {
         if !option.repeats && self.given.iter().any(|given| given.of == of && given.name == name) {
             return Err(format!("the option --{name} comes twice"));
         }
-        let value = values.first().map_or("", String::as_str).to_owned();
         let core = of == Owner::Core;
-        self.given.push(Given { of, name: name.to_owned(), values, negated });
+        self.given.push(Given { of, name: name.to_owned(), value: value.clone(), negated });
         match name {
             "match" if core => match MATCHES.get_key_value(value.as_str()) {
                 Some((module, _)) => self.load_match(module),
@@ -200,6 +195,11 @@ impl Reader<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Takes a word that can be a further value of an option; false if none stands here.
+    fn more(&mut self) -> bool {
+        self.words.next_if(|word| *word != "!" && !word.starts_with('-')).is_some()
     }
 
     fn load_match(&mut self, module: &'static str) {

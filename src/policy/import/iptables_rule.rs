@@ -91,10 +91,10 @@ pub(super) fn rule(line: u32, text: &str, settings: &Settings, is_v6: bool) -> R
     let (mut chain, mut target) = (None, Target::Action(Action::Continue));
     for option in &given {
         match option.of {
-            Owner::Core => match (option.name.as_str(), option.values.first()) {
-                ("append", Some(name)) => chain = Some(name.clone()),
-                ("jump", Some(name)) => target = Target::Named(name.clone()),
-                ("goto", Some(name)) => target = Target::Goto(name.clone()),
+            Owner::Core => match option.name.as_str() {
+                "append" => chain = Some(option.value.clone()),
+                "jump" => target = Target::Named(option.value.clone()),
+                "goto" => target = Target::Goto(option.value.clone()),
                 _ => conditions.core(option, &given).map_err(not_a_rule)?,
             },
             Owner::Match(module, _) => conditions.option(module, option, &given).map_err(not_a_rule)?,
@@ -152,7 +152,7 @@ const COMMANDS: &str = "a command that only adds rules can be read; load the fil
 
 impl Conditions<'_> {
     fn core(&mut self, option: &Given, given: &[Given]) -> Result<(), String> {
-        let value = option.values.first().map_or("", String::as_str);
+        let value = option.value.as_str();
         match option.name.as_str() {
             "source" | "destination" => self.address(option.name == "source", value, option.negated),
             "in-interface" | "out-interface" => {
@@ -188,7 +188,7 @@ impl Conditions<'_> {
 
     /// An option of a match that has been named.
     fn option(&mut self, module: &str, option: &Given, given: &[Given]) -> Result<(), String> {
-        let value = option.values.first().map_or("", String::as_str);
+        let value = option.value.as_str();
         if let ("tcp" | "udp", Some((source, destination))) = (module, two_negated_ports(option, given)) {
             if option.name == "source-port" {
                 self.parts.narrow(&neither_port(source, destination), MOST_PARTS);
@@ -237,7 +237,7 @@ impl Conditions<'_> {
     fn complete(&mut self, given: &[Given]) -> Result<(), String> {
         for option in given {
             let named = match &option.of {
-                Owner::Core if option.name == "match" => option.values.first().map(String::as_str),
+                Owner::Core if option.name == "match" => Some(option.value.as_str()),
                 Owner::Match(module, _) => Some(*module),
                 _ => None,
             };
@@ -454,7 +454,7 @@ fn two_negated_ports(option: &Given, given: &[Given]) -> Option<(u16, u16)> {
     }
     let port = |name: &str| {
         let found = given.iter().find(|other| other.of == option.of && other.name == name && other.negated)?;
-        port_list(found.values.first()?)?.as_point()
+        port_list(&found.value)?.as_point()
     };
     Some((port("source-port")?, port("destination-port")?))
 }
