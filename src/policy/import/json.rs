@@ -186,47 +186,4 @@ impl<'de> Deserialize<'de> for Members<'de> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_keep_text_and_line() {
-        let json = read("{\"a\": [1, -2,\n {\"b\\u00e9\\ud83d\\ude00\": \"x\\\"y\"}], \"c\": null}\n").unwrap();
-        let list = json.get("a").and_then(Json::list).unwrap();
-        assert_eq!((list[0].number(), list[1].number(), list[1].integer()), (Some(1), None, Some(-2)));
-        assert_eq!((list[2].line, list[2].text), (2, "{\"b\\u00e9\\ud83d\\ude00\": \"x\\\"y\"}"));
-        assert_eq!(list[2].only().map(|(key, value)| (key, value.str())), Some(("bé😀", Some("x\"y"))));
-    }
-
-    #[test]
-    fn what_is_no_json_is_refused_with_its_line() {
-        for (text, line) in [
-            ("", 1),
-            ("\n{\"a\":", 2),
-            ("[1,]", 1),
-            ("[1\n2]", 2),
-            ("{\"a\":1,\"a\":2}", 1),
-            ("[01]", 1),
-            ("[\"\\ud800\"]", 1),
-            ("[\"\\x\"]", 1),
-            ("{\"a\" 1}", 1),
-            ("[tru]", 1),
-            ("[\"a\nb\"]", 1),
-            ("[] []", 1),
-        ] {
-            let error = read(text).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("{line}: ")), "{text:?}: {error}");
-        }
-        let open = "[".repeat(1 << 20);
-        assert!(read(&open).unwrap_err().to_string().starts_with("1: the file ends too early"));
-        let deep = |deep: usize| "[".repeat(deep) + &"]".repeat(deep);
-        assert!(read(&deep(DEEPEST + 1)).is_ok());
-        for deep in [deep(DEEPEST + 2), deep(1 << 20)] {
-            assert!(matches!(read(&deep), Err(ImportError::TooMany { line: 1, max: DEEPEST, .. })));
-        }
-        let keys =
-            |many: usize| format!("{{{}}}", (0..many).map(|i| format!("\"{i}\":0")).collect::<Vec<_>>().join(","));
-        assert!(read(&keys(MOST_MEMBERS)).is_ok());
-        assert!(matches!(read(&keys(MOST_MEMBERS + 1)), Err(ImportError::TooMany { max: MOST_MEMBERS, .. })));
-    }
-}
+mod tests;
