@@ -29,6 +29,8 @@ const BESIDE_FIELDS: &[(&str, &str)] = &[
 const RATES: &[&str] = &["limit", "quota", "ct count"];
 
 const RULE: &str = "a rule with the list expr";
+/// The kernel leaves a rule at such a statement, if the packet is not one for it.
+const ENDS_EARLY: &str = "a statement before the verdict ends the rule for some packets, and nft does not list which";
 const TRANSLATED_SOURCE: &str =
     "sources are not translated by the adapter, and a chain behind judges the translated ones";
 
@@ -142,6 +144,7 @@ impl Reader<'_> {
         match name {
             "match" => self.condition(to, body, family, table)?,
             "vmap" => self.map(to, body, family, table)?,
+            "counter" if body.get("map").is_some() => to.doubt(ENDS_EARLY),
             "counter" | "comment" => {}
             "log" => to.beside.push("the adapter does not log".to_owned()),
             "queue" => to.deny("a program decides, which the adapter does not ask"),
@@ -157,7 +160,10 @@ impl Reader<'_> {
             "xt" => self.foreign(to, body),
             "mangle" => match changes_what_is_judged(body) {
                 Some(why) => to.deny(why),
-                None => to.beside.push("the adapter does not do mangle".to_owned()),
+                None => {
+                    to.beside.push("the adapter does not do mangle".to_owned());
+                    to.changed(body);
+                }
             },
             "reject" => {
                 to.answer(body);
@@ -170,6 +176,9 @@ impl Reader<'_> {
             }
             _ if BESIDE.split_ascii_whitespace().any(|known| known == name) || name.starts_with("ct ") => {
                 to.beside.push(format!("the adapter does not do {}", shown(name)));
+                if ["flow", "ct expectation"].contains(&name) || body.get("map").is_some() {
+                    to.doubt(ENDS_EARLY);
+                }
             }
             _ => match self.verdict(name, body, family, table)? {
                 Some(action) => to.action = Some(action),
@@ -256,23 +265,43 @@ impl Reader<'_> {
         }
         // What no element is for stands last.
         let (rest, elements): (Vec<_>, Vec<_>) = values.given.into_iter().partition(|element| {
-            element.list().and_then(|pair| pair.first()).is_some_and(|key| key.str() == Some("*"))
+            element.list().and_then(|pair| unwrapped(pair.first()?)).is_some_and(|key| key.str() == Some("*"))
         });
+        if !to.beside.is_empty() {
+            let beside = std::mem::take(&mut to.beside);
+            to.mapped.extend(Growing { beside, ..to.branch(Action::Continue) }.finish());
+        }
+        // Keys that end nothing. What they match is behind the map still, or comes back behind the rule, and is not the rest.
+        let mut open = Vec::new();
+        let mut behind = Parts::none();
         for element in elements.into_iter().chain(rest) {
             let [key, verdict] = element.list()? else { return None };
+            let key = unwrapped(key)?;
             let (name, body) = match (verdict.only(), verdict.str()) {
                 (Some(found), _) => found,
                 (None, Some(word)) => (word, verdict),
                 _ => return None,
             };
             let action = self.verdict(name, body, family, table)??;
-            let mut rule = to.branch(action);
-            rule.narrow(&said(&fields, &[unwrapped(key)?], false, self.settings));
-            to.mapped.extend(rule.finish());
-            if to.mapped.len() > MOST_ALTERNATIVES {
+            let mut rule = to.branch(action.clone());
+            rule.narrow(&said(&fields, &[key], false, self.settings));
+            if key.str() == Some("*") && !open.is_empty() {
+                rule.narrow(&said(&fields, &open, true, self.settings));
+            }
+            if matches!(action, Action::Continue | Action::Jump(_)) {
+                open.push(key);
+            }
+            if action == Action::Continue {
+                behind.add(rule.parts);
+            } else {
+                to.mapped.extend(rule.finish());
+            }
+            if to.mapped.len().max(behind.len()) > MOST_ALTERNATIVES {
                 break;
             }
         }
+        // The kernel leaves a rule whose map has no element for a packet.
+        to.parts = behind;
         Some(())
     }
 
@@ -342,6 +371,15 @@ fn changes_what_is_judged(body: &Json<'_>) -> Option<&'static str> {
     }
 }
 
+/// Whether every packet has this value: a constant, a mark, or what is computed of those.
+fn is_certain(value: &Json<'_>) -> bool {
+    match value.only() {
+        Some(("meta", meta)) => meta.get("key").and_then(Json::str) == Some("mark"),
+        Some(("&" | "|" | "^" | "<<" | ">>", of)) => of.list().is_some_and(|parts| parts.iter().all(is_certain)),
+        _ => value.members().is_empty() && value.list().unwrap_or_default().iter().all(is_certain),
+    }
+}
+
 /// Whether a condition on how many or how fast holds for what exceeds it.
 fn rate(body: &Json<'_>) -> About {
     match body.get("inv").map(|inv| inv.text) {
@@ -361,6 +399,11 @@ fn stateful(body: &Json<'_>) -> About {
 
 fn op<'b>(body: &'b Json<'_>) -> &'b str {
     body.get("op").and_then(Json::str).unwrap_or("change")
+}
+
+/// The packets of some IP versions.
+fn only(family: AddrSet) -> Piece {
+    Piece::sure(Match { src: family.clone(), dst: family, ..Match::any() })
 }
 
 fn uncompared(op: &str) -> Piece {
@@ -403,7 +446,6 @@ impl Growing {
 
     /// What a reject answers with: nft does not list the condition that it implies.
     fn answer(&mut self, body: &Json<'_>) {
-        let only = |family: AddrSet| Piece::sure(Match { src: family.clone(), dst: family, ..Match::any() });
         match body.get("type").and_then(Json::str) {
             Some("icmp") => self.narrow(&[only(v4())]),
             Some("icmpv6") => self.narrow(&[only(v6())]),
@@ -412,6 +454,22 @@ impl Growing {
                 self.doubt("nft does not say whether tcp alone is rejected with tcp reset");
             }
             _ => {}
+        }
+    }
+
+    /// What stands behind a statement that sets a field sees the packets that have it, and a value for it.
+    fn changed(&mut self, body: &Json<'_>) {
+        let (kind, field) =
+            body.get("key").and_then(Json::only).map_or(("", None), |(kind, field)| (kind, Some(field)));
+        let protocol = field.and_then(|field| field.get("protocol")).and_then(Json::str);
+        match (kind, protocol) {
+            ("meta" | "ct", _) => {}
+            ("payload", Some("ip")) => self.narrow(&[only(v4())]),
+            ("payload", Some("ip6")) => self.narrow(&[only(v6())]),
+            _ => self.doubt(ENDS_EARLY),
+        }
+        if !body.get("value").is_some_and(is_certain) {
+            self.doubt(ENDS_EARLY);
         }
     }
 

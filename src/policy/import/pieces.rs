@@ -59,6 +59,16 @@ impl Parts {
         Self(vec![Part { when: Match::any(), doubts: Vec::new() }])
     }
 
+    /// No packet.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Those of others too.
+    pub fn add(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
