@@ -97,3 +97,78 @@ pub(super) fn of_version<'a>(types: &[&'a str], is_v6: bool, view: View) -> Opti
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `+` where a packet with that address on the side in question is matched, `?` where nobody can say, and `-`. `rx` and
+    /// `tx` are of received and sent packets.
+    fn holds(settings: &Settings, source: bool, types: &[&str], negated: bool, rx: bool, addr: &str) -> char {
+        let addr: std::net::IpAddr = addr.parse().unwrap();
+        let mut found = '-';
+        for Piece { when, doubt } in pieces(settings, source, types, negated, &AddrSet::full()) {
+            let (set, other) = if source { (&when.src, &when.dst) } else { (&when.dst, &when.src) };
+            assert_eq!(*other, AddrSet::full());
+            if (if rx { when.sides.rx } else { when.sides.tx }) && set.contains(addr) {
+                assert_eq!(found, '-', "{addr} is in two pieces");
+                found = if doubt.is_some() { '?' } else { '+' };
+            }
+        }
+        found
+    }
+
+    /// By the kernel's words for types, of the bound address, and then of the peers' unicast address, group, group of IPv6,
+    /// broadcast and address of 0/8.
+    #[test]
+    fn types_hold_as_far_as_they_are_known() {
+        use View::{Host, Router};
+        for (view, types, bound, received, sent) in [
+            // Of what is received the peer's address is the source; on its host a frame to a LOCAL one is not sent.
+            (Host, vec!["LOCAL"], '+', "?----", "-----"),
+            (Host, vec!["UNICAST"], '-', "?----", "?----"),
+            (Host, vec!["MULTICAST"], '-', "-++--", "-++--"),
+            (Host, vec!["BROADCAST"], '-', "?--++", "?--++"),
+            (Host, vec!["UNSPEC"], '-', "?----", "?----"),
+            (Host, vec!["BLACKHOLE"], '?', "?----", "?----"),
+            (Host, vec!["MULTICAST", "LOCAL"], '+', "?++--", "-++--"),
+            (Host, vec!["MULTICAST", "BROADCAST"], '-', "?++++", "?++++"),
+            (Host, vec!["UNICAST", "BLACKHOLE"], '?', "?----", "?----"),
+            (Router, vec!["LOCAL"], '-', "?----", "?----"),
+            (Router, vec!["UNICAST"], '+', "?----", "?----"),
+            (Router, vec!["UNICAST", "BLACKHOLE"], '+', "?----", "?----"),
+            (Router, vec!["MULTICAST"], '-', "-++--", "-++--"),
+        ] {
+            let settings = Settings { view, ..Settings::new("a", Vec::new(), "02:00:0a:1e:01:11".parse().unwrap()) };
+            let own = "10.30.1.17";
+            let others = ["10.0.0.9", "224.0.0.251", "ff02::fb", "255.255.255.255", "0.1.2.3"];
+            for negated in [false, true] {
+                let turned = |c: char| match c {
+                    '+' if negated => '-',
+                    '-' if negated => '+',
+                    c => c,
+                };
+                let of = |source, rx, addr: &str| holds(&settings, source, &types, negated, rx, addr);
+                let case = format!("{view:?} {types:?} {negated}");
+                assert_eq!([of(false, true, own), of(true, false, own)], [turned(bound); 2], "{case}");
+                let from: String = others.iter().map(|addr| of(true, true, addr)).collect();
+                let to: String = others.iter().map(|addr| of(false, false, addr)).collect();
+                assert_eq!(from, received.chars().map(turned).collect::<String>(), "{case}: received");
+                assert_eq!(to, sent.chars().map(turned).collect::<String>(), "{case}: sent");
+            }
+        }
+    }
+
+    #[test]
+    fn types_of_each_version() {
+        let of = |types: &[&'static str], is_v6, view| {
+            of_version(types, is_v6, view).map(|(types, set)| (types, set == v6()))
+        };
+        assert_eq!(of(&["LOCAL", "UNICAST"], false, View::Host), Some((vec!["LOCAL", "UNICAST"], false)));
+        assert_eq!(of(&["UNICAST"], false, View::Host), Some((vec!["UNICAST"], false)));
+        assert_eq!(of(&["UNICAST"], true, View::Host), Some((vec!["UNICAST", "LOCAL"], true)));
+        assert_eq!(of(&["UNICAST"], true, View::Router), Some((vec!["UNICAST"], true)));
+        assert_eq!(of(&["LOCAL"], true, View::Host), Some((vec!["LOCAL"], true)));
+        assert_eq!(of(&["LOCAL", "UNICAST"], true, View::Host), None);
+    }
+}

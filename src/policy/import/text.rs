@@ -62,3 +62,43 @@ pub(super) fn shown(text: &str) -> String {
 pub(super) fn nowhere(text: &str) -> Place {
     Place { text: Arc::from(text), ..Place::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_text_is_refused_with_its_line() {
+        let line = |bytes: &[u8]| match decode(bytes) {
+            Err(ImportError::Binary { line }) => Some(line),
+            other => {
+                assert_eq!(other.unwrap().as_bytes(), bytes);
+                None
+            }
+        };
+        assert_eq!([line(b""), line(b"a\tb\r\nc\n"), line("é\u{200b}\n".as_bytes())], [None; 3]);
+        assert_eq!([line(b"\xff"), line(b"a\n\xff\n"), line(b"\n\n\xc3")], [Some(1), Some(2), Some(3)]);
+        assert_eq!([line(b"\0\n"), line(b"a\n\x1b[2J\n"), line(b"\n\na\x7f\n")], [Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn lines_are_numbered_trimmed_and_bounded() {
+        let text = format!("  a b\t\n\n{}\nc", "x".repeat(8192));
+        let read: Vec<_> = lines(&text).map(|line| line.map(|(number, line)| (number, line.len())).unwrap()).collect();
+        assert_eq!(read, [(1, 3), (2, 0), (3, 8192), (4, 1)]);
+        let text = format!("a\n{}\n", "x".repeat(8193));
+        let error = lines(&text).nth(1).unwrap().unwrap_err().to_string();
+        assert!(error.starts_with("2: the line is too long; expected at most 8192 bytes a line; "), "{error}");
+    }
+
+    #[test]
+    fn foreign_text_is_shown_on_one_line_escaped_and_cut() {
+        assert_eq!(shown("  -A  X\n\t-j \u{1b}[2J "), "-A X -j \\u{1b}[2J");
+        assert_eq!([shown(&"x".repeat(160)).len(), shown(&"x".repeat(161)).len()], [160, 163]);
+        assert_eq!(shown(&"x".repeat(200)), format!("{}...", "x".repeat(160)));
+        // No letter is cut in two.
+        assert_eq!(shown(&format!("{}éé", "x".repeat(159))), format!("{}...", "x".repeat(159)));
+        assert_eq!(shown(&"x ".repeat(200)), format!("{}...", "x ".repeat(80)));
+        assert_eq!((bounded(7), bounded(usize::MAX)), (7, u32::MAX));
+    }
+}
