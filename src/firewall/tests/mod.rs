@@ -153,6 +153,34 @@ fn a_failed_attach_stays_blocked() {
     let error = adopted(engine, &document, &old, Arc::new(VirtualClock::new())).unwrap_err();
     assert!(matches!(error.error, AdoptError::Command { blocked: true, .. }));
     assert_eq!(error.to_string(), "taking over the adapter failed; it drops all traffic");
+    // It blocks since before the first entry, and a refusal changes nothing about that.
+    assert_eq!(error.engine.log, ["override Block with 1 entries", "reset"]);
+    // Without an answer nobody knows: it is blocked once more.
+    for fault in [Fault::LostBefore, Fault::LostAfter, Fault::Reboot] {
+        let mut engine = FakeEngine::new();
+        engine.fault(3, fault);
+        let error = adopted(engine, &document, &old, Arc::new(VirtualClock::new())).unwrap_err();
+        assert!(matches!(error.error, AdoptError::Command { blocked: true, .. }), "{fault:?}");
+        assert!(error.engine.log.len() == 3 && error.engine.log[2].starts_with("override Block with "), "{fault:?}");
+    }
+}
+
+/// A reboot may bring other firmware: what is held was made for tables that are no longer there.
+#[test]
+fn another_adapter_than_the_content_was_made_for_is_not_brought_back() {
+    let (document, old, new) = change();
+    let (mut firewall, _) = attached(&document, &old);
+    firewall.engine().fault(1, Fault::LostAfter);
+    let planned = firewall.plan_source(source(&document, &new), "").unwrap();
+    assert_eq!(firewall.apply(planned).unwrap_err().state, AdapterState::Unknown);
+    let sent = firewall.engine().sent;
+    firewall.engine().target.physical_ports += 1;
+    let error = firewall.recover().unwrap_err();
+    assert!(matches!(error.cause, ApplyCause::TargetChanged), "{error:?}");
+    assert_eq!((error.state, firewall.engine().sent), (AdapterState::Unknown, sent));
+    firewall.engine().target.physical_ports -= 1;
+    firewall.recover().unwrap();
+    assert_holds(&mut firewall, &old);
 }
 
 #[test]

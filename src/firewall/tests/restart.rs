@@ -95,6 +95,9 @@ fn a_reboot_between_two_processes_is_found() {
     let (mut firewall, recovery) = restart(firewall, &clock);
     assert_eq!(recovery, Recovery { found: Found::Uncounted, commands: 1, rolled_back: None });
     assert_holds(&mut firewall, &old);
+    // What a reboot loads next is what is held now, with the counters that it has now.
+    assert_eq!(firewall.engine().log.last().unwrap(), "commit");
+    assert!(!firewall.audit().unwrap().cache_behind);
     firewall.engine().counters[0].rx += 7;
     assert_eq!(firewall.counters().unwrap()[0].delta.rx, 7);
     // And with others.
@@ -102,6 +105,7 @@ fn a_reboot_between_two_processes_is_found() {
     let (mut firewall, recovery) = restart(firewall, &clock);
     assert_eq!(recovery.found, Found::Rebooted);
     assert!(firewall.engine().log.iter().any(|line| line.starts_with("override Block")));
+    assert_eq!(firewall.engine().log.last().unwrap(), "commit");
     assert_holds(&mut firewall, &old);
     let (_, recovery) = restart(firewall, &clock);
     assert_eq!(recovery.found, Found::Same);

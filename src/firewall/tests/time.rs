@@ -60,6 +60,48 @@ fn a_process_that_attached_in_time_gains_none_by_a_clock_that_is_set_back() {
     assert_holds(&mut firewall, &old);
 }
 
+/// By the date alone, at the very moment: the clock that nobody sets has not moved.
+#[test]
+fn the_time_to_confirm_ends_at_its_date() {
+    let (mut firewall, clock, old, number) = unconfirmed(HOUR);
+    let by = firewall.journal().status().confirm.as_ref().unwrap().by;
+    assert_eq!(by, clock.wall().after(HOUR));
+    clock.set_wall(Timestamp(by.0 - 1));
+    assert_eq!(firewall.poll().unwrap().rolled_back, None);
+    clock.set_wall(by);
+    assert!(matches!(firewall.confirm(), Err(ConfirmError::Late { by: at, now, .. }) if at == by && now == by));
+    assert_eq!(firewall.poll().unwrap().rolled_back, Some(number));
+    assert_holds(&mut firewall, &old);
+}
+
+/// Management reaches what is bound: a document that binds what was reserved opens it, and one that does not opens nothing.
+#[test]
+fn binding_what_was_reserved_waits_for_the_clock_where_there_is_management() {
+    let head = "nicfw: 1\nunbound: allow\nmulticast: deny\nmanagement:\n  - {allow: in, proto: tcp, local_ports: 22, remote: \
+                10.0.0.7}\npolicies:\n  web: []\nbindings:\n";
+    let managed = |shops: &[u8]| {
+        let binding = |n: &u8| {
+            format!("  - {{container: shop-{n}, ip: 10.30.1.{n}, mac: \"{}\", attach: sriov, policy: web}}\n", mac(*n))
+        };
+        Document::parse(&(head.to_owned() + &shops.iter().map(binding).collect::<String>()), "shops.yaml").unwrap()
+    };
+    let one = managed(&[1]);
+    let (with, without) = (image(&[&base(1)[..], &[allow(1, 80, None)]].concat(), None), image(&base(1), None));
+    let (mut firewall, clock) = attached(&one, &without);
+    clock.advance(2 * HOUR);
+    firewall.reserve("shop-2", &[ip(2)], Some(mac(2)), "the clock is ahead").unwrap();
+    set_back(&clock, 2 * HOUR);
+    let opening = firewall.plan_source(source(&one, &with), "as if the documents said the same").unwrap();
+    assert!(opening.plan.steps.iter().any(|step| step.phase == Phase::Loosen));
+    firewall.apply(opening).unwrap();
+    let binding = firewall.plan_source(
+        source(&managed(&[1, 2]), &image(&[&base(1)[..], &base(2), &[allow(2, 22, None)]].concat(), None)),
+        "it comes",
+    );
+    let refused = firewall.apply(binding.unwrap()).unwrap_err();
+    assert!(matches!(refused.cause, ApplyCause::Journal(JournalError::ClockBack { .. })), "{refused:?}");
+}
+
 #[test]
 fn what_closes_does_not_wait_for_a_clock_and_what_opens_says_the_way_out() {
     let (document, old, new) = change();
