@@ -110,7 +110,10 @@ impl<'a> Reader<'a> {
     fn parse<T: Deserialize<'a>>(&mut self, part: &'a str) -> Result<T, ImportError> {
         serde_json::from_str(part).map_err(|error| {
             let before: usize = part.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-            let at = self.at(part) + before + error.column().saturating_sub(1);
+            let at = match error.is_eof() {
+                true => self.text.len(),
+                false => self.at(part) + before + error.column().saturating_sub(1),
+            };
             let rest = self.text.get(at..).unwrap_or_default();
             let what = match error.to_string() {
                 _ if error.is_eof() => "the file ends too early".to_owned(),

@@ -90,7 +90,7 @@ fn what_is_not_json_is_refused_with_its_line_and_reason() {
         ("\n{\"a\":", 2, early, ""),
         ("[\n\"abc", 2, early, ""),
         ("[1", 1, early, ""),
-        ("[1,]", 1, "this is not JSON: trailing comma", "]"),
+        ("[1,]", 1, "this is not JSON: expected value", "]"),
         ("[tru]", 1, "this is not JSON: expected ident", "]"),
         ("[1\n2]", 2, "this is not JSON: expected `,` or `]`", "2]"),
         ("{\"a\" 1}", 1, "this is not JSON: expected `:`", "1}"),
@@ -99,7 +99,12 @@ fn what_is_not_json_is_refused_with_its_line_and_reason() {
         ("[01]", 1, "this is not JSON: invalid number", "1]"),
         ("[\n\"\\ud800\"]", 2, "this is not JSON: unexpected end of hex escape", "\"]"),
         ("[\"\\x\"]", 1, "this is not JSON: invalid escape", "x\"]"),
-        ("[\"a\tb\"]", 1, "this is not JSON: control character (\\u0000-\\u001F) found while parsing a string", "b\"]"),
+        (
+            "[\"a\tb\"]",
+            1,
+            "this is not JSON: control character (\\u0000-\\u001F) found while parsing a string",
+            "a b\"]",
+        ),
         ("[]\n []", 2, "this is not JSON: trailing characters", "[]"),
         (
             "[?0123456789012345678901234567890123456789",
