@@ -139,7 +139,8 @@ mod tests {
         let subnet = |value: u32| RuleKey { remote_subnet: u16::try_from(value).ok().map(SubnetId), ..key };
         let remote = |value: u32| RuleKey { remote_portrange: u16::try_from(value).ok().map(PortRangeId), ..key };
         let local = |value: u32| RuleKey { local_portrange: u16::try_from(value).ok().map(PortRangeId), ..key };
-        let fields: [(&str, &dyn Fn(u32) -> RuleKey, u32, u32); 6] = [
+        type Field<'a> = (&'static str, &'a dyn Fn(u32) -> RuleKey, u32, u32);
+        let fields: [Field<'_>; 6] = [
             ("outer VLAN", &outer, 0, 4095),
             ("inner VLAN", &inner, 0, 4095),
             ("physical port", &port, 0, 1),

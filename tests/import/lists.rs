@@ -25,7 +25,7 @@ fn filters_of_classbench() {
         (format!("@0.0.0.0/0\t10.30.1.16/31\t{any}\t{any}\t0x11/0xFF\t0x1000/0x1000"), vec!["udp"]),
         (format!("  @0.0.0.0/0 10.30.1.17/32 {any} 22 : 22 0x06/0xFF  "), vec!["tcp, local_ports: 22"]),
         (format!("@0.0.0.0/0 10.30.1.17/32 1 : 2 {any} 0x84/0xFF"), vec!["sctp, remote_ports: 1-2"]),
-        (format!("@0.0.0.0/0 10.30.1.17/32 1 : 2 3 : 4 0x06/0xFF"), vec!["tcp, remote_ports: 1-2, local_ports: 3-4"]),
+        ("@0.0.0.0/0 10.30.1.17/32 1 : 2 3 : 4 0x06/0xFF".to_owned(), vec!["tcp, remote_ports: 1-2, local_ports: 3-4"]),
         (format!("@0.0.0.0/0 10.30.1.17/32 {any} {any} 0x00/0x00"), vec!["any"]),
         (format!("@0.0.0.0/0 10.30.1.17/32 {any} {any} 0x2f/0xFF"), vec!["47"]),
         // Bits that the mask leaves out are any.

@@ -424,7 +424,11 @@ fn sets_of_nft() {
         (element(json!({"val": "10.0.0.9", "limit": {"rate": 5}})), "elements of the set @u change in time"),
         (element(json!({"comment": "x"})), "elements of the set @u change in time"),
     ] {
-        assert_eq!(read(&[object.clone()]), format!("deny: in, proto: any | denies more: {why}"), "{object}");
+        assert_eq!(
+            read(std::slice::from_ref(&object)),
+            format!("deny: in, proto: any | denies more: {why}"),
+            "{object}"
+        );
     }
     let inline = |value: &str| drops(&payload("ip saddr"), "==", value);
     all_said(&[

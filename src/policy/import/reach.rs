@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_base_chain_denies_by_policy_or_by_what_it_reaches() {
-        let program = program("a1 D d 2");
+        let program = program("a1 a d 2");
         let of = |base: Base| denies(&program, &base);
         assert_eq!([of(accepting(0)), of(accepting(2)), of(accepting(3))], [false, true, true]);
         assert!(of(base(0, Verdict::Deny, false)));

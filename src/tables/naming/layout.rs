@@ -392,7 +392,8 @@ mod tests {
     fn pieces() -> impl Strategy<Value = Vec<Piece>> {
         let ports = prop::option::of((port_set(), port_set()));
         prop::collection::vec((remote(), ports, any::<(bool, bool)>()), 0..6).prop_map(|all| {
-            let piece = |(at, (remote, ports, ways)): (usize, (AddrSet, Option<(PortSet, PortSet)>, (bool, bool)))| {
+            type Drawn = (AddrSet, Option<(PortSet, PortSet)>, (bool, bool));
+            let piece = |(at, (remote, ports, ways)): (usize, Drawn)| {
                 let ways = [(ways.0, Direction::Rx), (ways.1, Direction::Tx)].into_iter().filter(|(is, _)| *is);
                 let piece = move |(_, direction)| Piece {
                     direction,

@@ -129,7 +129,8 @@ mod tests {
         let binding = Binding::clone(&document().bindings[0]);
         let other = Binding { policy: 7, ..binding.clone() };
         assert!(same_binding(&binding, &binding) && same_binding(&binding, &other));
-        let changes: [(&str, fn(&mut Binding)); 10] = [
+        type Change = (&'static str, fn(&mut Binding));
+        let changes: [Change; 10] = [
             ("container", |of| of.container.push('x')),
             ("ips", |of| of.ips.push("10.30.1.9".parse().unwrap())),
             ("mac", |of| of.mac.0[5] = 9),

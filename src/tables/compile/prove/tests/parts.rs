@@ -286,8 +286,8 @@ fn users_of_ids_are_counted_block_by_block_as_from_nothing() {
     assert!(named[0].len() > 2 && named[2].len() > 2, "{named:?}");
     // Without each block in turn: an id has users elsewhere if an entry of another block names it.
     for (name, block) in image.rules.blocks().iter() {
-        for map in 0..3 {
-            for id in named[map].iter().copied().chain([7, 9999]) {
+        for (map, named) in named.iter().enumerate() {
+            for id in named.iter().copied().chain([7, 9999]) {
                 let others = image.rules.blocks().iter().filter(|(other, _)| *other != name);
                 let expected = others.flat_map(|(_, block)| block.iter()).any(|(key, _)| ids(key)[map] == Some(id));
                 let but = || -> std::iter::Once<&Block> { std::iter::once(block) };
@@ -302,8 +302,8 @@ fn users_of_ids_are_counted_block_by_block_as_from_nothing() {
         let counted = IdUsers::of(&without, Some((image, &whole)));
         let again = IdUsers::of(image, Some((&without, &counted)));
         let expected = IdUsers::of(&without, None);
-        for map in 0..3 {
-            for id in &named[map] {
+        for (map, named) in named.iter().enumerate() {
+            for id in named {
                 let left = |users: &IdUsers| users.elsewhere(&of(map, *id), std::iter::empty());
                 assert_eq!(left(&counted), left(&expected), "{key:?}");
                 assert!(left(&again));
