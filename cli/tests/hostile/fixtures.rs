@@ -173,7 +173,7 @@ impl Fixtures {
         self.put("long-line.save", format!("{SAVED}{}", "-A INPUT ".repeat(20_000)));
         self.put("cut.save", &SAVED[..SAVED.len() - 7]);
         self.put("cycle.save", SAVED.replace("COMMIT", ":a - [0:0]\n-A a -j a\n-A INPUT -j a\nCOMMIT"));
-        self.put("deep.json", "[".repeat(1_000_000));
+        self.put("deep.json", "[".repeat(1_000_000) + &"]".repeat(1_000_000));
         self.put("number.json", format!("{{\"nftables\": [{}]}}", "9".repeat(1_000_000)));
         self.put("not.json", "{\"nftables\": ");
         self.put("bom.json", "\u{feff}{\"nftables\": []}");
