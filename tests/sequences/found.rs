@@ -220,3 +220,18 @@ fn content_without_entries_is_loaded_again() {
         Step::Audit,
     ]);
 }
+
+/// Half of a change is there, and its recovery was refused: an audit may say so.
+#[test]
+fn what_is_not_recovered_yet_may_be_found() {
+    holds(&[
+        Step::Adopt { policy: NOBODY },
+        Step::Arm { wrong: Wrong::Silent { command: 5, effect: true } },
+        apply(SHOPS_1_2),
+        Step::Arm { wrong: Wrong::Refused { command: 0 } },
+        Step::Recover,
+        Step::Audit,
+        Step::Recover,
+        Step::Audit,
+    ]);
+}

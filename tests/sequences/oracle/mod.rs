@@ -297,7 +297,8 @@ impl Oracle {
     /// Something is half done, or the adapter may drop all traffic. What somebody else writes now, or has written since the
     /// journal was copied, is not told from what was half done by anybody, and an override is told by no command: a journal that knows nothing of either is believed.
     pub fn is_unsettled(&self) -> bool {
-        self.half || self.doubt || self.book.left
+        // A record that could not be taken back may say that something has begun.
+        self.half || self.doubt || self.worn || self.book.left
     }
 
     /// Something has happened to the adapter that its journal does not say.
@@ -396,7 +397,7 @@ impl Oracle {
             Step::Withdraw | Step::Recover => !told.idle,
             _ => true,
         };
-        if told.sound == Some(false) && !trouble.armed && !self.amiss && !self.old {
+        if told.sound == Some(false) && !trouble.armed && !self.amiss && !self.doubt && !self.old {
             return Err("5: it finds something, and nobody has touched the adapter".into());
         }
         let all: BTreeSet<Promise> = to.into_iter().map(|way| way.to).collect();
