@@ -1,7 +1,7 @@
 //! Sequences that broke a sentence once, as short as they could be made. The numbers are of the policies in `documents.rs`:
 //! four to each way of binding (nothing allowed; port 80 and DNS; ports 80 and 443; the same with an end).
 
-use crate::step::{Step, Wrong};
+use crate::step::{Foreign, Step, Wrong};
 use crate::world::World;
 
 const SHOPS_1_2: usize = 4;
@@ -232,6 +232,18 @@ fn what_is_not_recovered_yet_may_be_found() {
         Step::Recover,
         Step::Audit,
         Step::Recover,
+        Step::Audit,
+    ]);
+}
+
+/// Somebody else has loaded the same rules with counters of their own: the journal is gone on with, and an audit finds it.
+#[test]
+fn whoever_took_over_with_the_same_rules_is_found() {
+    holds(&[
+        Step::Adopt { policy: SHOPS_1_2_WEB },
+        apply(SHOPS_1_2),
+        Step::Foreign { what: Foreign::TakeOver(SHOPS_1_2) },
+        Step::Start,
         Step::Audit,
     ]);
 }

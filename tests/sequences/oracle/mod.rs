@@ -83,7 +83,7 @@ pub struct Oracle {
     foreign: bool,
     /// A command had no answer.
     doubt: bool,
-    /// The journal is an older copy: the counter pairs that it tells are others' by now.
+    /// The counter pairs that the journal tells are others' by now: it is an older copy, or somebody else took over.
     old: bool,
     /// Something has gone wrong in this process: it may ask for another one.
     worn: bool,
@@ -236,6 +236,8 @@ impl Oracle {
             (Step::Foreign { what }, _) => {
                 (self.amiss, self.foreign, self.shows) = (true, true, Shows::Frozen);
                 if matches!(what, Foreign::TakeOver(_)) {
+                    // They have counter pairs of their own, even where their rules are the same.
+                    self.old = true;
                     self.cached.insert(seen);
                 }
                 Ok(())
