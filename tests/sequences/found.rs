@@ -247,3 +247,16 @@ fn whoever_took_over_with_the_same_rules_is_found() {
         Step::Audit,
     ]);
 }
+
+/// What an error had closed beside containers opens with the next change, which waits for the clock.
+#[test]
+fn addresses_without_a_name_open_with_any_change() {
+    holds(&[
+        Step::Adopt { policy: SHOPS_1_2 },
+        Step::SetClock { seconds: -3 },
+        Step::Arm { wrong: Wrong::Store { call: 2, how: 0 } },
+        Step::Arm { wrong: Wrong::Refused { command: 9 } },
+        Step::Reserve { container: 3, addresses: vec![4, 5], mac: false },
+        apply(NOBODY),
+    ]);
+}

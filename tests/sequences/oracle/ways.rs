@@ -261,13 +261,13 @@ fn closes(content: &Content, policy: usize) -> bool {
             || content.policy().document.unbound == nicfw::terms::Verdict::Allow)
 }
 
-/// A policy that binds a container which an error had closed, or one of its addresses, or an address without a name that it had
-/// closed: ARP that the probes do not see opens with it.
+/// A policy that binds a container which an error had closed, or one of its addresses: ARP that the probes do not see opens
+/// with it. Addresses without a name that an error had closed open with any change.
 fn reopens(promise: &Promise, policy: usize) -> bool {
     let was = promise.content.policy();
     let bound = |who: &u8| {
         let ips = was.addresses(*who).unwrap_or_default();
         pool()[policy].binds.iter().any(|(next, next_ips)| next == who || next_ips.iter().any(|ip| ips.contains(ip)))
     };
-    promise.shut.iter().any(bound) || promise.nameless & pool()[policy].bound != 0
+    promise.shut.iter().any(bound) || promise.nameless != 0
 }
