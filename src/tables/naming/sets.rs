@@ -117,9 +117,9 @@ impl<T: Point> Space<T> {
             return Self { limit, classes: Vec::new(), starts: Vec::new(), members };
         }
         // Pieces rise, and so do the smallest points of classes by the order in which they are found.
-        let mut places: HashMap<Numbers, usize> = HashMap::with_capacity(named.len());
-        let mut found: Vec<SmallVec<[Interval<T>; 2]>> = Vec::with_capacity(named.len());
-        let (mut rest, mut starts) = (None, Vec::with_capacity(named.len()));
+        let mut places: HashMap<Numbers, usize> = HashMap::with_capacity(2 * named.len() + 1);
+        let mut found: Vec<SmallVec<[Interval<T>; 2]>> = Vec::with_capacity(2 * named.len() + 1);
+        let (mut rest, mut starts) = (None, Vec::with_capacity(2 * named.len() + 1));
         each_piece(&named, all, |piece, within| {
             if within.is_empty() {
                 rest.get_or_insert(found.len());
@@ -172,7 +172,7 @@ impl<T: Point> Space<T> {
 
 /// The pieces of the whole domain between the ends of the sets, in order, each with the numbers of the sets that hold it.
 fn each_piece<T: Point>(named: &[usize], all: &[IntervalSet<T>], mut see: impl FnMut(Interval<T>, &Numbers)) {
-    let mut ends: Vec<(T, u32)> = Vec::with_capacity(named.len());
+    let mut ends: Vec<(T, u32)> = Vec::with_capacity(2 * named.len());
     for at in named {
         let number = u32::try_from(*at).unwrap_or(u32::MAX);
         ends.extend(ends_of(&all[*at], number));
