@@ -31,9 +31,9 @@
  * library, must return, must not throw or jump out, and must not call the library: NICFW_E_CALLBACK.
  *
  * Processes. The library belongs to the process that called it first. In a child that fork() or clone() made of it, every
- * call that can fail returns NICFW_E_FORK, sends nothing and waits for nothing, so the parent's adapters are unharmed: a
- * daemon forks before its first call. The child ends no handle; what it inherits is closed by exec, or when it exits, and as
- * long as it does neither no other process can open an adapter that the parent has closed.
+ * call that can fail returns NICFW_E_FORK, sends nothing, allocates nothing and waits for nothing, so the parent's adapters
+ * are unharmed: a daemon forks before its first call. The child ends no handle; what it inherits is closed by exec, or when
+ * it exits, and as long as it does neither no other process can open an adapter that the parent has closed.
  *
  * Memory. Where the system gives none the library aborts the process, as Rust programs do: it returns no error then. The
  * adapter goes on judging frames by what it holds.

@@ -30,7 +30,7 @@ pub fn run<'c>(memory: Memory<'c>, error: *mut nicfw_error, body: impl FnOnce(Me
     let result = catch_unwind(AssertUnwindSafe(fenced)).unwrap_or_else(|panic| Err(panicked(&*panic)));
     let Err(failure) = result else { return NICFW_OK as c_int };
     // An error that is NULL or was not initialised gets nothing; the code says enough.
-    if let Ok(error) = memory.out_structure(error, "err") {
+    if let Some(error) = memory.out_error(error) {
         error.put(failure.to_c());
     }
     failure.code as c_int

@@ -1,6 +1,7 @@
 //! What went wrong, on its way to the caller's [`nicfw_error`]: from every error of the library to one code, the state of the
 //! adapter, the place, and a text.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::ffi::{c_char, c_int};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub type Result<T> = std::result::Result<T, Failure>;
 pub struct Failure {
     pub code: nicfw_code,
     pub state: nicfw_state,
-    pub message: String,
+    pub message: Cow<'static, str>,
     place: String,
     line: u32,
     column: u32,
@@ -34,7 +35,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub fn new(code: nicfw_code, message: impl Into<String>) -> Self {
+    pub fn new(code: nicfw_code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
             state: NICFW_STATE_UNCHANGED,
@@ -65,7 +66,7 @@ impl Failure {
             }
             cause = error.source();
             if let Some(cause) = cause {
-                failure.message += &format!(": {cause}");
+                failure.message.to_mut().push_str(&format!(": {cause}"));
             }
         }
         failure
@@ -112,7 +113,8 @@ impl Failure {
         Self::new(NICFW_E_INTERNAL, "the library has come into a state that it rules out; please report it")
     }
 
-    /// As the caller sees it.
+    /// As the caller sees it. A text of one line that needs no escapes is written without any memory but the stack's, so a
+    /// forked child, where another thread may have held the allocator's locks, is told what it did.
     pub fn to_c(&self) -> nicfw_error {
         nicfw_error {
             size: 0,
@@ -123,7 +125,7 @@ impl Failure {
             command: self.command,
             firmware_error: self.firmware_error,
             place: fixed(&escaped(&self.place)),
-            message: fixed(&self.message.lines().map(escaped).collect::<Vec<_>>().join("\n")),
+            message: fixed(&escaped_lines(&self.message)),
         }
     }
 }
@@ -145,6 +147,11 @@ fn command(error: &McdiError) -> u32 {
         | McdiError::Poisoned { cmd } => cmd.0.into(),
         _ => 0,
     }
+}
+
+/// A text with escapes in each of its lines.
+fn escaped_lines(text: &str) -> Cow<'_, str> {
+    if text.contains('\n') { text.lines().map(escaped).collect::<Vec<_>>().join("\n").into() } else { escaped(text) }
 }
 
 /// A text with NUL in `N` bytes, cut between characters where it is too long.

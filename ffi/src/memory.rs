@@ -118,11 +118,11 @@ impl<'c> Memory<'c> {
 
     fn size<T: Versioned>(self, structure: *const T, what: &str) -> Result<usize> {
         let size = self.maybe_value(structure.cast::<usize>()).ok_or_else(|| null(what))?;
-        if (size_of::<usize>()..=LARGEST_STRUCT).contains(&size) {
-            return Ok(size);
-        }
-        let text = format!("{what} has size {size}: begin with NICFW_INIT");
-        Err(Failure::new(NICFW_E_ARGUMENT, text).at(what))
+        let uninitialised = || {
+            let text = format!("{what} has size {size}: begin with NICFW_INIT");
+            Failure::new(NICFW_E_ARGUMENT, text).at(what)
+        };
+        if is_size(size) { Ok(size) } else { Err(uninitialised()) }
     }
 
     /// A place for a result.
@@ -138,6 +138,12 @@ impl<'c> Memory<'c> {
     /// The same, or NULL.
     pub fn maybe_out_structure<T: Versioned>(self, place: *mut T, what: &str) -> Result<Option<OutStructure<'c, T>>> {
         if place.is_null() { Ok(None) } else { self.out_structure(place, what).map(Some) }
+    }
+
+    /// The same for what says why a call failed; `None` also where it was not initialised. Takes no memory.
+    pub fn out_error(self, place: *mut nicfw_error) -> Option<OutStructure<'c, nicfw_error>> {
+        let size = self.maybe_value(place.cast_const().cast::<usize>()).filter(|size| is_size(*size))?;
+        Some(OutStructure { size, place, call: PhantomData })
     }
 
     /// Writes a text with NUL into a buffer of the caller, and the size that it takes to `needed` if that is not NULL.
@@ -192,6 +198,11 @@ impl<T: Versioned> OutStructure<'_, T> {
         // SAFETY: the caller's structure has `size` bytes (`Memory::new`), and `known` is no more.
         unsafe { place.wrapping_add(known).write_bytes(0, self.size - known) };
     }
+}
+
+/// Whether a structure can begin with this as its size.
+fn is_size(size: usize) -> bool {
+    (size_of::<usize>()..=LARGEST_STRUCT).contains(&size)
 }
 
 fn null(what: &str) -> Failure {

@@ -11,12 +11,29 @@
 
 #include "check.h"
 
+/* Of the sanitizers; gcc comes without the header that declares it. */
+int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile void *, size_t), void (*)(const volatile void *));
+
+/* In a child: whoever asks for memory could wait for a lock that another thread of the parent held. */
+static void allocated(const volatile void *block, size_t size) {
+    (void)block;
+    (void)size;
+    _exit(103);
+}
+
+static void freed(const volatile void *block) {
+    (void)block;
+    _exit(104);
+}
+
 /* What a child does with what it inherits; the number of the first call that did not say NICFW_E_FORK, or 0. */
 static int child(nicfw_adapter *nic, nicfw_compiled *web, nicfw_plan *plan) {
     nicfw_adapter_info info = NICFW_INIT(nicfw_adapter_info);
-    nicfw_error error = NICFW_INIT(nicfw_error);
+    nicfw_error error = NICFW_INIT(nicfw_error), unset = {0};
     nicfw_policy *policy = NULL;
     nicfw_list *list = NULL;
+    if (__sanitizer_install_malloc_and_free_hooks(allocated, freed) == 0)
+        return 105;
     int all[] = {
         nicfw_adapter_get_info(nic, &info, &error),
         nicfw_adapter_read_counters(nic, &list, &error),
@@ -27,6 +44,7 @@ static int child(nicfw_adapter *nic, nicfw_compiled *web, nicfw_plan *plan) {
         nicfw_plan_free(plan, &error),
         nicfw_adapter_close(nic, NICFW_LEAVE_EMPTY, &error),
         nicfw_adapter_close(NULL, NICFW_LEAVE_EMPTY, NULL),
+        nicfw_adapter_close(NULL, NICFW_LEAVE_EMPTY, &unset),
         nicfw_set_log(NULL, NULL, NICFW_LOG_OFF, &error),
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
