@@ -23,6 +23,8 @@ pub enum Tool {
     Iptables,
     Ip6tables,
     Nft,
+    /// nft, of its own listing.
+    NftJson,
 }
 
 /// In which form the loaded rules are imported.
@@ -76,6 +78,8 @@ pub struct Source {
 /// An import of a source in one spelling.
 pub struct Imported {
     pub spelling: Spelling,
+    /// What was imported.
+    pub input: String,
     pub result: Result<Import, ImportError>,
     /// There are matches of iptables in it of which nft prints the name alone: these are no supported things.
     pub names_alone: bool,
@@ -163,14 +167,20 @@ impl Source {
                 (Spelling::Ip6tablesSave, Format::Iptables, must(&["ip6tables-save"], "")),
             ],
             Tool::Nft => Vec::new(),
+            Tool::NftJson => vec![(Spelling::NftList, Format::Nft, self.text.clone())],
         };
-        let spelling = if self.tool == Tool::Nft { Spelling::NftList } else { Spelling::NftListOfIptables };
-        inputs.extend(listed.map(|listed| (spelling, Format::Nft, listed)));
+        let listing = match self.tool {
+            Tool::Iptables | Tool::Ip6tables => Some(Spelling::NftListOfIptables),
+            Tool::Nft => Some(Spelling::NftList),
+            Tool::NftJson => None,
+        };
+        inputs.extend(listing.zip(listed).map(|(spelling, listed)| (spelling, Format::Nft, listed)));
         let settings = self.settings();
         let one = |(spelling, format, input): (_, _, String)| Imported {
             spelling,
             result: import(format, input.as_bytes(), "judged", &settings),
             names_alone: format == Format::Nft && names_alone(&input),
+            input,
         };
         inputs.into_iter().map(one).collect()
     }
@@ -185,6 +195,7 @@ impl Source {
             Tool::Iptables => &["iptables-restore"],
             Tool::Ip6tables => &["ip6tables-restore"],
             Tool::Nft => &["nft", "-f", "-"],
+            Tool::NftJson => &["nft", "-j", "-f", "-"],
         };
         if !self.before.is_empty() {
             must(&["nft", "-f", "-"], &self.before);

@@ -3,6 +3,7 @@
 //!
 //! What is imported may never open more than the kernel passes. What it closes more is counted and must be listed.
 
+mod aside;
 mod dice;
 mod frames;
 mod iptables;

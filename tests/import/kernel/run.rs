@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nicfw::Direction;
 use nicfw::policy::import::{Effect, View};
 
+use crate::aside::{listed_otherwise, once, were_listed_otherwise};
 use crate::dice::Dice;
 use crate::frames::{Body, Frame, LOCALS};
 use crate::judge::{Finding, Imported, Limit, Outcome, Patience, Source, Spelling, Tool, locals};
@@ -23,8 +24,6 @@ const FRAMES: usize = 400;
 const MOST_REFUSED: usize = 8;
 /// Findings that are made small and shown in full.
 const MOST_SHOWN: usize = 12;
-/// How often a file is judged again before a finding of it is put aside.
-const AGAIN: usize = 2;
 /// Smaller files that are tried for one.
 const MOST_TRIES: usize = 200;
 const SEED: u64 = 20_261_130;
@@ -60,6 +59,8 @@ struct Tally {
     closing: Vec<String>,
     /// What was seen once, and not when the same frames were sent again.
     aside: Vec<String>,
+    /// Where the tool does not list what it loaded.
+    listed_otherwise: Vec<String>,
     wider: Vec<String>,
     silent: Vec<String>,
 }
@@ -108,6 +109,10 @@ pub fn corpus() {
     let closing: Vec<_> = tally.closing.iter().filter(|name| name.contains("equal-")).collect();
     assert!(closing.is_empty(), "these can be said, and more is denied: {closing:#?}");
     tally.opens_nothing();
+    let otherwise = tally.listed_otherwise.iter().filter_map(|text| text.split_once(',')).map(|(name, _)| name);
+    let named = paths.iter().filter_map(|path| path.strip_prefix(&root).unwrap().to_str());
+    let named = named.filter(|name| name.contains("listed-otherwise"));
+    assert_eq!(BTreeSet::from_iter(otherwise), named.collect(), "files that their tools list as other ones");
 }
 
 /// A file by hand: NAME.VIEW.FAMILIES.TOOL, with what other programs do to the rules in comments `#nft` and `#later`, and how
@@ -238,12 +243,14 @@ fn one(name: &str, mut source: Source, dice: &mut Dice, tally: &Mutex<Tally>) {
         Outcome::Judged { imports, findings, frames } => (imports, findings, frames),
     };
     let mut aside = once(&source, &frames, &imports, &mut findings);
+    let mut listed = were_listed_otherwise(&source, &frames, &imports, &mut findings);
     if !source.later.is_empty() {
         // As the rules stood when they were read.
         let before = Source { later: String::new(), ..source.clone() };
         if let Outcome::Judged { imports, findings: mut also, frames: more } = before.judge(&frames, Patience::None) {
             sent += more;
             aside.extend(once(&before, &frames, &imports, &mut also));
+            listed.extend(were_listed_otherwise(&before, &frames, &imports, &mut also));
             findings.iter_mut().zip(also).for_each(|(findings, also)| findings.extend(also));
         }
     }
@@ -268,6 +275,7 @@ fn one(name: &str, mut source: Source, dice: &mut Dice, tally: &Mutex<Tally>) {
         if wider { tally.wider.push(text) } else { tally.silent.push(text) }
     }
     tally.aside.extend(aside.into_iter().map(|text| format!("{name}, {text}")));
+    tally.listed_otherwise.extend(listed.into_iter().map(|text| format!("{name}, {text}")));
     for (import, findings) in imports.iter().zip(&findings) {
         tally.count(&source, import, findings, sent);
         if import.result.is_err() && import.spelling != Spelling::NftListOfIptables {
@@ -300,31 +308,6 @@ pub fn only_what_comes_again() {
     let aside = once(&source, &[denied, passing], &imports, &mut findings);
     assert_eq!(findings, [vec![fault(denied)]]);
     assert!(aside.len() == 1 && aside[0].contains("Udp(40000, 54)"), "{aside:?}");
-}
-
-/// Takes the faults out that do not come again, and tells them: the same frames are sent one by one through new namespaces.
-/// A frame may come late while the machine has much to do; a fault of an import comes each time.
-fn once(source: &Source, frames: &[Frame], imports: &[Imported], findings: &mut [Vec<Finding>]) -> Vec<String> {
-    let faults = |(at, (import, findings)): (usize, (&Imported, &Vec<Finding>))| {
-        findings.iter().filter(|finding| import.is_fault(finding)).map(|finding| (at, *finding)).collect::<Vec<_>>()
-    };
-    let mut open: Vec<_> = imports.iter().zip(&*findings).enumerate().flat_map(faults).collect();
-    for _ in 0..AGAIN {
-        if open.is_empty() {
-            return Vec::new();
-        }
-        match source.judge(frames, Patience::EachFrame) {
-            Outcome::Judged { findings, .. } => {
-                open.retain(|(at, finding)| findings.get(*at).is_some_and(|again| !again.contains(finding)));
-            }
-            Outcome::NotLoaded(_) => return Vec::new(),
-        }
-    }
-    for (findings, at) in findings.iter_mut().zip(0..) {
-        findings.retain(|finding| !open.contains(&(at, *finding)));
-    }
-    let told = |(at, finding): (usize, Finding)| format!("{}: {finding:?}\n{}", imports[at].spelling, source.text);
-    open.into_iter().map(told).collect()
 }
 
 impl Tally {
@@ -391,7 +374,9 @@ impl Tally {
             println!("lost {times:4} times: {}", row.chars().take(200).collect::<String>());
         }
         println!("{} first findings did not come again", self.aside.len());
+        println!("{} imports are right about a listing that is not what was loaded", self.listed_otherwise.len());
         self.aside.iter().for_each(|text| println!("\nNOT AGAIN {text}"));
+        self.listed_otherwise.iter().for_each(|text| println!("\nLISTED OTHERWISE {text}"));
         self.wider.iter().for_each(|text| println!("\nWIDER {text}"));
         self.silent.iter().for_each(|text| println!("\nSILENT {text}"));
     }
@@ -474,7 +459,12 @@ fn shows(source: &Source, spelling: Spelling, frames: &[Frame], wider: bool) -> 
     let Outcome::Judged { imports, findings, .. } = source.judge(frames, Patience::None) else { return None };
     imports.into_iter().zip(findings).filter(|(import, _)| import.spelling == spelling).find_map(
         |(import, findings)| {
-            let found = findings.into_iter().find(|finding| finding.wider == wider && import.is_fault(finding))?;
+            let fault = |finding: &Finding| {
+                finding.wider == wider
+                    && import.is_fault(finding)
+                    && !listed_otherwise(source, frames, &import, finding)
+            };
+            let found = findings.into_iter().find(fault)?;
             Some((import, found))
         },
     )
