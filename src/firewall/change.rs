@@ -58,7 +58,7 @@ impl<E: Engine> Firewall<E> {
             return Err(PlanError::Target);
         }
         let held = &self.held.source;
-        if *compiled.document() == held.document {
+        if *compiled.document() == held.document && self.io.journal.status().closed.is_empty() {
             // Its meaning is in place, whatever ids another compilation gives to the same classes.
             return self.change(ChangeKind::Apply, self.held.next_shared(held.clone()), why.into());
         }

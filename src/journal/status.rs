@@ -1,5 +1,7 @@
 //! What the records say about the adapter, record after record. Total: whatever cannot follow is refused.
 
+use std::collections::BTreeMap;
+
 use super::{Begin, ChangeKind, Content, Delta, Event, Left, Reason};
 use crate::adapter::RulesetVersion;
 use crate::clock::Timestamp;
@@ -21,6 +23,8 @@ pub struct Status {
     pub counters: Vec<(CounterId, CounterId)>,
     /// Containers that a change could not restore and that are closed, until the next document is applied.
     pub closed: Vec<String>,
+    /// What `closed` has become, by the change that made it so.
+    pub(super) closed_since: BTreeMap<u64, Vec<String>>,
     /// A change without an end.
     pub pending: Option<Pending>,
     /// A change that nobody has confirmed.
@@ -163,8 +167,11 @@ impl Status {
             (None, Some(by)) => Some(Unconfirmed { change, by, back_to: self.change.unwrap_or(0) }),
             (None, None) => None,
         };
-        if renewed || matches!(begin.kind, ChangeKind::Apply | ChangeKind::Repair) {
-            self.closed.clear();
+        match begin.kind {
+            ChangeKind::Reserve | ChangeKind::Release | ChangeKind::Repair => {}
+            // What was closed then is so again.
+            ChangeKind::Rollback { to } => self.closes(change, self.closed_at(to).to_vec()),
+            ChangeKind::Adopt | ChangeKind::Apply | ChangeKind::Withdraw => self.closes(change, Vec::new()),
         }
         if takes_over(begin.kind) {
             (self.drift, self.left) = (None, None);
@@ -177,10 +184,23 @@ impl Status {
         self.content = content.apply(&self.content).map_err(|_| "the content after it does not fit the one before")?;
         self.pending = None;
         self.change = Some(change);
-        self.closed.extend(who.iter().cloned());
-        self.closed.sort();
-        self.closed.dedup();
+        let mut closed = [&self.closed, who].concat();
+        closed.sort();
+        closed.dedup();
+        self.closes(change, closed);
         Ok(())
+    }
+
+    fn closes(&mut self, change: u64, who: Vec<String>) {
+        if self.closed != who {
+            self.closed_since.insert(change, who.clone());
+            self.closed = who;
+        }
+    }
+
+    /// Who was closed after a change.
+    fn closed_at(&self, change: u64) -> &[String] {
+        self.closed_since.range(..=change).next_back().map_or(&[], |(_, who)| who)
     }
 
     fn confirmed(&mut self, change: u64) -> Result<(), &'static str> {

@@ -79,13 +79,14 @@ impl Records {
         change
     }
 
-    fn close(&mut self, who: &[&str]) {
+    fn close(&mut self, who: &[&str]) -> u64 {
         let change = self.add(self.begin(ChangeKind::Apply, &named("goal"), None));
         let content = Delta::between(&self.status.content, &named("closed"));
         let who = who.iter().map(|who| (*who).to_owned()).collect();
         self.add(Event::Closed { change, why: "EIO".into(), who, content, version: version(9) });
         assert_eq!((&*self.status.content.name, self.status.change), ("closed", Some(change)));
         assert_eq!((&self.status.version, &self.status.pending), (&version(9), &None));
+        change
     }
 }
 
@@ -102,9 +103,28 @@ fn what_is_closed_stays_so_until_a_document_is_applied() {
         records.close(&["c", "a"]);
         assert_eq!(records.status.closed, ["a", "b", "c"], "each once, in order");
         records.change(kind, None);
-        let opens = !matches!(kind, ChangeKind::Reserve | ChangeKind::Release | ChangeKind::Withdraw);
+        let opens = !matches!(kind, ChangeKind::Reserve | ChangeKind::Release | ChangeKind::Repair);
         assert_eq!(records.status.closed.is_empty(), opens, "{kind:?}");
     }
+}
+
+#[test]
+fn a_rollback_brings_back_what_was_closed_then() {
+    let mut records = Records::new();
+    records.change(ChangeKind::Adopt, None);
+    let closed = records.close(&["a"]);
+    let reserved = records.change(ChangeKind::Reserve, None);
+    let opened = records.change(ChangeKind::Apply, None);
+    let cases = [(closed, true), (reserved, true), (opened, false), (closed - 1, false), (reserved, true), (0, false)];
+    for (to, is_closed) in cases {
+        records.change(ChangeKind::Rollback { to }, None);
+        assert_eq!(!records.status.closed.is_empty(), is_closed, "back to {to}");
+    }
+    records.change(ChangeKind::Rollback { to: reserved }, None);
+    let again = records.change(ChangeKind::Reserve, None);
+    records.change(ChangeKind::Apply, None);
+    records.change(ChangeKind::Rollback { to: again }, None);
+    assert_eq!(records.status.closed, ["a"], "back to what a rollback had brought back");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn reserve(container: u8, address: u8) -> Step {
 fn holds(steps: &[Step]) {
     let mut world = World::new(1);
     for (at, step) in steps.iter().enumerate() {
-        world.step(step).unwrap_or_else(|broken| panic!("step {at}: {broken}"));
+        world.step(step).unwrap_or_else(|broken| panic!("step {at} of {steps:?}: {broken}"));
     }
 }
 
@@ -259,4 +259,56 @@ fn addresses_without_a_name_open_with_any_change() {
         Step::Reserve { container: 3, addresses: vec![4, 5], mac: false },
         apply(NOBODY),
     ]);
+}
+
+/// An error had closed containers, and the next process, or a rollback to what was then, took that for what their policy
+/// says: applying the same policy again opened nothing, or waited for no clock.
+#[test]
+fn what_an_error_has_closed_opens_with_the_next_policy_whoever_applies_it() {
+    let again = || vec![apply(SHOPS_1_2_3_WEB), Step::Audit];
+    let ways = [
+        again(),
+        [vec![Step::Crash { torn: 0 }], again()].concat(),
+        [vec![reserve(3, 5), Step::Crash { torn: 0 }], again()].concat(),
+        [vec![reserve(3, 5), apply(SHOPS_1_2), Step::Rollback { back: 1 }], again()].concat(),
+        [vec![reserve(3, 5), Step::Rollback { back: 0 }], again()].concat(),
+        [vec![Step::Crash { torn: 0 }, Step::Repair], again()].concat(),
+    ];
+    for command in 0..40 {
+        for way in &ways {
+            for clock in [0, -3] {
+                let failed = [
+                    Step::Adopt { policy: NOBODY },
+                    apply(SHOPS_1_2_3_WEB),
+                    Step::SetClock { seconds: clock },
+                    Step::Arm { wrong: Wrong::Store { call: 2, how: 0 } },
+                    Step::Arm { wrong: Wrong::Refused { command } },
+                    apply(SHOPS_1_2_3),
+                ];
+                holds(&[&failed[..], way].concat());
+            }
+        }
+    }
+}
+
+/// The same with addresses that nobody has, which a failed reservation had closed.
+#[test]
+fn what_a_failed_reservation_has_closed_opens_with_the_next_policy_whoever_applies_it() {
+    for command in 0..12 {
+        for clock in [0, -3] {
+            holds(&[
+                Step::Adopt { policy: SHOP_2_AT_1 },
+                apply(SHOPS_1_2),
+                apply(NOBODY),
+                Step::SetClock { seconds: clock },
+                Step::Arm { wrong: Wrong::Store { call: 2, how: 0 } },
+                Step::Arm { wrong: Wrong::Refused { command } },
+                Step::Reserve { container: 1, addresses: vec![4, 5], mac: false },
+                reserve(1, 5),
+                Step::Rollback { back: 0 },
+                apply(NOBODY),
+                Step::Audit,
+            ]);
+        }
+    }
 }
