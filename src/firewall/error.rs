@@ -71,7 +71,7 @@ fn said(cause: &ApplyCause, state: &AdapterState) -> String {
     };
     match state {
         AdapterState::Unchanged => format!("{what}; the adapter is unchanged"),
-        AdapterState::Closed(who) => format!("{what}; closed until the next change: {}", who.join(", ")),
+        AdapterState::Closed(who) => format!("{what}; closed until the next policy is applied: {}", who.join(", ")),
         AdapterState::Unknown => format!("{what}; what the adapter holds is unknown, recover before anything else"),
     }
 }

@@ -65,7 +65,7 @@ pub struct Promise {
     pub content: Content,
     /// Containers that lost all that they were allowed, as an error has said.
     pub shut: BTreeSet<u8>,
-    /// Probes of addresses that nobody has, which stay closed until the next change, as an error has said.
+    /// Probes of addresses that nobody has, which stay closed until the next policy is applied, as an error has said.
     pub nameless: Mask,
     pub waiting: Option<Waiting>,
 }

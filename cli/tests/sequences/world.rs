@@ -430,7 +430,9 @@ fn refused(ran: &Ran) -> Said {
 }
 
 fn closed(text: &str) -> Holds {
-    let Some((_, names)) = text.split_once("closed until the next change: ") else { return Holds::Unchanged };
+    let Some((_, names)) = text.split_once("closed until the next policy is applied: ") else {
+        return Holds::Unchanged;
+    };
     let names = names.split([',', ':', '\n']).map_while(|name| name.trim().strip_prefix("shop-")?.parse().ok());
     Holds::Closed(names.collect())
 }

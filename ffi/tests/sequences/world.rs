@@ -364,7 +364,7 @@ impl World {
         let state = if state == nicfw_state::NICFW_STATE_UNKNOWN as c_int {
             Holds::Unknown
         } else if state == nicfw_state::NICFW_STATE_CLOSED as c_int {
-            let names = text.split_once("closed until the next change: ").map_or("", |(_, names)| names);
+            let names = text.split_once("closed until the next policy is applied: ").map_or("", |(_, names)| names);
             let names = names.split([',', ':']).map_while(|name| name.trim().strip_prefix("shop-")?.parse().ok());
             Holds::Closed(names.collect())
         } else {

@@ -269,7 +269,7 @@ fn what_cannot_be_restored_is_closed_and_the_next_change_opens_it() {
     firewall.engine().fault(at + 2, Fault::Full);
     let error = firewall.apply(planned).unwrap_err();
     assert_eq!(error.state, AdapterState::Closed(vec!["shop-1".to_owned()]));
-    assert!(error.to_string().ends_with("closed until the next change: shop-1"));
+    assert!(error.to_string().ends_with("closed until the next policy is applied: shop-1"));
     let mut closed = old.clone();
     closed.rules.retain(|key, _| key.local_ip != Some(ip(1)) || key.is_base());
     assert_holds(&mut firewall, &closed);
