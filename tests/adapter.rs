@@ -1,7 +1,5 @@
 //! The driver against the firmware model: attach and its refusals, every table operation, recovery.
 
-mod backend;
-
 use std::sync::Arc;
 
 use nicfw::Adapter;
@@ -14,6 +12,7 @@ use nicfw::terms::MacAddr;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::mc::{FirmwareVariant, Switching};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use nicfw_test_kit::backend;
 
 const ALLOW: Action = Action::Allow { sample: false };
 const DENY: Action = Action::Deny { sample: false };

@@ -1,9 +1,5 @@
 //! The firewall on the firmware model: what it puts there, what frames meet while it changes, and what faults leave.
 
-mod backend;
-#[path = "backend/watched.rs"]
-mod watched;
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
@@ -19,7 +15,8 @@ use nicfw::tables::{Compiled, CounterId, CounterValue, Entry, Image, ImageEntry,
 use nicfw::terms::{Direction, IpHeader, MacAddr, Packet, Verdict};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-use watched::{Watched, watched};
+use nicfw_test_kit::backend;
+use nicfw_test_kit::watched::{Watched, watched};
 
 const HEAD: &str = "nicfw: 1
 unbound: allow

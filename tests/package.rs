@@ -27,7 +27,7 @@ const EVERYWHERE: &[&str] = &[
 const SOURCES: &[&str] = &["rs", "svg", "yaml", "c", "md", "txt"];
 
 /// Directories of the other packages of the workspace.
-const NOT_PUBLISHED: &[&str] = &["ffi", "fuzz", "tests/mutants"];
+const NOT_PUBLISHED: &[&str] = &["ffi", "fuzz", "tests/kit", "tests/mutants"];
 
 fn contents(package: &str) -> Vec<String> {
     let mut cargo = Command::new(env!("CARGO"));

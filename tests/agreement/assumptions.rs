@@ -91,7 +91,7 @@ fn what_was_said_to_fit_fits(mut config: EngineConfig) -> bool {
 
 fn a_later_fragment_matches_no_rule_with_ports(config: EngineConfig) -> bool {
     let model = loaded(config, HTTPS);
-    let mut frame = crate::frames::frame(&packet(Direction::Rx, OFFICE, TCP, None), Default::default());
+    let mut frame = nicfw_test_kit::frames::frame(&packet(Direction::Rx, OFFICE, TCP, None), Default::default());
     // The bytes where the ports of a whole segment stand: from 51000 to 443.
     frame[34..38].copy_from_slice(&[0xc7, 0x38, 0x01, 0xbb]);
     let judgement = model.judge(&frame, Direction::Rx, 0).unwrap();
@@ -123,7 +123,7 @@ fn a_change_takes_effect(config: EngineConfig) -> bool {
 
 fn a_reset_of_the_function_opens_nothing(config: EngineConfig) -> bool {
     let model = loaded(config, HTTPS);
-    crate::backend::function(&model, 0).reset().unwrap();
+    nicfw_test_kit::backend::function(&model, 0).reset().unwrap();
     !arrives(&model, OFFICE, 22)
 }
 

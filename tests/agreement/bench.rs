@@ -11,9 +11,8 @@ use nicfw::tables::{Compiled, Target};
 use nicfw::terms::{Direction, MacAddr, Packet, Verdict};
 use nicfw_model::engines::rules::{EngineConfig, Judgement};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-
-use crate::backend;
-use crate::frames::{Shape, frame};
+use nicfw_test_kit::backend;
+use nicfw_test_kit::frames::{Shape, frame};
 
 /// An adapter with two ports and one privileged function at each.
 pub fn model(engine: EngineConfig) -> Model {

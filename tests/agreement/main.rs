@@ -4,13 +4,8 @@
 //! -> the model's parser and engine. The expectation comes from the evaluator, which knows nothing of tables.
 
 mod assumptions;
-#[path = "../backend/mod.rs"]
-mod backend;
 mod bench;
 mod damage;
-mod documents;
-mod frames;
-mod packets;
 mod shuffled;
 mod tables;
 mod written;

@@ -4,13 +4,13 @@ use nicfw::policy::Document;
 use nicfw::tables::{CompileError, Compiled, EngineProfile, RuleKey, Sizes, Target};
 use nicfw::terms::Direction;
 use nicfw_model::engines::rules::{By, EngineConfig};
+use nicfw_test_kit::packets::{packet, shape};
+use nicfw_test_kit::texts::document;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::bench::{judge, load, model};
-use crate::documents::document;
-use crate::packets::{packet, shape};
 
 /// The smallest tables that the design asks for: 8 nodes, 6 ids, trees of 15, 20 rules.
 fn tiny() -> (Sizes, EngineProfile) {
@@ -27,7 +27,7 @@ fn tiny() -> (Sizes, EngineProfile) {
 /// True if the document fits and was compared; false if it was refused for what tables cannot hold.
 fn agree(
     text: &str,
-    packets: &[(nicfw::terms::Packet, crate::frames::Shape)],
+    packets: &[(nicfw::terms::Packet, nicfw_test_kit::frames::Shape)],
     (sizes, profile): (Sizes, EngineProfile),
     seed: u64,
 ) -> Result<bool, TestCaseError> {

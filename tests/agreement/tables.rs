@@ -14,11 +14,10 @@ use nicfw::terms::{Direction, Flow, Packet, Verdict};
 use nicfw_model::engines::batch::BatchEngine;
 use nicfw_model::engines::rules::{By, Decided, Decision, Engine, EngineConfig, Snapshot};
 use nicfw_model::packet::{Headers, parse};
+use nicfw_test_kit::frames::{Shape, frame};
+use nicfw_test_kit::packets::{packet, shape};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
-
-use crate::frames::{Shape, frame};
-use crate::packets::{packet, shape};
 
 const PORT: u32 = 1;
 const ALLOW: Action = Action::Allow { sample: false };

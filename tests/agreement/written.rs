@@ -2,10 +2,9 @@
 
 use nicfw::policy::Document;
 use nicfw::terms::Direction;
+use nicfw_test_kit::packets::packet;
+use nicfw_test_kit::texts::document;
 use proptest::prelude::*;
-
-use crate::documents::document;
-use crate::packets::packet;
 
 proptest! {
     #[test]

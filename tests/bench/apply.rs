@@ -10,9 +10,6 @@
 //! are left out of the bare loop's commands. The journal is in memory; its time is that of appending the change's two
 //! records again, to another journal that holds the same, and is printed apart. The grace time is none.
 
-mod measure;
-mod spread;
-
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,9 +22,8 @@ use nicfw::policy::Document;
 use nicfw::tables::Compiled;
 use nicfw::{Adapter, MacAddr, TableOp};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-
-use measure::time;
-use spread::Spread;
+use nicfw_test_kit::bench::measure::time;
+use nicfw_test_kit::bench::spread::Spread;
 
 /// How often each side of a comparison runs.
 const RUNS: usize = 15;

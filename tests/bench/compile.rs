@@ -14,11 +14,7 @@
 //! The tables are wider than any adapter's ([`sets::wide`]): only the compiler runs on them. It begins with a document in
 //! memory; nft begins with its text.
 
-mod measure;
 mod nft;
-mod ratio;
-mod sets;
-mod spread;
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -28,12 +24,13 @@ use nicfw::Target;
 use nicfw::policy::{Document, Rule};
 use nicfw::tables::Compiled;
 use nicfw::terms::{Direction, Interval, Verdict};
+use nicfw_test_kit::bench::measure::time;
+use nicfw_test_kit::bench::ratio::ratio;
+use nicfw_test_kit::bench::sets::{self, Set, wide};
+use nicfw_test_kit::bench::spread::Spread;
+use nicfw_test_kit::dice::Dice;
 
-use measure::time;
 use nft::Nft;
-use ratio::ratio;
-use sets::{Set, wide};
-use spread::Spread;
 
 const SEED: u64 = 1;
 
@@ -131,15 +128,8 @@ fn timed<T>(make: impl FnOnce() -> T) -> f64 {
 }
 
 /// Rules that meet in many ways: any prefix from 8 to 28 bits, any range of ports, a third of them denies.
-fn random_rules(count: usize, state: &mut u64) -> Vec<Rule> {
-    let mut below = |end: u64| {
-        // splitmix64
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        u32::try_from((z ^ (z >> 31)) % end).expect("an end of 32 bits")
-    };
+fn random_rules(count: usize, dice: &mut Dice) -> Vec<Rule> {
+    let mut below = |end: usize| u32::try_from(dice.below(end)).expect("an end of 32 bits");
     let mut rule = || {
         let host = 32 - (8 + below(21));
         let first = below(1 << 32) >> host << host;
@@ -159,7 +149,7 @@ fn random_rules(count: usize, state: &mut u64) -> Vec<Rule> {
 fn refused(times: usize) {
     for (bindings, rules) in [(3_000, 120), (1, 8_000)] {
         let mut document = document(&Set::of(1, 50, vec![0; bindings], SEED));
-        Arc::make_mut(&mut document.policies[0]).rules = random_rules(rules, &mut { SEED });
+        Arc::make_mut(&mut document.policies[0]).rules = random_rules(rules, &mut Dice::new(SEED));
         let mut said = String::new();
         let mut once = || {
             timed(|| match Compiled::new(&document, &Target::profile0(), None) {

@@ -5,20 +5,10 @@
 //! cargo bench --bench device
 //! ```
 
-mod measure;
-mod ratio;
-mod spread;
-
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use measure::time;
-use ratio::ratio;
-use spread::Spread;
-
-/// How often each side of a comparison runs.
-const RUNS: usize = 15;
 use nicfw::adapter::AttachOptions;
 use nicfw::bar::Mmio;
 use nicfw::clock::SystemClock;
@@ -27,7 +17,12 @@ use nicfw::regs::ef10;
 use nicfw::{Action, Adapter, MacAddr, RuleKey, TableOp};
 use nicfw_model::serve::over_socket;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use nicfw_test_kit::bench::measure::time;
+use nicfw_test_kit::bench::ratio::ratio;
+use nicfw_test_kit::bench::spread::Spread;
 
+/// How often each side of a comparison runs.
+const RUNS: usize = 15;
 /// Accesses of one run.
 const ACCESSES: u32 = 2_000;
 /// Commands of one run.

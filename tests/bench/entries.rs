@@ -13,12 +13,6 @@
 //! must stay within 1.15 times the bound, for every address. ClassBench sets are of `tests/data`, the sixteen addresses
 //! that most probes are about, one at a time, in tables with room for any number of entries.
 
-mod bound;
-mod generated;
-#[path = "../compiler/orders.rs"]
-#[expect(dead_code, reason = "the compiler's tests use all of it")]
-mod orders;
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,10 +22,10 @@ use nicfw::policy::Document;
 use nicfw::policy::import::{Format, Settings, import};
 use nicfw::tables::Compiled;
 use nicfw::{Target, Verdict};
-
-use bound::{Cells, Naive};
-use generated::Shape;
-use orders::{locals, ranked, specific_first};
+use nicfw_test_kit::bench::bound::{Cells, Naive};
+use nicfw_test_kit::bench::generated;
+use nicfw_test_kit::bench::generated::Shape;
+use nicfw_test_kit::orders::{locals, ranked, specific_first};
 
 const SETS: [Shape; 4] = [
     Shape { rules: 200, containers: 8, services: 400 },

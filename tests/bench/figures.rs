@@ -5,10 +5,6 @@
 //! cargo bench --bench figures
 //! ```
 
-mod measure;
-mod ratio;
-mod spread;
-
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -20,10 +16,9 @@ use nicfw::policy::Document;
 use nicfw::tables::Compiled;
 use nicfw::{Adapter, Direction, MacAddr, Target};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-
-use measure::time;
-use ratio::ratio;
-use spread::Spread;
+use nicfw_test_kit::bench::measure::time;
+use nicfw_test_kit::bench::ratio::ratio;
+use nicfw_test_kit::bench::spread::Spread;
 
 /// How often each side of a comparison runs.
 const RUNS: usize = 15;

@@ -9,9 +9,6 @@
 //! Our side blocks the adapter, resets it, sends one command an entry, node and tree, and releases it; compiling and proving the
 //! policy are told apart. The other side is a concatenated set of intervals, which nft also has to read and to check.
 
-mod generated;
-mod spread;
-
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -24,9 +21,9 @@ use nicfw::policy::Document;
 use nicfw::tables::Compiled;
 use nicfw::{Adapter, MacAddr};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-
-use generated::Shape;
-use spread::Spread;
+use nicfw_test_kit::bench::generated;
+use nicfw_test_kit::bench::generated::Shape;
+use nicfw_test_kit::bench::spread::Spread;
 
 const RUNS: usize = 11;
 

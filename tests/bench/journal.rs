@@ -8,8 +8,6 @@
 //! A change is two records, `Begin` and `Done`. In memory a sync costs nothing; in the file, in the directory for temporary
 //! files, each record is followed by one fdatasync. Times are of one run, and mean little on a machine that others use.
 
-mod measure;
-
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Duration;
@@ -22,8 +20,7 @@ use nicfw::journal::{
 };
 use nicfw::policy::Document;
 use nicfw::tables::Compiled;
-
-use measure::time;
+use nicfw_test_kit::bench::measure::time;
 
 const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";
 const RULES: u32 = 200;

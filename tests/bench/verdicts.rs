@@ -13,9 +13,6 @@
 //!   capture. Making them is not in the time.
 //! - *from memory*: headers of all frames, made long before: it shows what reading them costs.
 
-mod generated;
-mod spread;
-
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
@@ -33,12 +30,12 @@ use nicfw::{Adapter, Direction, MacAddr, Verdict};
 use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use nicfw_test_kit::bench::generated::{self, Filter, Shape};
+use nicfw_test_kit::bench::spread::Spread;
+use nicfw_test_kit::dice::Dice;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
-
-use generated::{Filter, Shape};
-use spread::Spread;
 
 const FLOWS: usize = 1 << 20;
 const BATCH: usize = 32;
@@ -188,49 +185,26 @@ impl Flow {
     }
 }
 
-/// Numbers of splitmix64.
-struct Random(u64);
+/// An address of a prefix.
+fn inside(dice: &mut Dice, (net, len): (Ipv4Addr, u8)) -> Ipv4Addr {
+    let host = u32::MAX.checked_shr(len.into()).unwrap_or(0);
+    Ipv4Addr::from_bits(net.to_bits() & !host | dice.bits() & host)
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("it is smaller than a usize")
-    }
-
-    fn bits(&mut self) -> u32 {
-        u32::try_from(self.next() >> 32).expect("32 bits are left")
-    }
-
-    /// An address of a prefix.
-    fn inside(&mut self, (net, len): (Ipv4Addr, u8)) -> Ipv4Addr {
-        let host = u32::MAX.checked_shr(len.into()).unwrap_or(0);
-        Ipv4Addr::from_bits(net.to_bits() & !host | self.bits() & host)
-    }
-
-    /// Any protocol with ports, and any ports; addresses are for the caller to choose.
-    fn tcp_or_udp(&mut self) -> Flow {
-        let (proto, all) = ([6, 17][self.below(2)], (0, u16::MAX));
-        let none = Ipv4Addr::UNSPECIFIED;
-        Flow { remote: none, local: none, remote_port: self.port(all), local_port: self.port(all), proto }
-    }
-
-    fn port(&mut self, (low, high): (u16, u16)) -> u16 {
-        low + u16::try_from(self.below(usize::from(high - low) + 1)).expect("it is at most the difference")
-    }
+/// Any protocol with ports, and any ports; addresses are for the caller to choose.
+fn tcp_or_udp(dice: &mut Dice) -> Flow {
+    let proto = dice.pick(&[6, 17]);
+    let mut port = || dice.between(0, u16::MAX);
+    let none = Ipv4Addr::UNSPECIFIED;
+    Flow { remote: none, local: none, remote_port: port(), local_port: port(), proto }
 }
 
 /// Different flows, until there are enough.
-fn flows(mut next: impl FnMut(&mut Random) -> Flow) -> Vec<Flow> {
-    let mut random = Random(1);
+fn flows(mut next: impl FnMut(&mut Dice) -> Flow) -> Vec<Flow> {
+    let mut dice = Dice::new(1);
     let (mut flows, mut seen) = (Vec::with_capacity(FLOWS), HashSet::new());
     while flows.len() < FLOWS {
-        let flow = next(&mut random);
+        let flow = next(&mut dice);
         if seen.insert(flow) {
             flows.push(flow);
         }
@@ -239,14 +213,14 @@ fn flows(mut next: impl FnMut(&mut Random) -> Flow) -> Vec<Flow> {
 }
 
 /// Nine of ten flows are inside a filter, the others from anywhere to anywhere.
-fn of_policy_set(filters: &[Filter], random: &mut Random) -> Flow {
-    if random.below(10) == 0 {
-        let (remote, local) = (random.bits().into(), random.bits().into());
-        return Flow { remote, local, ..random.tcp_or_udp() };
+fn of_policy_set(filters: &[Filter], dice: &mut Dice) -> Flow {
+    if dice.below(10) == 0 {
+        let (remote, local) = (dice.bits().into(), dice.bits().into());
+        return Flow { remote, local, ..tcp_or_udp(dice) };
     }
-    let Filter { remote, local, local_ports, proto } = filters[random.below(filters.len())];
-    let (remote, local_port) = (random.inside(remote), random.port(local_ports));
-    Flow { remote, local, local_port, proto, ..random.tcp_or_udp() }
+    let Filter { remote, local, local_ports, proto } = filters[dice.below(filters.len())];
+    let (remote, local_port) = (inside(dice, remote), dice.between(local_ports.0, local_ports.1));
+    Flow { remote, local, local_port, proto, ..tcp_or_udp(dice) }
 }
 
 /// An adapter that holds a document, which came there by commands; or why it does not fit.
@@ -268,7 +242,7 @@ fn policy_set(program: &Path, shape: Shape) {
         Err(error) => return println!("{shape:?}: does not fit: {error}"),
     };
     println!("{shape:?}: {} entries", compiled.image().rules.len());
-    let flows = flows(|random| of_policy_set(&filters, random));
+    let flows = flows(|dice| of_policy_set(&filters, dice));
     compare(program, &prefix.with_extension("rules"), &model, &flows, |filter| filter.is_some());
 }
 
@@ -331,15 +305,16 @@ fn classbench(program: &Path, name: &str) {
         (line.dst.0.to_bits() ^ ip.to_bits()) & !host == 0 && line.proto.is_none_or(|proto| matches!(proto, 6 | 17))
     };
     let lines: Vec<&Line> = lines.iter().filter(covers).collect();
-    let flows = flows(|random| {
-        let any = random.tcp_or_udp();
-        let line = lines[random.below(lines.len())];
-        if random.below(10) == 0 {
-            return Flow { remote: random.bits().into(), local: ip, ..any };
+    let flows = flows(|dice| {
+        let any = tcp_or_udp(dice);
+        let line = lines[dice.below(lines.len())];
+        if dice.below(10) == 0 {
+            return Flow { remote: dice.bits().into(), local: ip, ..any };
         }
-        let (remote_port, local_port) = (random.port(line.sport), random.port(line.dport));
+        let (remote_port, local_port) =
+            (dice.between(line.sport.0, line.sport.1), dice.between(line.dport.0, line.dport.1));
         Flow {
-            remote: random.inside(line.src),
+            remote: inside(dice, line.src),
             local: ip,
             remote_port,
             local_port,

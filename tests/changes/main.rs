@@ -4,19 +4,7 @@
 //! What the documents mean comes from the reference evaluator, what the tables do from the model, which holds them as commands
 //! wrote them.
 
-#[path = "../backend/command.rs"]
-mod command;
-#[path = "../agreement/documents.rs"]
-mod documents;
-#[path = "../agreement/frames.rs"]
-mod frames;
-#[path = "../compiler/orders.rs"]
-mod orders;
-#[path = "../agreement/packets.rs"]
-mod packets;
 mod ranked;
-#[path = "../backend/watched.rs"]
-mod watched;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,15 +22,15 @@ use nicfw_model::engines::rules::{Decided, Decision, EngineConfig};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::packet::{Headers, parse};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use nicfw_test_kit::command::command;
+use nicfw_test_kit::frames::{self, frame};
+use nicfw_test_kit::orders;
+use nicfw_test_kit::packets::{packet, shape};
+use nicfw_test_kit::texts::document;
+use nicfw_test_kit::watched::{Watched, watched};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-
-use command::command;
-use documents::document;
-use frames::frame;
-use packets::{packet, shape};
-use watched::{Watched, watched};
 
 /// Physical port of every judgement.
 const PORT: u32 = 0;

@@ -3,12 +3,12 @@
 
 use nicfw::tables::{Action, Image};
 use nicfw::terms::Verdict;
+use nicfw_test_kit::orders::{locals, ranked, shuffled, specific_first};
+use nicfw_test_kit::packets::{packet, shape};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::orders::{locals, ranked, shuffled, specific_first};
-use crate::packets::{packet, shape};
 use crate::{Outcome, Scene, change, lost_answer, sizes};
 
 /// A policy whose wide allows have exceptions.

@@ -9,10 +9,10 @@ use nicfw::policy::Why;
 use nicfw::policy::import::{Format, Settings, import};
 use nicfw::tables::{Compiled, MatchFields, Target};
 use nicfw::terms::{Direction, Flow, IpFlow, MacAddr, Ports, Verdict};
+use nicfw_test_kit::orders::{ranked, shuffled, specific_first};
 use serde_json::Value;
 
 use crate::is_sound;
-use crate::orders::{ranked, shuffled, specific_first};
 use crate::universe::{engine, seen};
 
 const MAC: MacAddr = MacAddr([0x02, 0, 0x0a, 0x1e, 0x01, 0x11]);

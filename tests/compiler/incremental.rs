@@ -10,10 +10,9 @@ use nicfw::tables::{
     SubnetMap, Target,
 };
 use nicfw::terms::Verdict;
+use nicfw_test_kit::documents::document;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
-
-use super::documents::document;
 
 /// The points that have an id.
 type Points = Vec<(u32, u32)>;

@@ -1,33 +1,22 @@
 //! The compiler from outside: what it makes decides as the reference evaluator does, or it refuses.
 
-#[path = "../bench/bound.rs"]
-mod bound;
-mod documents;
 mod dpdk_cases;
-#[path = "../agreement/frames.rs"]
-mod frames;
-#[path = "../bench/generated.rs"]
-mod generated;
 mod incremental;
 mod optimum;
-mod orders;
 mod policy_sets;
 mod ranked;
 mod rewriting;
 mod rule_sets;
 mod scale;
-#[path = "../bench/sets.rs"]
-#[expect(dead_code, reason = "the benchmark uses all of it")]
-mod sets;
 mod universe;
 mod words;
 
-use documents::{document, flow};
 use std::collections::BTreeSet;
 
 use nicfw::policy::Document;
 use nicfw::tables::{CompileError, Compiled, LookupOrder, MatchFields, RuleKey, Sizes, Target};
 use nicfw::terms::Flow;
+use nicfw_test_kit::documents::{document, flow};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};

@@ -1,17 +1,17 @@
 //! A toy space: two remote addresses and all others, one local port and all others, TCP and all other protocols. For every
 //! meaning that policies of up to three rules have, the number of entries is the least that a search through all sets of
 //! entries finds: under a ranked order any entries, under the unordered one disjoint allows of one rule each. The lower bounds of
-//! larger sets ([`crate::bound`]) are never above it.
+//! larger sets ([`nicfw_test_kit::bench::bound`]) are never above it.
 
 use std::collections::HashMap;
 
 use nicfw::policy::{Document, PortPair, Proto, Remote, Rule};
 use nicfw::tables::{Compiled, MatchFields, RuleKey, Target};
 use nicfw::terms::{Direction, PortSet, Verdict};
+use nicfw_test_kit::bench::bound;
+use nicfw_test_kit::documents::{origin, set};
+use nicfw_test_kit::orders::{locals, ranked, specific_first, target};
 
-use crate::bound;
-use crate::documents::{origin, set};
-use crate::orders::{locals, ranked, specific_first, target};
 use crate::scale::{document, port_set};
 
 /// Remote 0.0.0.1, 0.0.0.2, others; of each: other protocols, TCP without ports, TCP to port 0, TCP to other ports.

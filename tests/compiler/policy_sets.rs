@@ -1,5 +1,5 @@
 //! Generated policies of pairwise disjoint allows, as containers have them, under both kinds of lookup order: verdicts
-//! against a search through the list, and entries against the naive expansion and a lower bound ([`crate::bound`]).
+//! against a search through the list, and entries against the naive expansion and a lower bound ([`nicfw_test_kit::bench::bound`]).
 //!
 //! `cargo test --test compiler policy_sets -- --nocapture` prints the table; `cargo bench --bench entries` one with more sets.
 //! `order`: none, more specific lookups first, or any.
@@ -10,11 +10,11 @@ use ipnet::IpNet;
 use nicfw::policy::Document;
 use nicfw::tables::{Compiled, Target};
 use nicfw::terms::{AddrSet, Direction, Flow, Interval, IpFlow, MacAddr, Ports, Verdict};
+use nicfw_test_kit::bench::bound::{Cells, Naive};
+use nicfw_test_kit::bench::generated::{self, Filter, Shape};
+use nicfw_test_kit::bench::sets::{Allow, Set, wide};
+use nicfw_test_kit::orders::{locals, ranked, shuffled, specific_first};
 
-use crate::bound::{Cells, Naive};
-use crate::generated::{self, Filter, Shape};
-use crate::orders::{locals, ranked, shuffled, specific_first};
-use crate::sets::{Allow, Set, wide};
 use crate::universe::{engine, seen};
 
 /// Flows at the corners of every rule, and one step outside of each.

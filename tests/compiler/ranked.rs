@@ -3,12 +3,12 @@
 use nicfw::policy::{Document, Why};
 use nicfw::tables::{Action, CompileError, Compiled, RuleKey, Target};
 use nicfw::terms::Flow;
+use nicfw_test_kit::documents::{document, flow};
+use nicfw_test_kit::orders::{locals, ranked, shuffled, specific_first, target};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::documents::{document, flow};
-use crate::orders::{locals, ranked, shuffled, specific_first, target};
 use crate::{agree, is_sound};
 
 /// The entry that decides above the base carries the rule that decides.

@@ -5,10 +5,10 @@ use std::fs;
 use nicfw::policy::Document;
 use nicfw::tables::{Compiled, Table, Target};
 use nicfw::terms::Verdict;
+use nicfw_test_kit::documents::{document, flow};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
-use crate::documents::{document, flow};
 use crate::{is_sound, tiny};
 
 const GOLDEN: &str = "tests/golden/rewritings.txt";

@@ -21,9 +21,9 @@ use nicfw::terms::{Direction, Flow, IpFlow, MacAddr, Ports, Verdict};
 use nicfw_model::engines::batch::BatchEngine;
 use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::Headers;
+use nicfw_test_kit::orders::{ranked, shuffled, specific_first};
 
 use crate::is_sound;
-use crate::orders::{ranked, shuffled, specific_first};
 use crate::universe::{engine, seen};
 
 const PEER: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x99]);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use nicfw::policy::{Attach, Binding, Document, OnExpiry, Policy, PortPair, Proto, Remote, Rule};
 use nicfw::tables::{CompileError, Compiled, Table, Target};
 use nicfw::terms::{AddrSet, Direction, Interval, IntervalSet, MacAddr, PortSet, Verdict};
-
-use crate::documents::{origin, set};
+use nicfw_test_kit::dice::Dice;
+use nicfw_test_kit::documents::{origin, set};
 
 pub fn port_set(ports: &[(u16, u16)]) -> PortSet {
     PortSet::from_intervals(ports.iter().map(|&(first, last)| Interval { first, last }))
@@ -140,42 +140,30 @@ fn bindings_share_ids_but_not_entries() {
     assert_eq!(ids(10, vec![rules(), rules()]), (2, 40), "two policies of one meaning share classes");
 }
 
-/// Numbers of splitmix64.
-struct Random(u64);
+/// Rules that meet in many ways: any prefix from 8 to 28 bits, any range of ports, allows and denies.
+fn random_rules(dice: &mut Dice, count: usize) -> Vec<Rule> {
+    (0..count).map(|_| random_rule(dice)).collect()
+}
 
-impl Random {
-    fn below(&mut self, end: u64) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        u32::try_from((z ^ (z >> 31)) % end).unwrap()
-    }
-
-    /// Rules that meet in many ways: any prefix from 8 to 28 bits, any range of ports, allows and denies.
-    fn rules(&mut self, count: usize) -> Vec<Rule> {
-        (0..count).map(|_| self.rule()).collect()
-    }
-
-    fn rule(&mut self) -> Rule {
-        let host = 32 - (8 + self.below(21));
-        let first = self.below(1 << 32) >> host << host;
-        let remote = Interval { first, last: first | ((1 << host) - 1) };
-        let remote = AddrSet { v4: IntervalSet::from_intervals([remote]), ..AddrSet::empty() };
-        let [a, b] = [self.below(65536), self.below(65536)].map(|port| u16::try_from(port).unwrap());
-        let direction = if self.below(2) == 0 { Direction::Rx } else { Direction::Tx };
-        let rule = allow(direction, remote, None, Some(port_set(&[(a.min(b), a.max(b))])));
-        let denies = self.below(3) == 0;
-        let action = if denies { Verdict::Deny } else { Verdict::Allow };
-        Rule { action, replies: !denies, ..rule }
-    }
+fn random_rule(dice: &mut Dice) -> Rule {
+    let mut below = |end: usize| u32::try_from(dice.below(end)).unwrap();
+    let host = 32 - (8 + below(21));
+    let first = below(1 << 32) >> host << host;
+    let remote = Interval { first, last: first | ((1 << host) - 1) };
+    let remote = AddrSet { v4: IntervalSet::from_intervals([remote]), ..AddrSet::empty() };
+    let [a, b] = [below(65536), below(65536)].map(|port| u16::try_from(port).unwrap());
+    let direction = if below(2) == 0 { Direction::Rx } else { Direction::Tx };
+    let rule = allow(direction, remote, None, Some(port_set(&[(a.min(b), a.max(b))])));
+    let denies = below(3) == 0;
+    let action = if denies { Verdict::Deny } else { Verdict::Allow };
+    Rule { action, replies: !denies, ..rule }
 }
 
 /// Far more than the table holds is refused in the same words, before all of it is made.
 #[test]
 fn far_too_many_entries_are_refused_before_they_are_made() {
-    let mut random = Random(14);
-    let policies = (0..3000).map(|_| random.rules(120)).collect();
+    let mut dice = Dice::new(14);
+    let policies = (0..3000).map(|_| random_rules(&mut dice, 120)).collect();
     let document = document(policies, 3000);
     let refusal = Compiled::new(&document, &Target::profile0(), None).unwrap_err();
     let CompileError::DoesNotFit { table: Table::Rules, missing, largest, usage, .. } = &refusal else {
@@ -191,9 +179,9 @@ fn far_too_many_entries_are_refused_before_they_are_made() {
 /// missing is not counted to the end then. That cutting them into pieces has a budget, `arrange/pieces.rs` tests.
 #[test]
 fn rules_that_meet_in_too_many_ways_are_refused_early() {
-    let mut random = Random(14);
+    let mut dice = Dice::new(14);
     let mut refused = |rules: usize| {
-        let document = document(vec![random.rules(rules)], 1);
+        let document = document(vec![random_rules(&mut dice, rules)], 1);
         let refusal = Compiled::new(&document, &Target::profile0(), None).unwrap_err();
         println!("{rules} random rules on one binding: {refusal}");
         refusal

@@ -8,9 +8,9 @@ use nicfw::tables::{Compiled, Entry, Image, Target};
 use nicfw::terms::{Direction, Flow, IpFlow, IpHeader, MacAddr, Packet, PortSet, Ports, Verdict};
 use nicfw_model::engines::rules::{Engine, EngineConfig};
 use nicfw_model::packet::{Headers, parse};
+use nicfw_test_kit::documents::{origin, set};
+use nicfw_test_kit::frames::{Shape, frame};
 
-use crate::documents::{origin, set};
-use crate::frames::{Shape, frame};
 use crate::scale::{document, port_set};
 
 const DIRECTIONS: [Direction; 2] = [Direction::Rx, Direction::Tx];

@@ -18,12 +18,8 @@
 mod bench;
 mod fuse;
 mod load;
-#[path = "../matrix/probes.rs"]
-mod probes;
 mod process;
 mod watch;
-#[path = "../matrix/workloads.rs"]
-mod workloads;
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -32,10 +28,10 @@ use std::time::{Duration, Instant};
 use bench::Bench;
 use fuse::{Call, Place, Task, When, places};
 use nicfw::policy::Document;
-use probes::Chance;
+use nicfw_test_kit::dice::Dice;
+use nicfw_test_kit::faults::workloads::{Act, workloads};
 use rustix::process::{Pid, Signal, kill_process};
 use watch::Phase;
-use workloads::{Act, workloads};
 
 /// The document of every change of the fault matrix that binds the same containers; the first is what the others change.
 pub fn documents() -> Vec<Document> {
@@ -72,7 +68,7 @@ fn kill_after(pid: u32, delay: Duration) -> thread::JoinHandle<()> {
 fn processes_are_killed_at_random_moments() {
     let number = |name: &str, other: u64| std::env::var(name).map_or(other, |text| text.parse().expect("a number"));
     let (kills, seed) = (number("NICFW_KILLS", 200), number("NICFW_SEED", 20_261_123));
-    let mut chance = Chance::new(seed);
+    let mut dice = Dice::new(seed);
     let count = documents().len();
     let mut bench = Bench::new("random", seed);
 
@@ -93,22 +89,21 @@ fn processes_are_killed_at_random_moments() {
     let mut dead: BTreeMap<Phase, u64> = BTreeMap::new();
     for _ in 0..kills {
         let pid = bench.start(None);
-        let part =
-            |whole: Duration, chance: &mut Chance| whole.mul_f64(chance.below(1 << 20) as f64 / f64::from(1 << 20));
-        let killer = match chance.below(8) {
-            0 => kill_after(pid, part(attaching, &mut chance)),
+        let part = |whole: Duration, dice: &mut Dice| whole.mul_f64(dice.below(1 << 20) as f64 / f64::from(1 << 20));
+        let killer = match dice.below(8) {
+            0 => kill_after(pid, part(attaching, &mut dice)),
             1 | 2 => {
                 bench.until(|watch| matches!(watch.claim().phase, Phase::Attaching | Phase::Recovering));
-                kill_after(pid, part(changing, &mut chance))
+                kill_after(pid, part(changing, &mut dice))
             }
             _ => {
                 assert!(bench.attaches());
                 let mut held = bench.watch.held().expect("it has attached");
                 for _ in 0..40 {
-                    held = (held + 1 + chance.below(count - 1)) % count;
+                    held = (held + 1 + dice.below(count - 1)) % count;
                     bench.tell(&format!("change {held}"));
                 }
-                kill_after(pid, part(changing * 6, &mut chance))
+                kill_after(pid, part(changing * 6, &mut dice))
             }
         };
         bench.until(|_| false);

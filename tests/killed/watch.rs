@@ -2,8 +2,8 @@
 
 use nicfw::policy::Document;
 use nicfw_model::Model;
-
-use crate::probes::{Chance, Corners, Probe, decided, judged};
+use nicfw_test_kit::dice::Dice;
+use nicfw_test_kit::faults::probes::{Corners, Probe, decided, judged};
 
 /// Probes that one look judges, while the adapter's tables stand still.
 const LOOK: usize = 64;
@@ -51,9 +51,9 @@ pub struct Watch {
 impl Watch {
     /// The adapter holds the first of these documents.
     pub fn new(model: Model, documents: &[Document], seed: u64) -> Self {
-        let mut chance = Chance::new(seed);
+        let mut dice = Dice::new(seed);
         let pair = |other| Corners::new((&documents[0], &[]), (other, &[]));
-        let probes: Vec<Probe> = documents[1..].iter().flat_map(|other| pair(other).some(&mut chance)).collect();
+        let probes: Vec<Probe> = documents[1..].iter().flat_map(|other| pair(other).some(&mut dice)).collect();
         let admits = documents.iter().map(|document| decided(document, &[], &probes)).collect();
         let first = Claim { of: vec![0], strict: true, phase: Phase::Starting };
         Self {

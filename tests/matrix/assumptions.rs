@@ -60,7 +60,8 @@ fn broken(prepared: &[Prepared], assumption: Assumption) -> BTreeMap<u8, u64> {
 
 #[test]
 fn each_opposite_assumption_breaks_the_sentences_that_the_table_names() {
-    let prepared: Vec<Prepared> = crate::workloads::workloads().into_iter().map(Prepared::new).collect();
+    let prepared: Vec<Prepared> =
+        nicfw_test_kit::faults::workloads::workloads().into_iter().map(Prepared::new).collect();
     let mut table = "# What breaks first when an assumption does not hold: sentence x runs of the matrix.\n".to_owned();
     for assumption in Assumption::ALL {
         let broken = broken(&prepared, assumption);

@@ -4,9 +4,9 @@ use nicfw::journal::Fault as StoreFault;
 use nicfw::mcdi::wire::McErrno;
 use nicfw_model::engines::rules::{EngineConfig, ProbeLimit};
 use nicfw_model::fault::{Fault, FaultKind};
+use nicfw_test_kit::faults::workloads::Act;
 
 use crate::witness::Death;
-use crate::workloads::Act;
 use crate::world::{Outcome, Prepared, World};
 
 /// How much of what was not durable a crash leaves.

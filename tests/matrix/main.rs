@@ -20,14 +20,10 @@
 
 mod assumptions;
 mod cells;
-#[path = "../backend/command.rs"]
-mod command;
 mod counts;
-mod probes;
 mod run;
 mod wander;
 mod witness;
-mod workloads;
 mod world;
 
 use std::sync::Mutex;
@@ -36,6 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cells::{Wrong, cells};
 use counts::Counts;
 use nicfw_model::engines::rules::EngineConfig;
+use nicfw_test_kit::faults::workloads;
 use world::Prepared;
 
 const COUNTS: &str = include_str!("counts.txt");

@@ -4,10 +4,10 @@ use nicfw::error::AdapterState;
 use nicfw::journal::MemoryStore;
 use nicfw_model::engines::rules::EngineConfig;
 use nicfw_model::fault::FaultKind;
+use nicfw_test_kit::faults::workloads::Act;
 
 use crate::cells::{Torn, Wrong, arm};
 use crate::witness::Death;
-use crate::workloads::Act;
 use crate::world::{Outcome, Prepared, World, numbers};
 
 /// A sentence that did not hold, by its number, and what was seen.

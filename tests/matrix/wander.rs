@@ -7,12 +7,12 @@ use std::io::ErrorKind;
 use nicfw::journal::Fault as StoreFault;
 use nicfw_model::engines::rules::EngineConfig;
 use nicfw_model::fault::FaultKind;
+use nicfw_test_kit::dice::Dice;
+use nicfw_test_kit::faults::workloads::{Act, Workload, workloads};
 
 use crate::cells::{Torn, Wrong, error_codes};
-use crate::probes::Chance;
 use crate::run::meet;
 use crate::witness::Death;
-use crate::workloads::{Act, Workload, workloads};
 use crate::world::{Prepared, World};
 
 /// Changes that one adapter and one journal go through.
@@ -31,67 +31,67 @@ pub struct Walk {
 }
 
 /// A fault somewhere in a change of so many commands.
-fn some_fault(chance: &mut Chance, world: &World<'_>, commands: usize) -> Wrong {
+fn some_fault(dice: &mut Dice, world: &World<'_>, commands: usize) -> Wrong {
     let number = |value: usize| u32::try_from(value).expect("a short plan");
-    let at = number(chance.below(commands));
+    let at = number(dice.below(commands));
     let (calls, storing) = (world.scene.borrow().calls, world.scene.borrow().store.calls());
-    let call = calls + chance.below(commands + 4) as u64;
-    let store_call = storing + chance.below(4) as u64;
+    let call = calls + dice.below(commands + 4) as u64;
+    let store_call = storing + dice.below(4) as u64;
     let codes = error_codes();
     let kinds = [
-        FaultKind::Error(codes[chance.below(codes.len())]),
-        FaultKind::Length([0, 1, 3, 255, 1020, 1021][chance.below(6)]),
-        FaultKind::Hang { effect: chance.below(2) == 0 },
+        FaultKind::Error(codes[dice.below(codes.len())]),
+        FaultKind::Length([0, 1, 3, 255, 1020, 1021][dice.below(6)]),
+        FaultKind::Hang { effect: dice.below(2) == 0 },
         FaultKind::Late,
         FaultKind::WrongSequence,
         FaultKind::WrongCommand,
         FaultKind::EmptyError,
-        FaultKind::Garbage(vec![[0, 0xff][chance.below(2)]; 1028]),
+        FaultKind::Garbage(vec![[0, 0xff][dice.below(2)]; 1028]),
         FaultKind::Replayed,
         FaultKind::Duplicate,
         FaultKind::RebootBefore,
         FaultKind::RebootAfter,
     ];
-    let entries = number(world.model.snapshot().rules.len() + chance.below(6));
-    match chance.below(24) {
+    let entries = number(world.model.snapshot().rules.len() + dice.below(6));
+    match dice.below(24) {
         0 => Wrong::Nothing,
-        1 | 2 => Wrong::RebootTwice { at, again: number(chance.below(20)) },
-        3 => Wrong::RebootUncached { at, after: chance.below(2) == 0 },
-        4..=6 => Wrong::Killed(Death { call, after: chance.below(2) == 0 }),
+        1 | 2 => Wrong::RebootTwice { at, again: number(dice.below(20)) },
+        3 => Wrong::RebootUncached { at, after: dice.below(2) == 0 },
+        4..=6 => Wrong::Killed(Death { call, after: dice.below(2) == 0 }),
         7 | 8 => {
-            let torn = [Torn::None, Torn::Bytes(1 + chance.below(600)), Torn::All][chance.below(3)];
+            let torn = [Torn::None, Torn::Bytes(1 + dice.below(600)), Torn::All][dice.below(3)];
             Wrong::KilledStoring { call: store_call, torn }
         }
         9 | 10 => {
             let faults = [
                 StoreFault::Fails(ErrorKind::StorageFull),
                 StoreFault::FailsLate(ErrorKind::Other),
-                StoreFault::Tears(chance.below(300)),
+                StoreFault::Tears(dice.below(300)),
             ];
-            Wrong::Storing { call: store_call, fault: faults[chance.below(3)] }
+            Wrong::Storing { call: store_call, fault: faults[dice.below(3)] }
         }
         11 => Wrong::Full { entries },
-        12 => Wrong::Probe { buckets: 1 << chance.below(6), depth: 1 + number(chance.below(4)) },
-        _ => Wrong::Command { at, kind: kinds[chance.below(kinds.len())].clone() },
+        12 => Wrong::Probe { buckets: 1 << dice.below(6), depth: 1 + number(dice.below(4)) },
+        _ => Wrong::Command { at, kind: kinds[dice.below(kinds.len())].clone() },
     }
 }
 
 /// # Errors
 /// Which round of which pair broke which sentence.
 pub fn walk(seed: u64, steps: u64) -> Result<Walk, String> {
-    let mut chance = Chance::new(seed);
+    let mut dice = Dice::new(seed);
     let documents: Vec<String> =
         workloads().into_iter().filter(|workload| workload.act == Act::Apply).flat_map(|w| [w.old, w.new]).collect();
     let mut walk = Walk { looks: 0, changes: 0, faults: 0, digest: 0 };
     let mut digest = DefaultHasher::new();
     while walk.looks < steps {
-        let mut pair = [0; 2].map(|_| documents[chance.below(documents.len())].clone());
+        let mut pair = [0; 2].map(|_| documents[dice.below(documents.len())].clone());
         // A container that is not bound any more stays closed, so the walk begins with the document that binds more.
         pair.sort_by_key(|text| !text.contains("shop-3"));
         let [old, new] = pair;
         let closed: [&[u8]; 2] =
             if old.contains("shop-3") && !new.contains("shop-3") { [&[], &[3]] } else { [&[], &[]] };
-        let engine = EngineConfig { seed: chance.next() % 1000, ..EngineConfig::profile0() };
+        let engine = EngineConfig { seed: dice.word() % 1000, ..EngineConfig::profile0() };
         let workload = Workload { name: "walk", act: Act::Apply, old, new, closed };
         let prepared = Prepared::new(workload);
         let mut world = World::new(&prepared, engine)?;
@@ -101,7 +101,7 @@ pub fn walk(seed: u64, steps: u64) -> Result<Walk, String> {
             if commands == 0 {
                 break;
             }
-            let wrong = some_fault(&mut chance, &world, commands);
+            let wrong = some_fault(&mut dice, &world, commands);
             let number = walk.changes;
             let at = || format!("seed {seed}, change {number} (round {round}), {wrong:?}");
             let fired = meet(&mut world, &wrong).map_err(|broken| format!("{}: {broken}", at()))?;

@@ -12,8 +12,7 @@ use nicfw::journal::MemoryStore;
 use nicfw::mcdi::McdiError;
 use nicfw::mcdi::wire::Cmd;
 use nicfw_model::Model;
-
-use crate::probes::{Probe, judged};
+use nicfw_test_kit::faults::probes::{Probe, judged};
 
 /// When the process dies: at this call of the engine, from 0, before it is sent or after it has taken effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

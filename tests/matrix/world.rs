@@ -17,11 +17,12 @@ use nicfw::terms::MacAddr;
 use nicfw_model::engines::rules::EngineConfig;
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use nicfw_test_kit::command::command;
+use nicfw_test_kit::dice::Dice;
+use nicfw_test_kit::faults::probes::{Corners, decided, judged};
+use nicfw_test_kit::faults::workloads::{Act, Workload};
 
-use crate::command::command;
-use crate::probes::{Chance, Corners, decided, judged};
 use crate::witness::{Scene, Sentences, Witness, witness};
-use crate::workloads::{Act, Workload};
 
 pub const ADAPTER: &str = "1924:0a03 02:00:00:00:00:01";
 
@@ -103,7 +104,7 @@ impl<'a> World<'a> {
     /// # Errors
     /// The old document cannot be put there.
     pub fn new(prepared: &'a Prepared, engine: EngineConfig) -> Result<Self, String> {
-        let probes = prepared.corners.some(&mut Chance::new(engine.seed));
+        let probes = prepared.corners.some(&mut Dice::new(engine.seed));
         let model = model(engine);
         let (clock, store) = (Arc::new(VirtualClock::new()), MemoryStore::new());
         let Workload { closed, act, .. } = &prepared.workload;

@@ -5,23 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nicfw::policy::{Document, Proto, Rule};
 use nicfw::terms::{AddrSet, Direction, Flow, IpFlow, MacAddr, PortSet, Ports};
-
-/// Numbers of splitmix64.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % end as u64).unwrap()
-    }
-
-    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-}
+use nicfw_test_kit::dice::Dice;
 
 /// The values that flows are made of.
 pub struct Corners {
@@ -114,11 +98,11 @@ impl Corners {
     }
 
     /// So many flows of them. Three of four come by the link of a binding.
-    pub fn flows(&self, random: &mut Random, count: usize) -> Vec<Flow> {
+    pub fn flows(&self, random: &mut Dice, count: usize) -> Vec<Flow> {
         (0..count).map(|_| self.flow(random)).collect()
     }
 
-    fn flow(&self, random: &mut Random) -> Flow {
+    fn flow(&self, random: &mut Dice) -> Flow {
         let direction = random.pick(&[Direction::Rx, Direction::Tx]);
         let any = (random.pick(&self.locals), random.pick(&self.macs), random.pick(&self.vlans), random.pick(&[0, 1]));
         let right = !self.links.is_empty() && random.below(4) > 0;

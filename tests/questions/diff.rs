@@ -5,14 +5,15 @@ use std::sync::Arc;
 use nicfw::policy::{Difference, Document};
 use nicfw::tables::{Compiled, Target};
 use nicfw::terms::{Direction, Flow, Ports, Verdict};
+use nicfw_test_kit::dice::Dice;
+use nicfw_test_kit::documents::{document, flow};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
-use crate::corners::{Corners, Random};
-use crate::documents::{document, flow};
+use crate::corners::Corners;
 
 /// Flows at the edges of a difference, in it and just beside it.
-fn edges(difference: &Difference, random: &mut Random) -> Vec<Flow> {
+fn edges(difference: &Difference, random: &mut Dice) -> Vec<Flow> {
     let mut out = vec![difference.witness];
     let Some(remote) = &difference.remote else { return out };
     for _ in 0..8 {
@@ -40,7 +41,7 @@ fn edges(difference: &Difference, random: &mut Random) -> Vec<Flow> {
 }
 
 /// Half of the second documents are the first with a few changes.
-fn changed(old: &Document, other: &Document, random: &mut Random) -> Document {
+fn changed(old: &Document, other: &Document, random: &mut Dice) -> Document {
     let mut new = old.clone();
     for _ in 0..=random.below(3) {
         match random.below(6) {
@@ -55,7 +56,7 @@ fn changed(old: &Document, other: &Document, random: &mut Random) -> Document {
     new
 }
 
-fn check(old: &Document, new: &Document, flows: &[Flow], random: &mut Random) -> Result<(), TestCaseError> {
+fn check(old: &Document, new: &Document, flows: &[Flow], random: &mut Dice) -> Result<(), TestCaseError> {
     let compile = |document| Compiled::new(document, &Target::profile0(), None);
     let (Ok(a), Ok(b)) = (compile(old), compile(new)) else { return Ok(()) };
     let differences = a.diff(&b);
@@ -91,7 +92,7 @@ proptest! {
         flows in prop::collection::vec(flow(), 200),
         seed in any::<u64>(),
     ) {
-        let mut random = Random(seed);
+        let mut random = Dice::new(seed);
         check(&old, &other, &flows, &mut random)?;
         check(&old, &changed(&old, &other, &mut random), &flows, &mut random)?;
     }

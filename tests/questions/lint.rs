@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 
 use nicfw::policy::{Document, Finding, Hider, Lint, PortPair, Proto, Rule, RulePlace, Why};
 use nicfw::terms::{AddrSet, Flow, Interval, IntervalSet, IpFlow, PortSet, Verdict};
+use nicfw_test_kit::dice::Dice;
+use nicfw_test_kit::documents::{document, flow, origin};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
-use crate::corners::{Corners, Random};
-use crate::documents::{document, flow, origin};
+use crate::corners::Corners;
 
 fn lint(document: &Document) -> Vec<Finding> {
     document.lint(&"2026-11-23".parse().unwrap())
@@ -64,7 +65,7 @@ fn matches(rule: &Rule, ip: &IpFlow) -> bool {
 }
 
 /// A part of a rule, or all of it, that does something of its own.
-fn part(rule: &Rule, random: &mut Random) -> Rule {
+fn part(rule: &Rule, random: &mut Dice) -> Rule {
     let mut part = rule.clone();
     let first = |set: &PortSet| set.intervals().first().map_or_else(PortSet::empty, |i| PortSet::point(i.first));
     if random.below(2) == 0 {
@@ -102,7 +103,7 @@ fn halves(rule: &Rule) -> [Rule; 2] {
 }
 
 /// Plants a rule that decides nothing; returns its place. `None` if there is no policy in use with a rule.
-fn plant(document: &mut Document, random: &mut Random) -> Option<RulePlace> {
+fn plant(document: &mut Document, random: &mut Dice) -> Option<RulePlace> {
     let used: Vec<usize> = document.bindings.iter().map(|binding| binding.policy).collect();
     let policy = used[random.below(used.len())];
     let rules = &mut Arc::make_mut(&mut document.policies[policy]).rules;
@@ -139,7 +140,7 @@ proptest! {
         flows in prop::collection::vec(flow(), 200),
         seed in any::<u64>(),
     ) {
-        let mut random = Random(seed);
+        let mut random = Dice::new(seed);
         let mut document = document;
         plant(&mut document, &mut random);
         let mut flows = flows;
@@ -177,7 +178,7 @@ proptest! {
     #[test]
     fn lint_misses_no_planted_rule(document in document(6), seed in any::<u64>()) {
         let mut document = document;
-        let Some(place) = plant(&mut document, &mut Random(seed)) else { return Ok(()) };
+        let Some(place) = plant(&mut document, &mut Dice::new(seed)) else { return Ok(()) };
         let findings = lint(&document);
         prop_assert!(useless(&findings).contains(&place), "{place:?} is not among {findings:#?}");
     }
@@ -185,7 +186,7 @@ proptest! {
     #[test]
     fn a_rule_that_decides_a_flow_is_never_named(document in document(6), seed in any::<u64>()) {
         let named = useless(&lint(&document));
-        for flow in Corners::of(&[&document]).flows(&mut Random(seed), 1500) {
+        for flow in Corners::of(&[&document]).flows(&mut Dice::new(seed), 1500) {
             if let Why::Rule { place, .. } = document.decide(&flow).why {
                 prop_assert!(!named.contains(&place), "{flow:?}");
             }
@@ -195,7 +196,7 @@ proptest! {
     #[test]
     fn neighbours_that_become_one_change_no_verdict(document in document(6), seed in any::<u64>()) {
         let mut document = document;
-        let mut random = Random(seed);
+        let mut random = Dice::new(seed);
         // Neighbours of one origin that match a box are rare: a rule is cut in two.
         for policy in &mut document.policies {
             Arc::make_mut(policy).rules.iter_mut().for_each(|rule| rule.origin = origin(1));

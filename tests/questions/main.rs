@@ -2,7 +2,5 @@
 
 mod corners;
 mod diff;
-#[path = "../compiler/documents.rs"]
-mod documents;
 mod lint;
 mod nearest;

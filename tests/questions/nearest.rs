@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use nicfw::policy::{Document, Field, FlowText, PortPair, Proto, Rule, RulePlace};
 use nicfw::terms::{AddrSet, Flow, PortSet, Verdict};
+use nicfw_test_kit::dice::Dice;
+use nicfw_test_kit::documents::{document, flow};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
-use crate::corners::{Corners, Random};
-use crate::documents::{document, flow};
+use crate::corners::Corners;
 
 const SHOP: &str = r#"nicfw: 1
 unbound: allow
@@ -159,7 +160,7 @@ proptest! {
     #[test]
     fn nothing_is_nearer(document in document(4), flows in prop::collection::vec(flow(), 50), seed in any::<u64>()) {
         let mut flows = flows;
-        flows.extend(Corners::of(&[&document]).flows(&mut Random(seed), 100));
+        flows.extend(Corners::of(&[&document]).flows(&mut Dice::new(seed), 100));
         for flow in flows.iter().filter(|flow| flow.ip.is_some_and(|ip| document.binding_of(ip.local).is_some())) {
             let nearest = document.nearest(flow);
             if document.decide(flow).verdict == Verdict::Allow {

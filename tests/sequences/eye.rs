@@ -14,8 +14,7 @@ use nicfw::mcdi::McdiError;
 use nicfw::mcdi::wire::Cmd;
 use nicfw::tables::{CounterId, CounterValue, TableOp, Target};
 use nicfw_model::Model;
-
-use crate::probes::{Mask, passing, told};
+use nicfw_test_kit::sequences::probes::{Mask, passing, told};
 
 /// When the process dies.
 #[derive(Debug, Clone, Default)]

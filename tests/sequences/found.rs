@@ -1,7 +1,8 @@
-//! Sequences that broke a sentence once, as short as they could be made. The numbers are of the policies in `documents.rs`:
+//! Sequences that broke a sentence once, as short as they could be made. The numbers are of the policies in the kit:
 //! four to each way of binding (nothing allowed; port 80 and DNS; ports 80 and 443; the same with an end).
 
-use crate::step::{Foreign, Step, Wrong};
+use nicfw_test_kit::sequences::step::{Foreign, Step, Wrong};
+
 use crate::world::World;
 
 const SHOPS_1_2: usize = 4;

@@ -19,14 +19,14 @@ use nicfw::tables::Compiled;
 use nicfw::terms::{MacAddr, Verdict};
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
+use nicfw_test_kit::sequences::documents::pool;
+use nicfw_test_kit::sequences::foreign;
+use nicfw_test_kit::sequences::machine::{self, Tally};
+use nicfw_test_kit::sequences::oracle::{Oracle, Time, Trouble};
+use nicfw_test_kit::sequences::probes::{ip, mac, passing, probes};
+use nicfw_test_kit::sequences::step::{Foreign, Holds, Reason, Said, Step, Told, Wrong};
 
-use crate::documents::pool;
 use crate::eye::{Eye, Fuse, Mortal, Scene};
-use crate::foreign;
-use crate::machine::Tally;
-use crate::oracle::{Oracle, Time, Trouble};
-use crate::probes::{ip, mac, passing, probes};
-use crate::step::{Foreign, Holds, Reason, Said, Step, Told, Wrong};
 
 pub struct World {
     pub model: Model,
@@ -57,6 +57,20 @@ fn compiled(adapter: &Adapter) -> &'static [Compiled] {
         }
         out
     })
+}
+
+impl machine::World for World {
+    fn new(seed: u64) -> Self {
+        Self::new(seed)
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        self.step(step)
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally
+    }
 }
 
 impl World {
@@ -365,7 +379,7 @@ impl World {
                 {
                     let mut scene = self.scene.borrow_mut();
                     let open = closed.iter().filter_map(|who| pool()[*policy].addresses(*who)).flatten();
-                    let closed = open.fold(0, |mask, ip| mask | crate::probes::of_ip(*ip));
+                    let closed = open.fold(0, |mask, ip| mask | nicfw_test_kit::sequences::probes::of_ip(*ip));
                     scene.must &= !closed;
                     if !self.compiled.is_empty() && !change.closed_meanwhile.is_empty() {
                         scene.must = 0;

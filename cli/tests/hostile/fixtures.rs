@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nicfw::clock::Timestamp;
 use nicfw::journal::{Event, FileStore, Journal, Key, Left, Reason};
+use nicfw_test_kit::dice::Dice;
 
 /// The repository.
 fn root() -> PathBuf {
@@ -360,16 +361,10 @@ impl Fixtures {
     }
 }
 
-/// Bytes that mean nothing, always the same (xorshift).
+/// Bytes that mean nothing, always the same.
 fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..len).map(|_| next()).collect()
+    let mut dice = Dice::new(0);
+    (0..len).map(|_| dice.word().to_le_bytes()[0]).collect()
 }
 
 /// The block that begins a pcapng file.

@@ -1,6 +1,7 @@
 //! Sequences that broke a sentence once, through processes.
 
-use crate::step::Step;
+use nicfw_test_kit::sequences::step::Step;
+
 use crate::world::World;
 
 /// # Panics
@@ -33,5 +34,26 @@ fn a_clock_behind_the_journal_confirms_nothing() {
         Step::Pass { seconds: 4 },
         Step::SetClock { seconds: -3600 },
         Step::Confirm,
+    ]);
+}
+
+/// The program takes out of what it adopts what has ended.
+#[test]
+fn a_policy_that_has_ended_is_adopted_without_what_has_ended() {
+    holds(&[Step::SetClock { seconds: 86_400 }, Step::Adopt { policy: 7 }, Step::Audit]);
+}
+
+/// Whoever is refused an address has taken back first what nobody confirmed, and the next one has nothing to put right.
+#[test]
+fn what_is_refused_may_come_after_a_change_was_taken_back() {
+    holds(&[
+        Step::Adopt { policy: 0 },
+        Step::Apply { policy: 24, confirm: None },
+        Step::Apply { policy: 0, confirm: Some(1) },
+        Step::Reboot,
+        Step::Pass { seconds: 1 },
+        Step::Stop,
+        Step::Reserve { container: 2, addresses: vec![4], mac: false },
+        Step::Audit,
     ]);
 }

@@ -6,8 +6,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nicfw::clock::{Clock, SystemClock, Timestamp};
-
-use crate::oracle::Time;
+use nicfw_test_kit::sequences::oracle::Time;
 
 /// The library that the programs load.
 fn library() -> &'static Path {

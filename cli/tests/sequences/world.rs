@@ -13,18 +13,18 @@ use nicfw::tables::Compiled;
 use nicfw::terms::MacAddr;
 use nicfw_model::FunctionConfig;
 use nicfw_model::fault::{Fault, FaultKind};
+use nicfw_test_kit::sequences::documents::pool;
+use nicfw_test_kit::sequences::foreign;
+use nicfw_test_kit::sequences::machine::{self, Tally};
+use nicfw_test_kit::sequences::oracle::{Oracle, Trouble};
+use nicfw_test_kit::sequences::probes::{passing, probes};
+use nicfw_test_kit::sequences::step::{Foreign, Holds, Reason, Said, Step, Told, Wrong};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::common::Ran;
-use crate::documents::pool;
-use crate::foreign;
-use crate::machine::Tally;
-use crate::oracle::{Oracle, Trouble};
-use crate::probes::{passing, probes};
 use crate::served::Served;
 use crate::shifted::Shifted;
-use crate::step::{Foreign, Holds, Reason, Said, Step, Told, Wrong};
 
 /// Longer than anything that is waited for takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ fn file(policy: usize) -> PathBuf {
     use std::sync::OnceLock;
     static FILES: OnceLock<Vec<PathBuf>> = OnceLock::new();
     let files = FILES.get_or_init(|| {
-        let write = |(at, policy): (usize, &crate::documents::Policy)| {
+        let write = |(at, policy): (usize, &nicfw_test_kit::sequences::documents::Policy)| {
             let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("sequences-{at}.yaml"));
             fs::write(&path, &policy.text).expect("it can be written");
             path
@@ -55,6 +55,20 @@ fn file(policy: usize) -> PathBuf {
         pool().iter().enumerate().map(write).collect()
     });
     files[policy].clone()
+}
+
+impl machine::World for World {
+    fn new(seed: u64) -> Self {
+        Self::new(seed)
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        self.step(step)
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally
+    }
 }
 
 impl World {

@@ -29,13 +29,12 @@ use nicfw_capi::{
 use nicfw_model::fault::{Fault, FaultKind};
 use nicfw_model::serve::Session;
 use nicfw_model::{FunctionConfig, Model, ModelConfig};
-
-use crate::documents::pool;
-use crate::foreign;
-use crate::machine::Tally;
-use crate::oracle::{Oracle, Time, Trouble};
-use crate::probes::{passing, probes};
-use crate::step::{Foreign, Holds, Reason, Said, Step, Told, Wrong};
+use nicfw_test_kit::sequences::documents::pool;
+use nicfw_test_kit::sequences::foreign;
+use nicfw_test_kit::sequences::machine::{self, Tally};
+use nicfw_test_kit::sequences::oracle::{Oracle, Time, Trouble};
+use nicfw_test_kit::sequences::probes::{passing, probes};
+use nicfw_test_kit::sequences::step::{Foreign, Holds, Reason, Said, Step, Told, Wrong};
 
 /// A handle that is open, and what serves it.
 struct Open {
@@ -53,6 +52,20 @@ pub struct World {
     error: Box<nicfw_error>,
     start: Instant,
     reboots: bool,
+}
+
+impl machine::World for World {
+    fn new(seed: u64) -> Self {
+        Self::new(seed)
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        self.step(step)
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally
+    }
 }
 
 impl World {

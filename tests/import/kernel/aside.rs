@@ -59,12 +59,13 @@ fn as_listed(source: &Source, frames: &[Frame], import: &Imported) -> Option<Vec
     let (tool, spelling) = match import.spelling {
         Spelling::IptablesSave => (Tool::Iptables, Spelling::IptablesFile),
         Spelling::Ip6tablesSave => (Tool::Ip6tables, Spelling::Ip6tablesFile),
-        Spelling::NftList => (Tool::NftJson, Spelling::NftList),
+        Spelling::NftList => (Tool::Nft, Spelling::NftList),
         Spelling::IptablesFile | Spelling::Ip6tablesFile | Spelling::NftListOfIptables => return None,
     };
     // The listing of all rules has what other programs had loaded in it.
-    let before = if tool == Tool::NftJson { String::new() } else { source.before.clone() };
-    let listed = Source { tool, text: import.input.clone(), before, ..source.clone() };
+    let before = if tool == Tool::Nft { String::new() } else { source.before.clone() };
+    let given = (tool == Tool::Nft).then(|| import.input.clone());
+    let listed = Source { tool, text: import.loads.clone(), before, given, ..source.clone() };
     let Outcome::Judged { imports, findings, .. } = listed.judge(frames, Patience::None) else { return None };
     imports.iter().zip(findings).find(|(import, _)| import.spelling == spelling).map(|(_, findings)| findings)
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use nicfw::policy::import::View;
+use nicfw_test_kit::dice::Dice;
 
-use crate::dice::Dice;
 use crate::judge::{Source, Tool, is_rated, locals};
 
 const NETS_V4: &[&str] = &[
@@ -91,6 +91,7 @@ pub fn source(dice: &mut Dice, supported: bool) -> Source {
         supported,
         accept_stateless,
         before: String::new(),
+        given: None,
         later: String::new(),
     }
 }

@@ -23,8 +23,6 @@ pub enum Tool {
     Iptables,
     Ip6tables,
     Nft,
-    /// nft, of its own listing.
-    NftJson,
 }
 
 /// In which form the loaded rules are imported.
@@ -71,6 +69,8 @@ pub struct Source {
     pub accept_stateless: bool,
     /// Commands for nft before the file is loaded: what other programs had loaded.
     pub before: String,
+    /// What is imported, if it is not what the tool lists.
+    pub given: Option<String>,
     /// Commands for nft after the import and before the frames: what time, or a program, may do to the rules.
     pub later: String,
 }
@@ -80,6 +80,8 @@ pub struct Imported {
     pub spelling: Spelling,
     /// What was imported.
     pub input: String,
+    /// The same as the tool loads it: nft cannot load all that it lists as JSON.
+    pub loads: String,
     pub result: Result<Import, ImportError>,
     /// There are matches of iptables in it of which nft prints the name alone: these are no supported things.
     pub names_alone: bool,
@@ -156,7 +158,8 @@ impl Source {
     fn imports(&self) -> Vec<Imported> {
         // Debian's nft dies while it lists some of the kernel's objects: there is nothing to import then.
         let listed = tool(&["nft", "-j", "list", "ruleset"], "");
-        let listed = listed.ok.then_some(listed.stdout);
+        let listed = self.given.clone().or_else(|| listed.ok.then_some(listed.stdout));
+        let as_text = tool(&["nft", "list", "ruleset"], "");
         let mut inputs = match self.tool {
             Tool::Iptables => vec![
                 (Spelling::IptablesFile, Format::Iptables, self.text.clone()),
@@ -167,19 +170,15 @@ impl Source {
                 (Spelling::Ip6tablesSave, Format::Iptables, must(&["ip6tables-save"], "")),
             ],
             Tool::Nft => Vec::new(),
-            Tool::NftJson => vec![(Spelling::NftList, Format::Nft, self.text.clone())],
         };
-        let listing = match self.tool {
-            Tool::Iptables | Tool::Ip6tables => Some(Spelling::NftListOfIptables),
-            Tool::Nft => Some(Spelling::NftList),
-            Tool::NftJson => None,
-        };
-        inputs.extend(listing.zip(listed).map(|(spelling, listed)| (spelling, Format::Nft, listed)));
+        let spelling = if self.tool == Tool::Nft { Spelling::NftList } else { Spelling::NftListOfIptables };
+        inputs.extend(listed.map(|listed| (spelling, Format::Nft, listed)));
         let settings = self.settings();
         let one = |(spelling, format, input): (_, _, String)| Imported {
             spelling,
             result: import(format, input.as_bytes(), "judged", &settings),
             names_alone: format == Format::Nft && names_alone(&input),
+            loads: if format == Format::Nft { as_text.stdout.clone() } else { input.clone() },
             input,
         };
         inputs.into_iter().map(one).collect()
@@ -195,7 +194,6 @@ impl Source {
             Tool::Iptables => &["iptables-restore"],
             Tool::Ip6tables => &["ip6tables-restore"],
             Tool::Nft => &["nft", "-f", "-"],
-            Tool::NftJson => &["nft", "-j", "-f", "-"],
         };
         if !self.before.is_empty() {
             must(&["nft", "-f", "-"], &self.before);

@@ -4,7 +4,6 @@
 //! What is imported may never open more than the kernel passes. What it closes more is counted and must be listed.
 
 mod aside;
-mod dice;
 mod frames;
 mod iptables;
 mod judge;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use nicfw::policy::import::View;
+use nicfw_test_kit::dice::Dice;
 
-use crate::dice::Dice;
 use crate::judge::{Source, Tool, is_rated, locals};
 
 const ADDRESSES_V4: &[&str] = &[
@@ -93,6 +93,7 @@ pub fn source(dice: &mut Dice, supported: bool) -> Source {
         accept_stateless: writer.state_denied && !is_rated(&text),
         text,
         before: String::new(),
+        given: None,
         later: writer.later.clone(),
     }
 }

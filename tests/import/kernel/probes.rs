@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use nicfw::Direction;
 use nicfw::policy::import::View;
+use nicfw_test_kit::dice::Dice;
 
-use crate::dice::Dice;
 use crate::frames::{ACK, Body, FIN, Frame, RST, SYN};
 use crate::judge::Source;
 

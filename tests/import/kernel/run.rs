@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use nicfw::Direction;
 use nicfw::policy::import::{Effect, View};
+use nicfw_test_kit::dice::Dice;
 
 use crate::aside::{listed_otherwise, once, were_listed_otherwise};
-use crate::dice::Dice;
 use crate::frames::{Body, Frame, LOCALS};
 use crate::judge::{Finding, Imported, Limit, Outcome, Patience, Source, Spelling, Tool, locals};
 use crate::{iptables, nft, probes};
@@ -136,6 +136,7 @@ fn written(name: &str, text: &str) -> Source {
         supported: name.starts_with("kept/"),
         accept_stateless: text.contains("#accept stateless"),
         before: comments("#nft "),
+        given: None,
         later: comments("#later "),
     }
 }

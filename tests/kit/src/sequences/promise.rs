@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use nicfw::clock::Timestamp;
 
-use crate::documents::{Policy, pool};
-use crate::probes::{Mask, all, of_ip, of_mac};
+use crate::sequences::documents::{Policy, pool};
+use crate::sequences::probes::{Mask, all, of_ip, of_mac};
 
 /// Addresses of a container that stay closed until it is released.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]

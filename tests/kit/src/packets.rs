@@ -1,4 +1,4 @@
-//! Random packets at the corners of what `documents.rs` writes.
+//! Random packets at the corners of what `texts.rs` writes.
 
 use std::net::IpAddr;
 

@@ -1,11 +1,12 @@
 //! What a step may come to, by what was promised before it and by the clocks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Oracle, Time};
-use crate::documents::pool;
-use crate::promise::{Chosen, Content, Promise, Waiting};
-use crate::step::{Reason, Step};
+use crate::sequences::documents::pool;
+use crate::sequences::promise::{Chosen, Content, Promise, Waiting};
+use crate::sequences::step::{Reason, Step};
 
 /// How far a clock may be set back without anybody noticing.
 const TOLERATED: Duration = Duration::from_secs(2);
@@ -105,6 +106,12 @@ impl Oracle {
         all
     }
 
+    /// The program takes out itself what has expired, perhaps.
+    fn withdraws(&self, policy: usize, (_, to): (Time, Time)) -> bool {
+        let ends = pool()[policy].ends.as_ref().filter(|_| self.whole);
+        ends.is_some_and(|(at, _)| to.wall.max(self.book.last.1) >= *at)
+    }
+
     fn own_ways(&self, promise: &Promise, step: &Step, time: (Time, Time)) -> Ways {
         let mut ways = Ways::default();
         let content = &promise.content;
@@ -125,9 +132,7 @@ impl Oracle {
                 if surely && next.passes() & !promise.passes() != 0 {
                     return ways;
                 }
-                let ends = pool()[*policy].ends.as_ref().filter(|_| self.whole);
-                if ends.is_some_and(|(at, _)| time.1.wall.max(self.book.last.1) >= *at) {
-                    // The program takes out itself what has expired.
+                if self.withdraws(*policy, time) {
                     let next = content.next(Chosen { policy: *policy, withdrawn: true });
                     ways.done(Promise { waiting: waiting.clone(), ..Promise::of(next) });
                 }
@@ -201,10 +206,14 @@ impl Oracle {
                     ways.refused.push(Reason::Clock);
                 }
                 if !surely {
-                    ways.done(Promise::of(content.next(Chosen::of(*policy))));
-                    if self.book.left || self.half {
-                        // Whoever emptied it has given everything back; and an adoption before may not have begun.
-                        ways.done(Promise::of(Content::of(*policy)));
+                    let withdrawn =
+                        self.withdraws(*policy, time).then_some(Chosen { policy: *policy, withdrawn: true });
+                    for chosen in withdrawn.into_iter().chain([Chosen::of(*policy)]) {
+                        ways.done(Promise::of(content.next(chosen)));
+                        if self.book.left || self.half {
+                            // Whoever emptied it has given everything back; and an adoption before may not have begun.
+                            ways.done(Promise::of(Content { kept: BTreeMap::new(), ..content.next(chosen) }));
+                        }
                     }
                 }
             }

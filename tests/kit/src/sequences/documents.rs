@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use nicfw::clock::Timestamp;
 use nicfw::policy::Document;
 
-use crate::probes::{Mask, of_ip, says};
+use crate::sequences::probes::{Mask, of_ip, says};
 
 /// A container, and the last bytes of its addresses. Its MAC has its number.
 type Bound = (u8, &'static [u8]);

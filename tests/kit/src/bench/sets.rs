@@ -8,6 +8,8 @@ use nicfw::policy::{Attach, Binding, Document, OnExpiry, Origin, Policy, PortPai
 use nicfw::terms::{AddrSet, Interval, IntervalSet, PortSet};
 use nicfw::{Direction, MacAddr, Target, Verdict};
 
+use crate::dice::Dice;
+
 /// Rules of each container.
 const RULES: usize = 50;
 /// First address of the containers: 10.0.1.0.
@@ -25,28 +27,6 @@ pub fn wide() -> Target {
     target
 }
 
-/// Numbers of splitmix64: the same seed, the same policies.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap_or_default()
-    }
-
-    fn between(&mut self, first: u16, last: u16) -> u16 {
-        let offset = self.below(usize::from(last - first) + 1);
-        first + u16::try_from(offset).unwrap_or_default()
-    }
-}
-
 /// What the rules of all containers name: remote prefixes and services, each pairwise disjoint.
 pub struct Pool {
     remotes: Vec<Interval<u32>>,
@@ -56,7 +36,7 @@ pub struct Pool {
 impl Pool {
     /// As many prefixes as fit the subnet map of a card, and 400 services.
     pub fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Dice::new(seed);
         let mut net = || 0x0b00_0000 + u32::try_from(random.below(1 << 16)).unwrap_or_default() * 256;
         let mut nets: Vec<u32> = (0..2400).map(|_| net()).collect();
         nets.sort_unstable();
@@ -135,7 +115,7 @@ impl Set {
 
     /// `policies` policies, each used by the containers that `uses` says.
     pub fn of(policies: usize, rules: usize, uses: Vec<usize>, seed: u64) -> Self {
-        let (pool, mut random) = (Pool::new(seed), Random(!seed));
+        let (pool, mut random) = (Pool::new(seed), Dice::new(!seed));
         let policies = (0..policies).map(|_| policy(&pool, rules, &mut random)).collect();
         Self { policies, uses }
     }
@@ -200,7 +180,7 @@ fn element(allow: &Allow, local: Ipv4Addr) -> String {
     format!("{remote} . {local} . {} . {ports}", allow.proto)
 }
 
-fn policy(pool: &Pool, rules: usize, random: &mut Random) -> Vec<Allow> {
+fn policy(pool: &Pool, rules: usize, random: &mut Dice) -> Vec<Allow> {
     let few = (rules / 3).max(4);
     let remotes: Vec<_> = (0..few).map(|_| pool.remotes[random.below(pool.remotes.len())]).collect();
     let mut used = std::collections::BTreeSet::new();

@@ -9,6 +9,8 @@ use nicfw_model::Model;
 use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};
 
+use crate::dice::Dice;
+
 /// The containers of all workloads: `10.30.1.N` with the MAC `02:00:0a:1e:01:N`.
 pub const CONTAINERS: [u8; 4] = [1, 2, 3, 9];
 
@@ -80,28 +82,6 @@ fn frame(packet: &Packet) -> Vec<u8> {
     frame
 }
 
-/// Numbers that look random and are the same in every run.
-pub struct Chance(u64);
-
-impl Chance {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// Below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() >> 33).expect("31 bits") % end.max(1)
-    }
-}
-
 /// The ends of intervals, and the points beside them.
 fn ends<T: Copy>(intervals: &[Interval<T>], prev: fn(T) -> T, next: fn(T) -> T) -> Vec<T> {
     intervals.iter().flat_map(|i| [prev(i.first), i.first, i.last, next(i.last)]).collect()
@@ -171,20 +151,20 @@ impl Corners {
         out
     }
 
-    /// Some of each, and a few packets by chance.
-    pub fn some(&self, chance: &mut Chance) -> Vec<Probe> {
+    /// Some of each, and a few packets by dice.
+    pub fn some(&self, dice: &mut Dice) -> Vec<Probe> {
         let mut out = Vec::new();
         for (class, most) in [(&self.differ, 32), (&self.allowed, 40), (&self.denied, 40), (&self.unbound, 4)] {
             let draws = if class.len() <= most { 0 } else { most };
-            out.extend((0..draws).map(|_| class[chance.below(class.len())]));
+            out.extend((0..draws).map(|_| class[dice.below(class.len())]));
             out.extend(class.iter().filter(|_| draws == 0));
         }
         for _ in 0..12 {
-            let number = chance.next().to_le_bytes();
+            let number = dice.word().to_le_bytes();
             let port = |at: usize| u16::from_le_bytes([number[at], number[at + 1]]);
             let remote = u32::from_le_bytes([number[0], number[1], number[2], number[3]]);
-            let container = CONTAINERS[chance.below(CONTAINERS.len())];
-            let direction = if chance.below(2) == 0 { Direction::Rx } else { Direction::Tx };
+            let container = CONTAINERS[dice.below(CONTAINERS.len())];
+            let direction = if dice.below(2) == 0 { Direction::Rx } else { Direction::Tx };
             out.push(Probe::new(container, direction, (remote, 6, Some((port(4), port(6))))));
         }
         let without_ip: Vec<Probe> = out.iter().rev().take(4).map(Probe::without_ip).collect();

@@ -10,9 +10,21 @@ use proptest::strategy::{BoxedStrategy, Union, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 
-use crate::documents;
-use crate::step::{Foreign, Step, Wrong};
-use crate::world::World;
+use crate::sequences::documents;
+use crate::sequences::step::{Foreign, Step, Wrong};
+
+/// An adapter, whoever drives it, and the oracle beside it.
+pub trait World {
+    /// Where nobody has done anything yet.
+    fn new(seed: u64) -> Self;
+
+    /// # Errors
+    /// The sentence that the step broke.
+    fn step(&mut self, step: &Step) -> Result<(), String>;
+
+    /// What was done so far.
+    fn tally(&self) -> Tally;
+}
 
 /// What is known of a walk while it is drawn: enough to draw what makes sense, nothing that decides.
 #[derive(Debug, Clone)]
@@ -177,8 +189,8 @@ type Walk = (Drawn, Vec<Step>, Option<Arc<AtomicUsize>>);
 
 /// # Errors
 /// The step that broke a sentence, and which.
-pub fn walk(drawn: &Drawn, steps: &[Step], seen: Option<&AtomicUsize>) -> Result<Tally, String> {
-    let mut world = World::new(drawn.seed);
+pub fn walk<W: World>(drawn: &Drawn, steps: &[Step], seen: Option<&AtomicUsize>) -> Result<Tally, String> {
+    let mut world = W::new(drawn.seed);
     for (at, step) in steps.iter().enumerate() {
         if let Some(seen) = seen {
             seen.fetch_add(1, Ordering::SeqCst);
@@ -198,7 +210,7 @@ pub fn walk(drawn: &Drawn, steps: &[Step], seen: Option<&AtomicUsize>) -> Result
             world.step(step).map_err(|broken| format!("the end: {broken}"))?;
         }
     }
-    Ok(world.tally)
+    Ok(world.tally())
 }
 
 /// What a walk did.
@@ -233,16 +245,16 @@ pub struct Sum {
 ///
 /// # Errors
 /// The shortest walk that breaks a sentence, as far as shrinking comes.
-pub fn walks(seed: [u8; 32], steps: u64, sum: &Sum) -> Result<(), String> {
+pub fn walks<W: World>(seed: [u8; 32], steps: u64, sum: &Sum) -> Result<(), String> {
     let config = Config { failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
     let strategy = People::sequential_strategy(40..80);
     while sum.steps.load(Ordering::Relaxed) < steps {
         let mut tree = strategy.new_tree(&mut runner).map_err(|e| e.to_string())?;
         let (drawn, walked, seen) = tree.current();
-        match walk(&drawn, &walked, seen.as_deref()) {
+        match walk::<W>(&drawn, &walked, seen.as_deref()) {
             Ok(tally) => add(sum, &drawn, &tally),
-            Err(broken) => return Err(shrunk(&mut tree, (drawn, walked, seen), broken)),
+            Err(broken) => return Err(shrunk::<W>(&mut tree, (drawn, walked, seen), broken)),
         }
     }
     Ok(())
@@ -267,14 +279,14 @@ fn add(sum: &Sum, drawn: &Drawn, tally: &Tally) {
 
 /// The least walk that still breaks a sentence, as far as two ways of shrinking come: the strategy's own, and leaving steps
 /// out one by one.
-fn shrunk(tree: &mut impl ValueTree<Value = Walk>, walked: Walk, broken: String) -> String {
+fn shrunk<W: World>(tree: &mut impl ValueTree<Value = Walk>, walked: Walk, broken: String) -> String {
     let (mut least, mut why, mut more) = (walked, broken, tree.simplify());
     for _ in 0..2000 {
         if !more {
             break;
         }
         let next = tree.current();
-        more = match walk(&next.0, &next.1, None) {
+        more = match walk::<W>(&next.0, &next.1, None) {
             Err(broken) => {
                 (least, why) = (next, broken);
                 tree.simplify()
@@ -287,7 +299,7 @@ fn shrunk(tree: &mut impl ValueTree<Value = Walk>, walked: Walk, broken: String)
     while let Some(before) = at.checked_sub(1) {
         at = before;
         let less: Vec<Step> = [&steps[..at], &steps[at + 1..]].concat();
-        if let Err(broken) = walk(&drawn, &less, None) {
+        if let Err(broken) = walk::<W>(&drawn, &less, None) {
             (steps, why, at) = (less, broken, steps.len() - 1);
         }
     }
@@ -308,7 +320,7 @@ fn seed() -> u64 {
 ///
 /// # Panics
 /// With the shortest walk that breaks a sentence.
-pub fn walk_all(steps: u64) {
+pub fn walk_all<W: World>(steps: u64) {
     let steps = number("NICFW_SEQUENCES_STEPS").unwrap_or(steps);
     let (seed, sum) = (seed(), Sum::default());
     let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
@@ -319,7 +331,7 @@ pub fn walk_all(steps: u64) {
             bytes[..8].copy_from_slice(&seed.to_le_bytes());
             bytes[8] = u8::try_from(thread).expect("few");
             let sum = &sum;
-            scope.spawn(move || walks(bytes, steps, sum))
+            scope.spawn(move || walks::<W>(bytes, steps, sum))
         };
         let all: Vec<_> = (0..threads).map(one).collect();
         all.into_iter().filter_map(|thread| thread.join().expect("a walk tells what it finds").err()).collect()

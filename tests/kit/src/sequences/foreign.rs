@@ -9,7 +9,7 @@ use nicfw::firewall::{Adopt, Firewall, Settings};
 use nicfw::tables::{Action, Compiled, TableOp, Target};
 use nicfw_model::Model;
 
-use crate::step::{Foreign, Said};
+use crate::sequences::step::{Foreign, Said};
 
 /// Does it behind everybody's back. Nothing where no rule is there to be touched.
 pub fn meddle<C: Borrow<Compiled>>(

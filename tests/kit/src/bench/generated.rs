@@ -34,7 +34,10 @@ pub fn mac(local: Ipv4Addr) -> MacAddr {
 
 /// Where a benchmark puts its files.
 pub fn directory() -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+    // target/PROFILE/deps/PROGRAM
+    let program = std::env::current_exe().expect("a program knows where it lies");
+    let target = program.ancestors().nth(3).expect("cargo puts it three folders deep");
+    let path = target.join("tmp/bench");
     std::fs::create_dir_all(&path).expect("the target directory can be written");
     path
 }
@@ -43,7 +46,7 @@ impl Shape {
     /// Runs the generator; the files begin with the path that is returned.
     pub fn generate(&self) -> PathBuf {
         let prefix = directory().join(format!("policy_{}", self.rules));
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/gen_rules.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/gen_rules.py");
         let numbers = [("--n", self.rules), ("--containers", self.containers), ("--services", self.services)];
         let mut command = Command::new("python3");
         command.arg(script).args(["--style", "policy", "--trace", "1", "--out"]).arg(&prefix);

@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use nicfw::clock::Timestamp;
 
-use crate::probes::{Mask, all, told};
-use crate::promise::{Content, Promise, Waiting};
-use crate::step::{Foreign, Holds, Reason, Said, Step, Told};
+use crate::sequences::probes::{Mask, all, told};
+use crate::sequences::promise::{Content, Promise, Waiting};
+use crate::sequences::step::{Foreign, Holds, Reason, Said, Step, Told};
 use ways::Way;
 
 /// What the clocks show.
@@ -507,6 +507,18 @@ impl Oracle {
             // What a process in doubt says is about what was there before.
             _ if self.doubt => {}
             _ => self.book.promises = for_it,
+        }
+        let knows = matches!(reason, Reason::Held | Reason::Nothing | Reason::Waits | Reason::Late | Reason::Clock);
+        if self.whole && self.process.is_none() && knows {
+            // Whoever refuses it has found the adapter first, and taken back what was late.
+            let of = |promise: &Promise| self.ways(promise, step, time).attached;
+            let found = self.book.promises.iter().flat_map(of).filter(|promise| promise.passes() == seen);
+            let found: BTreeSet<Promise> = found.collect();
+            match strange {
+                true => self.book.promises.extend(found),
+                false if !found.is_empty() => self.book.promises = found,
+                false => {}
+            }
         }
         if *step == Step::Confirm && strange {
             // A record that could not be taken back may be there.
