@@ -46,6 +46,8 @@ pub struct Adapter {
     device: Box<dyn Device>,
     options: AttachOptions,
     attached: Attached,
+    /// Boots of the management controller when it was attached.
+    attached_at_boot: u32,
     totals: CounterTotals,
 }
 
@@ -77,7 +79,8 @@ impl Adapter {
         connect(&mut channel, &*device)?;
         let totals = CounterTotals::new(attached.info.counter_width);
         log::info!("attached to {}", attached.info);
-        Ok(Self { channel, device, options, attached, totals })
+        let attached_at_boot = channel.boot_count();
+        Ok(Self { channel, device, options, attached, attached_at_boot, totals })
     }
 
     /// What the adapter is.
@@ -214,7 +217,6 @@ impl Adapter {
     /// # Errors
     /// See [`AttachError`]. The adapter stays unusable; recovering can be tried again.
     pub fn recover(&mut self) -> Result<Recovered, AttachError> {
-        let boot_count = self.channel.boot_count();
         let again = |adapter: &mut Self| -> Result<Attached, AttachError> {
             adapter.channel.restart()?;
             let attached = attach::attach(&mut adapter.channel, adapter.device.pci_id(), &adapter.options)?;
@@ -230,12 +232,13 @@ impl Adapter {
             self.device.reset().map_err(McdiError::from)?;
             again(self)
         })?;
-        let rebooted = self.channel.boot_count() != boot_count;
+        // Not since this call: an earlier one may have met the new boot and failed.
+        let rebooted = self.channel.boot_count() != self.attached_at_boot;
         if rebooted {
             self.totals.restart();
         }
         let target_changed = attached.target != self.attached.target;
-        self.attached = attached;
+        (self.attached, self.attached_at_boot) = (attached, self.channel.boot_count());
         log::info!("recovered, MC rebooted: {rebooted}");
         Ok(Recovered { rebooted, target_changed })
     }

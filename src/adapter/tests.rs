@@ -317,6 +317,21 @@ fn recovering_tells_a_reboot_and_a_changed_target() {
     assert_eq!((adapter.target().sizes.subnet_nodes, adapter.needs_recovery()), (8, false));
 }
 
+/// The first try met the new boot, the second one said that there was none: the tables of before it were believed.
+#[test]
+fn a_reboot_is_told_by_the_recovery_that_comes_to_its_end() {
+    let firmware = Firmware::sound();
+    let (nic, mut adapter) = firmware.attached();
+    nic.set_status(0xb007_0004);
+    adapter.ruleset_version().unwrap_err();
+    let version = firmware.0.lock().unwrap()[&0x008].clone();
+    firmware.answer(0x008, |request| refuse(request, 0x1c));
+    adapter.recover().unwrap_err();
+    firmware.answer(0x008, move |request| version(request));
+    assert_eq!(adapter.recover().unwrap(), Recovered { rebooted: true, target_changed: false });
+    assert_eq!(adapter.recover().unwrap(), Recovered { rebooted: false, target_changed: false });
+}
+
 /// TSA_STATISTICS: GET_CONFIG (OP_CODE 0), or one pair with `count` in both counters.
 fn statistics(request: &[u8], width: u32, count: u64) -> Reply {
     match request[8] {

@@ -313,3 +313,38 @@ fn what_a_failed_reservation_has_closed_opens_with_the_next_policy_whoever_appli
         }
     }
 }
+
+/// A recovery that met the new boot failed, and the next one knew nothing of a reboot.
+#[test]
+fn a_reboot_is_not_forgotten_where_a_recovery_fails() {
+    holds(&[
+        Step::Adopt { policy: 6 },
+        Step::Reboot,
+        Step::Arm { wrong: Wrong::Refused { command: 0 } },
+        apply(0),
+        Step::Recover,
+        Step::Recover,
+        reserve(1, 3),
+        Step::Start,
+        Step::Arm { wrong: Wrong::Death { call: 19, after: false } },
+        apply(32),
+        Step::Crash { torn: 133 },
+        Step::Start,
+        Step::Audit,
+    ]);
+}
+
+/// While an adoption waited for an answer the clock came near enough to the journal's.
+#[test]
+fn a_clock_may_catch_up_while_a_command_is_waited_for() {
+    holds(&[
+        Step::Adopt { policy: 0 },
+        apply(24),
+        Step::SetClock { seconds: -43 },
+        Step::Pass { seconds: 1 },
+        Step::Pass { seconds: 30 },
+        Step::Arm { wrong: Wrong::Silent { command: 1, effect: false } },
+        Step::Commit,
+        Step::Adopt { policy: 5 },
+    ]);
+}

@@ -121,8 +121,11 @@ impl World {
     fn one(&mut self, step: &Step) -> Result<(), String> {
         self.tally.steps += 1;
         let before = self.time();
-        let (may, must) = self.oracle.during(step, before, self.reboot_waits);
         let armed = self.model.faults_waiting() > 0 || self.fuse.is_lit() || self.store_waits;
+        // A command without an answer is waited for.
+        let most = Duration::from_secs(if armed { 60 } else { 3 });
+        let later = Time { wall: before.wall.after(most), now: before.now + most };
+        let (may, must) = self.oracle.during(step, (before, later), self.reboot_waits);
         {
             let mut scene = self.scene.borrow_mut();
             // What closes where something goes wrong is told with it.

@@ -122,8 +122,7 @@ impl Oracle {
     }
 
     /// What may pass while a step goes on, and what both before and after it let through.
-    pub fn during(&self, step: &Step, at: Time, armed_reboot: bool) -> (Mask, Mask) {
-        let later = Time { wall: at.wall.after(Duration::from_secs(3)), now: at.now + Duration::from_secs(3) };
+    pub fn during(&self, step: &Step, time: (Time, Time), armed_reboot: bool) -> (Mask, Mask) {
         let now = match self.shows {
             Shows::Within(may) => may,
             Shows::Promised | Shows::Frozen => self.was,
@@ -136,7 +135,7 @@ impl Oracle {
             if known && (self.amiss || self.doubt) {
                 may |= promise.passes();
             }
-            let ways = self.ways(promise, step, (at, later));
+            let ways = self.ways(promise, step, time);
             may |= ways.attached.iter().fold(0, |mask, found| mask | found.passes());
             for way in ways.done {
                 may |= way.to.passes();
@@ -164,7 +163,7 @@ impl Oracle {
         time: (Time, Time),
         trouble: Trouble,
     ) -> Result<(), String> {
-        let (may, _) = self.during(step, time.0, trouble.rebooted);
+        let (may, _) = self.during(step, time, trouble.rebooted);
         // What is put right first may be committed before what follows.
         let of = |promise: &Promise| self.ways(promise, step, time).attached;
         let first: Vec<Mask> = self.book.promises.iter().flat_map(of).map(|found| found.passes()).collect();
