@@ -82,6 +82,7 @@ pub mod file;
 pub mod firewall;
 #[cfg(feature = "device")]
 pub mod journal;
+// Each twice, as no attribute makes a module public: what is below the face is no promise to those who do not ask for it.
 #[cfg(feature = "raw")]
 pub mod mcdi;
 #[cfg(all(feature = "device", not(feature = "raw")))]
