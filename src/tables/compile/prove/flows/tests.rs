@@ -7,12 +7,16 @@ use crate::tables::{Image, ImageEntry};
 
 /// What the proof of the first address of a binding runs.
 fn of_binding<T>(compiled: &Compiled, image: &Image, at: usize, of: impl FnOnce(AddressProof<'_>) -> T) -> T {
-    let (units, ids) = (&compiled.state.units, ImageIds::of(image, None));
-    let proof = Proof { document: compiled.document(), target: compiled.target(), image, units, ids: &ids };
     let binding = &*compiled.document().bindings[at];
     let macs = [binding.mac].into_iter().collect();
     let task = Task { binding: Some(binding), ip: binding.ips[0], macs, vlan: binding.vlan, first: at };
-    of(AddressProof::of(&proof, &task, &mut OnePolicyDocument::of(compiled.document())))
+    of_task(compiled, image, &task, of)
+}
+
+fn of_task<T>(compiled: &Compiled, image: &Image, task: &Task<'_>, of: impl FnOnce(AddressProof<'_>) -> T) -> T {
+    let (units, ids) = (&compiled.state.units, ImageIds::of(image, None));
+    let proof = Proof { document: compiled.document(), target: compiled.target(), image, units, ids: &ids };
+    of(AddressProof::of(&proof, task, &mut OnePolicyDocument::of(compiled.document())))
 }
 
 #[test]
@@ -34,6 +38,20 @@ fn a_flow_of_every_protocol_that_is_named_is_run_and_of_one_that_is_not() {
     assert_eq!(named, [Some(1), Some(6), Some(17), Some(255), Some(254), None], "the highest is named");
     let ported = with(RuleKey { local_port: Some(7), ..key });
     assert_eq!(ported, [&[Some(1), Some(6), Some(17), Some(132)][..], &other].concat(), "all that have ports");
+}
+
+/// It is there with the MAC of one of them that has it open.
+#[test]
+fn neighbour_discovery_of_an_address_that_nobody_bound_is_run_with_any_mac() {
+    let compiled = compiled();
+    let bindings = &compiled.document().bindings;
+    let ip = "2001:db8:ffff::1".parse().unwrap();
+    for (with, is_run) in [(&[0, 8][..], true), (&[8, 0], true), (&[8, 9], true), (&[0, 13], false), (&[0], false)] {
+        let macs = with.iter().map(|at| bindings[*at].mac).collect();
+        let task = Task { binding: None, ip, macs, vlan: None, first: 0 };
+        let protocols = of_task(&compiled, compiled.image(), &task, |proof| proof.protocols(&proof.rules()));
+        assert_eq!(protocols.contains(&Some(58)), is_run, "{with:?}");
+    }
 }
 
 #[test]
