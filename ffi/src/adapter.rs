@@ -98,6 +98,8 @@ pub unsafe extern "C" fn nicfw_adapter_get_info(
         let place = memory.out_structure(info, "info")?;
         let nic = handle::get(adapter)?;
         let nic = &mut *lock(&nic)?;
+        let in_doubt = nic.firewall().is_ok_and(|firewall| firewall.needs_recovery());
+        let needs_recovery = in_doubt || nic.adapter()?.needs_recovery();
         let info = nic.info()?;
         place.put(nicfw_adapter_info {
             size: 0,
@@ -117,7 +119,7 @@ pub unsafe extern "C" fn nicfw_adapter_get_info(
             mac: info.mac.0,
             reserved: [0; 2],
             adopted: nic.entries().is_some().into(),
-            needs_recovery: nic.adapter()?.needs_recovery().into(),
+            needs_recovery: needs_recovery.into(),
             entries: nic.entries().unwrap_or(0) as u64,
             family: fixed(Target::FAMILY),
         });

@@ -198,7 +198,7 @@ impl<E: Engine> Firewall<E> {
             // Content without entries is loaded without a command to the tables.
             self.version = played.version;
         }
-        if played.commands > 0 {
+        if played.commands > 0 || played.reset {
             log::warn!("found {:?}, {} commands", resumption.found, played.commands);
             self.changed(None);
             self.cache.behind = true;

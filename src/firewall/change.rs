@@ -226,6 +226,7 @@ impl<E: Engine> Firewall<E> {
             Ended::Closed { who, rules } => {
                 self.held.image.rules = rules;
                 self.changed(begun);
+                (self.cache.behind, self.cache.wanted) = (true, true);
                 AdapterState::Closed(who.into_iter().collect())
             }
             Ended::Unknown => {

@@ -62,6 +62,8 @@ pub(super) struct Played {
     pub version: Option<RulesetVersion>,
     /// Commands to the tables that were carried out.
     pub commands: usize,
+    /// The tables were emptied first.
+    pub reset: bool,
 }
 
 impl Script {
@@ -89,6 +91,7 @@ impl Script {
         Played {
             blocked: blocked.unwrap_or(false),
             commands: carried_out.iter().filter(|item| matches!(item, Item::Send(_))).count(),
+            reset: carried_out.contains(&Item::Reset),
             failed_at: self.failure.as_ref().and_then(|_| self.items.get(done).cloned()),
             failure: self.failure,
             version: self.version,

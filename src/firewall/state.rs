@@ -134,6 +134,12 @@ impl<E: Engine> Firewall<E> {
         &mut self.io.journal
     }
 
+    /// True if it is not known what the adapter holds: [`Firewall::recover`] comes before anything else.
+    #[must_use]
+    pub fn needs_recovery(&self) -> bool {
+        self.doubt.is_some()
+    }
+
     /// What documents are compiled for.
     #[must_use]
     pub fn target(&self) -> &Target {
@@ -142,7 +148,7 @@ impl<E: Engine> Firewall<E> {
 
     /// Lets go of the adapter. The rules stay (assumption A12), and with the journal the next process goes on.
     pub fn detach(mut self) -> (E, Journal) {
-        if self.doubt.is_some() {
+        if self.needs_recovery() {
             log::error!("detached from an adapter in an unknown state");
         }
         if let Err(error) = self.io.write_pending() {

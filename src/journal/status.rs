@@ -102,7 +102,7 @@ impl Status {
                 self.version.clone_from(version);
             }
             Event::Unknown { change, why } => self.pending(*change)?.unknown = Some(why.clone()),
-            Event::Recovered { change, version, boot, counters, .. } => {
+            Event::Recovered { change, version, boot, counters, rebooted, .. } => {
                 match change {
                     Some(change) => drop(self.end(*change)?),
                     None if self.pending.is_some() => {
@@ -112,6 +112,10 @@ impl Status {
                 }
                 (self.version, self.boot, self.counters) = (version.clone(), *boot, counters.clone());
                 self.drift = None;
+                if *rebooted {
+                    // What a reboot loads is what somebody has committed, be it another one with another journal.
+                    self.cache = None;
+                }
             }
             Event::Confirmed { change } => self.confirmed(*change)?,
             Event::Committed { version } => self.cache.clone_from(version),
@@ -174,7 +178,8 @@ impl Status {
             ChangeKind::Adopt | ChangeKind::Apply | ChangeKind::Withdraw => self.closes(change, Vec::new()),
         }
         if takes_over(begin.kind) {
-            (self.drift, self.left) = (None, None);
+            // What the cache holds may be another's, whatever was committed before.
+            (self.drift, self.left, self.cache) = (None, None, None);
         }
         (self.content, self.change) = (goal, Some(change));
     }

@@ -25,7 +25,12 @@ fn reserve(container: u8, address: u8) -> Step {
 /// # Panics
 /// With the sentence that does not hold.
 fn holds(steps: &[Step]) {
-    let mut world = World::new(1);
+    holds_with(1, steps);
+}
+
+/// With this seed of the model.
+fn holds_with(seed: u64, steps: &[Step]) {
+    let mut world = World::new(seed);
     for (at, step) in steps.iter().enumerate() {
         world.step(step).unwrap_or_else(|broken| panic!("step {at} of {steps:?}: {broken}"));
     }
@@ -347,4 +352,96 @@ fn a_clock_may_catch_up_while_a_command_is_waited_for() {
         Step::Commit,
         Step::Adopt { policy: 5 },
     ]);
+}
+
+/// What is there to be loaded is nothing, and a recovery that loaded it was taken for one that had nothing to do.
+#[test]
+fn a_recovery_to_nothing_is_one() {
+    holds(&[
+        Step::Adopt { policy: 4 },
+        apply(0),
+        Step::Release { container: 2 },
+        Step::Arm { wrong: Wrong::Silent { command: 6, effect: false } },
+        Step::Release { container: 1 },
+        apply(0),
+        Step::Reboot,
+        Step::Recover,
+    ]);
+}
+
+/// Nothing was loaded after a reboot that had loaded what somebody else had committed, and the cache was taken for right.
+#[test]
+fn what_somebody_else_has_committed_is_not_ours() {
+    holds_with(
+        501,
+        &[
+            Step::Adopt { policy: 0 },
+            Step::Foreign { what: Foreign::TakeOver(4) },
+            Step::Start,
+            Step::Reboot,
+            Step::Audit,
+        ],
+    );
+}
+
+/// The same, where the process that loaded it died before it had committed it.
+#[test]
+fn what_somebody_else_has_committed_is_not_ours_whoever_asks() {
+    holds(&[
+        Step::Adopt { policy: 21 },
+        Step::Copy,
+        Step::Reboot,
+        Step::Adopt { policy: 0 },
+        Step::PutBack,
+        Step::Arm { wrong: Wrong::Store { call: 0, how: 0 } },
+        Step::Arm { wrong: Wrong::Death { call: 26, after: true } },
+        apply(0),
+        apply(0),
+        reserve(3, 1),
+        Step::Reboot,
+    ]);
+}
+
+/// What an error has closed was said to be what a reboot loads.
+#[test]
+fn what_an_error_has_closed_is_not_committed_yet() {
+    holds_with(
+        985,
+        &[
+            Step::Adopt { policy: 0 },
+            apply(18),
+            Step::Arm { wrong: Wrong::Death { call: 0, after: false } },
+            apply(0),
+            reserve(1, 4),
+            Step::Arm { wrong: Wrong::Refused { command: 11 } },
+            Step::Arm { wrong: Wrong::Store { call: 2, how: 0 } },
+            apply(0),
+            Step::Audit,
+            Step::Reboot,
+        ],
+    );
+}
+
+/// What was committed had somebody else's change in it; after the repair it was taken for right.
+#[test]
+fn what_was_committed_before_a_repair_is_not_ours() {
+    holds_with(
+        346,
+        &[
+            Step::Adopt { policy: 0 },
+            Step::Apply { policy: 4, confirm: Some(1) },
+            Step::Foreign { what: Foreign::Remove(12) },
+            Step::Commit,
+            Step::Repair,
+            Step::Start,
+            Step::Arm { wrong: Wrong::Reboots { command: 4, after: false } },
+            Step::Audit,
+            Step::Start,
+            Step::Arm { wrong: Wrong::Death { call: 20, after: true } },
+            apply(346 % 34),
+            Step::Crash { torn: 140 },
+            Step::Start,
+            Step::Audit,
+        ],
+    );
 }

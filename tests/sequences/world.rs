@@ -453,10 +453,13 @@ impl World {
                 Ok(()) => Said::Done(Told { cache_behind: Some(false), ..Told::default() }),
                 Err(error) => Said::refused(Reason::Other, chain(&error)),
             },
-            Step::Recover => match firewall.recover() {
-                Ok(report) => Said::Done(Told { idle: report.commands == 0, ..Told::default() }),
-                Err(error) => ended(Err(error)),
-            },
+            Step::Recover => {
+                let idle = !firewall.needs_recovery();
+                match firewall.recover() {
+                    Ok(_) => Said::Done(Told { idle, ..Told::default() }),
+                    Err(error) => ended(Err(error)),
+                }
+            }
             Step::Counters => match firewall.counters() {
                 Ok(_) => Said::done(),
                 Err(error) => Said::refused(Reason::Other, chain(&error)),
