@@ -10,6 +10,7 @@ pub mod dice;
 pub mod documents;
 pub mod faults;
 pub mod frames;
+pub mod judged;
 pub mod orders;
 pub mod packets;
 pub mod sequences;

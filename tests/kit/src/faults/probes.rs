@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use nicfw::policy::Document;
 use nicfw::terms::{Direction, Interval, IpHeader, MacAddr, Packet, Verdict};
 use nicfw_model::Model;
-use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};
 
 use crate::dice::Dice;
+use crate::judged::passes;
 
 /// The containers of all workloads: `10.30.1.N` with the MAC `02:00:0a:1e:01:N`.
 pub const CONTAINERS: [u8; 4] = [1, 2, 3, 9];
@@ -190,15 +190,5 @@ pub fn decided(document: &Document, closed: &[u8], probes: &[Probe]) -> Vec<bool
 
 /// Which of them the model lets through.
 pub fn judged(model: &Model, probes: &[Probe]) -> Vec<bool> {
-    let mut out = vec![false; probes.len()];
-    for direction in [Direction::Rx, Direction::Tx] {
-        let places: Vec<usize> = (0..probes.len()).filter(|at| probes[*at].direction == direction).collect();
-        let headers: Vec<Headers> = places.iter().map(|at| probes[*at].headers).collect();
-        let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::NoMatch }; headers.len()];
-        model.judge_all(&headers, direction, 0, &mut decisions);
-        for (at, decision) in places.into_iter().zip(decisions) {
-            out[at] = decision.verdict == Verdict::Allow;
-        }
-    }
-    out
+    passes(model, probes.iter().map(|probe| (probe.direction, probe.headers)))
 }

@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use nicfw::policy::Document;
 use nicfw::terms::{Direction, Flow, IpHeader, MacAddr, Packet, Verdict};
 use nicfw_model::Model;
-use nicfw_model::engines::rules::{Decided, Decision};
 use nicfw_model::packet::{Headers, parse};
+
+use crate::judged::passes;
 
 /// Which flows pass: bit `n` is about probe `n`.
 pub type Mask = u64;
@@ -130,17 +131,7 @@ pub fn says(document: &Document) -> Mask {
 
 /// Which probes the model lets through.
 pub fn judged(model: &Model, probes: &[Probe]) -> Vec<bool> {
-    let mut out = vec![false; probes.len()];
-    for direction in [Direction::Rx, Direction::Tx] {
-        let places: Vec<usize> = (0..probes.len()).filter(|at| probes[*at].direction == direction).collect();
-        let headers: Vec<Headers> = places.iter().map(|at| probes[*at].headers).collect();
-        let mut decisions = vec![Decision { verdict: Verdict::Deny, by: Decided::NoMatch }; headers.len()];
-        model.judge_all(&headers, direction, 0, &mut decisions);
-        for (at, decision) in places.into_iter().zip(decisions) {
-            out[at] = decision.verdict == Verdict::Allow;
-        }
-    }
-    out
+    passes(model, probes.iter().map(|probe| (probe.direction, probe.headers)))
 }
 
 /// What passes now.
