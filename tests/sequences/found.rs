@@ -1,6 +1,7 @@
 //! Sequences that broke a sentence once, as short as they could be made. The numbers are of the policies in the kit:
 //! four to each way of binding (nothing allowed; port 80 and DNS; ports 80 and 443; the same with an end).
 
+use nicfw_test_kit::sequences::machine::World as _;
 use nicfw_test_kit::sequences::step::{Foreign, Step, Wrong};
 
 use crate::world::World;

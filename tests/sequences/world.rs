@@ -30,7 +30,7 @@ use crate::eye::{Eye, Fuse, Mortal, Scene};
 
 pub struct World {
     pub model: Model,
-    pub tally: Tally,
+    tally: Tally,
     clock: Arc<VirtualClock>,
     store: MemoryStore,
     fuse: Fuse,
@@ -61,20 +61,6 @@ fn compiled(adapter: &Adapter) -> &'static [Compiled] {
 
 impl machine::World for World {
     fn new(seed: u64) -> Self {
-        Self::new(seed)
-    }
-
-    fn step(&mut self, step: &Step) -> Result<(), String> {
-        self.step(step)
-    }
-
-    fn tally(&self) -> Tally {
-        self.tally
-    }
-}
-
-impl World {
-    pub fn new(seed: u64) -> Self {
         let functions = [1, 2].map(|last| MacAddr([2, 0, 0, 0, 0, last]));
         let [one, two] = functions;
         let mut config = ModelConfig::new(vec![FunctionConfig::admin(0, one), FunctionConfig::admin(1, two)]);
@@ -103,19 +89,21 @@ impl World {
         }
     }
 
-    fn time(&self) -> Time {
-        Time { wall: self.clock.wall(), now: self.clock.now() }
-    }
-
-    /// Does a step, and what has to come before it, and asks the oracle.
-    ///
-    /// # Errors
-    /// The sentence that does not hold.
-    pub fn step(&mut self, step: &Step) -> Result<(), String> {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
         if step.needs_process() && self.session.is_none() {
             self.one(&Step::Start)?;
         }
         self.one(step)
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+impl World {
+    fn time(&self) -> Time {
+        Time { wall: self.clock.wall(), now: self.clock.now() }
     }
 
     fn one(&mut self, step: &Step) -> Result<(), String> {

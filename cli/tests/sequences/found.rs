@@ -1,5 +1,6 @@
 //! Sequences that broke a sentence once, through processes.
 
+use nicfw_test_kit::sequences::machine::World as _;
 use nicfw_test_kit::sequences::step::Step;
 
 use crate::world::World;

@@ -32,7 +32,7 @@ const LONG: Duration = Duration::from_secs(60);
 pub struct World {
     served: Served,
     clock: Shifted,
-    pub tally: Tally,
+    tally: Tally,
     oracle: Oracle,
     /// The program that waits for a confirmation.
     waits: Option<Child>,
@@ -58,21 +58,7 @@ fn file(policy: usize) -> PathBuf {
 }
 
 impl machine::World for World {
-    fn new(seed: u64) -> Self {
-        Self::new(seed)
-    }
-
-    fn step(&mut self, step: &Step) -> Result<(), String> {
-        self.step(step)
-    }
-
-    fn tally(&self) -> Tally {
-        self.tally
-    }
-}
-
-impl World {
-    pub fn new(_seed: u64) -> Self {
+    fn new(_seed: u64) -> Self {
         let served = Served::of(|config| config.functions.push(FunctionConfig::admin(1, MacAddr([2, 0, 0, 0, 0, 2]))));
         let clock = Shifted::new(served.journal().with_extension("clock"));
         // A day of its own, so that what ends with a date ends in a walk as it does elsewhere.
@@ -83,11 +69,7 @@ impl World {
         Self { served, clock, tally: Tally::default(), oracle, waits: None, copy: None, kills: false, reboots: false }
     }
 
-    /// Does a step, and asks the oracle.
-    ///
-    /// # Errors
-    /// The sentence that does not hold.
-    pub fn step(&mut self, step: &Step) -> Result<(), String> {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
         self.went_by_itself()?;
         let step = match step {
             Step::Start | Step::Poll => &Step::Audit,
@@ -109,6 +91,12 @@ impl World {
         self.went_by_itself()
     }
 
+    fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+impl World {
     /// The program that waited has ended: its time was over.
     fn went_by_itself(&mut self) -> Result<(), String> {
         let Some(child) = &mut self.waits else { return Ok(()) };

@@ -46,7 +46,7 @@ struct Open {
 
 pub struct World {
     model: Model,
-    pub tally: Tally,
+    tally: Tally,
     oracle: Oracle,
     open: Option<Open>,
     error: Box<nicfw_error>,
@@ -56,20 +56,6 @@ pub struct World {
 
 impl machine::World for World {
     fn new(seed: u64) -> Self {
-        Self::new(seed)
-    }
-
-    fn step(&mut self, step: &Step) -> Result<(), String> {
-        self.step(step)
-    }
-
-    fn tally(&self) -> Tally {
-        self.tally
-    }
-}
-
-impl World {
-    pub fn new(seed: u64) -> Self {
         let functions = [1, 2].map(|last| MacAddr([2, 0, 0, 0, 0, last]));
         let [one, two] = functions;
         let mut config = ModelConfig::new(vec![FunctionConfig::admin(0, one), FunctionConfig::admin(1, two)]);
@@ -82,15 +68,7 @@ impl World {
         Self { model, tally: Tally::default(), oracle, open: None, error, start: Instant::now(), reboots: false }
     }
 
-    fn time(&self) -> Time {
-        Time { wall: SystemClock::new().wall(), now: self.start.elapsed() }
-    }
-
-    /// Does a step, and asks the oracle.
-    ///
-    /// # Errors
-    /// The sentence that does not hold.
-    pub fn step(&mut self, step: &Step) -> Result<(), String> {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
         let step = match step {
             Step::Apply { policy, .. } => Step::Apply { policy: *policy, confirm: None },
             // A handle that was opened anew knows nothing, so that there is nothing to go on with.
@@ -122,6 +100,16 @@ impl World {
             self.oracle.forgets();
         }
         held.map_err(|broken| format!("{step:?}\n  {broken}"))
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+impl World {
+    fn time(&self) -> Time {
+        Time { wall: SystemClock::new().wall(), now: self.start.elapsed() }
     }
 
     fn act(&mut self, step: &Step) -> Said {
